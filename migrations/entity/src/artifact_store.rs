@@ -1,0 +1,143 @@
+//! Folders kept by the hash of their content: models, dataset versions, sampled completions.
+//!
+//! `<root>/<first two digits>/<hash>/…` holds the folder's files as they are, so that a model can
+//! be used in place. A folder appears by a rename, whole or not at all, and is never changed.
+
+use crate::hash::sha256_hex;
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+#[derive(Clone, Debug)]
+pub struct ArtifactStore {
+    root: PathBuf,
+}
+
+/// A folder that is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub hash: String,
+    pub n_bytes: u64,
+}
+
+impl ArtifactStore {
+    /// Opens the store, making its folder where it is missing.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(root.join("incoming"))?;
+        Ok(Self { root: fs::canonicalize(root)? })
+    }
+
+    /// Where the artifact is, if it is there.
+    pub fn path(&self, hash: &str) -> PathBuf {
+        self.root.join(hash.get(..2).unwrap_or("__")).join(hash)
+    }
+
+    /// A fresh empty folder on the same disk, to be filled and then given to [`Self::adopt`].
+    pub fn incoming(&self) -> io::Result<PathBuf> {
+        let folder = self.root.join("incoming").join(uuid::Uuid::now_v7().to_string());
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Moves a finished folder (made by [`Self::incoming`], or anywhere on the same disk) into the
+    /// store. A folder with the same content is already there: the new one is dropped.
+    pub fn adopt(&self, folder: &Path) -> io::Result<Stored> {
+        let stored = hash_folder(folder)?;
+        let target = self.path(&stored.hash);
+        fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+        for (_, file) in files_of(folder)? {
+            fs::File::open(file)?.sync_all()?;
+        }
+        match fs::rename(folder, &target) {
+            Err(_) if target.is_dir() => fs::remove_dir_all(folder)?,
+            renamed => renamed?,
+        }
+        fs::File::open(target.parent().unwrap_or(&self.root))?.sync_all()?;
+        Ok(stored)
+    }
+
+    /// Copies a folder from elsewhere into the store.
+    pub fn import(&self, folder: &Path) -> io::Result<Stored> {
+        let incoming = self.incoming()?;
+        for (name, file) in files_of(folder)? {
+            let target = incoming.join(&name);
+            fs::create_dir_all(target.parent().unwrap_or(&incoming))?;
+            fs::copy(file, target)?;
+        }
+        self.adopt(&incoming)
+    }
+
+    /// Whether the stored files still have the hash they are named by.
+    pub fn verify(&self, hash: &str) -> io::Result<bool> {
+        Ok(hash_folder(&self.path(hash))?.hash == hash)
+    }
+}
+
+/// The hash of a folder: SHA-256 of its lines "hash-of-file  name", sorted by name.
+pub fn hash_folder(folder: &Path) -> io::Result<Stored> {
+    let mut listing = String::new();
+    let mut n_bytes = 0;
+    for (name, file) in files_of(folder)? {
+        let mut digest = Sha256::new();
+        n_bytes += io::copy(&mut fs::File::open(file)?, &mut HashWriter(&mut digest))?;
+        listing += &format!("{}  {name}\n", hex::encode(digest.finalize()));
+    }
+    Ok(Stored { hash: sha256_hex(listing), n_bytes })
+}
+
+/// The files below a folder as (path with `/` relative to it, full path), sorted.
+fn files_of(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(String::new(), folder.to_path_buf())];
+    while let Some((prefix, folder)) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if fs::metadata(entry.path())?.is_dir() {
+                folders.push((format!("{name}/"), entry.path()));
+            } else {
+                files.push((name, entry.path()));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_folder_is_stored_once_and_a_changed_file_is_noticed() {
+        let disk = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(disk.path().join("artifacts")).unwrap();
+        let model = disk.path().join("model");
+        fs::create_dir_all(model.join("deep")).unwrap();
+        fs::write(model.join("deep/config.json"), "{}").unwrap();
+
+        let first = store.import(&model).unwrap();
+        let second = store.import(&model).unwrap();
+        assert_eq!(first, second);
+        assert!(store.verify(&first.hash).unwrap());
+
+        fs::write(store.path(&first.hash).join("deep/config.json"), "[]").unwrap();
+        assert!(!store.verify(&first.hash).unwrap());
+    }
+}

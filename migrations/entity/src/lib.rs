@@ -1,0 +1,48 @@
+//! What the two binaries share: the tables, their ids, the configuration of a run, the events a
+//! run reports, and the layout of the artifact store.
+//!
+//! In reading order:
+//!
+//! 1. [`ids`], [`time`], [`conversation`], [`hash`]: the small types that the rest is written in.
+//! 2. People: [`account`], [`session`], [`membership`], [`project`], [`audit_log`].
+//! 3. Their work: [`text`], [`prompt`], [`completion`], [`task`], [`task_completion`],
+//!    [`assignment`], [`draft`], [`judgement`].
+//! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
+//!    [`run_input`], [`run_event`].
+//! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
+//!    [`artifact_store`] (where what it made is kept).
+//!
+//! **Invariant:** this crate opens no database and links no libtorch.
+
+pub mod ids;
+pub mod time;
+
+pub mod conversation;
+pub mod hash;
+
+pub mod account;
+pub mod audit_log;
+pub mod membership;
+pub mod project;
+pub mod session;
+
+pub mod assignment;
+pub mod completion;
+pub mod draft;
+pub mod judgement;
+pub mod prompt;
+pub mod task;
+pub mod task_completion;
+pub mod text;
+
+pub mod artifact;
+pub mod dataset_version;
+pub mod dataset_version_item;
+pub mod model;
+pub mod run;
+pub mod run_event;
+pub mod run_input;
+
+pub mod artifact_store;
+pub mod report;
+pub mod run_config;

@@ -1,0 +1,45 @@
+//! A language model or a reward model: a Hugging Face folder in the artifact store.
+
+use crate::{
+    ids::{ModelId, ProjectId, RunId},
+    time::UnixMillis,
+};
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The pretrained model that everything starts from.
+    Base,
+    Sft,
+    Reward,
+    /// Improved by PPO.
+    Policy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "model")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ModelId,
+    /// None for a base, which every project may use.
+    pub project_id: Option<ProjectId>,
+    /// Unique.
+    pub name: String,
+    pub kind: Kind,
+    pub parent_id: Option<ModelId>,
+    /// The run that made it; unique, so that a run registers its output once.
+    pub run_id: Option<RunId>,
+    pub artifact_hash: String,
+    pub n_parameters: i64,
+    pub created_at: UnixMillis,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

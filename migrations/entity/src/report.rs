@@ -1,0 +1,64 @@
+//! What a training process says while it works: one JSON line on stdout per event when it is
+//! started with `--report json`, stored as [`crate::run_event`] rows by the worker. The last line is
+//! always the [`Summary`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Said once, before the first step.
+    Started { environment: Environment },
+    /// The line that also goes to `--metrics`: `step`, `loss`, … under TRL's names.
+    Metrics { metrics: Map<String, Value> },
+    /// How far it is. `fraction` is 0 to 1; speed and time left are none until they are known.
+    Progress {
+        step: u64,
+        n_steps: u64,
+        fraction: f64,
+        tokens_per_second: Option<f64>,
+        seconds_left: Option<f64>,
+    },
+    /// What the model answers now, for a person to read.
+    Sample { step: u64, prompt: String, completion: String, score: Option<f64> },
+    /// A sentence for a person: rows dropped, a checkpoint resumed from, …
+    Log { level: Level, message: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+/// What a run's numbers depend on besides its inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    pub attune: String,
+    pub libtorch: String,
+    pub device: String,
+    pub processor: String,
+    pub threads: u32,
+    pub dtype: String,
+}
+
+/// The last line on stdout of every training command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// "sft", "reward", …
+    pub kind: String,
+    /// Optimiser steps (PPO: rollout batches; sample: prompts).
+    pub steps: u64,
+    /// Every token of the sequences trained on, no padding (PPO and sample: response tokens).
+    pub tokens: u64,
+    /// Wall time without loading and tokenising.
+    pub seconds: f64,
+    pub tokens_per_second: f64,
+    pub peak_rss_mb: u64,
+    /// The last value of each metric that matters.
+    #[serde(rename = "final")]
+    pub last: Map<String, Value>,
+}

@@ -1,0 +1,92 @@
+//! A job for a worker: train a model or sample from one.
+
+use crate::{
+    ids::{AccountId, ModelId, ProjectId, RunId},
+    time::UnixMillis,
+};
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Sample,
+    Sft,
+    Reward,
+    Ppo,
+}
+
+/// `Queued → Claimed → Running → Succeeded | Failed | Cancelled`; a lost heartbeat makes a run
+/// `Interrupted`, and the next worker that is free resumes it from its last checkpoint.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Queued,
+    Claimed,
+    Running,
+    Interrupted,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl Status {
+    /// Nothing more will happen to a run in this status.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "run")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: RunId,
+    pub project_id: ProjectId,
+    pub kind: Kind,
+    /// The kind's struct in [`crate::run_config`].
+    #[sea_orm(column_type = "JsonBinary")]
+    pub config: Json,
+    pub status: Status,
+    /// Which try this is, from 1 at the first claim: whoever holds an older number writes nothing.
+    pub attempt: i32,
+    /// The worker that holds the run.
+    pub worker: Option<String>,
+    pub lease_expires_at: Option<UnixMillis>,
+    pub cancel_requested: bool,
+    /// 0 to 1, with the step it stands for.
+    pub progress: f64,
+    pub step: i64,
+    pub n_steps: i64,
+    /// As the last progress report said; none before the first.
+    pub tokens_per_second: Option<f64>,
+    pub seconds_left: Option<f64>,
+    /// Why it failed, in words for a person.
+    pub error: Option<String>,
+    /// The child's last line ([`crate::report::Summary`]).
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub summary: Option<Json>,
+    /// Build, libtorch, processor and thread count ([`crate::report::Environment`]).
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub environment: Option<Json>,
+    /// What it made: a model's folder or `completions.jsonl`, in the artifact store.
+    pub output_hash: Option<String>,
+    pub output_model_id: Option<ModelId>,
+    /// Set once the answers of a finished sample run have become tasks.
+    pub tasks_made_at: Option<UnixMillis>,
+    pub created_by: Option<AccountId>,
+    pub created_at: UnixMillis,
+    pub started_at: Option<UnixMillis>,
+    pub finished_at: Option<UnixMillis>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

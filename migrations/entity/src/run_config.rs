@@ -1,0 +1,531 @@
+//! What a run is asked to do. One struct per kind serves the command line (a flag per field), the
+//! `--config` file and the launch form (a key per field), and is stored with the run.
+//!
+//! Names and defaults are TRL's where TRL has the setting; the comment says so where they differ.
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+/// A setting that cannot be used, naming the field.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{field}: {problem}")]
+pub struct ConfigError {
+    pub field: String,
+    pub problem: String,
+}
+
+fn problem(field: &str, problem: impl Into<String>) -> ConfigError {
+    ConfigError { field: field.into(), problem: problem.into() }
+}
+
+/// A run's configuration: defaults, overridden key by key, then checked.
+pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned {
+    /// Settings that each parse but make no sense; every problem found, none when it can run.
+    fn problems(&self) -> Vec<ConfigError>;
+
+    /// Puts `overrides` over `self`. Errors name the unknown key or the key whose value does not fit.
+    fn with_overrides(&self, overrides: &Map<String, Value>) -> Result<Self, ConfigError> {
+        let Ok(Value::Object(mut merged)) = serde_json::to_value(self) else {
+            unreachable!("a configuration serialises to an object")
+        };
+        let mut config = self.clone();
+        for (key, value) in overrides {
+            if !merged.contains_key(key) {
+                let known = merged.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return Err(problem(key, format!("unknown setting; the settings are {known}")));
+            }
+            merged.insert(key.clone(), value.clone());
+            config = serde_json::from_value(Value::Object(merged.clone()))
+                .map_err(|error| problem(key, error.to_string()))?;
+        }
+        Ok(config)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LrScheduler {
+    /// Falls to zero over the run.
+    #[default]
+    Linear,
+    /// Falls to zero along half a cosine.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// bf16 where the hardware multiplies it fast, else f32.
+    #[default]
+    Auto,
+    Bf16,
+    F32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The first CUDA device if there is one, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+/// How the optimiser walks: AdamW with betas 0.9 and 0.999 and epsilon 1e-8, as transformers' Trainer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct Optimisation {
+    /// Sequences (pairs for reward, prompts for PPO) per micro-batch
+    #[arg(long, default_value_t = 8)]
+    pub batch_size: usize,
+    /// Micro-batches per optimiser step
+    #[arg(long, default_value_t = 1)]
+    pub grad_accum: usize,
+    /// Passes over the data
+    #[arg(long, default_value_t = 3.0)]
+    pub epochs: f64,
+    /// Stop after this many optimiser steps (PPO: rollout batches); 0 follows --epochs
+    #[arg(long, default_value_t = 0)]
+    pub max_steps: usize,
+    /// Steps over which the learning rate rises from zero
+    #[arg(long, default_value_t = 0)]
+    pub warmup_steps: usize,
+    /// How the learning rate falls after the warm-up
+    #[arg(long, value_enum, default_value_t = LrScheduler::Linear)]
+    pub lr_scheduler: LrScheduler,
+    /// Decoupled weight decay; norms and biases are left out
+    #[arg(long, default_value_t = 0.0)]
+    pub weight_decay: f64,
+    /// Clip the gradient to this norm; 0 does not clip
+    #[arg(long, default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+    /// Shuffle the rows in every epoch; false keeps the file's order
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = true, value_name = "true|false")]
+    pub shuffle: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Precision of the forward and backward pass; weights and optimiser stay f32
+    #[arg(long, value_enum, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// Write a checkpoint every so many steps; 0 writes none
+    #[arg(long, default_value_t = 100)]
+    pub save_every: usize,
+}
+
+impl Default for Optimisation {
+    fn default() -> Self {
+        Self {
+            batch_size: 8,
+            grad_accum: 1,
+            epochs: 3.0,
+            max_steps: 0,
+            warmup_steps: 0,
+            lr_scheduler: LrScheduler::Linear,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            shuffle: true,
+            seed: 42,
+            dtype: Dtype::Auto,
+            device: Device::Auto,
+            save_every: 100,
+        }
+    }
+}
+
+impl Optimisation {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        at_least_one(&mut found, "batch_size", self.batch_size);
+        at_least_one(&mut found, "grad_accum", self.grad_accum);
+        if self.max_steps == 0 && !is_positive(self.epochs) {
+            found.push(problem("epochs", "must be above 0, or give max_steps"));
+        }
+        not_negative(&mut found, "weight_decay", self.weight_decay);
+        not_negative(&mut found, "max_grad_norm", self.max_grad_norm);
+        found
+    }
+}
+
+/// Next-token training on raw text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct PretrainConfig {
+    /// Peak learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    pub learning_rate: f64,
+    /// Tokens per sequence; longer texts are split
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, max_length: 1024, optimisation: Optimisation::default() }
+    }
+}
+
+impl RunConfig for PretrainConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        supervised_problems(self.learning_rate, self.max_length, &self.optimisation)
+    }
+}
+
+/// Supervised fine-tuning on demonstrations (TRL: `SFTConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct SftConfig {
+    /// Peak learning rate
+    #[arg(long, default_value_t = 2e-5)]
+    pub learning_rate: f64,
+    /// Tokens per sequence; longer ones are cut at the end
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Measure the held-out loss every so many steps; 0 measures it before the first and after the last
+    #[arg(long, default_value_t = 0)]
+    pub eval_every: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-5,
+            max_length: 1024,
+            eval_every: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl RunConfig for SftConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        supervised_problems(self.learning_rate, self.max_length, &self.optimisation)
+    }
+}
+
+/// A reward model from comparisons, Bradley–Terry (TRL: `RewardConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct RewardConfig {
+    /// Peak learning rate
+    #[arg(long, default_value_t = 1e-4)]
+    pub learning_rate: f64,
+    /// Tokens per answer with its prompt; pairs with a longer one are dropped
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out
+    #[arg(long, default_value_t = 0.0)]
+    pub center_rewards_coefficient: f64,
+    /// Measure the held-out accuracy every so many steps; 0 measures it before the first and after the last
+    #[arg(long, default_value_t = 0)]
+    pub eval_every: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-4,
+            max_length: 1024,
+            center_rewards_coefficient: 0.0,
+            eval_every: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl RunConfig for RewardConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found =
+            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        not_negative(&mut found, "center_rewards_coefficient", self.center_rewards_coefficient);
+        found
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum KlEstimator {
+    /// log π − log π_ref: unbiased
+    #[default]
+    K1,
+    /// exp(r) − 1 − r with r = log π_ref − log π: unbiased, never negative
+    K3,
+}
+
+/// Proximal policy optimisation against a reward model (TRL: `PPOConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct PpoConfig {
+    /// Peak learning rate of policy and value model
+    #[arg(long, default_value_t = 3e-6)]
+    pub learning_rate: f64,
+    /// Tokens per prompt; longer prompts are dropped
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Responses to roll out over the whole run; 0 follows --epochs
+    #[arg(long, default_value_t = 0)]
+    pub episodes: usize,
+    /// Tokens of a response at the most
+    #[arg(long, default_value_t = 53)]
+    pub response_length: usize,
+    /// Passes over each rollout batch
+    #[arg(long, default_value_t = 4)]
+    pub ppo_epochs: usize,
+    /// Minibatches per pass, each an optimiser step
+    #[arg(long, default_value_t = 1)]
+    pub minibatches: usize,
+    /// β: weight of the KL penalty against the reference
+    #[arg(long, default_value_t = 0.05)]
+    pub kl_coef: f64,
+    /// How the KL penalty is estimated per token
+    #[arg(long, value_enum, default_value_t = KlEstimator::K1)]
+    pub kl_estimator: KlEstimator,
+    /// ε: how far the probability ratio may move the policy loss
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange: f64,
+    /// How far a value may move from the rollout's
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange_value: f64,
+    /// Weight of the value loss
+    #[arg(long, default_value_t = 0.1)]
+    pub vf_coef: f64,
+    /// γ: discount per token
+    #[arg(long, default_value_t = 1.0)]
+    pub gamma: f64,
+    /// λ of generalised advantage estimation
+    #[arg(long, default_value_t = 0.95)]
+    pub lam: f64,
+    /// Whiten the rewards, keeping their mean, before the advantages
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    pub whiten_rewards: bool,
+    /// Sampling temperature of the rollouts
+    #[arg(long, default_value_t = 0.7)]
+    pub temperature: f64,
+    /// Subtracted from the score of a response that did not end by itself; 0 subtracts nothing
+    #[arg(long, default_value_t = 0.0)]
+    pub missing_eos_penalty: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 3e-6,
+            max_length: 1024,
+            episodes: 0,
+            response_length: 53,
+            ppo_epochs: 4,
+            minibatches: 1,
+            kl_coef: 0.05,
+            kl_estimator: KlEstimator::K1,
+            cliprange: 0.2,
+            cliprange_value: 0.2,
+            vf_coef: 0.1,
+            gamma: 1.0,
+            lam: 0.95,
+            whiten_rewards: false,
+            temperature: 0.7,
+            missing_eos_penalty: 0.0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl RunConfig for PpoConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found =
+            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        at_least_one(&mut found, "response_length", self.response_length);
+        at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
+        at_least_one(&mut found, "minibatches", self.minibatches);
+        let rollout = self.optimisation.batch_size * self.optimisation.grad_accum;
+        if self.minibatches > rollout.max(1) {
+            found.push(problem(
+                "minibatches",
+                format!("must not exceed the {rollout} prompts of a rollout batch"),
+            ));
+        }
+        not_negative(&mut found, "kl_coef", self.kl_coef);
+        for (field, value) in [
+            ("cliprange", self.cliprange),
+            ("cliprange_value", self.cliprange_value),
+            ("temperature", self.temperature),
+        ] {
+            if !is_positive(value) {
+                found.push(problem(field, "must be above 0"));
+            }
+        }
+        not_negative(&mut found, "vf_coef", self.vf_coef);
+        for (field, value) in [("gamma", self.gamma), ("lam", self.lam)] {
+            if !(0.0..=1.0).contains(&value) {
+                found.push(problem(field, "must be from 0 to 1"));
+            }
+        }
+        found
+    }
+}
+
+/// Answers from a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct SampleConfig {
+    /// Answers per prompt
+    #[arg(long, default_value_t = 4)]
+    pub n: usize,
+    /// Tokens of an answer at the most
+    #[arg(long, default_value_t = 64)]
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; 1 samples from the model's own distribution
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f64,
+    /// Sample from the likeliest tokens that together have this probability
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Sequences decoded at once
+    #[arg(long, default_value_t = 32)]
+    pub batch_size: usize,
+    /// Tokens per prompt; longer prompts are an error
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Seed of the draws: the same seed gives the same answers
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Precision
+    #[arg(long, value_enum, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            n: 4,
+            max_new_tokens: 64,
+            temperature: 1.0,
+            top_p: 1.0,
+            batch_size: 32,
+            max_length: 1024,
+            seed: 42,
+            dtype: Dtype::Auto,
+            device: Device::Auto,
+        }
+    }
+}
+
+impl RunConfig for SampleConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        for (field, value) in [
+            ("n", self.n),
+            ("max_new_tokens", self.max_new_tokens),
+            ("batch_size", self.batch_size),
+            ("max_length", self.max_length),
+        ] {
+            at_least_one(&mut found, field, value);
+        }
+        not_negative(&mut found, "temperature", self.temperature);
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            found.push(problem("top_p", "must be above 0 and at most 1"));
+        }
+        found
+    }
+}
+
+fn supervised_problems(
+    learning_rate: f64,
+    max_length: usize,
+    optimisation: &Optimisation,
+) -> Vec<ConfigError> {
+    let mut found = optimisation.problems();
+    if !is_positive(learning_rate) {
+        found.push(problem("learning_rate", "must be above 0"));
+    }
+    if max_length < 2 {
+        found.push(problem("max_length", "must be at least 2"));
+    }
+    found
+}
+
+fn is_positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+fn at_least_one(found: &mut Vec<ConfigError>, field: &str, value: usize) {
+    if value == 0 {
+        found.push(problem(field, "must be at least 1"));
+    }
+}
+
+fn not_negative(found: &mut Vec<ConfigError>, field: &str, value: f64) {
+    if !(value.is_finite() && value >= 0.0) {
+        found.push(problem(field, "must be 0 or above"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn overrides(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn the_command_line_and_the_struct_have_the_same_defaults() {
+        #[derive(clap::Parser)]
+        struct Cli<T: Args> {
+            #[command(flatten)]
+            config: T,
+        }
+        fn parsed<T: Args>() -> T {
+            <Cli<T> as clap::Parser>::parse_from(["trainer"]).config
+        }
+        assert_eq!(parsed::<PretrainConfig>(), PretrainConfig::default());
+        assert_eq!(parsed::<SftConfig>(), SftConfig::default());
+        assert_eq!(parsed::<RewardConfig>(), RewardConfig::default());
+        assert_eq!(parsed::<PpoConfig>(), PpoConfig::default());
+        assert_eq!(parsed::<SampleConfig>(), SampleConfig::default());
+    }
+
+    #[test]
+    fn an_override_reaches_a_nested_setting_and_an_unknown_one_is_refused_by_name() {
+        let config = SftConfig::default()
+            .with_overrides(&overrides(json!({"batch_size": 2, "learning_rate": 0.5})))
+            .unwrap();
+        assert_eq!((config.optimisation.batch_size, config.learning_rate), (2, 0.5));
+        let error =
+            SftConfig::default().with_overrides(&overrides(json!({"batchsize": 2}))).unwrap_err();
+        assert_eq!(error.field, "batchsize");
+        let error = SftConfig::default()
+            .with_overrides(&overrides(json!({"batch_size": "two"})))
+            .unwrap_err();
+        assert_eq!(error.field, "batch_size");
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let config = PpoConfig::default()
+            .with_overrides(&overrides(
+                json!({"minibatches": 9, "gamma": 1.5, "learning_rate": 0.0}),
+            ))
+            .unwrap();
+        let fields: Vec<_> = config.problems().into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["learning_rate", "minibatches", "gamma"]);
+        assert!(PpoConfig::default().problems().is_empty());
+    }
+}

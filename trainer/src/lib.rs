@@ -1,0 +1,44 @@
+//! Trains language models from people's answers and judgements.
+//!
+//! In reading order:
+//!
+//! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns.
+//! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
+//! 3. [`model`]: Hugging Face folders in and out, the Llama family's forward pass, padding-free.
+//! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`optimizer`],
+//!    [`schedule`], [`checkpoint`].
+//! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].
+//! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
+//! 7. [`fetch`]: a base from a GGUF file; [`worker`]: runs from the database, each in a child
+//!    process that is this same command line.
+//!
+//! **Invariant:** `ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
+
+pub mod cli;
+pub mod job;
+
+pub mod chat_template;
+pub mod data;
+pub mod tokenizer;
+
+pub mod model;
+
+pub mod checkpoint;
+pub mod ops;
+pub mod optimizer;
+pub mod schedule;
+
+pub mod ppo;
+pub mod pretrain;
+pub mod reward;
+pub mod sft;
+
+pub mod generate;
+pub mod logprobs;
+pub mod sample;
+pub mod score;
+
+pub mod fetch;
+pub mod worker;
+
+mod ffi;
