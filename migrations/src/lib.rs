@@ -36,9 +36,15 @@ impl MigrationName for Step {
 impl MigrationTrait for Step {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let on_postgres = manager.get_database_backend() == DatabaseBackend::Postgres;
-        let (id, json, real) = if on_postgres { ("uuid", "jsonb", "double precision") } else { ("blob", "text", "real") };
+        let (id, json, real) = if on_postgres {
+            ("uuid", "jsonb", "double precision")
+        } else {
+            ("blob", "text", "real")
+        };
         let sql = self.sql.replace("{id}", id).replace("{json}", json).replace("{real}", real);
-        for statement in sql.split_inclusive(';').filter(|statement| statement.trim_end().ends_with(';')) {
+        for statement in
+            sql.split_inclusive(';').filter(|statement| statement.trim_end().ends_with(';'))
+        {
             manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())
