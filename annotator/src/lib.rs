@@ -1,1 +1,41 @@
-//! annotator
+//! The web app in which people teach a language model. In reading order:
+//!
+//! 1. [`config`] (what is typed), [`app`] (build, then run) and [`routes`] (the site map).
+//! 2. What every request passes: [`session`], [`csrf`], [`access`] (roles as argument types),
+//!    [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what every page shows),
+//!    [`assets`] (the embedded files).
+//! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
+//! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`lease_sweep`].
+//! 5. [`handlers`]: the pages.
+//!
+//! **Invariant:** this crate never links libtorch, and starts in well under a second.
+//!
+//! **Invariant:** in a blind task nothing that reaches the browser tells which model wrote an
+//! answer: pages name sides, never completions, models or runs.
+
+pub mod app;
+pub mod config;
+pub mod routes;
+
+pub mod access;
+pub mod assets;
+pub mod csrf;
+pub mod error;
+pub mod i18n;
+pub mod page;
+pub mod session;
+
+pub mod audit;
+pub mod auth;
+pub mod create_user;
+pub mod first_start;
+pub mod projects;
+
+pub mod assignment;
+pub mod database;
+pub mod lease_sweep;
+pub mod markdown;
+pub mod prompts;
+pub mod texts;
+
+pub mod handlers;

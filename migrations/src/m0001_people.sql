@@ -5,6 +5,7 @@ CREATE TABLE account (
     login text NOT NULL UNIQUE,
     display_name text NOT NULL,
     password_hash text NOT NULL,
+    password_is_one_time boolean NOT NULL,
     is_admin boolean NOT NULL,
     language text,
     created_at bigint NOT NULL,

@@ -13,6 +13,8 @@ pub struct Model {
     pub display_name: String,
     /// PHC string, argon2id.
     pub password_hash: String,
+    /// Given by another person, to be replaced at the first sign-in.
+    pub password_is_one_time: bool,
     /// Administers the installation: projects, people, everything in every project.
     pub is_admin: bool,
     /// "en" or "ru"; none follows the browser.

@@ -1,0 +1,51 @@
+app-name = Attune
+skip-to-content = Skip to content
+save = Save
+login = Login
+password = Password
+sign-in = Sign in
+sign-out = Sign out
+sign-in-title = Sign in
+sign-in-refused = This login and password do not match. Check both and try again.
+one-time-password-note = You signed in with a one-time password.
+one-time-password-change = Choose your own
+
+nav-account = Account
+nav-project = Project
+nav-people = All people
+nav-demonstrate = Write
+nav-compare = Compare
+nav-prompts = Prompts
+nav-project-people = People
+nav-runs = Runs
+nav-models = Models
+
+role-annotator = AI trainer
+role-reviewer = Reviewer
+role-manager = Manager
+role-engineer = Engineer
+role-admin = Administrator
+
+form-errors-title = Something needs another look
+notice-saved = Saved.
+notice-password-changed = Your password is changed. You are signed out everywhere else.
+notice-person-added = { $value } is in.
+notice-person-removed = Removed. What they wrote stays.
+
+error-go-home = To the start page
+error-stale-title = This page is out of date
+error-stale-advice = Your session ended or you signed in anew since this page was opened. Go back, reload the page and send it again; what you typed is kept in this browser.
+error-conflict-title = This changed meanwhile
+error-conflict-advice = Go back, reload the page and try again.
+error-forbidden-title = Not for your role
+error-forbidden-advice = This page needs a role that you do not have here. Ask a manager of the project or an administrator.
+error-not-found-title = There is no such page
+error-not-found-advice = It may have been removed, or it belongs to a project you are not in. Check the address.
+error-too-large-title = Too large
+error-too-large-advice = Send a smaller file, or import it on the command line: annotator import.
+error-too-many-title = Too many attempts
+error-too-many-advice = Wait a minute, then sign in again.
+error-request-title = This could not be understood
+error-request-advice = Go back, reload the page and try again.
+error-internal-title = Something failed here
+error-internal-advice = It is our fault, and it is in the log. Try again in a moment; what you typed is kept in this browser.

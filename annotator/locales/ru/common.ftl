@@ -1,0 +1,51 @@
+app-name = Attune
+skip-to-content = К содержанию
+save = Сохранить
+login = Логин
+password = Пароль
+sign-in = Войти
+sign-out = Выйти
+sign-in-title = Вход
+sign-in-refused = Логин и пароль не подходят друг к другу. Проверьте их и попробуйте ещё раз.
+one-time-password-note = Вы вошли с одноразовым паролем.
+one-time-password-change = Задайте свой
+
+nav-account = Учётная запись
+nav-project = Проект
+nav-people = Все люди
+nav-demonstrate = Писать
+nav-compare = Сравнивать
+nav-prompts = Запросы
+nav-project-people = Люди
+nav-runs = Запуски
+nav-models = Модели
+
+role-annotator = AI-тренер
+role-reviewer = Рецензент
+role-manager = Менеджер
+role-engineer = Инженер
+role-admin = Администратор
+
+form-errors-title = Проверьте форму
+notice-saved = Сохранено.
+notice-password-changed = Пароль изменён. На всех других устройствах выполнен выход.
+notice-person-added = Участник добавлен: { $value }.
+notice-person-removed = Участник убран. Всё, что он написал, остаётся.
+
+error-go-home = На главную
+error-stale-title = Страница устарела
+error-stale-advice = С тех пор как вы её открыли, сеанс закончился или вы вошли заново. Вернитесь назад, обновите страницу и отправьте ещё раз; написанное сохранено в этом браузере.
+error-conflict-title = Что-то успело измениться
+error-conflict-advice = Вернитесь назад, обновите страницу и попробуйте ещё раз.
+error-forbidden-title = Нужна другая роль
+error-forbidden-advice = Для этой страницы нужна роль, которой у вас здесь нет. Обратитесь к менеджеру проекта или администратору.
+error-not-found-title = Такой страницы нет
+error-not-found-advice = Возможно, её удалили или она относится к проекту, в котором вы не участвуете. Проверьте адрес.
+error-too-large-title = Слишком большой файл
+error-too-large-advice = Отправьте файл поменьше или загрузите его из командной строки: annotator import.
+error-too-many-title = Слишком много попыток
+error-too-many-advice = Подождите минуту и войдите снова.
+error-request-title = Запрос не понят
+error-request-advice = Вернитесь назад, обновите страницу и попробуйте ещё раз.
+error-internal-title = Произошла ошибка
+error-internal-advice = Это наша вина, и она записана в журнал. Попробуйте чуть позже; написанное сохранено в этом браузере.

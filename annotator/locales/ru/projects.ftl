@@ -1,0 +1,66 @@
+home-title = Проекты
+home-empty = Вы пока не участвуете ни в одном проекте. Людей в проект добавляет менеджер, обратитесь к нему.
+tasks-waiting =
+    { $n ->
+        [0] Заданий для вас сейчас нет
+        [one] Вас ждёт { $n } задание
+        [few] Вас ждут { $n } задания
+       *[other] Вас ждут { $n } заданий
+    }
+tasks-done = выполнено: { $n }
+demonstrate-waiting = Писать ответы ({ $n })
+compare-waiting = Сравнивать ответы ({ $n })
+
+project-new = Новый проект
+project-create = Создать проект
+project-name = Название
+project-name-missing = Назовите проект
+project-name-taken = Проект с таким названием уже есть
+project-guidelines = Правила
+project-guidelines-hint = Какой ответ здесь считается хорошим. Показываются рядом с каждым заданием; Markdown.
+project-no-guidelines = Пока не написаны.
+project-for-you = Для вас
+project-n-prompts = запросов
+project-n-demonstrations = написано ответов
+project-n-comparisons = сравнено пар
+project-n-open-comparisons = пар ждут сравнения
+project-n-runs = запусков
+project-add-prompts = Добавить запросы
+project-add-people = Добавить людей
+project-change = Изменить правила и настройки
+project-overlap = Людей на сравнение
+project-overlap-hint = Сколько людей оценивает каждую новую пару ответов.
+
+people-title = Люди
+people-empty = Ролей здесь пока ни у кого нет. Администраторы могут всё в любом проекте.
+people-add = Добавить человека
+people-name = Имя
+people-name-hint = Только если учётной записи ещё нет.
+people-name-missing = Такого логина ещё нет: укажите имя, которое увидят другие
+people-login-hint = Существующий логин или новый.
+people-login-wrong = В логине могут быть только буквы, цифры и . - _ @ +
+people-login-taken = Учётная запись с таким логином уже есть
+people-roles = Роли
+people-role-missing = Выберите хотя бы одну роль
+people-remove = Убрать
+people-created = Одноразовый пароль для { $login }. Он показан только сейчас, передайте его.
+admin-people-title = Все люди
+admin-people-hint = Все учётные записи. Роли даются в каждом проекте отдельно.
+admin-people-state = Состояние
+admin-people-disabled = вход закрыт
+admin-people-reset = Новый одноразовый пароль
+admin-people-disable = Закрыть вход
+admin-people-enable = Открыть вход
+
+settings-title = Настройки
+settings-signed-in-as = Вы вошли как { $login }.
+settings-language = Язык
+settings-password = Пароль
+settings-current = Текущий пароль
+settings-current-wrong = Это не ваш текущий пароль
+settings-new = Новый пароль
+settings-new-hint = Не короче { $n } знаков; несколько слов легко запомнить.
+settings-new-short = Новый пароль должен быть не короче { $n } знаков
+settings-again = Новый пароль ещё раз
+settings-again-differs = Новые пароли не совпадают
+settings-change-password = Сменить пароль

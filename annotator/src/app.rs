@@ -1,0 +1,121 @@
+//! The server: built, then run. Tests build it on port 0.
+
+use crate::{
+    auth::SignInLimit, config::ServeConfig, csrf, database, error, first_start, i18n::Language,
+    lease_sweep, routes, session,
+};
+use actix_web::{
+    App as ActixApp, HttpServer,
+    dev::{Server, ServerHandle},
+    middleware::{Compress, DefaultHeaders, from_fn},
+    web,
+};
+use anyhow::Context;
+use sea_orm::DatabaseConnection;
+use std::net::SocketAddr;
+use tracing_actix_web::TracingLogger;
+
+/// Everything comes from here, and nothing inline is executed or applied.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
+     form-action 'self'; frame-ancestors 'none'";
+
+/// The largest body of any request: an upload of prompts.
+const MAX_UPLOAD_BYTES: usize = 32 << 20;
+
+/// The largest form: an answer with room to spare.
+const MAX_FORM_BYTES: usize = 8 << 20;
+
+pub struct App {
+    server: Server,
+    address: SocketAddr,
+    db: DatabaseConnection,
+    first_password: Option<String>,
+}
+
+impl App {
+    /// Opens and migrates the database, makes the first account and project if there is none, and
+    /// binds the port.
+    pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
+        let db = database::open(&config.storage).await?;
+        let first_password = first_start::prepare(&db).await?;
+        let (server, address) = bind(config, db.clone())?;
+        Ok(Self { server, address, db, first_password })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Stops the server from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// The password of `admin`, if this start made that account.
+    pub fn first_password(&self) -> Option<&str> {
+        self.first_password.as_deref()
+    }
+
+    /// What the person who started the program needs to know.
+    pub fn greeting(&self) -> String {
+        let mut text = format!("\n  Attune is ready: http://{}\n", self.address);
+        if let Some(password) = &self.first_password {
+            text.push_str(&format!("  Sign in as admin with the one-time password {password}\n"));
+        }
+        text
+    }
+
+    /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let sweeper = tokio::spawn(lease_sweep::run(self.db.clone()));
+        let served = self.server.await;
+        sweeper.abort();
+        self.db.close().await?;
+        served.context("the server failed")
+    }
+}
+
+fn bind(config: ServeConfig, db: DatabaseConnection) -> anyhow::Result<(Server, SocketAddr)> {
+    let listen = config.listen;
+    let config = web::Data::new(config);
+    let sign_in_limit = web::Data::new(SignInLimit::new());
+    for language in Language::ALL {
+        language.text("app-name").to_string(); // parses the Fluent files before the first request
+    }
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(web::Data::new(db.clone()))
+            .app_data(config.clone())
+            .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
+            .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
+            .app_data(sign_in_limit.clone())
+            .configure(routes::configure)
+            .default_service(web::to(error::not_found))
+            // The last one wrapped sees a request first.
+            .wrap(from_fn(csrf::require_token))
+            .wrap(from_fn(error::error_pages))
+            .wrap(session::middleware(db.clone(), config.secure_cookies))
+            .wrap(Compress::default())
+            .wrap(security_headers())
+            .wrap(TracingLogger::default())
+    })
+    .shutdown_timeout(10)
+    .bind(listen)
+    .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
+    let address = *server.addrs().first().context("the server has no address")?;
+    Ok((server.run(), address))
+}
+
+fn security_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
+        .add(("Referrer-Policy", "same-origin"))
+        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+        .add(("Cache-Control", "private, no-cache"))
+}

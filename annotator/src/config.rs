@@ -1,0 +1,106 @@
+//! What is typed: the verbs and their flags. Every flag can be given as an `ATTUNE_…` variable
+//! (the database as `DATABASE_URL`), and `--help` lists them all.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The web app in which people teach a language model.
+#[derive(Debug, Parser)]
+#[command(name = "annotator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve the web app; no step is needed before it.
+    Serve(ServeConfig),
+    /// Bring the database to this version's schema and stop.
+    Migrate(Storage),
+    /// Create an account and print its one-time password, unless one comes on standard input.
+    CreateUser(CreateUser),
+}
+
+/// Where everything is kept.
+#[derive(Clone, Debug, Args)]
+pub struct Storage {
+    /// Folder of the embedded database and, unless told otherwise, of the artifacts.
+    #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// PostgreSQL (postgres://…) or SQLite (sqlite://…) instead of DATA_DIR/attune.db.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Folder of models and datasets, addressed by hash [default: DATA_DIR/artifacts].
+    #[arg(long = "artifacts", env = "ATTUNE_ARTIFACTS")]
+    pub artifacts: Option<PathBuf>,
+}
+
+impl Storage {
+    /// The database's address: as given, else the embedded one.
+    pub fn url(&self) -> String {
+        match &self.database_url {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}?mode=rwc", self.data_dir.join("attune.db").display()),
+        }
+    }
+
+    /// The artifact store's folder.
+    pub fn artifacts_dir(&self) -> PathBuf {
+        self.artifacts.clone().unwrap_or_else(|| self.data_dir.join("artifacts"))
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeConfig {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "ATTUNE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub storage: Storage,
+    /// Run a training worker beside the web app, or leave that to other machines.
+    #[arg(long, env = "ATTUNE_WORKER", value_enum, default_value = "local")]
+    pub worker: Worker,
+    /// The trainer's executable [default: `trainer` beside this executable].
+    #[arg(long, env = "ATTUNE_TRAINER")]
+    pub trainer: Option<PathBuf>,
+    /// A Hugging Face folder to offer as the base model.
+    #[arg(long, env = "ATTUNE_BASE")]
+    pub base: Option<PathBuf>,
+    /// Mark cookies Secure: say so when the app is reached over HTTPS.
+    #[arg(long, env = "ATTUNE_SECURE_COOKIES")]
+    pub secure_cookies: bool,
+    /// How log lines are written to standard error; RUST_LOG chooses which.
+    #[arg(long, env = "ATTUNE_LOG", value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Worker {
+    Local,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CreateUser {
+    #[command(flatten)]
+    pub storage: Storage,
+    /// What the person types at sign-in; stored in lower case.
+    #[arg(long, env = "ATTUNE_LOGIN")]
+    pub login: String,
+    /// The name that others see.
+    #[arg(long, env = "ATTUNE_NAME")]
+    pub name: String,
+    /// Administers the installation.
+    #[arg(long, env = "ATTUNE_ADMIN")]
+    pub admin: bool,
+    /// Read the password from the first line of standard input.
+    #[arg(long, env = "ATTUNE_PASSWORD_STDIN")]
+    pub password_stdin: bool,
+}

@@ -1,0 +1,53 @@
+//! `/`: the projects and what waits for you.
+
+use crate::{
+    access::SignedIn,
+    error::AppError,
+    page::{self, Page},
+    projects::{self, Waiting},
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{membership, membership::Role, project};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    page: Page,
+    is_admin: bool,
+    projects: Vec<Card>,
+}
+
+struct Card {
+    project: project::Model,
+    waiting: Waiting,
+    may_annotate: bool,
+}
+
+pub async fn show(
+    page: Page,
+    SignedIn(account): SignedIn,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let db = db.get_ref();
+    let annotates_in: Vec<_> = membership::Entity::find()
+        .filter(membership::Column::AccountId.eq(account.id))
+        .filter(membership::Column::Role.eq(Role::Annotator))
+        .all(db)
+        .await?;
+    let mut projects = Vec::new();
+    for project in projects::visible_to(db, &account).await? {
+        let waiting = Waiting::of(db, account.id, project.id).await?;
+        let may_annotate =
+            account.is_admin || annotates_in.iter().any(|row| row.project_id == project.id);
+        projects.push(Card { project, waiting, may_annotate });
+    }
+    page::html(&HomePage { page, is_admin: account.is_admin, projects })
+}
+
+/// 200 when the database answers: for whoever watches the process.
+pub async fn health(db: web::Data<DatabaseConnection>) -> Result<HttpResponse, AppError> {
+    db.ping().await?;
+    Ok(HttpResponse::Ok().body("ok\n"))
+}

@@ -1,0 +1,199 @@
+//! Every text that people read is in `locales/{en,ru}/*.ftl` (Fluent). A template writes
+//! `{{ page.text("key") }}`, and with arguments `{{ page.text("key").arg("n", n) }}`.
+
+use entity::account;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
+use rust_embed::RustEmbed;
+use std::{fmt, sync::LazyLock};
+use unic_langid::LanguageIdentifier;
+
+#[derive(RustEmbed)]
+#[folder = "locales/"]
+struct Locales;
+
+/// A language the app speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    English,
+    Russian,
+}
+
+impl Language {
+    pub const ALL: [Self; 2] = [Self::English, Self::Russian];
+
+    /// The code in `account.language`, in the cookie and in `<html lang>`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Russian => "ru",
+        }
+    }
+
+    /// Its name in itself.
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Russian => "Русский",
+        }
+    }
+
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// What the person chose, else what this browser chose, else what the browser prefers.
+    pub fn choose(
+        account: Option<&account::Model>,
+        cookie: Option<&str>,
+        accept: Option<&str>,
+    ) -> Self {
+        account
+            .and_then(|account| account.language.as_deref())
+            .and_then(Self::from_code)
+            .or_else(|| cookie.and_then(Self::from_code))
+            .or_else(|| accept.and_then(Self::from_accept_language))
+            .unwrap_or(Self::English)
+    }
+
+    /// The language of ours that an `Accept-Language` header puts first.
+    fn from_accept_language(header: &str) -> Option<Self> {
+        let mut wishes: Vec<(f32, Self)> = header
+            .split(',')
+            .filter_map(|wish| {
+                let (tag, quality) = wish.trim().split_once(";q=").unwrap_or((wish.trim(), "1"));
+                let primary = tag.split('-').next()?.to_ascii_lowercase();
+                Some((quality.trim().parse().ok()?, Self::from_code(&primary)?))
+            })
+            .filter(|(quality, _)| *quality > 0.0)
+            .collect();
+        wishes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        wishes.first().map(|(_, language)| *language)
+    }
+
+    fn bundle(self) -> &'static FluentBundle<FluentResource> {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Russian => &RUSSIAN,
+        }
+    }
+
+    /// The message of that key. A missing key shows itself, and is logged.
+    pub fn text(self, key: &str) -> Text<'_> {
+        Text { language: self, key, args: FluentArgs::new() }
+    }
+}
+
+static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("en"));
+static RUSSIAN: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("ru"));
+
+fn load(code: &str) -> FluentBundle<FluentResource> {
+    let id: LanguageIdentifier = code.parse().expect("\"en\" and \"ru\" are language tags");
+    let mut bundle = FluentBundle::new_concurrent(vec![id]);
+    // HTML has its own means against mixed directions, and tests compare texts.
+    bundle.set_use_isolating(false);
+    for path in Locales::iter().filter(|path| path.starts_with(&format!("{code}/"))) {
+        let file = Locales::get(&path).expect("an embedded file is there");
+        let source = String::from_utf8_lossy(&file.data).into_owned();
+        let resource = FluentResource::try_new(source).unwrap_or_else(|(resource, errors)| {
+            tracing::error!(%path, ?errors, "a Fluent file has errors");
+            resource
+        });
+        if let Err(errors) = bundle.add_resource(resource) {
+            tracing::error!(%path, ?errors, "a Fluent key is given twice");
+        }
+    }
+    bundle
+}
+
+/// A message on its way to the page; arguments are added with [`Text::arg`].
+pub struct Text<'a> {
+    language: Language,
+    key: &'a str,
+    args: FluentArgs<'a>,
+}
+
+impl<'a> Text<'a> {
+    /// Adds an argument: a number, for plurals and number formats, or a text.
+    #[must_use]
+    pub fn arg(mut self, name: &'a str, value: impl Argument) -> Self {
+        self.args.set(name, value.to_fluent());
+        self
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bundle = self.language.bundle();
+        let Some(pattern) = bundle.get_message(self.key).and_then(|message| message.value()) else {
+            tracing::error!(key = self.key, language = self.language.code(), "no such text");
+            return f.write_str(self.key);
+        };
+        let mut errors = Vec::new();
+        let text = bundle.format_pattern(pattern, Some(&self.args), &mut errors);
+        if !errors.is_empty() {
+            tracing::error!(key = self.key, ?errors, "a text could not be formatted");
+        }
+        f.write_str(&text)
+    }
+}
+
+/// What a template can pass to a message.
+pub trait Argument {
+    fn to_fluent(&self) -> FluentValue<'static>;
+}
+
+impl Argument for str {
+    fn to_fluent(&self) -> FluentValue<'static> {
+        FluentValue::from(self.to_owned())
+    }
+}
+
+impl Argument for String {
+    fn to_fluent(&self) -> FluentValue<'static> {
+        FluentValue::from(self.clone())
+    }
+}
+
+impl<T: Argument + ?Sized> Argument for &T {
+    fn to_fluent(&self) -> FluentValue<'static> {
+        (**self).to_fluent()
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Argument for $number {
+            fn to_fluent(&self) -> FluentValue<'static> {
+                FluentValue::from(*self)
+            }
+        }
+    )*};
+}
+
+numbers!(i32, i64, u32, u64, usize, f64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browsers_first_wish_that_we_speak_wins() {
+        let choose = |header| Language::choose(None, None, Some(header));
+        assert_eq!(choose("de, ru;q=0.8, en;q=0.7"), Language::Russian);
+        assert_eq!(choose("ru;q=0.3, en-GB"), Language::English);
+        assert_eq!(choose("ru-RU,ru;q=0.9"), Language::Russian);
+        assert_eq!(choose("ru;q=0, fr"), Language::English);
+    }
+
+    #[test]
+    fn the_cookie_goes_before_the_browsers_wish() {
+        assert_eq!(Language::choose(None, Some("ru"), Some("en")), Language::Russian);
+    }
+
+    #[test]
+    fn russian_plurals_take_three_forms() {
+        let say = |n: u64| Language::Russian.text("tasks-waiting").arg("n", n).to_string();
+        assert_ne!(say(1).replace('1', "n"), say(2).replace('2', "n"));
+        assert_ne!(say(2).replace('2', "n"), say(5).replace('5', "n"));
+    }
+}

@@ -1,0 +1,39 @@
+//! The site map: one line per URL.
+
+use crate::{
+    assets,
+    handlers::{admin, home, people, project, settings, sign_in},
+};
+use actix_web::web::{ServiceConfig, get, post};
+
+#[rustfmt::skip]
+pub fn configure(app: &mut ServiceConfig) {
+    app
+        // Everybody
+        .route("/static/{hash}/{name}", get().to(assets::serve))
+        .route("/sign-in", get().to(sign_in::show))
+        .route("/sign-in", post().to(sign_in::sign_in))
+        .route("/sign-out", post().to(sign_in::sign_out))
+        .route("/language", post().to(settings::choose_language))
+        .route("/healthz", get().to(home::health))
+        // Everybody who is signed in
+        .route("/", get().to(home::show))
+        .route("/settings", get().to(settings::show))
+        .route("/settings/password", post().to(settings::change_password))
+        // Administrators
+        .route("/projects/new", get().to(project::new))
+        .route("/projects/new", post().to(project::create))
+        .route("/admin/people", get().to(admin::people))
+        .route("/admin/people", post().to(admin::create_person))
+        .route("/admin/people/{account}/reset", post().to(admin::reset_password))
+        .route("/admin/people/{account}/disable", post().to(admin::disable))
+        // A project: its people
+        .route("/projects/{project}", get().to(project::show))
+        .route("/projects/{project}/settings", post().to(project::change))
+        .route("/projects/{project}/people", get().to(people::show))
+        .route("/projects/{project}/people", post().to(people::add))
+        .route("/projects/{project}/people/{account}/remove", post().to(people::remove))
+        // A project: its prompts and the work of its annotators
+        // A project: its engineers' runs and models
+        ;
+}

@@ -1,0 +1,45 @@
+//! Texts by hash: stored once, referred to from everywhere.
+
+use entity::{hash::sha256_hex, text, time::UnixMillis};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    sea_query::OnConflict,
+};
+use std::collections::HashMap;
+
+/// A statement takes this many values at the most on either database.
+const CHUNK: usize = 500;
+
+/// Stores a text unless it is there, and returns its hash. A text that was redacted stays so.
+pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbErr> {
+    let hash = sha256_hex(body);
+    let row = text::ActiveModel {
+        hash: Set(hash.clone()),
+        body: Set(Some(body.to_owned())),
+        created_at: Set(UnixMillis::now()),
+    };
+    text::Entity::insert(row)
+        .on_conflict(OnConflict::column(text::Column::Hash).do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await?;
+    Ok(hash)
+}
+
+/// The text of that hash; none when it is unknown or redacted.
+pub async fn load(db: &impl ConnectionTrait, hash: &str) -> Result<Option<String>, DbErr> {
+    Ok(text::Entity::find_by_id(hash).one(db).await?.and_then(|text| text.body))
+}
+
+/// The texts of many hashes. Unknown and redacted ones are missing from the answer.
+pub async fn load_all(
+    db: &impl ConnectionTrait,
+    hashes: impl IntoIterator<Item = String>,
+) -> Result<HashMap<String, String>, DbErr> {
+    let hashes: Vec<String> = hashes.into_iter().collect();
+    let mut bodies = HashMap::new();
+    for chunk in hashes.chunks(CHUNK) {
+        let rows = text::Entity::find().filter(text::Column::Hash.is_in(chunk)).all(db).await?;
+        bodies.extend(rows.into_iter().filter_map(|row| Some((row.hash, row.body?))));
+    }
+    Ok(bodies)
+}
