@@ -1,1 +1,211 @@
-//! To come.
+//! Takes runs from the database and executes each in a child process that is this same command
+//! line, so that a crash fails one run and a run from the web page and one from a shell are the same.
+//!
+//! [`claim`] takes a run and holds it by a lease, [`command`] turns its row into arguments, [`child`]
+//! watches the process, [`store`] writes what it says, [`output`] keeps what it made.
+//!
+//! **Invariant:** every write names the run's attempt, so that a worker that lost its lease (it was
+//! frozen, or cut off) writes nothing when it wakes; its child works in a folder that the next
+//! attempt has renamed.
+
+mod child;
+mod claim;
+mod command;
+mod database;
+mod output;
+mod store;
+
+use anyhow::Context;
+use clap::Args;
+use entity::{artifact_store::ArtifactStore, run};
+use sea_orm::{DatabaseConnection, DbErr};
+use std::{path::PathBuf, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+pub use database::connect;
+
+#[derive(Clone, Debug, Args)]
+pub struct WorkerArgs {
+    /// The database that holds the runs: sqlite://… on this machine, or postgres://…
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// The folder that holds models, dataset versions and checkpoints; shared with the web app
+    #[arg(long, env = "ATTUNE_ARTIFACTS", value_name = "DIR")]
+    pub artifacts: PathBuf,
+    /// How the web app calls this worker [default: host name and process id]
+    #[arg(long, env = "ATTUNE_WORKER_NAME")]
+    pub name: Option<String>,
+    /// Execute one run at the most, then exit
+    #[arg(long)]
+    pub once: bool,
+    /// How often to look for a run while idle, in milliseconds
+    #[arg(long, default_value_t = 1000)]
+    pub poll_ms: u64,
+    /// After how many seconds without a sign of life another worker takes a run over
+    #[arg(long, default_value_t = 30)]
+    pub lease_seconds: u64,
+    /// The program that executes a run; tests put another in its place [default: this one]
+    #[arg(long, hide = true, value_name = "PATH")]
+    pub child: Option<PathBuf>,
+}
+
+/// One worker: takes one run at a time.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    pub db: DatabaseConnection,
+    pub artifacts: ArtifactStore,
+    pub name: String,
+    /// The program that executes a run, as a `trainer`.
+    pub program: PathBuf,
+    pub lease: Duration,
+}
+
+/// How an attempt at a run ended, for this worker.
+#[derive(Debug)]
+pub enum Ended {
+    Succeeded,
+    Failed(String),
+    Cancelled,
+    /// The next worker that is free resumes it.
+    Interrupted(String),
+    /// Another worker has it: nothing was written.
+    Fenced,
+}
+
+/// Works until it is told to stop. Refuses a database that is not there, not migrated or not local.
+pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+    // A command that has set up its own log keeps it.
+    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).try_init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let worker = Worker {
+            db: connect(&args.database_url).await?,
+            artifacts: ArtifactStore::open(&args.artifacts).with_context(|| {
+                format!("cannot open the artifacts in {}", args.artifacts.display())
+            })?,
+            name: args.name.clone().unwrap_or_else(default_name),
+            program: match &args.child {
+                Some(program) => program.clone(),
+                None => std::env::current_exe().context("cannot find this program's own file")?,
+            },
+            lease: Duration::from_secs(args.lease_seconds.max(1)),
+        };
+        let stop = stop_signal()?;
+        worker.work(stop, args.once, Duration::from_millis(args.poll_ms)).await
+    })
+}
+
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
+}
+
+/// Turns true at Ctrl-C or SIGTERM.
+fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        sender.send_replace(true);
+        // Kept until the process ends: a closed channel would look like no signal at all.
+        sender.closed().await;
+    });
+    Ok(receiver)
+}
+
+impl Worker {
+    /// Claims and executes runs until `stop` turns true (with `once`, one run at the most).
+    pub async fn work(
+        &self,
+        mut stop: watch::Receiver<bool>,
+        once: bool,
+        poll: Duration,
+    ) -> anyhow::Result<()> {
+        tracing::info!("worker {} waits for runs", self.name);
+        while !*stop.borrow() {
+            match self.claim().await {
+                Ok(Some(run)) => {
+                    self.execute(&run, stop.clone()).await;
+                    if !once {
+                        continue;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if once => return Err(error.into()),
+                Err(error) => tracing::warn!("cannot look for runs: {error}"),
+            }
+            if once {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(poll) => {}
+                _ = stop.changed() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest run that waits for a worker, if there is one.
+    pub async fn claim(&self) -> Result<Option<run::Model>, DbErr> {
+        claim::next(&self.db, &self.name, self.lease).await
+    }
+
+    /// Brings one claimed run to an end, whatever happens, and writes that end down.
+    pub async fn execute(&self, run: &run::Model, stop: watch::Receiver<bool>) -> Ended {
+        tracing::info!(run = %run.id, attempt = run.attempt, "{:?} begins", run.kind);
+        let lease = claim::Lease::keep(self.db.clone(), run, self.lease);
+        let ended = match self.attempt(run, &lease, stop).await {
+            Ok(ended) => ended,
+            Err(error) => Ended::Failed(format!("{error:#}")),
+        };
+        match store::end(&self.db, run, &ended).await {
+            Ok(true) => self.clean_up(run, &ended),
+            Ok(false) => tracing::warn!(run = %run.id, "another worker has this run"),
+            // The lease runs out, and the next worker brings the run to its end.
+            Err(error) => tracing::error!(run = %run.id, "cannot write how it ended: {error}"),
+        }
+        tracing::info!(run = %run.id, attempt = run.attempt, "{ended:?}");
+        ended
+    }
+
+    async fn attempt(
+        &self,
+        run: &run::Model,
+        lease: &claim::Lease,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Ended> {
+        if run.cancel_requested {
+            return Ok(Ended::Cancelled);
+        }
+        if let Some(reason) = claim::taken_over_too_often(run) {
+            return Ok(Ended::Failed(reason));
+        }
+        let inputs = command::Inputs::load(&self.db, &self.artifacts, run).await?;
+        let folder = output::attempt_folder(&self.artifacts, run)?;
+        let arguments = command::arguments(run, &inputs, &folder)?;
+        let finished = match child::run(self, run, &arguments, lease, stop).await? {
+            child::End::Finished(summary) => summary,
+            child::End::Other(ended) => return Ok(ended),
+        };
+        let made = output::keep(&self.artifacts, run, &folder).await?;
+        let succeeded = store::succeed(&self.db, run, &inputs, &finished, &made).await?;
+        Ok(if succeeded { Ended::Succeeded } else { Ended::Fenced })
+    }
+
+    /// Checkpoints are of no use once nothing more will happen to the run.
+    fn clean_up(&self, run: &run::Model, ended: &Ended) {
+        if matches!(ended, Ended::Succeeded | Ended::Failed(_) | Ended::Cancelled)
+            && let Err(error) = output::remove_folder(&self.artifacts, run)
+        {
+            tracing::warn!(run = %run.id, "cannot remove its checkpoints: {error}");
+        }
+    }
+}

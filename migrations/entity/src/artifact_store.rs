@@ -3,7 +3,7 @@
 //! `<root>/<first two digits>/<hash>/…` holds the folder's files as they are, so that a model can
 //! be used in place. A folder appears by a rename, whole or not at all, and is never changed.
 
-use crate::hash::sha256_hex;
+use crate::{hash::sha256_hex, ids::RunId};
 use sha2::{Digest, Sha256};
 use std::{
     fs, io,
@@ -33,6 +33,11 @@ impl ArtifactStore {
     /// Where the artifact is, if it is there.
     pub fn path(&self, hash: &str) -> PathBuf {
         self.root.join(hash.get(..2).unwrap_or("__")).join(hash)
+    }
+
+    /// Where a run works and keeps its checkpoints until it ends.
+    pub fn run_folder(&self, run: RunId) -> PathBuf {
+        self.root.join("runs").join(run.to_string())
     }
 
     /// A fresh empty folder on the same disk, to be filled and then given to [`Self::adopt`].

@@ -1,0 +1,328 @@
+//! Runs the child process and listens to it.
+//!
+//! The child lives as long as its stdin: it ends when this process does, however that happens.
+
+use super::{
+    Ended, Worker,
+    claim::{Hold, Lease},
+    store,
+};
+use anyhow::Context;
+use entity::{
+    report::{Event, Level, Summary},
+    run,
+};
+use std::{
+    ffi::OsString,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+
+/// Events are written together, this far apart at the least.
+const FLUSH_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a child that was asked to stop may take over its last checkpoint.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a child that has closed its stdout may take to end.
+const EXIT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// As much of the end of stderr is kept as a person would read.
+const STDERR_KEPT: usize = 8 * 1024;
+
+/// Attempts that may die without getting any further.
+const MOST_DEATHS: i32 = 3;
+
+/// How the child ended: with its summary, or otherwise.
+pub(super) enum End {
+    Finished(Summary),
+    Other(Ended),
+}
+
+/// Why the child was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Cancel,
+    Shutdown,
+    Fenced,
+}
+
+pub(super) async fn run(
+    worker: &Worker,
+    run: &run::Model,
+    arguments: &[OsString],
+    lease: &Lease,
+    shutdown: watch::Receiver<bool>,
+) -> anyhow::Result<End> {
+    let mut child = spawn(worker, arguments)?;
+    let stderr = tokio::spawn(tail(child.stderr.take().context("the child has no stderr")?));
+    let stdout = child.stdout.take().context("the child has no stdout")?;
+    let mut listening = Listening {
+        worker,
+        run,
+        lines: BufReader::new(stdout).lines(),
+        said: Said::default(),
+        stopping: None,
+    };
+    listening.flush(true).await;
+    listening.until_silent(&mut child, lease.watch(), shutdown).await;
+    let status = match timeout(EXIT_PATIENCE, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            // It has said its last word and yet does not end.
+            let _ = child.start_kill();
+            child.wait().await
+        }
+    };
+    let status = status.context("cannot wait for the training process")?;
+    Ok(listening.end(status, stderr).await)
+}
+
+fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
+    let mut command = Command::new(&worker.program);
+    command
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        // Ctrl-C in a terminal is for the worker, which then stops the child in its own way.
+        .process_group(0);
+    command.spawn().with_context(|| format!("cannot start {}", worker.program.display()))
+}
+
+/// The end of a stream as text.
+async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut block = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut block).await {
+        kept.extend_from_slice(&block[..n]);
+        if kept.len() > 2 * STDERR_KEPT {
+            kept.drain(..kept.len() - STDERR_KEPT);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// What the child has said and is not written yet.
+#[derive(Default)]
+struct Said {
+    events: Vec<Event>,
+    /// The furthest step, to tell whether an attempt that died had got anywhere.
+    step: u64,
+    /// The last message of level error.
+    error: Option<String>,
+    summary: Option<Summary>,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        match serde_json::from_str(line) {
+            Ok(event) => self.take(event),
+            Err(_) => match serde_json::from_str(line) {
+                Ok(summary) => self.summary = Some(summary),
+                Err(_) => self.take(Event::Log { level: Level::Info, message: line.to_owned() }),
+            },
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match &event {
+            // Within one batch only the newest progress says anything.
+            Event::Progress { step, .. } => {
+                self.step = *step;
+                self.events.retain(|event| !matches!(event, Event::Progress { .. }));
+            }
+            Event::Log { level: Level::Error, message } => self.error = Some(message.clone()),
+            _ => {}
+        }
+        self.events.push(event);
+    }
+}
+
+struct Listening<'a> {
+    worker: &'a Worker,
+    run: &'a run::Model,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: Said,
+    stopping: Option<Stop>,
+}
+
+impl Listening<'_> {
+    /// Reads and writes until the child closes its stdout, which is when it ends.
+    async fn until_silent(
+        &mut self,
+        child: &mut Child,
+        mut hold: watch::Receiver<Hold>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut flush = interval(FLUSH_EVERY);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut kill_at = None;
+        loop {
+            tokio::select! {
+                line = self.lines.next_line() => match line {
+                    Ok(Some(line)) => self.said.hear(&line),
+                    Ok(None) => break,
+                    // Not text: the child is broken, and its exit status will say how.
+                    Err(_) => kill_at = Some(Instant::now()),
+                },
+                _ = flush.tick() => self.flush(false).await,
+                () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
+                    // Already gone is what is wanted.
+                    let _ = child.start_kill();
+                    kill_at = None;
+                }
+                Ok(()) = hold.changed() => match *hold.borrow_and_update() {
+                    Hold::Kept => {}
+                    Hold::CancelRequested => self.stop(Stop::Cancel),
+                    Hold::Lost => self.stop(Stop::Fenced),
+                },
+                Ok(()) = shutdown.changed() => {}
+            }
+            if *shutdown.borrow() {
+                self.stop(Stop::Shutdown);
+            }
+            if self.stopping.is_some() && child.stdin.take().is_some() {
+                let patience = if self.stopping == Some(Stop::Fenced) {
+                    Duration::ZERO
+                } else {
+                    STOP_PATIENCE
+                };
+                kill_at = Some(Instant::now() + patience);
+            }
+        }
+        self.flush(false).await;
+    }
+
+    /// The first reason to stop stays, but for the loss of the run.
+    fn stop(&mut self, why: Stop) {
+        if self.stopping.is_none() || why == Stop::Fenced {
+            self.stopping = Some(why);
+        }
+    }
+
+    /// Writes what was said. When the database does not answer it is kept for the next time: the
+    /// lease tells when that has gone on for too long.
+    async fn flush(&mut self, even_if_empty: bool) {
+        if self.stopping == Some(Stop::Fenced) || (self.said.events.is_empty() && !even_if_empty) {
+            return;
+        }
+        match store::append(&self.worker.db, self.run, &self.said.events).await {
+            Ok(true) => self.said.events.clear(),
+            Ok(false) => self.stop(Stop::Fenced),
+            Err(error) => {
+                tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}")
+            }
+        }
+    }
+
+    async fn end(self, status: ExitStatus, stderr: JoinHandle<String>) -> End {
+        let summary = self.said.summary.clone().filter(|_| status.success());
+        match (self.stopping, summary) {
+            (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
+            (Some(Stop::Cancel), _) => End::Other(Ended::Cancelled),
+            (_, Some(summary)) => End::Finished(summary),
+            (Some(Stop::Shutdown), None) => {
+                let reason =
+                    "The worker was stopped; the next one resumes from the last checkpoint.";
+                End::Other(Ended::Interrupted(reason.to_owned()))
+            }
+            (None, None) => {
+                let stderr = stderr.await.unwrap_or_default();
+                End::Other(died(self.run, &self.said, status, &stderr))
+            }
+        }
+    }
+}
+
+/// A process that was killed is tried again, unless that leads nowhere; one that gave up itself
+/// would give up again.
+fn died(run: &run::Model, said: &Said, status: ExitStatus, stderr: &str) -> Ended {
+    let Some(signal) = status.signal() else {
+        let reason = said.error.clone().or_else(|| last_words(stderr));
+        return Ended::Failed(reason.unwrap_or_else(|| {
+            format!("The training process ended without a result ({status}).")
+        }));
+    };
+    let got_further = said.step as i64 > run.step;
+    let likely = if signal == 9 { ", most often because the memory ran out" } else { "" };
+    if run.attempt < MOST_DEATHS || got_further {
+        Ended::Interrupted(format!(
+            "The training process was killed (signal {signal}){likely}; it will be resumed."
+        ))
+    } else {
+        let words =
+            last_words(stderr).map(|words| format!(" It last said: {words}")).unwrap_or_default();
+        Ended::Failed(format!(
+            "The training process was killed {} times (signal {signal}){likely}. A smaller batch size or length needs less memory.{words}",
+            run.attempt
+        ))
+    }
+}
+
+/// The error at the end of stderr: what follows the last "error:", else the last few lines.
+fn last_words(stderr: &str) -> Option<String> {
+    let lower = stderr.to_ascii_lowercase();
+    let text = match lower.rfind("error: ") {
+        Some(at) => &stderr[at + "error: ".len()..],
+        None => {
+            let from = stderr.trim_end().rmatch_indices('\n').nth(9).map_or(0, |(at, _)| at);
+            &stderr[from..]
+        }
+    };
+    let text: String = text.trim().chars().take(2000).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn of_several_progress_reports_in_a_batch_the_newest_is_kept_and_other_events_stay_in_order() {
+        let mut said = Said::default();
+        for step in 1..=3 {
+            said.hear(
+                &json!({"event": "progress", "step": step, "n_steps": 3, "fraction": 0.5,
+                "tokens_per_second": null, "seconds_left": null})
+                .to_string(),
+            );
+            said.hear(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
+        }
+        assert_eq!(said.events.len(), 4);
+        assert!(matches!(said.events[2], Event::Progress { step: 3, .. }), "{:?}", said.events);
+        assert_eq!(said.step, 3);
+    }
+
+    #[test]
+    fn the_summary_is_known_by_its_shape_and_any_other_line_is_a_log_line() {
+        let mut said = Said::default();
+        said.hear("Killing time");
+        said.hear(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
+            "peak_rss_mb": 1, "final": {}}).to_string());
+        assert_eq!(
+            said.events,
+            [Event::Log { level: Level::Info, message: "Killing time".into() }]
+        );
+        assert_eq!(said.summary.unwrap().tokens, 2);
+    }
+
+    #[test]
+    fn the_error_at_the_end_of_stderr_is_what_a_person_reads() {
+        let stderr = "loading\nwarning: x\nError: nothing left\n\nCaused by:\n    0 rows\n";
+        assert_eq!(last_words(stderr).unwrap(), "nothing left\n\nCaused by:\n    0 rows");
+        assert_eq!(last_words("one\ntwo\n").unwrap(), "one\ntwo");
+        assert_eq!(last_words(" \n"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! From a run's row to the command line that does it.
+
+use super::output::AttemptFolder;
+use anyhow::{Context, ensure};
+use entity::{
+    artifact_store::ArtifactStore,
+    dataset_version,
+    ids::ModelId,
+    model, run,
+    run_config::{PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig},
+    run_input::{self, Slot},
+};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What a run reads, as folders and files of the artifact store.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs {
+    pub(super) model: PathBuf,
+    /// The model in slot `Model`, which the new one descends from.
+    pub(super) parent: ModelId,
+    pub(super) reward: Option<PathBuf>,
+    pub(super) train: PathBuf,
+    /// Held-out rows, if there are any.
+    pub(super) eval: Option<PathBuf>,
+}
+
+impl Inputs {
+    pub(super) async fn load(
+        db: &DatabaseConnection,
+        artifacts: &ArtifactStore,
+        run: &run::Model,
+    ) -> anyhow::Result<Self> {
+        let slots = run_input::Entity::find()
+            .filter(run_input::Column::RunId.eq(run.id))
+            .all(db)
+            .await
+            .context("cannot read the run's inputs")?;
+        let model_in =
+            |slot| slots.iter().find(|input| input.slot == slot).and_then(|input| input.model_id);
+        let parent = model_in(Slot::Model).context("the run names no model")?;
+        let reward = match model_in(Slot::Reward) {
+            Some(id) => Some(model_folder(db, artifacts, id).await?),
+            None => None,
+        };
+        let version = slots.iter().find_map(|input| input.dataset_version_id);
+        let version = dataset_version::Entity::find_by_id(
+            version.context("the run names no dataset version")?,
+        )
+        .one(db)
+        .await?
+        .context("the run's dataset version is not in the database")?;
+        let dataset = stored(artifacts, &version.hash, "the dataset version")?;
+        Ok(Self {
+            model: model_folder(db, artifacts, parent).await?,
+            parent,
+            reward,
+            train: dataset.join("train.jsonl"),
+            eval: Some(dataset.join("eval.jsonl")).filter(|file| has_rows(file)),
+        })
+    }
+}
+
+async fn model_folder(
+    db: &DatabaseConnection,
+    artifacts: &ArtifactStore,
+    id: ModelId,
+) -> anyhow::Result<PathBuf> {
+    let model = model::Entity::find_by_id(id)
+        .one(db)
+        .await?
+        .context("a model of the run is not in the database")?;
+    stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name))
+}
+
+fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
+    let folder = artifacts.path(hash);
+    ensure!(
+        folder.is_dir(),
+        "{what} is not at {}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
+        folder.display()
+    );
+    Ok(folder)
+}
+
+fn has_rows(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// The arguments of the child, whose settings go through a file. Writes that file.
+pub(super) fn arguments(
+    run: &run::Model,
+    inputs: &Inputs,
+    folder: &AttemptFolder,
+) -> anyhow::Result<Vec<OsString>> {
+    let config = folder.config();
+    fs::write(&config, config_text(run)?)
+        .with_context(|| format!("cannot write {}", config.display()))?;
+    let reward = || inputs.reward.clone().context("the run names no reward model");
+    let (verb, files) = match run.kind {
+        run::Kind::Sample => {
+            ("sample", vec![("--model", inputs.model.clone()), ("--prompts", inputs.train.clone())])
+        }
+        run::Kind::Sft => {
+            ("sft", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
+        }
+        run::Kind::Reward => {
+            ("reward", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
+        }
+        run::Kind::Ppo => (
+            "ppo",
+            vec![
+                ("--policy", inputs.model.clone()),
+                ("--reward", reward()?),
+                ("--prompts", inputs.train.clone()),
+            ],
+        ),
+    };
+    let mut arguments: Vec<OsString> = vec![verb.into()];
+    let mut give = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
+    for (flag, path) in files {
+        give(flag, path.into());
+    }
+    if let (run::Kind::Sft | run::Kind::Reward, Some(eval)) = (run.kind, &inputs.eval) {
+        give("--eval-data", eval.into());
+    }
+    if run.kind == run::Kind::Sample {
+        give("--out", folder.output().join("completions.jsonl").into());
+    } else {
+        give("--out", folder.output().into());
+        give("--metrics", folder.metrics().into());
+        give("--resume", "auto".into());
+    }
+    give("--config", config.into());
+    give("--report", "json".into());
+    arguments.push("--exit-with-stdin".into());
+    Ok(arguments)
+}
+
+/// The run's settings as TOML; they are checked here once more, because a row may be older than
+/// this program.
+fn config_text(run: &run::Model) -> anyhow::Result<String> {
+    match run.kind {
+        run::Kind::Sample => toml_of::<SampleConfig>(&run.config),
+        run::Kind::Sft => toml_of::<SftConfig>(&run.config),
+        run::Kind::Reward => toml_of::<RewardConfig>(&run.config),
+        run::Kind::Ppo => toml_of::<PpoConfig>(&run.config),
+    }
+}
+
+fn toml_of<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<String> {
+    let settings = config.as_object().context("the run's settings are not an object")?;
+    let config = C::default().with_overrides(settings)?;
+    Ok(toml::to_string(&config)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn settings_reach_the_child_as_toml_with_every_key() {
+        let text =
+            toml_of::<PpoConfig>(&json!({"kl_coef": 0.1, "batch_size": 4, "kl_estimator": "k3"}))
+                .unwrap();
+        let read: toml::Table = text.parse().unwrap();
+        assert_eq!(read["kl_coef"].as_float(), Some(0.1));
+        assert_eq!(read["batch_size"].as_integer(), Some(4));
+        assert_eq!(read["kl_estimator"].as_str(), Some("k3"));
+        let back: PpoConfig = toml::from_str(&text).unwrap();
+        assert_eq!((back.kl_coef, back.optimisation.batch_size), (0.1, 4));
+    }
+
+    #[test]
+    fn a_setting_that_this_program_does_not_know_is_refused_by_name() {
+        let error = toml_of::<SftConfig>(&json!({"batchsize": 4})).unwrap_err();
+        assert!(error.to_string().contains("batchsize"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! A run's folder while it works, and what becomes of it.
+
+use anyhow::{Context, ensure};
+use entity::{
+    artifact_store::{ArtifactStore, Stored},
+    run,
+};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// What a run made, kept in the artifact store.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) stored: Stored,
+    /// 0 for a folder without weights.
+    pub(super) n_parameters: i64,
+}
+
+/// Where one attempt at a run works: `<artifacts>/runs/<run>/<attempt>`.
+#[derive(Clone, Debug)]
+pub(super) struct AttemptFolder(PathBuf);
+
+impl AttemptFolder {
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    pub(super) fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    pub(super) fn output(&self) -> PathBuf {
+        self.0.join("output")
+    }
+}
+
+/// The folder of this attempt. The last attempt's becomes it, checkpoints and all: a process of
+/// that attempt that still lives finds its folder gone, and its checkpoints cannot mix with ours.
+pub(super) fn attempt_folder(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<AttemptFolder> {
+    let of_run = artifacts.run_folder(run.id);
+    fs::create_dir_all(&of_run).with_context(|| format!("cannot make {}", of_run.display()))?;
+    let ours = of_run.join(run.attempt.to_string());
+    let earlier = (1..run.attempt).rev().map(|attempt| of_run.join(attempt.to_string()));
+    for theirs in earlier {
+        if fs::rename(&theirs, &ours).is_ok() {
+            break;
+        }
+    }
+    let folder = AttemptFolder(ours);
+    fs::create_dir_all(folder.output())
+        .with_context(|| format!("cannot make {}", folder.output().display()))?;
+    Ok(folder)
+}
+
+/// Removes what a run that has ended left behind.
+pub(super) fn remove_folder(artifacts: &ArtifactStore, run: &run::Model) -> io::Result<()> {
+    match fs::remove_dir_all(artifacts.run_folder(run.id)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Moves a finished output into the artifact store.
+pub(super) async fn keep(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+    folder: &AttemptFolder,
+) -> anyhow::Result<Made> {
+    let (artifacts, output, kind) = (artifacts.clone(), folder.output(), run.kind);
+    tokio::task::spawn_blocking(move || {
+        let n_parameters =
+            count_parameters(&output).context("cannot read the weights that the run wrote")?;
+        let is_complete = match kind {
+            run::Kind::Sample => output.join("completions.jsonl").is_file(),
+            _ => n_parameters > 0 && output.join("config.json").is_file(),
+        };
+        ensure!(
+            is_complete,
+            "the run ended well but left no complete output; this is a bug of the trainer"
+        );
+        let stored =
+            artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
+        Ok(Made { stored, n_parameters })
+    })
+    .await?
+}
+
+/// The number of weights in a folder's safetensors files, from their headers.
+fn count_parameters(folder: &Path) -> io::Result<i64> {
+    let mut n_parameters = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            n_parameters += count_in_file(&path)?;
+        }
+    }
+    Ok(n_parameters)
+}
+
+/// A safetensors file begins with the length of its header (u64, little endian) and the header, a
+/// JSON object of name → {dtype, shape, data_offsets}.
+fn count_in_file(path: &Path) -> io::Result<i64> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = Vec::new();
+    file.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)?;
+    let shapes = header.values().filter_map(|tensor| tensor.get("shape")?.as_array());
+    Ok(shapes
+        .map(|shape| shape.iter().filter_map(serde_json::Value::as_i64).product::<i64>())
+        .sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+
+    #[test]
+    fn parameters_are_counted_over_all_files_of_a_folder() {
+        let disk = tempfile::tempdir().unwrap();
+        let bytes = [0_u8; 4 * 6];
+        for name in ["a", "b"] {
+            let tensors = [(name, TensorView::new(Dtype::F32, vec![2, 3], &bytes).unwrap())];
+            let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+            serialize_to_file(tensors, metadata, &disk.path().join(format!("{name}.safetensors")))
+                .unwrap();
+        }
+        fs::write(disk.path().join("config.json"), "{}").unwrap();
+        assert_eq!(count_parameters(disk.path()).unwrap(), 12);
+    }
+}

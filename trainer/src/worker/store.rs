@@ -1,0 +1,226 @@
+//! What a run says and how it ends, written only as long as this worker's attempt is the newest.
+
+use super::{Ended, command::Inputs, database::begin_write, output::Made};
+use entity::{
+    artifact,
+    ids::ModelId,
+    model,
+    report::{Event, Level, Summary},
+    run::{self, Status},
+    run_event,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, UpdateMany,
+    sea_query::{Expr, OnConflict},
+};
+use std::time::Duration;
+
+/// The run, as long as no other worker has taken it and it has not ended.
+pub(super) fn mine(run: &run::Model) -> Condition {
+    Condition::all()
+        .add(run::Column::Id.eq(run.id))
+        .add(run::Column::Attempt.eq(run.attempt))
+        .add(run::Column::Status.is_in([Status::Claimed, Status::Running]))
+}
+
+/// Appends events under the run's next sequence numbers and moves its progress.
+///
+/// False, and nothing is written, when the run is not this worker's any more. The row is updated
+/// first: that takes its lock, so that sequence numbers have no gap and no double.
+pub(super) async fn append(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    events: &[Event],
+) -> Result<bool, DbErr> {
+    let transaction = begin_write(db).await?;
+    if progress(run, events).filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+        return Ok(false);
+    }
+    insert_events(&transaction, run, events).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// The update of the run's own columns that a batch of events asks for.
+fn progress(run: &run::Model, events: &[Event]) -> UpdateMany<run::Entity> {
+    let mut update = run::Entity::update_many()
+        .col_expr(run::Column::Status, Expr::val(Status::Running))
+        .col_expr(run::Column::Worker, Expr::val(run.worker.clone()));
+    for event in events {
+        update = match event {
+            Event::Started { environment } => {
+                update.col_expr(run::Column::Environment, Expr::val(json(environment)))
+            }
+            Event::Progress { step, n_steps, fraction, tokens_per_second, seconds_left } => update
+                .col_expr(run::Column::Step, Expr::val(*step as i64))
+                .col_expr(run::Column::NSteps, Expr::val(*n_steps as i64))
+                .col_expr(run::Column::Progress, Expr::val(*fraction))
+                .col_expr(run::Column::TokensPerSecond, Expr::val(*tokens_per_second))
+                .col_expr(run::Column::SecondsLeft, Expr::val(*seconds_left)),
+            _ => update,
+        };
+    }
+    update
+}
+
+async fn insert_events(
+    db: &impl ConnectionTrait,
+    run: &run::Model,
+    events: &[Event],
+) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let last: Option<i64> = run_event::Entity::find()
+        .select_only()
+        .column_as(run_event::Column::Sequence.max(), "last")
+        .filter(run_event::Column::RunId.eq(run.id))
+        .into_tuple::<Option<i64>>()
+        .one(db)
+        .await?
+        .flatten();
+    let first = last.unwrap_or(0) + 1;
+    let rows = events.iter().zip(first..).map(|(event, sequence)| run_event::ActiveModel {
+        run_id: Set(run.id),
+        sequence: Set(sequence),
+        attempt: Set(run.attempt),
+        event: Set(json(event)),
+        created_at: Set(UnixMillis::now()),
+    });
+    run_event::Entity::insert_many(rows).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Registers what the run made and ends it, in one transaction. False as in [`append`].
+pub(super) async fn succeed(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    inputs: &Inputs,
+    summary: &Summary,
+    made: &Made,
+) -> Result<bool, DbErr> {
+    let transaction = begin_write(db).await?;
+    let now = UnixMillis::now();
+    let model_id = model_kind(run.kind).map(|_| ModelId::new());
+    let ended = ending(Status::Succeeded, now)
+        .col_expr(run::Column::Progress, Expr::val(1.0))
+        .col_expr(run::Column::Summary, Expr::val(json(summary)))
+        .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
+        .col_expr(run::Column::OutputModelId, Expr::val(model_id))
+        .filter(mine(run))
+        .exec(&transaction)
+        .await?;
+    if ended.rows_affected == 0 {
+        return Ok(false);
+    }
+    artifact::Entity::insert(artifact::ActiveModel {
+        hash: Set(made.stored.hash.clone()),
+        n_bytes: Set(made.stored.n_bytes as i64),
+        created_at: Set(now),
+    })
+    .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
+    .exec_without_returning(&transaction)
+    .await?;
+    if let (Some(id), Some((kind, word))) = (model_id, model_kind(run.kind)) {
+        let row = model::ActiveModel {
+            id: Set(id),
+            project_id: Set(Some(run.project_id)),
+            name: Set(model_name(word, run)),
+            kind: Set(kind),
+            parent_id: Set(Some(inputs.parent)),
+            run_id: Set(Some(run.id)),
+            artifact_hash: Set(made.stored.hash.clone()),
+            n_parameters: Set(made.n_parameters),
+            created_at: Set(now),
+        };
+        row.insert(&transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Writes how an attempt ended, where [`succeed`] has not. False when the run is another worker's.
+pub(super) async fn end(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    ended: &Ended,
+) -> Result<bool, DbErr> {
+    let now = UnixMillis::now();
+    let (update, said) = match ended {
+        Ended::Succeeded => return Ok(true),
+        Ended::Fenced => return Ok(false),
+        Ended::Failed(reason) => (
+            ending(Status::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
+            Some(Event::Log { level: Level::Error, message: reason.clone() }),
+        ),
+        Ended::Cancelled => (ending(Status::Cancelled, now), None),
+        Ended::Interrupted(reason) => {
+            (release(), Some(Event::Log { level: Level::Warning, message: reason.clone() }))
+        }
+    };
+    for patience in [1, 2, 4, 8] {
+        match write_end(db, run, update.clone(), said.as_slice()).await {
+            Err(error) => {
+                tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}")
+            }
+            written => return written,
+        }
+        tokio::time::sleep(Duration::from_secs(patience)).await;
+    }
+    write_end(db, run, update, said.as_slice()).await
+}
+
+async fn write_end(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    update: UpdateMany<run::Entity>,
+    said: &[Event],
+) -> Result<bool, DbErr> {
+    let transaction = begin_write(db).await?;
+    if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+        return Ok(false);
+    }
+    insert_events(&transaction, run, said).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn ending(status: Status, now: UnixMillis) -> UpdateMany<run::Entity> {
+    run::Entity::update_many()
+        .col_expr(run::Column::Status, Expr::val(status))
+        .col_expr(run::Column::FinishedAt, Expr::val(now))
+        .col_expr(run::Column::LeaseExpiresAt, Expr::val(None::<UnixMillis>))
+        .col_expr(run::Column::SecondsLeft, Expr::val(None::<f64>))
+}
+
+fn release() -> UpdateMany<run::Entity> {
+    run::Entity::update_many()
+        .col_expr(run::Column::Status, Expr::val(Status::Interrupted))
+        .col_expr(run::Column::Worker, Expr::val(None::<String>))
+        .col_expr(run::Column::LeaseExpiresAt, Expr::val(None::<UnixMillis>))
+        .col_expr(run::Column::SecondsLeft, Expr::val(None::<f64>))
+}
+
+/// What a run of this kind makes, with the word its name begins with; none for answers.
+fn model_kind(kind: run::Kind) -> Option<(model::Kind, &'static str)> {
+    match kind {
+        run::Kind::Sample => None,
+        run::Kind::Sft => Some((model::Kind::Sft, "sft")),
+        run::Kind::Reward => Some((model::Kind::Reward, "reward")),
+        run::Kind::Ppo => Some((model::Kind::Policy, "policy")),
+    }
+}
+
+/// `sft-1f09a2c4`: the end of the run's id, which is its random part.
+fn model_name(word: &str, run: &run::Model) -> String {
+    let id = run.id.0.simple().to_string();
+    format!("{word}-{}", &id[id.len() - 8..])
+}
+
+fn json(value: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(value).expect("events and summaries serialise")
+}
