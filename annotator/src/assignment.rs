@@ -151,7 +151,6 @@ async fn lease(
 }
 
 /// Takes a free slot of one task, if there is one.
-#[expect(dead_code, reason = "for judgements, which come next")]
 pub(crate) async fn take_slot(db: &impl ConnectionTrait, task: TaskId) -> Result<bool, DbErr> {
     move_slots(db, task, -1).await
 }

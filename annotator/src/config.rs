@@ -20,6 +20,8 @@ pub enum Verb {
     Migrate(Storage),
     /// Create an account and print its one-time password, unless one comes on standard input.
     CreateUser(CreateUser),
+    /// Read prompts, demonstrations or preferences (JSON Lines, `.gz` too) into a project.
+    Import(Import),
 }
 
 /// Where everything is kept.
@@ -103,4 +105,15 @@ pub struct CreateUser {
     /// Read the password from the first line of standard input.
     #[arg(long, env = "ATTUNE_PASSWORD_STDIN")]
     pub password_stdin: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub storage: Storage,
+    /// The project's name; it is made if it is missing.
+    #[arg(long, env = "ATTUNE_PROJECT")]
+    pub project: String,
+    /// Rows of `prompt`, `messages`, `prompt` + `completion` or `prompt` + `chosen` + `rejected`.
+    pub file: PathBuf,
 }

@@ -2,15 +2,18 @@
 //! The middleware refuses every other POST, so no form can forget it.
 
 use crate::error::AppError;
+use actix_multipart::Multipart;
 use actix_session::{Session, SessionExt};
 use actix_web::{
     Error, FromRequest, HttpMessage,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
+    error::PayloadError,
     http::header,
     middleware::Next,
     web,
 };
+use futures_util::{TryStreamExt, future, stream};
 use rand::distr::{Alphanumeric, SampleString};
 use subtle::ConstantTimeEq;
 
@@ -18,6 +21,8 @@ const TOKEN: &str = "csrf";
 
 /// The hidden field that carries the token; a script may send it as a header of the same name.
 pub const FIELD: &str = "csrf";
+
+const MAX_TOKEN_BYTES: usize = 128;
 
 /// The session's token, made at its first use.
 pub fn token(session: &Session) -> Result<String, AppError> {
@@ -53,7 +58,7 @@ pub async fn require_token(
         };
     let sent = match request.headers().get(FIELD) {
         Some(value) => value.to_str().ok().map(str::to_owned),
-        None => sent_token(&request, &body),
+        None => sent_token(&request, &body).await,
     };
     let expected: Option<String> = request.get_session().get(TOKEN).ok().flatten();
     let matches = match (&sent, &expected) {
@@ -67,13 +72,29 @@ pub async fn require_token(
     Ok(next.call(request).await?.map_into_boxed_body())
 }
 
-/// The token in a urlencoded body.
-fn sent_token(request: &ServiceRequest, body: &[u8]) -> Option<String> {
+/// The token in a form's body, however the form is encoded.
+async fn sent_token(request: &ServiceRequest, body: &web::Bytes) -> Option<String> {
     let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    if kind.starts_with("multipart/form-data") {
+        return multipart_token(request, body).await;
+    }
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
     let fields =
         web::Query::<Vec<(String, String)>>::from_query(std::str::from_utf8(body).ok()?).ok()?;
     fields.into_inner().into_iter().find(|(field, _)| field == FIELD).map(|(_, token)| token)
+}
+
+/// The token in a form with a file, where it comes before the file.
+async fn multipart_token(request: &ServiceRequest, body: &web::Bytes) -> Option<String> {
+    let stream = stream::once(future::ok::<_, PayloadError>(body.clone()));
+    let mut form = Multipart::new(request.headers(), stream);
+    while let Ok(Some(mut field)) = form.try_next().await {
+        if field.name() == Some(FIELD) {
+            let token = field.bytes(MAX_TOKEN_BYTES).await.ok()?.ok()?;
+            return String::from_utf8(token.to_vec()).ok();
+        }
+    }
+    None
 }

@@ -9,7 +9,8 @@ use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
 use serde::Deserialize;
 
 const PROMPTS: &str = include_str!("../demo/prompts.jsonl");
-const GUIDELINES: &str = include_str!("../demo/guidelines.md");
+/// What a good answer is, to begin with; a manager rewrites it.
+pub const GUIDELINES: &str = include_str!("../demo/guidelines.md");
 
 /// The demo project's name.
 pub const DEMO_PROJECT: &str = "Demo";

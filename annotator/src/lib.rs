@@ -5,7 +5,8 @@
 //!    [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what every page shows),
 //!    [`assets`] (the embedded files).
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
-//! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`lease_sweep`].
+//! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
+//!    was said), [`lease_sweep`], [`import`].
 //! 5. [`handlers`]: the pages.
 //!
 //! **Invariant:** this crate never links libtorch, and starts in well under a second.
@@ -33,6 +34,8 @@ pub mod projects;
 
 pub mod assignment;
 pub mod database;
+pub mod import;
+pub mod judgement;
 pub mod lease_sweep;
 pub mod markdown;
 pub mod prompts;

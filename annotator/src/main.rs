@@ -1,9 +1,9 @@
-//! `annotator serve | migrate | create-user`.
+//! `annotator serve | migrate | create-user | import`.
 
 use annotator::{
     app::App,
     config::{Cli, LogFormat, Verb},
-    create_user, database,
+    create_user, database, import,
 };
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +24,7 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Verb::CreateUser(request) => create_user::run(request).await,
+        Verb::Import(request) => import::run(request).await,
     }
 }
 

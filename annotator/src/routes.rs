@@ -2,7 +2,7 @@
 
 use crate::{
     assets,
-    handlers::{admin, home, people, project, settings, sign_in},
+    handlers::{admin, home, people, project, prompts, settings, sign_in, task},
 };
 use actix_web::web::{ServiceConfig, get, post};
 
@@ -34,6 +34,16 @@ pub fn configure(app: &mut ServiceConfig) {
         .route("/projects/{project}/people", post().to(people::add))
         .route("/projects/{project}/people/{account}/remove", post().to(people::remove))
         // A project: its prompts and the work of its annotators
+        .route("/projects/{project}/prompts", get().to(prompts::show))
+        .route("/projects/{project}/prompts", post().to(prompts::paste))
+        .route("/projects/{project}/prompts/upload", post().to(prompts::upload))
+        .route("/projects/{project}/demonstrate", get().to(task::demonstrate))
+        .route("/projects/{project}/compare", get().to(task::compare))
+        .route("/projects/{project}/tasks/{assignment}", get().to(task::show))
+        .route("/projects/{project}/tasks/{assignment}", post().to(task::submit))
+        .route("/projects/{project}/tasks/{assignment}/skip", post().to(task::skip))
+        .route("/projects/{project}/tasks/{assignment}/draft", post().to(task::save_draft))
+        .route("/projects/{project}/tasks/{assignment}/preview", post().to(task::preview))
         // A project: its engineers' runs and models
         ;
 }

@@ -3,3 +3,216 @@
 
 // The summary of a form's errors is read out and seen first.
 document.querySelector("[data-focus]")?.focus();
+
+const task = document.getElementById("task");
+forgetWhatArrived();
+if (task) setUpTask(task);
+
+// What was submitted is kept in this browser until a page that is neither an error nor the same
+// task shows that it arrived.
+function forgetWhatArrived() {
+  const sent = sessionStorage.getItem("sent");
+  if (!sent || "error" in document.body.dataset) return;
+  if (sent !== "draft:" + task?.dataset.url) localStorage.removeItem(sent);
+  sessionStorage.removeItem("sent");
+}
+
+function setUpTask(form) {
+  const draft = keepDraft(form);
+  const leadTime = countActiveTime();
+  let leaving = false;
+
+  function leave() {
+    leaving = true;
+    for (const field of document.querySelectorAll("[name=lead_time_ms]")) field.value = Math.round(leadTime());
+    draft.submitted();
+  }
+  form.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (button?.hasAttribute("data-preview") || button?.hasAttribute("data-save")) return;
+    if (leaving) event.preventDefault(); // a double click is one answer
+    else leave();
+  });
+  document.querySelector("#skip form")?.addEventListener("submit", leave);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) leaving = false; });
+
+  if (form.dataset.task === "demonstrate") setUpDemonstration(form, draft);
+  setUpKeys(form);
+}
+
+// Saves what is typed on the server as you go; in this browser while the server is out of reach,
+// from where it is sent again unprompted.
+function keepDraft(form) {
+  const url = form.dataset.url + "/draft?quiet=true";
+  const place = "draft:" + form.dataset.url;
+  const status = form.querySelector("[data-draft-status]");
+  const fields = ["answer", "choice", "rationale"];
+  const say = (what) => { if (status) status.textContent = what ? status.dataset[what] : ""; };
+  const typed = () => {
+    const data = new FormData(form);
+    return Object.fromEntries(fields.filter((name) => data.has(name)).map((name) => [name, data.get(name)]));
+  };
+  const body = () => {
+    const csrf = form.elements.csrf.value;
+    return new URLSearchParams({ csrf, ...typed() });
+  };
+  const shown = JSON.stringify(typed());
+  let saved = shown, timer = 0, done = false;
+
+  // A draft that never reached the server is newer than what the page came with.
+  const kept = localStorage.getItem(place);
+  if (kept && kept !== shown) {
+    const values = JSON.parse(kept);
+    for (const [name, value] of Object.entries(values)) {
+      const field = form.elements[name];
+      if (field) field.value = value;
+    }
+    const note = document.querySelector("[data-restored]");
+    if (note) note.hidden = false;
+    schedule(0);
+  }
+
+  async function save() {
+    const now = JSON.stringify(typed());
+    if (done || now === saved) return;
+    localStorage.setItem(place, now);
+    say("saving");
+    try {
+      const answer = await fetch(url, { method: "POST", body: body(), redirect: "manual" });
+      if (!answer.ok) throw new Error(answer.status);
+      saved = now;
+      if (localStorage.getItem(place) === now) localStorage.removeItem(place);
+      if (!done) say("saved");
+    } catch {
+      say("local");
+      schedule(5000);
+    }
+  }
+  function schedule(wait = 700) {
+    clearTimeout(timer);
+    timer = setTimeout(save, wait);
+  }
+  form.addEventListener("input", () => schedule());
+  window.addEventListener("online", () => schedule(0));
+  // Another sign of life, so that a long think does not lose the task.
+  setInterval(() => { if (document.visibilityState === "visible" && !done) { saved = ""; save(); } }, 4 * 60 * 1000);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState !== "hidden" || done) return;
+    const now = JSON.stringify(typed());
+    if (now === saved) return;
+    localStorage.setItem(place, now);
+    if (navigator.sendBeacon(url, body())) saved = now;
+  });
+  return {
+    schedule,
+    submitted() {
+      done = true;
+      clearTimeout(timer);
+      localStorage.setItem(place, JSON.stringify(typed()));
+      sessionStorage.setItem("sent", place);
+    },
+  };
+}
+
+// Milliseconds during which the page was looked at and something happened within the last minute.
+function countActiveTime() {
+  let total = 0, last = performance.now(), lastAction = last;
+  const tick = () => {
+    const now = performance.now();
+    if (document.visibilityState === "visible" && now - lastAction < 60000) total += now - last;
+    last = now;
+  };
+  for (const kind of ["keydown", "pointermove", "pointerdown", "wheel", "scroll", "touchstart"]) {
+    window.addEventListener(kind, () => { tick(); lastAction = performance.now(); }, { passive: true });
+  }
+  document.addEventListener("visibilitychange", tick);
+  return () => { tick(); return total; };
+}
+
+function setUpDemonstration(form, draft) {
+  const text = form.elements.answer;
+  const count = form.querySelector("[data-word-count]");
+  const pane = document.querySelector("[data-preview-pane]");
+  const paneBody = document.querySelector("[data-preview-body]");
+  let timer = 0;
+
+  function countWords() {
+    const words = text.value.trim().split(/\s+/).filter(Boolean).length;
+    count.textContent = text.dataset.words + " " + words;
+  }
+  async function preview() {
+    const body = new URLSearchParams({ csrf: form.elements.csrf.value, answer: text.value });
+    const answer = await fetch(form.dataset.url + "/preview?quiet=true", { method: "POST", body });
+    if (answer.ok) paneBody.innerHTML = await answer.text(); // sanitised by the server
+  }
+  text.addEventListener("input", () => {
+    countWords();
+    if (pane.hidden) return;
+    clearTimeout(timer);
+    timer = setTimeout(preview, 500);
+  });
+  form.querySelector("[data-preview]").addEventListener("click", (event) => {
+    event.preventDefault();
+    pane.hidden = !pane.hidden;
+    if (!pane.hidden) preview();
+  });
+  form.querySelector("[data-save]").addEventListener("click", (event) => {
+    event.preventDefault();
+    draft.schedule(0);
+  });
+  countWords();
+}
+
+// Keys are told by their place (event.code), so that they work in every keyboard layout.
+function setUpKeys(form) {
+  const skip = document.getElementById("skip");
+  const submit = () => form.requestSubmit(form.querySelector("button.primary"));
+  const choiceOf = (code) => {
+    const digit = /^(?:Digit|Numpad)([0-7])$/.exec(code)?.[1];
+    if (digit) return digit === "4" ? "0" : digit;
+    return code === "KeyX" ? "x" : null;
+  };
+  document.addEventListener("keydown", (event) => {
+    const isEnter = event.code === "Enter" || event.code === "NumpadEnter";
+    if (isEnter && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      if (!event.repeat && !skip?.contains(event.target)) submit();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const at = event.target;
+    if (at.matches("textarea, input:not([type=radio])")) {
+      if (event.code === "Escape") at.blur();
+      return;
+    }
+    if (skip?.contains(at) && skip.open) {
+      if (event.code === "Escape") { skip.open = false; skip.querySelector("summary").focus(); }
+      return;
+    }
+    if (event.code === "KeyS" && skip) {
+      event.preventDefault();
+      skip.open = true;
+      skip.scrollIntoView({ block: "center" });
+      skip.querySelector("input[type=radio]").focus();
+    } else if (form.dataset.task === "compare") compareKey(event, at);
+  });
+  function compareKey(event, at) {
+    const value = choiceOf(event.code);
+    if (value !== null) {
+      event.preventDefault();
+      const radio = form.querySelector(`[name=choice][value="${value}"]`);
+      if (radio.checked) submit(); // the same key again
+      else {
+        radio.checked = true;
+        radio.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+    } else if (event.code === "KeyR") {
+      event.preventDefault();
+      form.elements.rationale.focus();
+    } else if (event.code === "Enter" || event.code === "NumpadEnter") {
+      if (at.matches("a, button, summary")) return;
+      event.preventDefault();
+      if (form.querySelector("[name=choice]:checked")) submit();
+    }
+  }
+}

@@ -1,8 +1,12 @@
 //! The pages: one file per URL noun, its templates in the folder of the same name.
 
 pub mod admin;
+pub mod compare;
+pub mod demonstrate;
 pub mod home;
 pub mod people;
 pub mod project;
+pub mod prompts;
 pub mod settings;
 pub mod sign_in;
+pub mod task;

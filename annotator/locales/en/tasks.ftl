@@ -1,0 +1,83 @@
+submit = Submit
+text-removed = (this text was removed)
+speaker-system = Instructions to the assistant
+speaker-user = User
+speaker-assistant = Assistant
+task-prompt = Prompt
+task-previous = Previous answer
+task-revision = You have answered this already. A new answer replaces it; the old one is kept in the history.
+task-expired = This task was handed back because nothing happened for 15 minutes. You can still submit: nothing you write is lost.
+
+demonstrate-title = Write the ideal answer
+demonstrate-answer = Your answer
+demonstrate-hint = Markdown is understood. Your draft is saved as you type.
+demonstrate-words = Words:
+demonstrate-preview = Preview
+demonstrate-empty = Write an answer first
+draft-save = Save draft
+draft-saved = Draft saved
+draft-saving = Saving…
+draft-local = Not reached: your draft is kept in this browser and sent as soon as it can be
+draft-restored = What you typed here before was brought back from this browser.
+notice-draft-saved = Your draft is saved.
+
+compare-title = Which answer is better?
+compare-side = Answer { $label }
+compare-legend = Which answer is better, and by how much?
+compare-a-much = A much better
+compare-a-better = A better
+compare-a-slightly = A slightly
+compare-tie = Equal
+compare-b-slightly = B slightly
+compare-b-better = B better
+compare-b-much = B much better
+compare-both-bad = Both bad
+compare-no-choice = Choose one of the answers first, or that they are equal or both bad
+compare-rationale = Why (optional)
+compare-keys = A key selects; the same key again or Enter submits. 0 is equal too.
+
+skip = Skip
+skip-why = Why can this not be answered?
+skip-unclear = The prompt is unclear
+skip-not-my-subject = It is not my subject
+skip-language = I do not speak the language well enough
+skip-harmful = It asks for something harmful
+skip-broken = Something is broken: cut off, garbled
+skip-other = Something else
+skip-note = Note (optional)
+skip-send = Skip this task
+skip-no-reason = Choose a reason for skipping
+
+none-title = Nothing is left for you here
+none-demonstrate = Every prompt has its answer or is being answered by somebody. More may come.
+none-compare = Every pair has been judged or is with somebody now. New pairs come when a model has been sampled.
+none-back = To the project
+
+prompts-title = Prompts
+prompts-paste = Paste
+prompts-paste-label = Prompts
+prompts-paste-hint = An empty line separates one prompt from the next.
+prompts-empty = Paste at least one prompt
+prompts-add = Add
+prompts-upload = Upload
+prompts-upload-label = A file of JSON Lines
+prompts-upload-hint = Rows of prompt; messages; prompt and completion; or prompt, chosen and rejected. .gz too, up to 32 MB.
+prompts-file-refused = Nothing was imported: { $error }
+prompts-count =
+    { $n ->
+        [one] { $n } prompt
+       *[other] { $n } prompts
+    }
+notice-prompts-added =
+    { $value ->
+        [0] Everything was there already.
+       *[other] New rows: { $value }.
+    }
+pages = Pages
+pages-newer = Newer
+pages-older = Older
+pages-here = { $n } of { $of }
+export-title = Take the work with you
+export-hint = JSON Lines in TRL's formats: the latest word of each person, without ties and skips.
+export-demonstrations = Demonstrations
+export-preferences = Preferences

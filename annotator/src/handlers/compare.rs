@@ -1,0 +1,84 @@
+//! The page on which somebody chooses between two answers. It is blind: sides are A and B, in the
+//! order of the assignment's seed, and nothing else about an answer reaches the page.
+
+use super::task::{Held, View};
+use crate::{
+    access::Access, assignment::shown_order, error::AppError, i18n::Language, judgement, markdown,
+    page::Page, texts,
+};
+use askama::Template;
+use entity::{completion, task_completion};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
+
+#[derive(Template)]
+#[template(path = "tasks/compare.html")]
+pub struct ComparePage {
+    pub page: Page,
+    pub access: Access,
+    pub view: View,
+    pub sides: Vec<Side>,
+}
+
+/// An answer as it is shown.
+pub struct Side {
+    label: char,
+    html: String,
+}
+
+/// A button of the scale: value in the form, keycap, Fluent key.
+pub struct Choice {
+    pub value: &'static str,
+    pub keycap: &'static str,
+    pub text_key: &'static str,
+}
+
+const SCALE: [Choice; 7] = [
+    Choice { value: "1", keycap: "1", text_key: "compare-a-much" },
+    Choice { value: "2", keycap: "2", text_key: "compare-a-better" },
+    Choice { value: "3", keycap: "3", text_key: "compare-a-slightly" },
+    Choice { value: "0", keycap: "4", text_key: "compare-tie" },
+    Choice { value: "5", keycap: "5", text_key: "compare-b-slightly" },
+    Choice { value: "6", keycap: "6", text_key: "compare-b-better" },
+    Choice { value: "7", keycap: "7", text_key: "compare-b-much" },
+];
+
+/// The answers in the order of the assignment's seed.
+pub async fn sides(
+    held: &Held,
+    language: Language,
+    db: &DatabaseConnection,
+) -> Result<Vec<Side>, AppError> {
+    let answers = task_completion::Entity::find()
+        .filter(task_completion::Column::TaskId.eq(held.task.id))
+        .order_by_asc(task_completion::Column::Position)
+        .all(db)
+        .await?;
+    let ids = answers.iter().map(|answer| answer.completion_id);
+    let completions =
+        completion::Entity::find().filter(completion::Column::Id.is_in(ids)).all(db).await?;
+    let bodies = texts::load_all(db, completions.iter().map(|row| row.text_hash.clone())).await?;
+    let removed = language.text("text-removed").to_string();
+    let html_at = |position: i32| {
+        let answer = answers.iter().find(|answer| answer.position == position);
+        let id = answer.map(|answer| answer.completion_id);
+        let row = completions.iter().find(|row| Some(row.id) == id);
+        markdown::to_html(row.and_then(|row| bodies.get(&row.text_hash)).unwrap_or(&removed))
+    };
+    let order = shown_order(held.assignment.order_seed, answers.len());
+    Ok(('A'..)
+        .zip(order)
+        .map(|(label, position)| Side { label, html: html_at(position) })
+        .collect())
+}
+
+impl ComparePage {
+    fn scale(&self) -> &'static [Choice] {
+        &SCALE
+    }
+
+    /// 4 and 0 both mean a tie.
+    fn is_chosen(&self, value: &str) -> bool {
+        judgement::verdict(value)
+            .is_some_and(|verdict| judgement::verdict(&self.view.form.choice) == Some(verdict))
+    }
+}
