@@ -5,8 +5,8 @@
 //! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns.
 //! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model`]: Hugging Face folders in and out, the Llama family's forward pass, padding-free.
-//! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`optimizer`],
-//!    [`schedule`], [`checkpoint`].
+//! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
+//!    key; [`optimizer`], [`schedule`], [`checkpoint`].
 //! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].
 //! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
 //! 7. [`fetch`]: a base from a GGUF file; [`worker`]: runs from the database, each in a child
@@ -26,6 +26,7 @@ pub mod model;
 pub mod checkpoint;
 pub mod ops;
 pub mod optimizer;
+pub mod random;
 pub mod schedule;
 
 pub mod ppo;
