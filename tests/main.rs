@@ -1,1 +1,20 @@
-fn main() {}
+//! What it takes more than one crate to show. One binary, so that libtorch is linked once.
+
+// What the tests stand on: servers, databases, browsers, people at them, and the tiny world.
+#[allow(dead_code, clippy::allow_attributes_without_reason)]
+mod support;
+
+// The model that the tests train, and how it was made.
+// mod tiny_base;
+
+// Rules that no compiler checks: who depends on whom, sizes, where `unsafe` may be.
+mod tidy;
+
+// English and Russian say the same things.
+mod locales;
+
+// The web app: claims under a crowd, who may open which page.
+mod annotator;
+
+// The trainer: workers on a real database.
+mod trainer;

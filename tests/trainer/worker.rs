@@ -1,8 +1,13 @@
 //! Workers on a real database. The child is a script where the training itself is not the matter.
 
-use crate::support::{binaries, database::{TestDb, on_both_databases}, leash::Leash};
+use crate::support::{
+    binaries,
+    database::{TestDb, on_both_databases},
+    leash::Leash,
+};
 use entity::{
-    artifact, artifact_store::ArtifactStore,
+    artifact,
+    artifact_store::ArtifactStore,
     dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId, RunId},
     model, project,
@@ -12,7 +17,10 @@ use entity::{
     time::UnixMillis,
 };
 use migrations::{Migrator, MigratorTrait};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    QueryOrder,
+};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -63,7 +71,8 @@ impl Site {
         fs::write(finished.join("model.safetensors"), six_parameters()).unwrap();
         let data = test.folder.path().join("data");
         fs::create_dir_all(&data).unwrap();
-        fs::write(data.join("train.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n").unwrap();
+        fs::write(data.join("train.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n")
+            .unwrap();
         let now = UnixMillis::now();
         let row = project::ActiveModel {
             id: Set(ProjectId::new()),
@@ -194,7 +203,8 @@ async fn store(db: &DatabaseConnection, artifacts: &ArtifactStore, folder: &Path
 
 /// A safetensors file of one 2 × 3 tensor.
 fn six_parameters() -> Vec<u8> {
-    let header = json!({"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).to_string();
+    let header =
+        json!({"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).to_string();
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 24]].concat()
 }
 

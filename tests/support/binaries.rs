@@ -1,0 +1,55 @@
+//! The two programs under test, built from this tree the first time a test asks for one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+/// The workspace's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace")
+}
+
+pub(crate) fn annotator() -> PathBuf {
+    folder().join("annotator")
+}
+
+pub(crate) fn trainer() -> PathBuf {
+    folder().join("trainer")
+}
+
+/// Cargo gives `CARGO_BIN_EXE_…` only to tests of the package that has the binary, so the tests
+/// build them: with the profile and into the folder of this very test program.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test knows its own path");
+        let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned();
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        // The whole workspace and a test, so that the features are those of `cargo test --workspace`
+        // and nothing is built twice.
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--workspace",
+                "--bin",
+                "annotator",
+                "--bin",
+                "trainer",
+                "--test",
+                "attune",
+            ])
+            .args(["--profile", profile, "--target-dir"])
+            .arg(folder.parent().expect("target"))
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "the programs under test do not build");
+        folder
+    })
+}

@@ -1,0 +1,95 @@
+//! Rows as the program would leave them, where a test is not about how they came to be.
+
+use super::{dice::Dice, world::Subject};
+use entity::{
+    completion,
+    hash::sha256_hex,
+    ids::{CompletionId, ProjectId, PromptId, TaskId},
+    prompt, task, task_completion, text,
+    time::UnixMillis,
+};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, ModelTrait};
+
+/// Comparison tasks as a sample run leaves them, without the run: one per given overlap.
+pub(crate) async fn add_comparisons(
+    rows: &DatabaseConnection,
+    project: &str,
+    overlaps: impl IntoIterator<Item = i32>,
+) -> Vec<TaskId> {
+    let project: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
+    let mut dice = Dice::new(5);
+    let mut tasks = Vec::new();
+    for (subject, overlap) in Subject::all(5).into_iter().zip(overlaps) {
+        let prompt = add_prompt(rows, project, subject).await;
+        let task = task::Model {
+            id: TaskId::new(),
+            project_id: project,
+            prompt_id: prompt,
+            kind: task::Kind::Compare,
+            overlap,
+            open_slots: overlap,
+            run_id: None,
+            origin: format!("test:{}", tasks.len()),
+            created_at: UnixMillis::now(),
+        };
+        let task_id = task.id;
+        insert(rows, task).await;
+        for position in 0..2 {
+            let completion_id =
+                add_completion(rows, prompt, &subject.answer(&mut dice), position).await;
+            insert(rows, task_completion::Model { task_id, position, completion_id }).await;
+        }
+        tasks.push(task_id);
+    }
+    tasks
+}
+
+async fn add_prompt(
+    rows: &DatabaseConnection,
+    project_id: ProjectId,
+    subject: Subject,
+) -> PromptId {
+    let text_hash = store(rows, &subject.prompt().to_canonical_json()).await;
+    let id = PromptId::new();
+    insert(rows, prompt::Model { id, project_id, text_hash, created_at: UnixMillis::now() }).await;
+    id
+}
+
+async fn add_completion(
+    rows: &DatabaseConnection,
+    prompt_id: PromptId,
+    answer: &str,
+    sample_index: i32,
+) -> CompletionId {
+    let id = CompletionId::new();
+    let completion = completion::Model {
+        id,
+        prompt_id,
+        text_hash: store(rows, answer).await,
+        model_id: None,
+        run_id: None,
+        sample_index,
+        finish_reason: None,
+        n_tokens: None,
+        created_at: UnixMillis::now(),
+    };
+    insert(rows, completion).await;
+    id
+}
+
+async fn store(rows: &DatabaseConnection, body: &str) -> String {
+    let hash = sha256_hex(body);
+    if text::Entity::find_by_id(hash.clone()).one(rows).await.unwrap().is_none() {
+        let body = Some(body.to_owned());
+        insert(rows, text::Model { hash: hash.clone(), body, created_at: UnixMillis::now() }).await;
+    }
+    hash
+}
+
+async fn insert<M>(rows: &DatabaseConnection, row: M)
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+{
+    let row = row.into_active_model().reset_all();
+    M::Entity::insert(row).exec_without_returning(rows).await.expect("the row fits");
+}

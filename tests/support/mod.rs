@@ -1,0 +1,27 @@
+//! What the tests stand on.
+
+pub(crate) mod app;
+pub(crate) mod binaries;
+pub(crate) mod browser;
+pub(crate) mod builders;
+pub(crate) mod database;
+pub(crate) mod dice;
+pub(crate) mod leash;
+pub(crate) mod people;
+pub(crate) mod statistics;
+pub(crate) mod tcp_proxy;
+pub(crate) mod trainer;
+pub(crate) mod web;
+pub(crate) mod world;
+
+use std::path::PathBuf;
+
+/// On CI nothing is skipped.
+pub(crate) fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// The Hugging Face folder of the tiny base (see [`crate::tiny_base`]).
+pub(crate) fn tiny_base() -> PathBuf {
+    binaries::root().join("tests/tiny_base")
+}

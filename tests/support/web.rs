@@ -1,0 +1,172 @@
+//! A person at a browser without JavaScript: follows links, fills in the forms that are on the page
+//! and sends them with everything that the page put into them.
+
+use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use scraper::{ElementRef, Html, Selector};
+use std::time::Duration;
+
+/// Somebody with a cookie jar.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    base: Url,
+    client: Client,
+}
+
+impl Visitor {
+    pub(crate) fn new(base: &str) -> Self {
+        let client = Client::builder()
+            .cookie_store(true)
+            .redirect(Policy::limited(5))
+            .timeout(Duration::from_secs(60))
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self { base: base.parse().expect("an address"), client }
+    }
+
+    /// Signs in by the form; the page after it.
+    pub(crate) async fn sign_in(&self, login: &str, password: &str) -> Page {
+        let form = self.get("/sign-in").await.form("/sign-in");
+        let page = self.submit(form.with("login", login).with("password", password)).await;
+        assert_ne!(page.url.path(), "/sign-in", "{login} is signed in");
+        page
+    }
+
+    /// A page that must be there.
+    pub(crate) async fn get(&self, path: &str) -> Page {
+        let page = self.try_get(path).await;
+        assert!(page.status.is_success(), "GET {path}: {}\n{}", page.status, page.text());
+        page
+    }
+
+    /// A page, whatever its status.
+    pub(crate) async fn try_get(&self, path: &str) -> Page {
+        let response = self.client.get(self.url(path)).send().await;
+        Page::of(response.unwrap_or_else(|error| panic!("GET {path}: {error}"))).await
+    }
+
+    /// Sends a form; the page that answers, whatever its status.
+    pub(crate) async fn try_submit(&self, form: Form) -> Page {
+        let response = self.client.post(self.url(&form.action)).form(&form.fields).send().await;
+        Page::of(response.unwrap_or_else(|error| panic!("POST {}: {error}", form.action))).await
+    }
+
+    /// Sends a form that must be accepted.
+    pub(crate) async fn submit(&self, form: Form) -> Page {
+        let action = form.action.clone();
+        let page = self.try_submit(form).await;
+        assert!(page.status.is_success(), "POST {action}: {}\n{}", page.status, page.text());
+        page
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base.join(path).expect("a path")
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    /// Where redirects led.
+    pub(crate) url: Url,
+    pub(crate) html: String,
+}
+
+impl Page {
+    async fn of(response: reqwest::Response) -> Self {
+        let (status, url) = (response.status(), response.url().clone());
+        Self { status, url, html: response.text().await.expect("a text") }
+    }
+
+    /// The form whose action ends so, as the page filled it in.
+    pub(crate) fn form(&self, action: &str) -> Form {
+        self.find_form(action)
+            .unwrap_or_else(|| panic!("no form for …{action} on {}:\n{}", self.url, self.text()))
+    }
+
+    pub(crate) fn find_form(&self, action: &str) -> Option<Form> {
+        let html = Html::parse_document(&self.html);
+        html.select(&selector("form"))
+            .find(|form| self.action(form).ends_with(action))
+            .map(|form| Form { action: self.action(&form), fields: fields(form) })
+    }
+
+    /// Where a form goes: its action, else the page itself.
+    fn action(&self, form: &ElementRef) -> String {
+        form.attr("action").unwrap_or(self.url.path()).to_owned()
+    }
+
+    /// What the elements that a CSS selector finds say.
+    pub(crate) fn texts(&self, css: &str) -> Vec<String> {
+        let html = Html::parse_document(&self.html);
+        html.select(&selector(css)).map(|element| plain(element)).collect()
+    }
+
+    /// The page as somebody reads it.
+    pub(crate) fn text(&self) -> String {
+        self.texts("main").first().cloned().unwrap_or_else(|| self.html.clone())
+    }
+}
+
+/// A form as it would be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) action: String,
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl Form {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Fills in a field that the page has.
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        let known = self.fields.iter_mut().find(|(field, _)| field == name);
+        let Some((_, old)) = known else {
+            panic!("the form {} has no field {name}: {:?}", self.action, self.fields)
+        };
+        *old = value.to_string();
+        self
+    }
+
+    /// Ticks a box, chooses a radio button or presses a button: what the page does not send by itself.
+    pub(crate) fn choosing(mut self, name: &str, value: impl ToString) -> Self {
+        self.fields.push((name.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// What a browser would send of a form: not unticked boxes, not buttons.
+fn fields(form: ElementRef) -> Vec<(String, String)> {
+    form.select(&selector("input[name], textarea[name], select[name]"))
+        .filter_map(|field| Some((field.attr("name")?.to_owned(), value(field)?)))
+        .collect()
+}
+
+fn value(field: ElementRef) -> Option<String> {
+    match (field.value().name(), field.attr("type").unwrap_or("text")) {
+        ("select", _) => {
+            let options = selector("option");
+            let chosen = field.select(&options).find(|option| option.attr("selected").is_some());
+            let option = chosen.or_else(|| field.select(&options).next())?;
+            Some(option.attr("value").map_or_else(|| plain(option), str::to_owned))
+        }
+        ("textarea", _) => Some(field.text().collect()),
+        (_, "checkbox" | "radio") => {
+            field.attr("checked")?;
+            Some(field.attr("value").unwrap_or("on").to_owned())
+        }
+        (_, "submit" | "button" | "file" | "reset" | "image") => None,
+        _ => Some(field.attr("value").unwrap_or_default().to_owned()),
+    }
+}
+
+fn plain(element: ElementRef) -> String {
+    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn selector(css: &str) -> Selector {
+    Selector::parse(css).unwrap_or_else(|error| panic!("{css}: {error}"))
+}
