@@ -1,1 +1,157 @@
-//! To come.
+//! Chat templates as transformers renders them: Jinja with Python's methods, blocks trimmed.
+//!
+//! What transformers adds to Jinja is added here too: `raise_exception`, `strftime_now`, a `tojson`
+//! that is Python's `json.dumps`, loop controls, and `{% generation %}`, which marks what an
+//! assistant said and writes nothing itself.
+
+mod python;
+
+use anyhow::{Context, Result};
+use minijinja::{
+    Environment, Error, ErrorKind, context,
+    syntax::SyntaxConfig,
+    value::{Serde, Value},
+};
+use regex::Regex;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
+
+/// A compiled chat template with the special tokens that it may name.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    special_tokens: BTreeMap<String, String>,
+}
+
+const NAME: &str = "chat_template";
+
+/// `{% generation %}` and its end, with their whitespace marks.
+static GENERATION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("a valid pattern")
+});
+
+impl ChatTemplate {
+    /// Compiles `source`. `special_tokens` are `bos_token`, `eos_token`, … of the tokenizer.
+    pub fn new(source: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
+        // A `with` block opens a scope, writes nothing and trims like any block, as the call block
+        // does that transformers makes of it.
+        let source = GENERATION.replace_all(source, "{%$1 ${2}with $3%}");
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+        environment.set_syntax(syntax);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_formatter(python::format);
+        environment.add_filter("tojson", python::tojson);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", strftime_now);
+        environment
+            .add_template_owned(NAME, source.into_owned())
+            .context("the chat template is not valid Jinja")?;
+        Ok(Self { environment, special_tokens })
+    }
+
+    /// The conversation as text. `messages` are objects with at least `role` and, as a rule,
+    /// `content`; with `add_generation_prompt` the text ends where the assistant begins to speak.
+    pub fn render(&self, messages: &[Json], add_generation_prompt: bool) -> Result<String> {
+        let variables = context! {
+            messages => Value::from(Serde(messages)),
+            add_generation_prompt,
+            tools => (),
+            documents => (),
+            ..Value::from(Serde(&self.special_tokens))
+        };
+        let template = self.environment.get_template(NAME)?;
+        template.render(variables).context("the chat template does not render these messages")
+    }
+}
+
+/// Templates refuse what they cannot write, such as two user turns in a row.
+fn raise_exception(message: String) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+fn strftime_now(format: &str) -> Result<String, Error> {
+    let mut text = String::new();
+    match write!(text, "{}", chrono::Local::now().format(format)) {
+        Ok(()) => Ok(text),
+        Err(_) => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("strftime_now: {format} is not a date format"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn render(source: &str, messages: &Json, add_generation_prompt: bool) -> Result<String> {
+        let tokens = BTreeMap::from([("eos_token".to_owned(), "</s>".to_owned())]);
+        let messages = messages.as_array().expect("a list of messages");
+        ChatTemplate::new(source, tokens)?.render(messages, add_generation_prompt)
+    }
+
+    fn hello() -> Json {
+        json!([{"role": "user", "content": " Hi <b> "}, {"role": "assistant", "content": "Да"}])
+    }
+
+    // Expected texts below are what transformers 5.23 renders:
+    //     tok.apply_chat_template(messages, chat_template=source, tokenize=False)
+
+    #[test]
+    fn blocks_are_trimmed_and_special_tokens_are_known() {
+        let source = "{% for m in messages %}\n    {% if m['role'] == 'user' %}\nU:{{ m.content.strip() }}\n    \
+                      {% else %}\nA:{{ m['content'] + eos_token }}\n    {% endif %}\n{% endfor %}";
+        assert_eq!(render(source, &hello(), false).unwrap(), "U:Hi <b>\nA:Да</s>\n");
+    }
+
+    #[test]
+    fn a_generation_block_writes_only_what_is_inside_it() {
+        let source = "{% for m in messages %}[{% generation %}\n{{ m.content }}{%- endgeneration %}\n]{% endfor %}";
+        assert_eq!(render(source, &hello(), false).unwrap(), "[ Hi <b> ][Да]");
+    }
+
+    #[test]
+    fn the_generation_prompt_is_asked_for_by_name() {
+        let source =
+            "{% if add_generation_prompt %}go{% endif %}{% if tools is none %}!{% endif %}";
+        assert_eq!(render(source, &hello(), true).unwrap(), "go!");
+        assert_eq!(render(source, &hello(), false).unwrap(), "!");
+    }
+
+    #[test]
+    fn json_and_constants_are_written_as_python_writes_them() {
+        let source = "{{ messages[0] | tojson }} {{ none }} {{ true }} {{ [1, 'a', none] }}";
+        assert_eq!(
+            render(source, &hello(), false).unwrap(),
+            r#"{"role": "user", "content": " Hi <b> "} None True [1, 'a', None]"#
+        );
+        let source = "{{ messages[1] | tojson(indent=2, ensure_ascii=true) }}";
+        assert_eq!(
+            render(source, &hello(), false).unwrap(),
+            "{\n  \"role\": \"assistant\",\n  \"content\": \"\\u0414\\u0430\"\n}"
+        );
+    }
+
+    #[test]
+    fn loops_can_be_left_and_a_namespace_remembers() {
+        let source = "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}\
+                      {% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}{% endfor %}{{ ns.n }}";
+        assert_eq!(render(source, &hello(), false).unwrap(), "assistant2");
+    }
+
+    #[test]
+    fn a_refusal_of_the_template_is_told() {
+        let error = render("{{ raise_exception('roles must alternate') }}", &hello(), false);
+        assert!(format!("{:#}", error.unwrap_err()).contains("roles must alternate"));
+    }
+
+    #[test]
+    fn the_date_can_be_written() {
+        let year = render("{{ strftime_now('%Y') }}", &hello(), false).unwrap();
+        assert!(year.parse::<u32>().unwrap() >= 2026);
+        assert!(render("{{ strftime_now('%!') }}", &hello(), false).is_err());
+    }
+}

@@ -1,4 +1,21 @@
 //! From JSONL rows to token ids, exactly as TRL tokenises them.
+//!
+//! A row's type is told by its columns (the module `row`); files are read row by row (`jsonl`) and
+//! encoded on all processors. Plain strings take no chat template and get EOS; lists of messages
+//! go through the chat template, whose tail after EOS belongs to the sequence too.
+
+mod jsonl;
+mod row;
+
+use crate::{job::Report, tokenizer::Tokenizer};
+use entity::report::{Event, Level};
+use row::{Answered, Content};
+use serde_json::{Map, Value};
+use std::{
+    io, mem,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// A sequence to train on: the answer is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -6,6 +23,7 @@ pub struct Example {
     /// The 0-based row of the data file.
     pub index: usize,
     pub ids: Vec<i64>,
+    /// At least 1: nothing predicts the first token.
     pub prompt_len: usize,
 }
 
@@ -28,3 +46,355 @@ pub struct PromptIds {
     /// template's tail before it is scored.
     pub is_conversation: bool,
 }
+
+/// What a reward model is asked to score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToScore {
+    /// One whole sequence.
+    Answer {
+        /// The 0-based row of the data file.
+        index: usize,
+        ids: Vec<i64>,
+    },
+    Pair(Pair),
+}
+
+/// What was made of a file, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded<T> {
+    pub rows: Vec<T>,
+    pub counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows in the file, blank lines left out.
+    pub rows: usize,
+    /// Lines with nothing on them.
+    pub blank: usize,
+    /// Rows cut at the end to the longest length allowed, and kept.
+    pub cut: usize,
+    /// Rows left out because of their length.
+    pub dropped: usize,
+}
+
+/// What to do with a prompt that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    Drop,
+    /// An error: every row has to get its answer.
+    Refuse,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("cannot read {}", file.display())]
+    Open { file: PathBuf, source: io::Error },
+    #[error("{}, line {line}: {problem}", file.display())]
+    Line { file: PathBuf, line: usize, problem: String },
+    #[error("{} has no rows", file.display())]
+    NoRows { file: PathBuf },
+    #[error(
+        "{}: none of its {rows} rows fits into max_length {max_length}; raise --max-length or \
+         shorten the texts", file.display()
+    )]
+    NothingLeft { file: PathBuf, rows: usize, max_length: usize },
+}
+
+/// Rows for SFT (and for `logprobs`): `messages`, or `prompt` + `completion`.
+///
+/// The answer starts where the ids of the prompt and of prompt and answer stop being the same
+/// (TRL: `common_prefix_length`). Rows longer than `max_length` are cut at the end; those without
+/// a token of the answer left are dropped.
+pub fn load_examples(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<Loaded<Example>, DataError> {
+    let texts = |columns: &Columns| {
+        let row = row::answered(columns)?;
+        let mut texts = vec![prompt_text(&row.prompt, tokenizer)?];
+        texts.extend(whole_texts(&row, tokenizer)?);
+        Ok(texts)
+    };
+    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let [prompt, whole] = <[Vec<i64>; 2]>::try_from(row.ids).expect("a prompt and a whole");
+        let mut ids = whole;
+        let prompt_len = common_prefix(&prompt, &ids).max(1);
+        let is_long = ids.len() > max_length;
+        ids.truncate(max_length);
+        if prompt_len >= ids.len() {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        counts.cut += usize::from(is_long);
+        Ok(vec![Example { index: row.index, ids, prompt_len }])
+    })
+}
+
+/// Pairs for the reward model: `chosen` + `rejected`, with `prompt` or with the prompt inside
+/// both. A pair with a side longer than `max_length` is dropped.
+pub fn load_pairs(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<Loaded<Pair>, DataError> {
+    let texts = |columns: &Columns| whole_texts(&row::pair(columns)?, tokenizer);
+    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        if row.is_longer_than(max_length) {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        Ok(vec![row.into_pair()])
+    })
+}
+
+/// Prompts to answer: `prompt`, or the `messages` before the last assistant turn. Whatever else a
+/// row has is ignored, so that held-out pairs serve as prompts.
+pub fn load_prompts(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    too_long: TooLong,
+    report: &mut Report,
+) -> Result<Loaded<PromptIds>, DataError> {
+    let texts = |columns: &Columns| Ok(vec![prompt_text(&row::prompt(columns)?, tokenizer)?]);
+    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let (index, is_conversation, is_long) =
+            (row.index, row.is_conversation, row.is_longer_than(max_length));
+        let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
+        match (ids.is_empty(), is_long, too_long) {
+            (true, ..) => Err("the prompt has no tokens".to_owned()),
+            (_, true, TooLong::Refuse) => Err(format!(
+                "the prompt has {} tokens, more than max_length {max_length}; raise --max-length",
+                ids.len()
+            )),
+            (_, true, TooLong::Drop) => {
+                counts.dropped += 1;
+                Ok(Vec::new())
+            }
+            _ => Ok(vec![PromptIds { index, ids, is_conversation }]),
+        }
+    })
+}
+
+/// Raw `text` for pretraining, with EOS, split into sequences of `max_length` tokens.
+pub fn load_texts(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<Loaded<Example>, DataError> {
+    let texts = |columns: &Columns| {
+        let text = with_eos(row::text(columns)?, tokenizer)?;
+        Ok(vec![Text { text, is_conversation: false }])
+    };
+    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let index = row.index;
+        let pieces: Vec<_> = row.ids[0]
+            .chunks(max_length)
+            .filter(|piece| piece.len() > 1)
+            .map(|piece| Example { index, ids: piece.to_vec(), prompt_len: 1 })
+            .collect();
+        counts.dropped += usize::from(pieces.is_empty());
+        Ok(pieces)
+    })
+}
+
+/// Rows for `score`: pairs, or one answer as for SFT. Over-long rows are dropped.
+pub fn load_to_score(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<Loaded<ToScore>, DataError> {
+    let texts = |columns: &Columns| whole_texts(&row::pair_or_answered(columns)?, tokenizer);
+    Loader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
+        if row.is_longer_than(max_length) {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        Ok(vec![match row.ids.len() {
+            1 => ToScore::Answer { index: row.index, ids: mem::take(&mut row.ids[0]) },
+            _ => ToScore::Pair(row.into_pair()),
+        }])
+    })
+}
+
+type Columns = Map<String, Value>;
+
+/// A text to encode.
+struct Text {
+    text: String,
+    /// Rendered by the chat template, which wrote the special tokens itself.
+    is_conversation: bool,
+}
+
+/// A row whose texts are encoded, in the order in which they were given.
+struct Encoded {
+    index: usize,
+    ids: Vec<Vec<i64>>,
+    is_conversation: bool,
+}
+
+impl Encoded {
+    fn is_longer_than(&self, max_length: usize) -> bool {
+        self.ids.iter().any(|ids| ids.len() > max_length)
+    }
+
+    fn into_pair(self) -> Pair {
+        let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(self.ids).expect("two answers");
+        Pair { index: self.index, chosen, rejected }
+    }
+}
+
+/// The prompt alone, as the model sees it before it answers.
+fn prompt_text(prompt: &Content, tokenizer: &Tokenizer) -> Result<Text, String> {
+    Ok(match prompt {
+        Content::Plain(text) => Text { text: text.clone(), is_conversation: false },
+        Content::Messages(messages) => rendered(messages, true, tokenizer)?,
+    })
+}
+
+/// The prompt with each of its answers.
+fn whole_texts(row: &Answered, tokenizer: &Tokenizer) -> Result<Vec<Text>, String> {
+    let whole = |answer: &Content| match (&row.prompt, answer) {
+        (Content::Plain(prompt), Content::Plain(answer)) => {
+            let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
+            Ok(Text { text, is_conversation: false })
+        }
+        (Content::Messages(prompt), Content::Messages(answer)) => {
+            rendered(&[prompt.as_slice(), answer].concat(), false, tokenizer)
+        }
+        _ => unreachable!("a row's columns were checked to be of one form"),
+    };
+    row.answers.iter().map(whole).collect()
+}
+
+fn rendered(messages: &[Value], ask: bool, tokenizer: &Tokenizer) -> Result<Text, String> {
+    let text = tokenizer.render(messages, ask).map_err(|error| format!("{error:#}"))?;
+    Ok(Text { text, is_conversation: true })
+}
+
+/// As TRL's `add_eos`: as text, and not twice.
+fn with_eos(text: String, tokenizer: &Tokenizer) -> Result<String, String> {
+    let eos = tokenizer.eos_token().ok_or(
+        "the tokenizer names no eos_token, which a plain answer ends with; set it in \
+         tokenizer_config.json",
+    )?;
+    Ok(if text.ends_with(eos) { text } else { text + eos })
+}
+
+fn common_prefix(left: &[i64], right: &[i64]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+}
+
+/// Rows that are read, then encoded together.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// A file on its way to token ids.
+struct Loader<'a, 'b> {
+    file: &'a Path,
+    tokenizer: &'a Tokenizer,
+    max_length: usize,
+    report: &'a mut Report<'b>,
+}
+
+impl Loader<'_, '_> {
+    /// Reads every row: `texts` says what to encode of its columns, `build` what to keep of the ids.
+    fn load<T>(
+        mut self,
+        texts: impl Fn(&Columns) -> Result<Vec<Text>, String>,
+        mut build: impl FnMut(Encoded, &mut Counts) -> Result<Vec<T>, String>,
+    ) -> Result<Loaded<T>, DataError> {
+        let mut lines = jsonl::Reader::open(self.file)?;
+        let (mut rows, mut counts) = (Vec::new(), Counts::default());
+        let mut told = Instant::now();
+        loop {
+            let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
+            if chunk.is_empty() {
+                break;
+            }
+            let numbers: Vec<_> = chunk.iter().map(|line| line.number).collect();
+            let file = self.file;
+            let at = |row: usize| {
+                let (file, line) = (file.to_path_buf(), numbers[row]);
+                move |problem| DataError::Line { file, line, problem }
+            };
+            let wanted =
+                chunk.iter().enumerate().map(|(row, line)| texts(&line.columns).map_err(at(row)));
+            let encoded =
+                self.encode(counts.rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
+            for (row, encoded) in encoded.into_iter().enumerate() {
+                rows.extend(build(encoded, &mut counts).map_err(at(row))?);
+            }
+            counts.rows += numbers.len();
+            if told.elapsed() > Duration::from_secs(5) {
+                told = Instant::now();
+                self.tell(Level::Info, format!("tokenising: {:.0} %", 100.0 * lines.fraction()));
+            }
+        }
+        counts.blank = lines.n_blank();
+        self.finish(rows, counts)
+    }
+
+    /// Encodes the texts of some rows, of which the first is row `first` of the file.
+    fn encode(&self, first: usize, rows: Vec<Vec<Text>>) -> Result<Vec<Encoded>, String> {
+        let mut encoded: Vec<_> = rows
+            .iter()
+            .enumerate()
+            .map(|(row, texts)| Encoded {
+                index: first + row,
+                ids: vec![Vec::new(); texts.len()],
+                is_conversation: texts.iter().any(|text| text.is_conversation),
+            })
+            .collect();
+        let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        for (row, texts) in rows.into_iter().enumerate() {
+            for (place, text) in texts.into_iter().enumerate() {
+                places[usize::from(text.is_conversation)].push((row, place));
+                batches[usize::from(text.is_conversation)].push(text.text);
+            }
+        }
+        for ((places, texts), add_special_tokens) in
+            places.into_iter().zip(batches).zip([true, false])
+        {
+            let ids = self.tokenizer.encode_batch(texts, add_special_tokens);
+            for ((row, place), ids) in
+                places.into_iter().zip(ids.map_err(|error| error.to_string())?)
+            {
+                encoded[row].ids[place] = ids;
+            }
+        }
+        Ok(encoded)
+    }
+
+    fn finish<T>(mut self, rows: Vec<T>, counts: Counts) -> Result<Loaded<T>, DataError> {
+        let (file, max_length) = (self.file.to_path_buf(), self.max_length);
+        match (rows.is_empty(), counts.rows) {
+            (true, 0) => return Err(DataError::NoRows { file }),
+            (true, rows) => return Err(DataError::NothingLeft { file, rows, max_length }),
+            _ => {}
+        }
+        for (n, what) in [
+            (counts.cut, format!("cut at the end to max_length {max_length}")),
+            (counts.dropped, format!("dropped, too long for max_length {max_length}")),
+        ] {
+            if n > 0 {
+                self.tell(Level::Warning, format!("{n} of {} rows {what}", counts.rows));
+            }
+        }
+        Ok(Loaded { rows, counts })
+    }
+
+    /// A stop asked for here is asked for again at the first step.
+    fn tell(&mut self, level: Level, message: String) {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let _ = (self.report)(Event::Log { level, message: format!("{name}: {message}") });
+    }
+}
+
+#[cfg(test)]
+mod tests;

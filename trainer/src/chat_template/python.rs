@@ -1,0 +1,192 @@
+//! Values written as Python writes them: `str(…)` for what a template prints, `json.dumps` for
+//! its `tojson`.
+
+use minijinja::{
+    Error, ErrorKind, Output, State,
+    value::{Kwargs, Value, ValueKind},
+};
+use serde::Serialize;
+use serde_json::{Value as Json, ser::Formatter};
+use std::io;
+
+/// What `{{ value }}` writes.
+pub(super) fn format(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
+    Ok(out.write_str(&to_str(value))?)
+}
+
+fn to_str(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_undefined() => String::new(),
+        None => to_repr(value),
+    }
+}
+
+fn to_repr(value: &Value) -> String {
+    let items = |value: &Value| -> Vec<Value> {
+        value.try_iter().map(Iterator::collect).unwrap_or_default()
+    };
+    match value.kind() {
+        ValueKind::None => "None".to_owned(),
+        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
+        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
+        ValueKind::Seq => {
+            let items: Vec<_> = items(value).iter().map(to_repr).collect();
+            format!("[{}]", items.join(", "))
+        }
+        ValueKind::Map => {
+            let pair = |key: &Value| {
+                let item = value.get_item(key).unwrap_or_default();
+                format!("{}: {}", to_repr(key), to_repr(&item))
+            };
+            format!("{{{}}}", items(value).iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut quoted = String::from(quote);
+    for letter in text.chars() {
+        match letter {
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\\' => quoted.push_str("\\\\"),
+            letter if letter == quote => quoted.extend(['\\', letter]),
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push(quote);
+    quoted
+}
+
+/// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)` with transformers' defaults.
+pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    let (mut item, mut key) =
+        (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
+    if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {
+        let [first, second] = <[String; 2]>::try_from(separators).map_err(|_| {
+            Error::new(ErrorKind::InvalidOperation, "tojson: separators takes two strings")
+        })?;
+        (item, key) = (first, second);
+    }
+    let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    options.assert_all_used()?;
+
+    let cannot = |error: serde_json::Error| {
+        Error::new(ErrorKind::BadSerialization, "tojson: not JSON").with_source(error)
+    };
+    let mut json = serde_json::to_value(value).map_err(cannot)?;
+    if sorted {
+        json.sort_all_objects();
+    }
+    let dumps = Dumps { item, key, indent, ascii, depth: 0, is_empty: true };
+    Ok(Value::from_safe_string(dumps.write(&json).map_err(cannot)?))
+}
+
+/// Python's layout for serde_json.
+struct Dumps {
+    item: String,
+    key: String,
+    indent: Option<usize>,
+    ascii: bool,
+    depth: usize,
+    is_empty: bool,
+}
+
+impl Dumps {
+    fn write(self, json: &Json) -> serde_json::Result<String> {
+        let mut bytes = Vec::new();
+        json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, self))?;
+        Ok(String::from_utf8(bytes).expect("JSON is UTF-8"))
+    }
+
+    fn new_line<W: ?Sized + io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        match self.indent {
+            Some(indent) => write!(writer, "\n{}", " ".repeat(indent * self.depth)),
+            None => Ok(()),
+        }
+    }
+
+    fn open<W: ?Sized + io::Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.is_empty = true;
+        writer.write_all(bracket)
+    }
+
+    fn close<W: ?Sized + io::Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if !self.is_empty {
+            self.new_line(writer)?;
+        }
+        self.is_empty = false;
+        writer.write_all(bracket)
+    }
+
+    fn next<W: ?Sized + io::Write>(&mut self, writer: &mut W, is_first: bool) -> io::Result<()> {
+        if !is_first {
+            writer.write_all(self.item.as_bytes())?;
+        }
+        self.is_empty = false;
+        self.new_line(writer)
+    }
+}
+
+impl Formatter for Dumps {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open(writer, b"[")
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(writer, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.next(w, first)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open(writer, b"{")
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(writer, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.next(w, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(self.key.as_bytes())
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if !self.ascii {
+            return writer.write_all(fragment.as_bytes());
+        }
+        for unit in fragment.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte) if byte.is_ascii() => writer.write_all(&[byte])?,
+                _ => write!(writer, "\\u{unit:04x}")?,
+            }
+        }
+        Ok(())
+    }
+}

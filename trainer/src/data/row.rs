@@ -1,0 +1,186 @@
+//! The types of row that TRL knows, told apart by their columns.
+
+use serde_json::{Map, Value};
+
+type Columns = Map<String, Value>;
+
+/// Plain text, which takes no chat template, or messages, which do (TRL: standard and
+/// conversational).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Content {
+    Plain(String),
+    Messages(Vec<Value>),
+}
+
+/// A prompt and what follows it. `prompt` is empty where a pair has its prompt inside both answers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answered {
+    pub prompt: Content,
+    pub answers: Vec<Content>,
+}
+
+/// The columns that decide what a row is. Any other is ignored, and so is one that is null.
+const KNOWN: [&str; 6] = ["messages", "prompt", "completion", "chosen", "rejected", "text"];
+
+/// `prompt` + `completion`, or `messages`, whose last assistant turn is the answer.
+pub(super) fn answered(columns: &Columns) -> Result<Answered, String> {
+    if has(columns, &["prompt", "completion"]) {
+        return answers(content(columns, "prompt")?, columns, &["completion"]);
+    }
+    if has(columns, &["messages"]) {
+        return last_turn(columns);
+    }
+    Err(unexpected(columns, "`messages`, or `prompt` and `completion`"))
+}
+
+/// `chosen` + `rejected`, with `prompt` or with the prompt inside both.
+pub(super) fn pair(columns: &Columns) -> Result<Answered, String> {
+    if !has(columns, &["chosen", "rejected"]) {
+        return Err(unexpected(columns, "`prompt`, `chosen` and `rejected`"));
+    }
+    let prompt = match (has(columns, &["prompt"]), content(columns, "chosen")?) {
+        (true, _) => content(columns, "prompt")?,
+        (false, Content::Plain(_)) => Content::Plain(String::new()),
+        (false, Content::Messages(_)) => Content::Messages(Vec::new()),
+    };
+    answers(prompt, columns, &["chosen", "rejected"])
+}
+
+/// A pair, or one answer.
+pub(super) fn pair_or_answered(columns: &Columns) -> Result<Answered, String> {
+    match has(columns, &["chosen", "rejected"]) {
+        true => pair(columns),
+        false => answered(columns).map_err(|problem| {
+            let wanted = "`prompt`, `chosen` and `rejected`, or `messages`, or";
+            problem.replacen("`messages`, or", wanted, 1)
+        }),
+    }
+}
+
+/// The prompt of a row, whatever follows it there.
+pub(super) fn prompt(columns: &Columns) -> Result<Content, String> {
+    if has(columns, &["prompt"]) {
+        return content(columns, "prompt");
+    }
+    if has(columns, &["messages"]) {
+        let messages = messages(columns, "messages")?;
+        let is_asked = messages.last().is_some_and(|message| !is_assistant(message));
+        return if is_asked {
+            Ok(Content::Messages(messages))
+        } else {
+            Ok(last_turn(columns)?.prompt)
+        };
+    }
+    Err(unexpected(columns, "`prompt`, or `messages`"))
+}
+
+/// `text`, for pretraining.
+pub(super) fn text(columns: &Columns) -> Result<String, String> {
+    match columns.get("text") {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) if !other.is_null() => {
+            Err(format!("`text` is {}; expected a string", kind(other)))
+        }
+        _ => Err(unexpected(columns, "`text`")),
+    }
+}
+
+fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answered, String> {
+    let mut answers = Vec::new();
+    for name in names {
+        let answer = content(columns, name)?;
+        let of = |content: &Content| match content {
+            Content::Plain(_) => "a string",
+            Content::Messages(_) => "a list of messages",
+        };
+        if of(&answer) != of(&prompt) {
+            let other = if has(columns, &["prompt"]) { "`prompt`" } else { "`chosen`" };
+            return Err(format!("`{name}` is {} but {other} is {}", of(&answer), of(&prompt)));
+        }
+        answers.push(answer);
+    }
+    Ok(Answered { prompt, answers })
+}
+
+fn last_turn(columns: &Columns) -> Result<Answered, String> {
+    let mut messages = messages(columns, "messages")?;
+    let Some(last) = messages.iter().rposition(is_assistant) else {
+        return Err("`messages` has no turn of the assistant, so there is no answer".to_owned());
+    };
+    messages.truncate(last + 1);
+    let answer = messages.split_off(last);
+    Ok(Answered { prompt: Content::Messages(messages), answers: vec![Content::Messages(answer)] })
+}
+
+fn content(columns: &Columns, name: &str) -> Result<Content, String> {
+    match &columns[name] {
+        Value::String(text) => Ok(Content::Plain(text.clone())),
+        Value::Array(_) => messages(columns, name).map(Content::Messages),
+        other => {
+            Err(format!("`{name}` is {}; expected a string or a list of messages", kind(other)))
+        }
+    }
+}
+
+fn messages(columns: &Columns, name: &str) -> Result<Vec<Value>, String> {
+    let Value::Array(messages) = &columns[name] else {
+        return Err(format!("`{name}` is {}; expected a list of messages", kind(&columns[name])));
+    };
+    if messages.is_empty() {
+        return Err(format!("`{name}` is an empty list"));
+    }
+    for (idx, message) in messages.iter().enumerate() {
+        let Some(fields) = message.as_object() else {
+            return Err(format!("`{name}[{idx}]` is {}; expected a message", kind(message)));
+        };
+        for field in ["role", "content"] {
+            match fields.get(field) {
+                Some(Value::String(_)) => {}
+                // Lists of parts and absent texts are for the chat template to judge.
+                Some(Value::Array(_) | Value::Null) if field == "content" => {}
+                Some(other) => {
+                    return Err(format!(
+                        "`{name}[{idx}].{field}` is {}; expected a string",
+                        kind(other)
+                    ));
+                }
+                None if field == "content" && fields.contains_key("tool_calls") => {}
+                None => return Err(format!("`{name}[{idx}]` has no `{field}`")),
+            }
+        }
+    }
+    Ok(messages.clone())
+}
+
+fn is_assistant(message: &Value) -> bool {
+    message["role"] == "assistant"
+}
+
+fn has(columns: &Columns, names: &[&str]) -> bool {
+    names.iter().all(|name| columns.get(*name).is_some_and(|value| !value.is_null()))
+}
+
+fn unexpected(columns: &Columns, expected: &str) -> String {
+    let known: Vec<_> = KNOWN.into_iter().filter(|name| has(columns, &[name])).collect();
+    let found: Vec<_> = match known.is_empty() {
+        true => columns.keys().map(String::as_str).collect(),
+        false => known,
+    };
+    let found = match found.is_empty() {
+        true => "no columns".to_owned(),
+        false => found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    };
+    format!("expected {expected}; the row has {found}")
+}
+
+/// A JSON value's type, with its article.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
