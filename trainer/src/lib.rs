@@ -2,7 +2,8 @@
 //!
 //! In reading order:
 //!
-//! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns.
+//! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns;
+//!    [`reporter`]: where that goes.
 //! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model`]: Hugging Face folders in and out, the Llama family's forward pass, padding-free.
 //! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
@@ -16,6 +17,7 @@
 
 pub mod cli;
 pub mod job;
+pub mod reporter;
 
 pub mod chat_template;
 pub mod data;
