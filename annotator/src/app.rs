@@ -1,8 +1,8 @@
 //! The server: built, then run. Tests build it on port 0.
 
 use crate::{
-    auth::SignInLimit, config::ServeConfig, csrf, database, error, first_start, i18n::Language,
-    lease_sweep, routes, session,
+    auth::SignInLimit, background::Background, config::ServeConfig, csrf, database, error,
+    first_start, i18n::Language, routes, run_feed::RunFeed, session,
 };
 use actix_web::{
     App as ActixApp, HttpServer,
@@ -11,6 +11,7 @@ use actix_web::{
     web,
 };
 use anyhow::Context;
+use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
 use std::net::SocketAddr;
 use tracing_actix_web::TracingLogger;
@@ -27,6 +28,8 @@ const MAX_FORM_BYTES: usize = 8 << 20;
 
 pub struct App {
     server: Server,
+    config: ServeConfig,
+    store: ArtifactStore,
     address: SocketAddr,
     db: DatabaseConnection,
     first_password: Option<String>,
@@ -38,8 +41,11 @@ impl App {
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
         let first_password = first_start::prepare(&db).await?;
-        let (server, address) = bind(config, db.clone())?;
-        Ok(Self { server, address, db, first_password })
+        let artifacts = config.storage.artifacts_dir();
+        let store = ArtifactStore::open(&artifacts)
+            .with_context(|| format!("cannot open the artifacts in {}", artifacts.display()))?;
+        let (server, address) = bind(config.clone(), db.clone(), store.clone())?;
+        Ok(Self { server, config, store, address, db, first_password })
     }
 
     pub fn port(&self) -> u16 {
@@ -71,17 +77,23 @@ impl App {
 
     /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish.
     pub async fn run(self) -> anyhow::Result<()> {
-        let sweeper = tokio::spawn(lease_sweep::run(self.db.clone()));
+        let background = Background::start(&self.config, &self.db, &self.store).await;
         let served = self.server.await;
-        sweeper.abort();
+        background.stop().await;
         self.db.close().await?;
         served.context("the server failed")
     }
 }
 
-fn bind(config: ServeConfig, db: DatabaseConnection) -> anyhow::Result<(Server, SocketAddr)> {
+fn bind(
+    config: ServeConfig,
+    db: DatabaseConnection,
+    store: ArtifactStore,
+) -> anyhow::Result<(Server, SocketAddr)> {
     let listen = config.listen;
     let config = web::Data::new(config);
+    let store = web::Data::new(store);
+    let feed = web::Data::new(RunFeed::new(db.clone()));
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
         language.text("app-name").to_string(); // parses the Fluent files before the first request
@@ -90,6 +102,8 @@ fn bind(config: ServeConfig, db: DatabaseConnection) -> anyhow::Result<(Server, 
         ActixApp::new()
             .app_data(web::Data::new(db.clone()))
             .app_data(config.clone())
+            .app_data(store.clone())
+            .app_data(feed.clone())
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())

@@ -7,7 +7,10 @@
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
 //!    was said), [`lease_sweep`], [`import`].
-//! 5. [`handlers`]: the pages.
+//! 5. The engineers' side: [`dataset`] (freezing what people said), [`artifacts`], [`launch`],
+//!    [`run_feed`] (a run's events to its viewers), [`sample_tasks`] (answers become tasks),
+//!    [`base_model`], [`worker_process`], all kept going by [`background`].
+//! 6. [`handlers`]: the pages.
 //!
 //! **Invariant:** this crate never links libtorch, and starts in well under a second.
 //!
@@ -40,5 +43,14 @@ pub mod lease_sweep;
 pub mod markdown;
 pub mod prompts;
 pub mod texts;
+
+pub mod artifacts;
+pub mod background;
+pub mod base_model;
+pub mod dataset;
+pub mod launch;
+pub mod run_feed;
+pub mod sample_tasks;
+pub mod worker_process;
 
 pub mod handlers;

@@ -2,7 +2,7 @@
 
 use crate::{
     assets,
-    handlers::{admin, home, people, project, prompts, settings, sign_in, task},
+    handlers::{admin, home, models, people, project, prompts, runs, settings, sign_in, task},
 };
 use actix_web::web::{ServiceConfig, get, post};
 
@@ -45,5 +45,14 @@ pub fn configure(app: &mut ServiceConfig) {
         .route("/projects/{project}/tasks/{assignment}/draft", post().to(task::save_draft))
         .route("/projects/{project}/tasks/{assignment}/preview", post().to(task::preview))
         // A project: its engineers' runs and models
+        .route("/projects/{project}/runs", get().to(runs::list))
+        .route("/projects/{project}/runs/new/{kind}", get().to(runs::new::show))
+        .route("/projects/{project}/runs/new/{kind}", post().to(runs::new::launch))
+        .route("/projects/{project}/runs/{run}", get().to(runs::show::show))
+        .route("/projects/{project}/runs/{run}/events", get().to(runs::events::follow))
+        .route("/projects/{project}/runs/{run}/cancel", post().to(runs::cancel::cancel))
+        .route("/projects/{project}/models", get().to(models::list))
+        .route("/projects/{project}/models/{model}", get().to(models::show))
+        .route("/projects/{project}/models/{model}/download", get().to(models::download::download))
         ;
 }

@@ -38,6 +38,12 @@ const PAGES: &[(&str, [Answer; 6])] = &[
     ("/prompts",         [SignIn, Nothing, No,  Yes, No,  Yes]),
     ("/demonstrate",     [SignIn, Nothing, Yes, No,  No,  Yes]),
     ("/compare",         [SignIn, Nothing, Yes, No,  No,  Yes]),
+    ("/runs",            [SignIn, Nothing, No,  No,  Yes, Yes]),
+    ("/runs/new/sample", [SignIn, Nothing, No,  No,  Yes, Yes]),
+    ("/runs/new/sft",    [SignIn, Nothing, No,  No,  Yes, Yes]),
+    ("/runs/new/reward", [SignIn, Nothing, No,  No,  Yes, Yes]),
+    ("/runs/new/ppo",    [SignIn, Nothing, No,  No,  Yes, Yes]),
+    ("/models",          [SignIn, Nothing, No,  No,  Yes, Yes]),
 ];
 
 on_both_databases! {

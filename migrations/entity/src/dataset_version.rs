@@ -30,6 +30,8 @@ pub struct Counts {
     pub skipped: u64,
     pub ties: u64,
     pub both_bad: u64,
+    /// A text was removed for the law.
+    pub redacted: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

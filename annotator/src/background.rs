@@ -1,0 +1,63 @@
+//! What goes on beside the requests: leases run out, finished runs are followed up, the base is
+//! copied, the local worker works.
+
+use crate::{
+    base_model,
+    config::{ServeConfig, Worker},
+    lease_sweep, sample_tasks,
+    worker_process::WorkerProcess,
+};
+use entity::artifact_store::ArtifactStore;
+use sea_orm::DatabaseConnection;
+use std::{path::PathBuf, time::Duration};
+use tokio::task::JoinSet;
+
+/// How long the first page waits for the base at the most. A small one is there when the service
+/// says that it is ready; a large one is copied while it serves.
+const WAIT_FOR_BASE: Duration = Duration::from_secs(1);
+
+pub struct Background {
+    tasks: JoinSet<()>,
+    worker: Option<WorkerProcess>,
+}
+
+impl Background {
+    pub async fn start(
+        config: &ServeConfig,
+        db: &DatabaseConnection,
+        store: &ArtifactStore,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        if let Some(base) = &config.base {
+            let mut registering =
+                tokio::spawn(register_base(db.clone(), store.clone(), base.clone()));
+            if tokio::time::timeout(WAIT_FOR_BASE, &mut registering).await.is_err() {
+                tasks.spawn(async move { registering.await.unwrap_or_default() });
+            }
+        }
+        tasks.spawn(lease_sweep::run(db.clone()));
+        tasks.spawn(sample_tasks::watch(db.clone(), store.clone()));
+        let worker = match config.worker {
+            Worker::None => None,
+            Worker::Local => WorkerProcess::start(config)
+                .inspect_err(|error| tracing::error!("{error:#}; runs wait in the queue"))
+                .ok(),
+        };
+        Self { tasks, worker }
+    }
+
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        if let Some(worker) = self.worker {
+            worker.stop().await;
+        }
+    }
+}
+
+/// A base that cannot be used is no reason not to serve.
+async fn register_base(db: DatabaseConnection, store: ArtifactStore, folder: PathBuf) {
+    let shown = folder.display().to_string();
+    if let Err(error) = base_model::register(&db, &store, folder).await {
+        tracing::error!(folder = shown, "cannot offer the base: {error:#}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Offering a base: a Hugging Face folder is copied to the artifact store and becomes a model that
+//! every project can start from.
+
+use crate::{artifacts, database};
+use anyhow::{Context, bail};
+use entity::{
+    artifact_store::{ArtifactStore, Stored, hash_folder},
+    ids::ModelId,
+    model,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
+    EntityTrait, QueryFilter,
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// Registers the folder unless a base with the same content is there. Copying a large folder takes
+/// a while, so the caller need not wait for it.
+pub async fn register(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    folder: PathBuf,
+) -> anyhow::Result<ModelId> {
+    let (stored, n_parameters, folder) = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || {
+            keep(&store, &folder).map(|(stored, count)| (stored, count, folder))
+        })
+        .await??
+    };
+    let changes = database::begin_write(db).await?;
+    if let Some(known) = with_hash(&changes, &stored.hash).await? {
+        return Ok(known.id);
+    }
+    let id = insert(&changes, &stored, n_parameters, &name_of(&folder)).await?;
+    changes.commit().await?;
+    tracing::info!(folder = %folder.display(), model = %id, "registered a base");
+    Ok(id)
+}
+
+/// Copies the folder to the store unless it is there.
+fn keep(store: &ArtifactStore, folder: &Path) -> anyhow::Result<(Stored, u64)> {
+    if !folder.join("config.json").is_file() {
+        bail!("{} is no Hugging Face folder: it has no config.json", folder.display());
+    }
+    let n_parameters = count_parameters(folder)?;
+    let known = hash_folder(folder)?;
+    let stored = if store.path(&known.hash).is_dir() { known } else { store.import(folder)? };
+    Ok((stored, n_parameters))
+}
+
+async fn with_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<model::Model>, DbErr> {
+    model::Entity::find()
+        .filter(model::Column::ArtifactHash.eq(hash))
+        .filter(model::Column::Kind.eq(model::Kind::Base))
+        .one(db)
+        .await
+}
+
+async fn insert(
+    db: &impl ConnectionTrait,
+    stored: &Stored,
+    n_parameters: u64,
+    name: &str,
+) -> Result<ModelId, DbErr> {
+    let id = ModelId::new();
+    artifacts::record(db, stored).await?;
+    let taken = model::Entity::find().filter(model::Column::Name.eq(name)).one(db).await?.is_some();
+    let name = if taken { format!("{name}-{}", &stored.hash[..8]) } else { name.to_owned() };
+    model::ActiveModel {
+        id: Set(id),
+        project_id: Set(None),
+        name: Set(name),
+        kind: Set(model::Kind::Base),
+        parent_id: Set(None),
+        run_id: Set(None),
+        artifact_hash: Set(stored.hash.clone()),
+        n_parameters: Set(n_parameters as i64),
+        created_at: Set(UnixMillis::now()),
+    }
+    .insert(db)
+    .await?;
+    Ok(id)
+}
+
+/// The folder's own name, without a path.
+fn name_of(folder: &Path) -> String {
+    let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.file_name().map_or_else(|| "base".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// How many numbers the folder's safetensors files hold, read from their headers.
+pub fn count_parameters(folder: &Path) -> anyhow::Result<u64> {
+    let mut total = 0;
+    let mut n_files = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            total +=
+                parameters_in(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            n_files += 1;
+        }
+    }
+    if n_files == 0 {
+        bail!("{} has no safetensors file; Attune reads no other weights", folder.display());
+    }
+    Ok(total)
+}
+
+/// A tensor in the header of a safetensors file.
+#[derive(Deserialize)]
+struct Tensor {
+    shape: Vec<u64>,
+}
+
+/// A safetensors file starts with the length of its header (64 bits, little-endian) and the header,
+/// a JSON object of tensors by name, beside `__metadata__`.
+fn parameters_in(path: &Path) -> anyhow::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > 100 << 20 {
+        bail!("the header would be {length} bytes long");
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header)?;
+    let mut tensors: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header)?;
+    tensors.remove("__metadata__");
+    let mut total = 0;
+    for tensor in tensors.into_values() {
+        total += serde_json::from_value::<Tensor>(tensor)?.shape.iter().product::<u64>();
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(header: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        std::fs::write(folder.path().join("model.safetensors"), file).unwrap();
+        folder
+    }
+
+    #[test]
+    fn parameters_are_counted_from_the_header_alone() {
+        let folder = folder_with(
+            r#"{"__metadata__":{"format":"pt"},
+                "a":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]},
+                "b":{"dtype":"F32","shape":[5],"data_offsets":[48,68]}}"#,
+        );
+        assert_eq!(count_parameters(folder.path()).unwrap(), 17);
+    }
+
+    #[test]
+    fn a_folder_without_weights_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = count_parameters(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("no safetensors file"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_safetensors_is_refused_before_it_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("model.safetensors"), [0xff; 64]).unwrap();
+        let error = format!("{:#}", count_parameters(folder.path()).unwrap_err());
+        assert!(error.contains("the header would be"), "{error}");
+    }
+}

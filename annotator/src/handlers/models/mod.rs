@@ -1,0 +1,169 @@
+//! `/projects/{project}/models`: the models a project can use, each with where it came from.
+
+pub mod download;
+
+use super::runs::words;
+use crate::{
+    access::{Access, Engineer},
+    error::AppError,
+    page::{self, Page},
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    artifact, dataset_version,
+    ids::{ModelId, ProjectId, RunId},
+    model, run,
+    run_input::{self, Slot},
+};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    QueryOrder,
+};
+use std::collections::HashMap;
+
+/// A model with everything that is said of it.
+struct Entry {
+    model: model::Model,
+    parent: Option<model::Model>,
+    /// The run that made it, and what that read.
+    run: Option<run::Model>,
+    dataset: Option<dataset_version::Model>,
+    n_bytes: i64,
+}
+
+impl Entry {
+    fn kind(&self) -> &'static str {
+        words::model_kind(self.model.kind)
+    }
+
+    fn parameters(&self) -> String {
+        words::parameters(self.model.n_parameters)
+    }
+
+    fn size(&self) -> String {
+        words::bytes(self.n_bytes)
+    }
+
+    fn is_reward(&self) -> bool {
+        self.model.kind == model::Kind::Reward
+    }
+}
+
+/// The project's own models and the bases.
+fn of_project(project: ProjectId) -> Condition {
+    Condition::any()
+        .add(model::Column::ProjectId.eq(project))
+        .add(model::Column::ProjectId.is_null())
+}
+
+/// The model that an address names, if this project may use it.
+async fn find(
+    db: &impl ConnectionTrait,
+    access: &Access,
+    id: &str,
+) -> Result<model::Model, AppError> {
+    let id: ModelId = id.parse().map_err(|_| AppError::NotFound)?;
+    let model = model::Entity::find_by_id(id).filter(of_project(access.project.id)).one(db).await?;
+    model.ok_or(AppError::NotFound)
+}
+
+/// Adds to models what is said of them, with one question per table.
+async fn described(
+    db: &impl ConnectionTrait,
+    models: Vec<model::Model>,
+) -> Result<Vec<Entry>, DbErr> {
+    let parents = model::Entity::find()
+        .filter(model::Column::Id.is_in(models.iter().filter_map(|model| model.parent_id)))
+        .all(db)
+        .await?;
+    let parents: HashMap<ModelId, _> =
+        parents.into_iter().map(|parent| (parent.id, parent)).collect();
+    let run_ids: Vec<RunId> = models.iter().filter_map(|model| model.run_id).collect();
+    let runs = run::Entity::find().filter(run::Column::Id.is_in(run_ids.clone())).all(db).await?;
+    let runs: HashMap<RunId, _> = runs.into_iter().map(|run| (run.id, run)).collect();
+    let inputs = run_input::Entity::find()
+        .filter(run_input::Column::RunId.is_in(run_ids))
+        .filter(run_input::Column::Slot.eq(Slot::Dataset))
+        .all(db)
+        .await?;
+    let versions = dataset_version::Entity::find()
+        .filter(
+            dataset_version::Column::Id
+                .is_in(inputs.iter().filter_map(|input| input.dataset_version_id)),
+        )
+        .all(db)
+        .await?;
+    let read_by = |run: RunId| {
+        let input = inputs.iter().find(|input| input.run_id == run)?;
+        versions.iter().find(|version| Some(version.id) == input.dataset_version_id).cloned()
+    };
+    let artifacts = artifact::Entity::find()
+        .filter(artifact::Column::Hash.is_in(models.iter().map(|model| &model.artifact_hash)))
+        .all(db)
+        .await?;
+    let sizes: HashMap<String, i64> =
+        artifacts.into_iter().map(|artifact| (artifact.hash, artifact.n_bytes)).collect();
+    let describe = |model: model::Model| Entry {
+        parent: model.parent_id.and_then(|id| parents.get(&id).cloned()),
+        run: model.run_id.and_then(|id| runs.get(&id).cloned()),
+        dataset: model.run_id.and_then(read_by),
+        n_bytes: sizes.get(&model.artifact_hash).copied().unwrap_or(0),
+        model,
+    };
+    Ok(models.into_iter().map(describe).collect())
+}
+
+#[derive(Template)]
+#[template(path = "models/list.html")]
+struct ModelsPage {
+    page: Page,
+    access: Access,
+    models: Vec<Entry>,
+}
+
+pub async fn list(
+    page: Page,
+    Engineer(access): Engineer,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let models = model::Entity::find()
+        .filter(of_project(access.project.id))
+        .order_by_desc(model::Column::CreatedAt)
+        .all(db.get_ref())
+        .await?;
+    let models = described(db.get_ref(), models).await?;
+    page::html(&ModelsPage { page, access, models })
+}
+
+#[derive(Template)]
+#[template(path = "models/show.html")]
+struct ModelPage {
+    page: Page,
+    access: Access,
+    entry: Entry,
+    children: Vec<model::Model>,
+    files: Vec<(String, String)>,
+}
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    db: web::Data<DatabaseConnection>,
+    store: web::Data<entity::artifact_store::ArtifactStore>,
+) -> Result<HttpResponse, AppError> {
+    let model = find(db.get_ref(), &access, &path.1).await?;
+    let children = model::Entity::find()
+        .filter(of_project(access.project.id))
+        .filter(model::Column::ParentId.eq(model.id))
+        .order_by_desc(model::Column::CreatedAt)
+        .all(db.get_ref())
+        .await?;
+    let files = download::files_of(&store.path(&model.artifact_hash))?;
+    let files =
+        files.into_iter().map(|file| (file.name, words::bytes(file.n_bytes as i64))).collect();
+    let mut entries = described(db.get_ref(), vec![model]).await?;
+    let entry = entries.pop().ok_or(AppError::NotFound)?;
+    page::html(&ModelPage { page, access, entry, children, files })
+}

@@ -1,0 +1,90 @@
+//! `/projects/{project}/runs`: the queue and what has run.
+
+pub mod cancel;
+mod curves;
+pub mod events;
+mod fields;
+pub mod new;
+mod settings;
+pub mod show;
+pub mod words;
+
+use crate::{
+    access::{Access, Engineer},
+    error::AppError,
+    page::{self, Page},
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    account,
+    ids::{AccountId, RunId},
+    run::{self, Kind},
+};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+
+/// Runs that the list shows: the newest.
+const SHOWN: u64 = 200;
+
+/// The kind that an address names.
+fn kind_of(slug: &str) -> Result<Kind, AppError> {
+    let kinds = [Kind::Sample, Kind::Sft, Kind::Reward, Kind::Ppo];
+    kinds.into_iter().find(|kind| words::slug(*kind) == slug).ok_or(AppError::NotFound)
+}
+
+/// The run that an address names, if it is of this project.
+async fn find(db: &DatabaseConnection, access: &Access, id: &str) -> Result<run::Model, AppError> {
+    let id: RunId = id.parse().map_err(|_| AppError::NotFound)?;
+    let run = run::Entity::find_by_id(id).one(db).await?;
+    run.filter(|run| run.project_id == access.project.id).ok_or(AppError::NotFound)
+}
+
+#[derive(Template)]
+#[template(path = "runs/list.html")]
+struct RunsPage {
+    page: Page,
+    access: Access,
+    runs: Vec<run::Model>,
+    people: HashMap<AccountId, String>,
+}
+
+impl RunsPage {
+    /// Whether anything may still change, so that the page looks again by itself.
+    fn is_live(&self) -> bool {
+        self.runs.iter().any(|run| !run.status.is_final())
+    }
+
+    fn kinds(&self) -> [(&'static str, &'static str); 4] {
+        [Kind::Sft, Kind::Sample, Kind::Reward, Kind::Ppo]
+            .map(|kind| (words::slug(kind), words::new_run(kind)))
+    }
+
+    fn percent(&self, run: &run::Model) -> String {
+        format!("{:.0}", run.progress * 100.0)
+    }
+
+    fn by(&self, run: &run::Model) -> &str {
+        run.created_by.and_then(|id| self.people.get(&id)).map_or("", String::as_str)
+    }
+}
+
+pub async fn list(
+    page: Page,
+    Engineer(access): Engineer,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let runs = run::Entity::find()
+        .filter(run::Column::ProjectId.eq(access.project.id))
+        .order_by_desc(run::Column::CreatedAt)
+        .limit(SHOWN)
+        .all(db.get_ref())
+        .await?;
+    let authors = runs.iter().filter_map(|run| run.created_by);
+    let people = account::Entity::find()
+        .filter(account::Column::Id.is_in(authors))
+        .all(db.get_ref())
+        .await?;
+    let people = people.into_iter().map(|account| (account.id, account.display_name)).collect();
+    page::html(&RunsPage { page, access, runs, people })
+}

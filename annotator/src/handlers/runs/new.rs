@@ -1,0 +1,366 @@
+//! `/projects/{project}/runs/new/{kind}`: choosing what a run reads and how it works, and queueing
+//! it.
+
+use super::{
+    fields::{self, Control, Field},
+    kind_of, settings, words,
+};
+use crate::{
+    access::{Access, Engineer},
+    database,
+    dataset::{self, Contents, Prompts},
+    error::AppError,
+    launch::{self, Launch},
+    page::{self, FieldErrors, Page},
+};
+use actix_session::Session;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    artifact_store::ArtifactStore,
+    dataset_version,
+    ids::{DatasetVersionId, ModelId, ProjectId, RunId},
+    model,
+    run::{self, Kind},
+    run_input::{self, Slot},
+};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    QueryOrder,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The value of the dataset field that freezes a version when the run is launched.
+const FREEZE_NOW: &str = "new";
+
+#[derive(Template)]
+#[template(path = "runs/new.html")]
+struct NewRunPage {
+    page: Page,
+    access: Access,
+    kind: Kind,
+    models: Vec<model::Model>,
+    /// Only for PPO.
+    reward_models: Vec<model::Model>,
+    versions: Vec<dataset_version::Model>,
+    typed: HashMap<String, String>,
+    errors: FieldErrors,
+}
+
+impl NewRunPage {
+    async fn load(
+        db: &DatabaseConnection,
+        page: Page,
+        access: Access,
+        kind: Kind,
+        typed: HashMap<String, String>,
+        errors: FieldErrors,
+    ) -> Result<Self, DbErr> {
+        let models = offered(db, access.project.id, trainable(kind)).await?;
+        let reward_models = match kind {
+            Kind::Ppo => offered(db, access.project.id, &[model::Kind::Reward]).await?,
+            _ => Vec::new(),
+        };
+        let versions = dataset_version::Entity::find()
+            .filter(dataset_version::Column::ProjectId.eq(access.project.id))
+            .filter(dataset_version::Column::Kind.eq(contents(kind, None).kind()))
+            .order_by_desc(dataset_version::Column::CreatedAt)
+            .all(db)
+            .await?;
+        Ok(Self { page, access, kind, models, reward_models, versions, typed, errors })
+    }
+
+    /// What stands in a field: what was typed, else the default.
+    fn value(&self, name: &str) -> String {
+        match self.typed.get(name) {
+            Some(text) => text.clone(),
+            None => self.default(name),
+        }
+    }
+
+    fn default(&self, name: &str) -> String {
+        settings::defaults(self.kind).get(name).map(settings::shown).unwrap_or_default()
+    }
+
+    fn groups(&self) -> &'static [fields::Group] {
+        fields::groups(self.kind)
+    }
+
+    /// Whether a folded group must be open: it holds a mistake or something that was changed.
+    fn is_open(&self, group: &fields::Group) -> bool {
+        let changed =
+            |name: &str| self.typed.get(name).is_some_and(|text| *text != self.default(name));
+        group.fields.iter().any(|field| self.errors.of(field.name).is_some() || changed(field.name))
+    }
+
+    fn is_chosen(&self, field: &str, value: &(impl ToString + ?Sized)) -> bool {
+        self.typed.get(field).is_some_and(|chosen| *chosen == value.to_string())
+    }
+
+    fn input_mode(&self, field: &Field) -> &'static str {
+        if field.control == Control::Whole { "numeric" } else { "decimal" }
+    }
+
+    fn is_number(&self, field: &Field) -> bool {
+        field.control.choices().is_empty()
+    }
+
+    fn needs_reward_model(&self) -> bool {
+        self.kind == Kind::Ppo
+    }
+
+    fn is_sample(&self) -> bool {
+        self.kind == Kind::Sample
+    }
+
+    fn title(&self) -> &'static str {
+        words::new_run(self.kind)
+    }
+
+    fn lead(&self) -> &'static str {
+        words::lead(self.kind)
+    }
+
+    fn freezes(&self) -> &'static str {
+        words::freezes(self.kind)
+    }
+
+    fn model_kind(&self, model: &model::Model) -> &'static str {
+        words::model_kind(model.kind)
+    }
+
+    fn version_line(&self, version: &dataset_version::Model) -> String {
+        let counts = &version.counts;
+        self.page
+            .text("dataset-version-line")
+            .arg("hash", &version.hash[..10.min(version.hash.len())])
+            .arg("train", counts.train)
+            .arg("eval", counts.eval)
+            .arg("at", words::date_time(version.created_at))
+            .to_string()
+    }
+}
+
+/// The models that a kind of run starts from, those that fit best first.
+fn trainable(kind: Kind) -> &'static [model::Kind] {
+    match kind {
+        Kind::Sft => &[model::Kind::Base, model::Kind::Sft, model::Kind::Policy],
+        Kind::Reward | Kind::Ppo => &[model::Kind::Sft, model::Kind::Policy, model::Kind::Base],
+        Kind::Sample => &[model::Kind::Policy, model::Kind::Sft, model::Kind::Base],
+    }
+}
+
+/// The project's models and the bases of these kinds: by kind as given, the newest first.
+async fn offered(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    kinds: &[model::Kind],
+) -> Result<Vec<model::Model>, DbErr> {
+    let usable = Condition::any()
+        .add(model::Column::ProjectId.eq(project))
+        .add(model::Column::ProjectId.is_null());
+    let mut models = model::Entity::find()
+        .filter(usable)
+        .filter(model::Column::Kind.is_in(kinds.iter().copied()))
+        .order_by_desc(model::Column::CreatedAt)
+        .all(db)
+        .await?;
+    models.sort_by_key(|model| kinds.iter().position(|kind| *kind == model.kind));
+    Ok(models)
+}
+
+/// What a kind of run reads. `prompts` is the form's choice, for sampling only: PPO never sees the
+/// prompts that are held out.
+fn contents(kind: Kind, prompts: Option<&str>) -> Contents {
+    match (kind, prompts) {
+        (Kind::Sft, _) => Contents::Demonstrations,
+        (Kind::Reward, _) => Contents::Preferences,
+        (Kind::Sample, Some("held_out")) => Contents::Prompts(Prompts::HeldOut),
+        (Kind::Sample, Some("all")) => Contents::Prompts(Prompts::All),
+        (Kind::Sample | Kind::Ppo, _) => Contents::Prompts(Prompts::Train),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Prefill {
+    /// A run whose form is shown again.
+    from: Option<RunId>,
+    /// A model to start from.
+    model: Option<ModelId>,
+}
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    prefill: web::Query<Prefill>,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let kind = kind_of(&path.1)?;
+    let mut typed = match prefill.from {
+        Some(run) => as_typed(db.get_ref(), access.project.id, kind, run).await?,
+        None => HashMap::new(),
+    };
+    typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
+    page::html(
+        &NewRunPage::load(db.get_ref(), page, access, kind, typed, FieldErrors::default()).await?,
+    )
+}
+
+/// The form of a run that was launched before. Its dataset version is chosen again, so that the
+/// same form gives the same run.
+async fn as_typed(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    kind: Kind,
+    run: RunId,
+) -> Result<HashMap<String, String>, AppError> {
+    let run = run::Entity::find_by_id(run).one(db).await?;
+    let run = run
+        .filter(|run| run.project_id == project && run.kind == kind)
+        .ok_or(AppError::NotFound)?;
+    let mut typed: HashMap<String, String> = match &run.config {
+        Value::Object(config) => {
+            config.iter().map(|(name, value)| (name.clone(), settings::shown(value))).collect()
+        }
+        _ => HashMap::new(),
+    };
+    for input in
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?
+    {
+        let name = match input.slot {
+            Slot::Model => "model",
+            Slot::Reward => "reward_model",
+            Slot::Dataset => "dataset",
+        };
+        let id = input.model_id.map(|id| id.to_string());
+        typed.extend(
+            id.or(input.dataset_version_id.map(|id| id.to_string()))
+                .map(|id| (name.to_owned(), id)),
+        );
+    }
+    Ok(typed)
+}
+
+pub async fn launch(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    form: web::Form<HashMap<String, String>>,
+    session: Session,
+    db: web::Data<DatabaseConnection>,
+    store: web::Data<ArtifactStore>,
+) -> Result<HttpResponse, AppError> {
+    let kind = kind_of(&path.1)?;
+    let typed = form.into_inner();
+    match try_launch(db.get_ref(), &store, &page, &access, kind, &typed).await? {
+        Ok(run) => {
+            page::notify(&session, "notice-run-queued", "")?;
+            Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
+        }
+        Err(errors) => {
+            page::invalid(&NewRunPage::load(db.get_ref(), page, access, kind, typed, errors).await?)
+        }
+    }
+}
+
+/// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
+/// of the version are written first; its rows and the run's appear in one transaction.
+async fn try_launch(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    page: &Page,
+    access: &Access,
+    kind: Kind,
+    typed: &HashMap<String, String>,
+) -> Result<Result<RunId, FieldErrors>, AppError> {
+    let mut errors = FieldErrors::default();
+    let project = access.project.id;
+    let model = chosen_model(db, project, trainable(kind), typed.get("model")).await?;
+    if model.is_none() {
+        errors.add("model", page.text("problem-choose-model"));
+    }
+    let mut reward = None;
+    if kind == Kind::Ppo {
+        reward =
+            chosen_model(db, project, &[model::Kind::Reward], typed.get("reward_model")).await?;
+        if reward.is_none() {
+            errors.add("reward_model", page.text("problem-choose-reward-model"));
+        }
+    }
+    let rows = chosen_rows(db, store, project, kind, typed).await?;
+    if let Err(problem) = &rows {
+        errors.add("dataset", page.text(problem));
+    }
+    let config = settings::parse(kind, typed);
+    for (field, problem) in config.as_ref().err().into_iter().flatten() {
+        errors.add(field, page.text(problem));
+    }
+    let (Some(model), Ok(rows), Ok(config), true) = (model, rows, config, errors.is_empty()) else {
+        return Ok(Err(errors));
+    };
+    let by = Some(access.account.id);
+    let changes = database::begin_write(db).await?;
+    let dataset = match rows {
+        Rows::Version(id) => id,
+        Rows::Frozen(frozen) => frozen.record(&changes, by).await?,
+    };
+    let run =
+        launch::queue(&changes, &Launch { project, kind, config, model, reward, dataset, by })
+            .await?;
+    changes.commit().await?;
+    Ok(Ok(run))
+}
+
+/// What the run reads: a version that is there, or one that is about to be.
+enum Rows {
+    Version(DatasetVersionId),
+    Frozen(Box<dataset::Frozen>),
+}
+
+/// The outer error is ours, the inner one the person's: a Fluent key.
+async fn chosen_rows(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    project: ProjectId,
+    kind: Kind,
+    typed: &HashMap<String, String>,
+) -> Result<Result<Rows, &'static str>, AppError> {
+    let contents = contents(kind, typed.get("prompts").map(String::as_str));
+    let chosen = typed.get("dataset").map_or(FREEZE_NOW, String::as_str);
+    if chosen == FREEZE_NOW {
+        let frozen = dataset::freeze(db, store, project, contents).await?;
+        return Ok(match frozen.counts.train {
+            0 if frozen.counts.eval > 0 => Err("problem-only-held-out"),
+            0 => Err(words::nothing_to_read(kind)),
+            _ => Ok(Rows::Frozen(Box::new(frozen))),
+        });
+    }
+    let Ok(id) = chosen.parse::<DatasetVersionId>() else {
+        return Ok(Err("problem-choose-dataset"));
+    };
+    let version = dataset_version::Entity::find_by_id(id).one(db).await?;
+    let fits = |version: &dataset_version::Model| {
+        version.project_id == project && version.kind == contents.kind()
+    };
+    Ok(match version.filter(fits) {
+        Some(version) => Ok(Rows::Version(version.id)),
+        None => Err("problem-choose-dataset"),
+    })
+}
+
+async fn chosen_model(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    kinds: &[model::Kind],
+    chosen: Option<&String>,
+) -> Result<Option<ModelId>, DbErr> {
+    let Some(id) = chosen.and_then(|id| id.parse::<ModelId>().ok()) else { return Ok(None) };
+    let model = model::Entity::find_by_id(id).one(db).await?;
+    let fits = |model: &model::Model| {
+        kinds.contains(&model.kind) && model.project_id.is_none_or(|owner| owner == project)
+    };
+    Ok(model.filter(fits).map(|model| model.id))
+}

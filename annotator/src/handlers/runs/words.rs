@@ -1,0 +1,167 @@
+//! The words of runs and models: Fluent keys by kind and status, and how sizes, speeds and times
+//! are written.
+
+use crate::page::Page;
+use actix_web::cookie::time::OffsetDateTime;
+use entity::{
+    model,
+    run::{Kind, Status},
+    time::UnixMillis,
+};
+
+/// The name of a kind of run, as in its address.
+pub fn slug(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sample => "sample",
+        Kind::Sft => "sft",
+        Kind::Reward => "reward",
+        Kind::Ppo => "ppo",
+    }
+}
+
+pub fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sample => "run-kind-sample",
+        Kind::Sft => "run-kind-sft",
+        Kind::Reward => "run-kind-reward",
+        Kind::Ppo => "run-kind-ppo",
+    }
+}
+
+pub fn new_run(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sample => "run-new-sample",
+        Kind::Sft => "run-new-sft",
+        Kind::Reward => "run-new-reward",
+        Kind::Ppo => "run-new-ppo",
+    }
+}
+
+/// What a kind of run does, in a sentence.
+pub fn lead(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sample => "run-lead-sample",
+        Kind::Sft => "run-lead-sft",
+        Kind::Reward => "run-lead-reward",
+        Kind::Ppo => "run-lead-ppo",
+    }
+}
+
+/// What is frozen when a run of this kind is launched.
+pub fn freezes(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sft => "dataset-freeze-demonstrations",
+        Kind::Reward => "dataset-freeze-preferences",
+        Kind::Sample | Kind::Ppo => "dataset-freeze-prompts",
+    }
+}
+
+/// Why a run has nothing to read, and what to do about it.
+pub fn nothing_to_read(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sft => "problem-no-demonstrations",
+        Kind::Reward => "problem-no-preferences",
+        Kind::Sample | Kind::Ppo => "problem-no-prompts",
+    }
+}
+
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Queued => "run-status-queued",
+        Status::Claimed => "run-status-claimed",
+        Status::Running => "run-status-running",
+        Status::Interrupted => "run-status-interrupted",
+        Status::Succeeded => "run-status-succeeded",
+        Status::Failed => "run-status-failed",
+        Status::Cancelled => "run-status-cancelled",
+    }
+}
+
+/// The style of a status: its word in the style sheet.
+pub fn status_class(status: Status) -> &'static str {
+    match status {
+        Status::Queued | Status::Claimed | Status::Interrupted => "waiting",
+        Status::Running => "running",
+        Status::Succeeded => "succeeded",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+pub fn model_kind(kind: model::Kind) -> &'static str {
+    match kind {
+        model::Kind::Base => "model-kind-base",
+        model::Kind::Sft => "model-kind-sft",
+        model::Kind::Reward => "model-kind-reward",
+        model::Kind::Policy => "model-kind-policy",
+    }
+}
+
+/// "2026-11-23 20:41", UTC.
+pub fn date_time(at: UnixMillis) -> String {
+    let time = utc(at);
+    let (hour, minute) = (time.hour(), time.minute());
+    format!("{} {hour:02}:{minute:02}", time.date())
+}
+
+/// "20:41:07", UTC.
+pub fn clock(at: UnixMillis) -> String {
+    let (hour, minute, second) = utc(at).time().as_hms();
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
+fn utc(at: UnixMillis) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.0 / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// "2 h 5 min", "40 s".
+pub fn duration(page: &Page, seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 {
+        page.text("duration-hours").arg("hours", hours).arg("minutes", minutes).to_string()
+    } else if minutes > 0 {
+        page.text("duration-minutes").arg("minutes", minutes).arg("seconds", seconds).to_string()
+    } else {
+        page.text("duration-seconds").arg("seconds", seconds).to_string()
+    }
+}
+
+/// "135 M", "1.2 B": a count of parameters.
+pub fn parameters(count: i64) -> String {
+    scaled(count as f64, 1000.0, &["", " K", " M", " B", " T"])
+}
+
+/// "513 MiB".
+pub fn bytes(count: i64) -> String {
+    scaled(count as f64, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
+}
+
+fn scaled(mut value: f64, base: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while value >= base && unit + 1 < units.len() {
+        value /= base;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && value < 10.0);
+    format!("{value:.decimals$}{}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(parameters(134_515_008), "135 M");
+        assert_eq!(parameters(1_240_000_000), "1.2 B");
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(538_090_408), "513 MiB");
+    }
+
+    #[test]
+    fn times_are_in_utc() {
+        assert_eq!(date_time(UnixMillis(0)), "1970-01-01 00:00");
+        assert_eq!(clock(UnixMillis(3_661_000)), "01:01:01");
+    }
+}

@@ -1,0 +1,75 @@
+//! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
+
+use crate::audit;
+use entity::{
+    ids::{AccountId, DatasetVersionId, ModelId, ProjectId, RunId},
+    run::{self, Kind, Status},
+    run_input::{self, Slot},
+    time::UnixMillis,
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
+use serde_json::{Value, json};
+
+/// A run that is about to be queued; its settings have been checked.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub project: ProjectId,
+    pub kind: Kind,
+    /// The kind's struct in [`entity::run_config`].
+    pub config: Value,
+    /// What is trained or sampled from (PPO: the policy).
+    pub model: ModelId,
+    /// PPO's reward model.
+    pub reward: Option<ModelId>,
+    pub dataset: DatasetVersionId,
+    /// None when the service itself queues it.
+    pub by: Option<AccountId>,
+}
+
+/// Writes the run, its inputs and the audit line. Call it in a transaction.
+pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, DbErr> {
+    let (id, now) = (RunId::new(), UnixMillis::now());
+    run::ActiveModel {
+        id: Set(id),
+        project_id: Set(launch.project),
+        kind: Set(launch.kind),
+        config: Set(launch.config.clone()),
+        status: Set(Status::Queued),
+        attempt: Set(0),
+        cancel_requested: Set(false),
+        progress: Set(0.0),
+        step: Set(0),
+        n_steps: Set(0),
+        created_by: Set(launch.by),
+        created_at: Set(now),
+        ..<run::ActiveModel as Default>::default()
+    }
+    .insert(db)
+    .await?;
+    let model = |slot, model| input(id, slot, Some(model), None);
+    let mut inputs = vec![
+        model(Slot::Model, launch.model),
+        input(id, Slot::Dataset, None, Some(launch.dataset)),
+    ];
+    inputs.extend(launch.reward.map(|reward| model(Slot::Reward, reward)));
+    run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
+    if let Some(by) = launch.by {
+        let details = json!({ "kind": launch.kind, "config": launch.config });
+        audit::record(db, by, "run.launch", id, details).await?;
+    }
+    Ok(id)
+}
+
+fn input(
+    run: RunId,
+    slot: Slot,
+    model: Option<ModelId>,
+    dataset: Option<DatasetVersionId>,
+) -> run_input::ActiveModel {
+    run_input::ActiveModel {
+        run_id: Set(run),
+        slot: Set(slot),
+        model_id: Set(model),
+        dataset_version_id: Set(dataset),
+    }
+}

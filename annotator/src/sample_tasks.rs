@@ -1,0 +1,344 @@
+//! What follows a finished run: the answers of a sample run become comparison tasks, and a PPO run
+//! queues the sample run of its policy, whose answers then go back to the people.
+//!
+//! **Invariant:** a run is followed up once, whoever looks and however often: `run.tasks_made_at`
+//! is moved from null in the transaction that writes everything else.
+
+use crate::{
+    database,
+    launch::{self, Launch},
+};
+use anyhow::Context;
+use entity::{
+    artifact_store::ArtifactStore,
+    completion, dataset_version_item,
+    hash::sha256_hex,
+    ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId, TaskId},
+    project,
+    run::{self, Kind, Status},
+    run_config::{PpoConfig, SampleConfig},
+    run_input::{self, Slot},
+    task, task_completion, text,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict,
+};
+use serde::Deserialize;
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    time::Duration,
+};
+
+/// How often finished runs are looked for.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Prompts whose answers are written at once.
+const CHUNK: usize = 200;
+
+/// Follows up every run that ends, for as long as the service runs. A run that cannot be followed
+/// up is logged once and tried again at the next start.
+pub async fn watch(db: DatabaseConnection, store: ArtifactStore) {
+    let mut given_up = HashSet::new();
+    loop {
+        if let Err(error) = follow_up_all(&db, &store, &mut given_up).await {
+            tracing::warn!(error = format!("{error:#}"), "cannot look for finished runs");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Follows up every run that has succeeded and was not followed up yet, but for those in
+/// `given_up`, to which the ones that fail are added.
+pub async fn follow_up_all(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    given_up: &mut HashSet<RunId>,
+) -> anyhow::Result<()> {
+    let finished = run::Entity::find()
+        .filter(run::Column::Status.eq(Status::Succeeded))
+        .filter(run::Column::Kind.is_in([Kind::Sample, Kind::Ppo]))
+        .filter(run::Column::TasksMadeAt.is_null())
+        .all(db)
+        .await?;
+    for run in finished.into_iter().filter(|run| !given_up.contains(&run.id)).collect::<Vec<_>>() {
+        if let Err(error) = follow_up(db, store, &run).await {
+            tracing::error!(run = %run.id, error = format!("{error:#}"), "cannot follow up a finished run");
+            given_up.insert(run.id);
+        }
+    }
+    Ok(())
+}
+
+async fn follow_up(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<()> {
+    let changes = database::begin_write(db).await?;
+    if !is_mine_to_follow_up(&changes, run.id).await? {
+        return Ok(());
+    }
+    match run.kind {
+        Kind::Ppo => {
+            let sample = sample_run_of(&changes, run).await?;
+            let sample = launch::queue(&changes, &sample).await?;
+            tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+        }
+        Kind::Sample => {
+            let made = make_tasks(&changes, store, run).await?;
+            tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
+        }
+        Kind::Sft | Kind::Reward => {}
+    }
+    Ok(changes.commit().await?)
+}
+
+/// Marks the run as followed up; false when another process was first.
+async fn is_mine_to_follow_up(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> {
+    let marked = run::Entity::update_many()
+        .col_expr(run::Column::TasksMadeAt, UnixMillis::now().0.into())
+        .filter(run::Column::Id.eq(run))
+        .filter(run::Column::TasksMadeAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(marked.rows_affected == 1)
+}
+
+/// The sample run of a new policy, on the prompts that it was trained on: the defaults, but answers
+/// as long as the policy learnt to give, computed where the policy was.
+async fn sample_run_of(db: &impl ConnectionTrait, ppo: &run::Model) -> anyhow::Result<Launch> {
+    let (_, dataset) = inputs_of(db, ppo.id).await?;
+    let learnt: PpoConfig = serde_json::from_value(ppo.config.clone())?;
+    let config = SampleConfig {
+        max_new_tokens: learnt.response_length,
+        max_length: learnt.max_length,
+        dtype: learnt.optimisation.dtype,
+        device: learnt.optimisation.device,
+        ..SampleConfig::default()
+    };
+    Ok(Launch {
+        project: ppo.project_id,
+        kind: Kind::Sample,
+        config: serde_json::to_value(config)?,
+        model: ppo.output_model_id.context("the run made no model")?,
+        reward: None,
+        dataset,
+        by: ppo.created_by,
+    })
+}
+
+/// The model and the dataset version that a run reads.
+async fn inputs_of(
+    db: &impl ConnectionTrait,
+    run: RunId,
+) -> anyhow::Result<(ModelId, DatasetVersionId)> {
+    let inputs = run_input::Entity::find().filter(run_input::Column::RunId.eq(run)).all(db).await?;
+    let model =
+        inputs.iter().find(|input| input.slot == Slot::Model).and_then(|input| input.model_id);
+    let dataset = inputs.iter().find_map(|input| input.dataset_version_id);
+    Ok((model.context("the run has no model")?, dataset.context("the run has no dataset version")?))
+}
+
+/// A line of `completions.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    /// The 0-based row of the prompts file.
+    index: i32,
+    completions: Vec<Answer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    text: String,
+    token_ids: Vec<i64>,
+    finish_reason: String,
+}
+
+/// Stores the run's answers and asks people to compare them; returns how many tasks there are.
+async fn make_tasks(
+    db: &DatabaseTransaction,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<usize> {
+    let project = project::Entity::find_by_id(run.project_id)
+        .one(db)
+        .await?
+        .context("the project is gone")?;
+    let (model, dataset) = inputs_of(db, run.id).await?;
+    let prompts: HashMap<i32, PromptId> = dataset_version_item::Entity::find()
+        .select_only()
+        .columns([dataset_version_item::Column::Position, dataset_version_item::Column::PromptId])
+        .filter(dataset_version_item::Column::DatasetVersionId.eq(dataset))
+        .filter(dataset_version_item::Column::Split.eq(dataset_version_item::Split::Train))
+        .into_tuple::<(i32, PromptId)>()
+        .all(db)
+        .await?
+        .into_iter()
+        .collect();
+    let output = run.output_hash.as_deref().context("the run has no output")?;
+    let mut rows =
+        Rows { run, model, overlap: project.comparison_overlap, batch: Batch::default(), made: 0 };
+    let mut lines = lines_of(&store.path(output).join("completions.jsonl"))?;
+    while let Some(line) = lines.next().transpose()? {
+        let prompt = prompts
+            .get(&line.index)
+            .with_context(|| format!("row {} has no prompt", line.index))?;
+        rows.add(*prompt, line.completions);
+        if rows.batch.n_prompts == CHUNK {
+            std::mem::take(&mut rows.batch).insert(db).await?;
+        }
+    }
+    rows.batch.insert(db).await?;
+    Ok(rows.made)
+}
+
+fn lines_of(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + use<>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)))
+}
+
+/// The rows that a sample run becomes.
+struct Rows<'a> {
+    run: &'a run::Model,
+    model: ModelId,
+    /// How many people compare each pair.
+    overlap: i32,
+    batch: Batch,
+    made: usize,
+}
+
+/// Rows that are inserted together.
+#[derive(Default)]
+struct Batch {
+    n_prompts: usize,
+    texts: HashMap<String, String>,
+    completions: Vec<completion::ActiveModel>,
+    tasks: Vec<task::ActiveModel>,
+    task_completions: Vec<task_completion::ActiveModel>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, prompt: PromptId, answers: Vec<Answer>) {
+        let now = UnixMillis::now();
+        let mut stored = Vec::with_capacity(answers.len());
+        for (sample_index, answer) in answers.into_iter().enumerate() {
+            let (id, hash) = (CompletionId::new(), sha256_hex(&answer.text));
+            self.batch.completions.push(completion::ActiveModel {
+                id: Set(id),
+                prompt_id: Set(prompt),
+                text_hash: Set(hash.clone()),
+                model_id: Set(Some(self.model)),
+                run_id: Set(Some(self.run.id)),
+                sample_index: Set(sample_index as i32),
+                finish_reason: Set(Some(answer.finish_reason)),
+                n_tokens: Set(Some(answer.token_ids.len() as i32)),
+                created_at: Set(now),
+            });
+            self.batch.texts.insert(hash.clone(), answer.text);
+            stored.push((id, hash));
+        }
+        for (pair, answers) in pairs(&stored).into_iter().enumerate() {
+            self.ask(prompt, pair, answers, now);
+        }
+        self.batch.n_prompts += 1;
+    }
+
+    fn ask(&mut self, prompt: PromptId, pair: usize, answers: [CompletionId; 2], now: UnixMillis) {
+        let id = TaskId::new();
+        self.batch.tasks.push(task::ActiveModel {
+            id: Set(id),
+            project_id: Set(self.run.project_id),
+            prompt_id: Set(prompt),
+            kind: Set(task::Kind::Compare),
+            overlap: Set(self.overlap),
+            open_slots: Set(self.overlap),
+            run_id: Set(Some(self.run.id)),
+            origin: Set(format!("sample:{}:{prompt}:{pair}", self.run.id)),
+            created_at: Set(now),
+        });
+        for (position, completion) in answers.into_iter().enumerate() {
+            self.batch.task_completions.push(task_completion::ActiveModel {
+                task_id: Set(id),
+                position: Set(position as i32),
+                completion_id: Set(completion),
+            });
+        }
+        self.made += 1;
+    }
+}
+
+/// Neighbours among the distinct texts: k of them make k / 2 pairs, so that no answer is read
+/// twice; equal answers are never compared.
+fn pairs(answers: &[(CompletionId, String)]) -> Vec<[CompletionId; 2]> {
+    let mut seen = HashSet::new();
+    let distinct: Vec<_> =
+        answers.iter().filter(|(_, hash)| seen.insert(hash)).map(|(id, _)| *id).collect();
+    distinct.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect()
+}
+
+impl Batch {
+    async fn insert(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let now = UnixMillis::now();
+        let texts = self.texts.into_iter().map(|(hash, body)| text::ActiveModel {
+            hash: Set(hash),
+            body: Set(Some(body)),
+            created_at: Set(now),
+        });
+        let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
+        for chunk in chunks(texts) {
+            text::Entity::insert_many(chunk)
+                .on_conflict(known.clone())
+                .exec_without_returning(db)
+                .await?;
+        }
+        for chunk in chunks(self.completions) {
+            completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        for chunk in chunks(self.tasks) {
+            task::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        for chunk in chunks(self.task_completions) {
+            task_completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+}
+
+/// As many rows as one statement takes: SQLite binds 32766 values, and no row here has ten.
+fn chunks<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<T> = rows.by_ref().take(3000).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paired(texts: &[&str]) -> Vec<[usize; 2]> {
+        let answers: Vec<_> =
+            texts.iter().map(|text| (CompletionId::new(), (*text).to_owned())).collect();
+        let place = |id| answers.iter().position(|(answer, _)| *answer == id).unwrap();
+        pairs(&answers).into_iter().map(|pair| pair.map(place)).collect()
+    }
+
+    #[test]
+    fn four_answers_make_two_pairs_and_each_is_read_once() {
+        assert_eq!(paired(&["a", "b", "c", "d"]), [[0, 1], [2, 3]]);
+        assert_eq!(paired(&["a", "b", "c"]), [[0, 1]]);
+    }
+
+    #[test]
+    fn equal_answers_are_never_compared() {
+        assert_eq!(paired(&["a", "a", "b", "a"]), [[0, 2]]);
+        assert!(paired(&["a", "a"]).is_empty());
+        assert!(paired(&[]).is_empty());
+    }
+}

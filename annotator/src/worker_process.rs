@@ -1,0 +1,170 @@
+//! The local worker: `trainer worker` as a child of `annotator serve`, started again when it dies.
+//!
+//! The trainer links libtorch and this program does not, so that is all they share: the database's
+//! address and the folder of artifacts.
+
+use crate::config::ServeConfig;
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+/// How long to wait before the first restart; doubled for every next one, up to [`MAX_WAIT`].
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// A worker that lived this long was healthy: the waiting starts anew.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// How long a worker may take to leave once it was asked: its run stops with a checkpoint.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The worker for as long as it is wanted.
+pub struct WorkerProcess {
+    stop: oneshot::Sender<()>,
+    supervisor: JoinHandle<()>,
+}
+
+impl WorkerProcess {
+    /// Starts it, or says why there is none.
+    pub fn start(config: &ServeConfig) -> anyhow::Result<Self> {
+        let trainer = find_trainer(config)?;
+        let command = move |config: &ServeConfig| {
+            let mut command = Command::new(&trainer);
+            // The address may hold a password, which a command line would show to everybody.
+            command
+                .arg("worker")
+                .env("DATABASE_URL", config.storage.url())
+                .arg("--artifacts")
+                .arg(config.storage.artifacts_dir())
+                .stdin(Stdio::null())
+                .kill_on_drop(true);
+            command
+        };
+        let (stop, stopped) = oneshot::channel();
+        let supervisor = tokio::spawn(supervise(command(config), stopped));
+        Ok(Self { stop, supervisor })
+    }
+
+    /// Ends it: its run stops with a checkpoint, and the next worker resumes it.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.supervisor.await;
+    }
+}
+
+/// `--trainer`, else `trainer` beside this executable.
+fn find_trainer(config: &ServeConfig) -> anyhow::Result<PathBuf> {
+    let path = match &config.trainer {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?
+            .with_file_name("trainer")
+            .with_extension(std::env::consts::EXE_EXTENSION),
+    };
+    if !path.is_file() {
+        anyhow::bail!(
+            "no trainer at {}: build it (`cargo build -p trainer`), name it with --trainer PATH, \
+             or say --worker none and start `trainer worker` elsewhere",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+async fn supervise(mut command: Command, mut stopped: oneshot::Receiver<()>) {
+    let mut wait = MIN_WAIT;
+    loop {
+        let started = Instant::now();
+        match command.spawn().context("cannot start the trainer") {
+            Ok(mut child) => {
+                tracing::info!(pid = child.id(), "started the local worker");
+                tokio::select! {
+                    _ = &mut stopped => return end(child, GRACE).await,
+                    status = child.wait() => tracing::error!(?status, "the local worker ended"),
+                }
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "no local worker"),
+        }
+        if started.elapsed() >= HEALTHY {
+            wait = MIN_WAIT;
+        }
+        tracing::info!(seconds = wait.as_secs(), "the local worker starts again soon");
+        tokio::select! {
+            _ = &mut stopped => return,
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(MAX_WAIT),
+        }
+    }
+}
+
+/// Asks the worker to leave, and kills it if it does not within `grace`.
+async fn end(mut child: Child, grace: Duration) {
+    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid as i32))
+        && let Err(error) = kill_process(pid, Signal::TERM)
+    {
+        tracing::warn!(%error, "cannot ask the local worker to leave");
+    }
+    if tokio::time::timeout(grace, child.wait()).await.is_err() {
+        tracing::warn!("the local worker does not leave; killing it");
+        let _ = child.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn script(folder: &std::path::Path, body: &str) -> Command {
+        let path = folder.join("trainer");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = Command::new(path);
+        command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    async fn eventually(what: impl Fn() -> bool) {
+        let patience = Instant::now();
+        while !what() {
+            assert!(patience.elapsed() < Duration::from_secs(20), "it did not happen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_dies_is_started_again_and_stopping_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = script(
+            folder.path(),
+            "trap 'echo x > left; exit' TERM; echo x >> starts; [ $(wc -l < starts) -ge 2 ] || exit 1; while :; do sleep 0.05; done",
+        );
+        let (stop, stopped) = oneshot::channel();
+        let supervisor = tokio::spawn(supervise(command, stopped));
+        let starts = folder.path().join("starts");
+        eventually(|| {
+            std::fs::read_to_string(&starts).is_ok_and(|starts| starts.lines().count() == 2)
+        })
+        .await;
+        stop.send(()).unwrap();
+        supervisor.await.unwrap();
+        assert!(folder.path().join("left").exists(), "the worker is asked before it is killed");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_leave_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = script(folder.path(), "trap '' TERM; while :; do sleep 0.05; done");
+        let child = command.spawn().unwrap();
+        let pid = child.id().unwrap();
+        end(child, Duration::from_millis(300)).await;
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+}
