@@ -22,6 +22,8 @@ pub enum Verb {
     CreateUser(CreateUser),
     /// Read prompts, demonstrations or preferences (JSON Lines, `.gz` too) into a project.
     Import(Import),
+    /// Write a project's demonstrations or preferences as JSON Lines in TRL's formats.
+    Export(Export),
 }
 
 /// Where everything is kept.
@@ -116,4 +118,26 @@ pub struct Import {
     pub project: String,
     /// Rows of `prompt`, `messages`, `prompt` + `completion` or `prompt` + `chosen` + `rejected`.
     pub file: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub storage: Storage,
+    /// The project's name.
+    #[arg(long, env = "ATTUNE_PROJECT")]
+    pub project: String,
+    #[arg(long, env = "ATTUNE_FORMAT", value_enum)]
+    pub format: ExportFormat,
+    /// Where to write; `-` is standard output.
+    #[arg(long, env = "ATTUNE_OUT")]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// `prompt` + `completion`, from demonstrations.
+    TrlSft,
+    /// `prompt` + `chosen` + `rejected`, from comparisons.
+    TrlPreference,
 }

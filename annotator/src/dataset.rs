@@ -92,7 +92,7 @@ pub struct Frozen {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Item {
+pub(crate) struct Item {
     split: Split,
     position: i32,
     prompt: PromptId,
@@ -184,7 +184,8 @@ impl Item {
     }
 }
 
-async fn write(
+/// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there.
+pub(crate) async fn write(
     db: &impl ConnectionTrait,
     folder: &Path,
     project: ProjectId,

@@ -6,7 +6,7 @@
 //!    [`assets`] (the embedded files).
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
-//!    was said), [`lease_sweep`], [`import`].
+//!    was said), [`lease_sweep`], [`import`], [`export`].
 //! 5. The engineers' side: [`dataset`] (freezing what people said), [`artifacts`], [`launch`],
 //!    [`run_feed`] (a run's events to its viewers), [`sample_tasks`] (answers become tasks),
 //!    [`base_model`], [`worker_process`], all kept going by [`background`].
@@ -37,6 +37,7 @@ pub mod projects;
 
 pub mod assignment;
 pub mod database;
+pub mod export;
 pub mod import;
 pub mod judgement;
 pub mod lease_sweep;
@@ -54,3 +55,6 @@ pub mod sample_tasks;
 pub mod worker_process;
 
 pub mod handlers;
+
+#[cfg(test)]
+mod work_tests;

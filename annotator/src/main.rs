@@ -1,9 +1,9 @@
-//! `annotator serve | migrate | create-user | import`.
+//! `annotator serve | migrate | create-user | import | export`.
 
 use annotator::{
     app::App,
     config::{Cli, LogFormat, Verb},
-    create_user, database, import,
+    create_user, database, export, import,
 };
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -25,11 +25,12 @@ async fn main() -> anyhow::Result<()> {
         }
         Verb::CreateUser(request) => create_user::run(request).await,
         Verb::Import(request) => import::run(request).await,
+        Verb::Export(request) => export::run(request).await,
     }
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let quiet = "warn,annotator=info,tracing_actix_web=warn";
+    let quiet = "warn,annotator=info,tracing_actix_web::middleware=off";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

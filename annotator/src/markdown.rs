@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn html_and_scripts_are_shown_not_run() {
         let html = to_html(
-            "<script>alert(1)</script> [x](javascript:alert(1)) <img src=x onerror=alert(1)>",
+            "<script>alert(1)</script>\n\n[x](javascript:alert(1)) a <img src=x onerror=alert(1)>",
         );
         assert!(!html.contains("<script"), "{html}");
         assert!(!html.contains("javascript:"), "{html}");

@@ -54,6 +54,13 @@ impl Page {
         Some(self.text(&notice.key).arg("value", &notice.argument).to_string())
     }
 
+    /// Whether this page is the project's page of that name, or one under it.
+    pub fn is_at(&self, place: &str) -> bool {
+        let path = self.here.split('?').next().unwrap_or_default();
+        let in_project = path.strip_prefix("/projects/").and_then(|rest| rest.split_once('/'));
+        in_project.is_some_and(|(_, rest)| rest.split('/').next() == place.strip_prefix('/'))
+    }
+
     pub fn languages(&self) -> [Language; 2] {
         Language::ALL
     }

@@ -4,6 +4,7 @@ use crate::access::Access;
 use entity::{
     account, assignment,
     ids::{AccountId, MembershipId, ProjectId},
+    judgement,
     membership::{self, Role},
     project, task,
     time::UnixMillis,
@@ -181,6 +182,30 @@ async fn open_tasks(
         .filter(free.or(task::Column::Id.in_subquery(mine(&[Leased]))))
         .count(db)
         .await
+}
+
+/// How many answers of a kind there are: given here (skips do not count) or brought in.
+pub async fn n_answers(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    kind: task::Kind,
+) -> Result<u64, DbErr> {
+    let tasks = Query::select()
+        .column(task::Column::Id)
+        .from(task::Entity)
+        .and_where(task::Column::ProjectId.eq(project))
+        .and_where(task::Column::Kind.eq(kind))
+        .to_owned();
+    let given = assignment::Entity::find()
+        .filter(assignment::Column::TaskId.in_subquery(tasks.clone()))
+        .filter(
+            assignment::Column::State
+                .is_in([assignment::State::Submitted, assignment::State::Extra]),
+        );
+    let brought_in = judgement::Entity::find()
+        .filter(judgement::Column::TaskId.in_subquery(tasks))
+        .filter(judgement::Column::AssignmentId.is_null());
+    Ok(given.count(db).await? + brought_in.count(db).await?)
 }
 
 /// One person of a project with their roles.

@@ -37,6 +37,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .route("/projects/{project}/prompts", get().to(prompts::show))
         .route("/projects/{project}/prompts", post().to(prompts::paste))
         .route("/projects/{project}/prompts/upload", post().to(prompts::upload))
+        .route("/projects/{project}/export/{format}.jsonl", get().to(prompts::download))
         .route("/projects/{project}/demonstrate", get().to(task::demonstrate))
         .route("/projects/{project}/compare", get().to(task::compare))
         .route("/projects/{project}/tasks/{assignment}", get().to(task::show))

@@ -14,6 +14,9 @@ use std::collections::HashMap;
 /// How long a sign-in lasts.
 const LIFETIME: Duration = Duration::days(30);
 
+/// How long a browser nobody signed in on is remembered.
+const ANONYMOUS_LIFETIME: Duration = Duration::days(1);
+
 /// The session value that holds the account's id.
 pub const ACCOUNT: &str = "account";
 
@@ -66,9 +69,11 @@ fn account_of(state: &State) -> anyhow::Result<Option<AccountId>> {
 
 impl DatabaseSessions {
     async fn insert(&self, key: &SessionKey, state: &State, ttl: &Duration) -> anyhow::Result<()> {
+        let account_id = account_of(state)?;
+        let ttl = if account_id.is_some() { ttl } else { &ANONYMOUS_LIFETIME };
         let row = session::ActiveModel {
             key_hash: Set(key_hash(key)),
-            account_id: Set(account_of(state)?),
+            account_id: Set(account_id),
             state: Set(serde_json::to_string(state)?),
             expires_at: Set(expiry(ttl)),
         };

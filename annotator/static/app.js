@@ -137,7 +137,7 @@ function setUpDemonstration(form, draft) {
   let timer = 0;
 
   function countWords() {
-    const words = text.value.trim().split(/\s+/).filter(Boolean).length;
+    const words = text.value.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
     count.textContent = text.dataset.words + " " + words;
   }
   async function preview() {

@@ -1,7 +1,7 @@
 //! The page on which somebody chooses between two answers. It is blind: sides are A and B, in the
 //! order of the assignment's seed, and nothing else about an answer reaches the page.
 
-use super::task::{Held, View};
+use super::task::view::{Held, View};
 use crate::{
     access::Access, assignment::shown_order, error::AppError, i18n::Language, judgement, markdown,
     page::Page, texts,

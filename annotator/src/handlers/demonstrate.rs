@@ -1,6 +1,6 @@
 //! The page on which somebody writes the ideal answer to a prompt.
 
-use super::task::View;
+use super::task::view::View;
 use crate::{access::Access, page::Page};
 use askama::Template;
 

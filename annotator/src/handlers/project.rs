@@ -88,28 +88,19 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let id = access.project.id;
-    let of_kind = |kind| {
-        task::Entity::find()
-            .filter(task::Column::ProjectId.eq(id))
-            .filter(task::Column::Kind.eq(kind))
-    };
-    let answered = |kind| {
-        of_kind(kind).filter(task::Column::OpenSlots.eq(0)).filter(task::Column::Overlap.gt(0))
-    };
+    let prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
+    let open_comparisons = task::Entity::find()
+        .filter(task::Column::ProjectId.eq(id))
+        .filter(task::Column::Kind.eq(task::Kind::Compare))
+        .filter(task::Column::OpenSlots.gt(0));
     let view = ProjectPage {
         waiting: Waiting::of(db, access.account.id, id).await?,
         guidelines_html: markdown::to_html(&access.project.guidelines),
         overlap: access.project.comparison_overlap,
-        n_prompts: prompt::Entity::find()
-            .filter(prompt::Column::ProjectId.eq(id))
-            .count(db)
-            .await?,
-        n_demonstrations: answered(task::Kind::Demonstrate).count(db).await?,
-        n_comparisons: answered(task::Kind::Compare).count(db).await?,
-        n_open_comparisons: of_kind(task::Kind::Compare)
-            .filter(task::Column::OpenSlots.gt(0))
-            .count(db)
-            .await?,
+        n_prompts: prompts.count(db).await?,
+        n_demonstrations: projects::n_answers(db, id, task::Kind::Demonstrate).await?,
+        n_comparisons: projects::n_answers(db, id, task::Kind::Compare).await?,
+        n_open_comparisons: open_comparisons.count(db).await?,
         n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
         page,
         access,

@@ -1,17 +1,20 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    access::{Access, Manager},
+    access::{Access, Manager, Member},
     audit,
+    config::ExportFormat,
     error::AppError,
+    export,
     import::{self, row::Row},
     page::{self, FieldErrors, Page},
     prompts, texts,
 };
 use actix_multipart::Multipart;
 use actix_session::Session;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
+use clap::ValueEnum;
 use entity::prompt;
 use futures_util::TryStreamExt;
 use sea_orm::{
@@ -19,6 +22,8 @@ use sea_orm::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio_util::io::ReaderStream;
 
 const PER_PAGE: u64 = 50;
 
@@ -155,4 +160,23 @@ async fn bring_in(
     audit::record(db, access.account.id, "prompt.import", access.project.id, details).await?;
     page::notify(session, "notice-prompts-added", counts.new_rows())?;
     Ok(page::see_other(&access.url("/prompts")))
+}
+
+/// The project's work in one of TRL's formats.
+pub async fn download(
+    Member(access): Member,
+    path: web::Path<(String, String)>,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    if !access.is_manager() && !access.is_engineer() {
+        return Err(AppError::Forbidden);
+    }
+    let format = ExportFormat::from_str(&path.1, false).map_err(|_| AppError::NotFound)?;
+    let ([train, eval], _) = export::rows(&db, access.project.id, format).await?;
+    let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
+    let name = format!("attachment; filename=\"{}.jsonl\"", path.1);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
+        .insert_header((header::CONTENT_DISPOSITION, name))
+        .streaming(ReaderStream::new(rows)))
 }
