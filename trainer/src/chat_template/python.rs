@@ -64,27 +64,14 @@ fn quoted(text: &str) -> String {
 
 /// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)` with transformers' defaults.
 pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let (mut item, mut key) =
-        (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
-    if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {
-        let [first, second] = <[String; 2]>::try_from(separators).map_err(|_| {
-            Error::new(ErrorKind::InvalidOperation, "tojson: separators takes two strings")
-        })?;
-        (item, key) = (first, second);
-    }
-    let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
-    let sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
-    options.assert_all_used()?;
-
+    let dumps = Dumps::try_from(options)?;
     let cannot = |error: serde_json::Error| {
         Error::new(ErrorKind::BadSerialization, "tojson: not JSON").with_source(error)
     };
     let mut json = serde_json::to_value(value).map_err(cannot)?;
-    if sorted {
+    if dumps.is_sorted {
         json.sort_all_objects();
     }
-    let dumps = Dumps { item, key, indent, ascii, depth: 0, is_empty: true };
     Ok(Value::from_safe_string(dumps.write(&json).map_err(cannot)?))
 }
 
@@ -94,8 +81,28 @@ struct Dumps {
     key: String,
     indent: Option<usize>,
     ascii: bool,
+    is_sorted: bool,
     depth: usize,
     is_empty: bool,
+}
+
+impl TryFrom<Kwargs> for Dumps {
+    type Error = Error;
+
+    fn try_from(options: Kwargs) -> Result<Self, Error> {
+        let indent: Option<usize> = options.get("indent")?;
+        let item = if indent.is_some() { "," } else { ", " };
+        let (mut item, mut key) = (item.to_owned(), ": ".to_owned());
+        if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {
+            [item, key] = <[String; 2]>::try_from(separators).map_err(|_| {
+                Error::new(ErrorKind::InvalidOperation, "tojson: separators takes two strings")
+            })?;
+        }
+        let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+        let is_sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+        options.assert_all_used()?;
+        Ok(Self { item, key, indent, ascii, is_sorted, depth: 0, is_empty: true })
+    }
 }
 
 impl Dumps {
