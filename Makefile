@@ -26,7 +26,6 @@ run: build ## Start the web app and a worker: fetches libtorch and a base model,
 	target/release/annotator serve --base "$(BASE)" $(ARGS)
 
 test: libtorch ## Build everything and run every test
-	cargo build --workspace --all-targets
 	cargo test --workspace
 
 lint: libtorch ## Check format, clippy without warnings, and the licences and sources of dependencies
