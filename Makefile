@@ -35,7 +35,7 @@ lint: libtorch ## Check format, clippy without warnings, and the licences and so
 		echo "cargo-deny is missing: building $(CARGO_DENY_VERSION) into target/tools (a few minutes, once)"; \
 		cargo install --locked --debug --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION); \
 		rm -rf target/tools/build; fi
-	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny --workspace check bans licenses sources
+	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny --workspace check --hide-inclusion-graph bans licenses sources
 
 libtorch: prerequisites ## Fetch libtorch 2.11.0 into .libtorch (544 MB; nothing if LIBTORCH is set)
 	@if [ -n "$$LIBTORCH" ]; then echo "using libtorch in $$LIBTORCH"; \
