@@ -5,3 +5,9 @@ mod races;
 
 // Who may open which page.
 mod access;
+
+// What becomes of people's words and of models' answers, and who hears of a run.
+mod bench;
+mod datasets;
+mod run_feed;
+mod sample_tasks;

@@ -296,7 +296,10 @@ async fn try_launch(
     }
     let config = settings::parse(kind, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        errors.add(field, page.text(problem));
+        let label = fields::all(kind)
+            .find(|known| known.name == *field)
+            .map_or("runs-title", |known| known.label);
+        errors.add(field, format_args!("{}: {}", page.text(label), page.text(problem)));
     }
     let (Some(model), Ok(rows), Ok(config), true) = (model, rows, config, errors.is_empty()) else {
         return Ok(Err(errors));

@@ -1,0 +1,122 @@
+//! Freezing a dataset version, on both databases.
+
+use super::bench::{Bench, prefers, skips};
+use crate::support::database::on_both_databases;
+use annotator::dataset::{self, Contents, Frozen, Prompts};
+use entity::{
+    dataset_version::{self, Counts},
+    dataset_version_item::{self, Split},
+    ids::{DatasetVersionId, PromptId},
+    judgement::{Payload, Verdict},
+};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+impl Bench {
+    async fn freeze(&self, contents: Contents) -> Frozen {
+        dataset::freeze(&self.db, &self.store, self.project, contents).await.unwrap()
+    }
+
+    async fn version(&self, contents: Contents) -> DatasetVersionId {
+        self.freeze(contents).await.record(&self.db, None).await.unwrap()
+    }
+
+    async fn rows(&self, version: DatasetVersionId, file: &str) -> Vec<Value> {
+        let version =
+            dataset_version::Entity::find_by_id(version).one(&self.db).await.unwrap().unwrap();
+        let text = std::fs::read_to_string(self.store.path(&version.hash).join(file)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    async fn items(&self, version: DatasetVersionId) -> Vec<dataset_version_item::Model> {
+        dataset_version_item::Entity::find()
+            .filter(dataset_version_item::Column::DatasetVersionId.eq(version))
+            .all(&self.db)
+            .await
+            .unwrap()
+    }
+}
+
+on_both_databases! {
+    async fn the_latest_revision_counts_and_what_prefers_nothing_is_left_out_and_counted(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let prompt = bench.prompt("Which is better?").await;
+        let changed_mind = bench.comparison(prompt, ["good", "bad"]).await;
+        bench.say(changed_mind, 1, prefers(Verdict::Left(3)), true).await;
+        bench.say(changed_mind, 2, prefers(Verdict::Right(1)), true).await;
+        for payload in [prefers(Verdict::Tie), prefers(Verdict::Tie), prefers(Verdict::BothBad), skips()] {
+            let asked = bench.comparison(prompt, ["one", "two"]).await;
+            bench.say(asked, 1, payload, false).await;
+        }
+
+        let frozen = bench.freeze(Contents::Preferences).await;
+        assert_eq!(frozen.counts.train + frozen.counts.eval, 1);
+        let left_out = Counts { train: 0, eval: 0, ..frozen.counts.clone() };
+        assert_eq!(left_out, Counts { ties: 2, both_bad: 1, skipped: 1, ..Counts::default() });
+
+        let version = frozen.record(&bench.db, None).await.unwrap();
+        let mut rows = bench.rows(version, "train.jsonl").await;
+        rows.extend(bench.rows(version, "eval.jsonl").await);
+        // Swapped: right was position 0.
+        assert_eq!(
+            rows,
+            [json!({
+                "prompt": [{"role": "user", "content": "Which is better?"}],
+                "chosen": [{"role": "assistant", "content": "good"}],
+                "rejected": [{"role": "assistant", "content": "bad"}]
+            })]
+        );
+        assert_eq!(bench.rows(version, "ids.jsonl").await.len(), 5);
+    }
+}
+
+on_both_databases! {
+    async fn the_same_content_is_the_same_version_and_a_new_answer_makes_a_new_one(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let hello = bench.text("hello").await;
+        for question in ["a", "b", "c"] {
+            let asked = bench.demonstration(bench.prompt(question).await).await;
+            bench.say(asked, 1, Payload::Demonstration { text_hash: hello.clone() }, false).await;
+        }
+        let first = bench.version(Contents::Demonstrations).await;
+        assert_eq!(bench.version(Contents::Demonstrations).await, first);
+        assert_eq!(dataset_version::Entity::find().count(&bench.db).await.unwrap(), 1);
+        assert_eq!(bench.items(first).await.len(), 3);
+
+        let asked = bench.demonstration(bench.prompt("d").await).await;
+        bench.say(asked, 1, Payload::Demonstration { text_hash: hello }, false).await;
+        assert_ne!(bench.version(Contents::Demonstrations).await, first);
+        assert_eq!(bench.items(first).await.len(), 3, "the old version stays as it was");
+    }
+}
+
+on_both_databases! {
+    async fn a_prompt_is_on_the_same_side_in_every_version(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let mut prompts = Vec::new();
+        for n in 0..60 {
+            prompts.push(bench.prompt(&format!("question {n}")).await);
+        }
+        let train = bench.version(Contents::Prompts(Prompts::Train)).await;
+        let held_out = bench.version(Contents::Prompts(Prompts::HeldOut)).await;
+        let all = bench.version(Contents::Prompts(Prompts::All)).await;
+        let mut side: HashMap<PromptId, Split> = HashMap::new();
+        side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, Split::Train)));
+        side.extend(bench.items(held_out).await.iter().map(|item| (item.prompt_id, Split::Eval)));
+        assert_eq!(side.len(), prompts.len());
+        assert_eq!(bench.rows(all, "train.jsonl").await.len(), prompts.len());
+
+        for (n, prompt) in prompts.iter().enumerate() {
+            let asked = bench.comparison(*prompt, [&format!("yes {n}"), &format!("no {n}")]).await;
+            bench.say(asked, 1, prefers(Verdict::Left(1)), false).await;
+        }
+        let preferences = bench.version(Contents::Preferences).await;
+        let items = bench.items(preferences).await;
+        assert_eq!(items.len(), prompts.len());
+        for item in items {
+            assert_eq!(item.split, side[&item.prompt_id]);
+            assert!(item.judgement_id.is_some());
+        }
+    }
+}

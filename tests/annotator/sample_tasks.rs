@@ -1,0 +1,122 @@
+//! What follows a finished run, on both databases.
+
+use super::bench::Bench;
+use crate::support::database::on_both_databases;
+use annotator::{
+    dataset::{self, Contents, Prompts},
+    sample_tasks,
+};
+use entity::{
+    completion,
+    ids::{DatasetVersionId, RunId},
+    model,
+    run::{self, Kind, Status},
+    run_config::{PpoConfig, SampleConfig},
+    run_input, task, task_completion,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+};
+use serde_json::json;
+use std::collections::HashSet;
+
+impl Bench {
+    async fn follow_up(&self) {
+        sample_tasks::follow_up_all(&self.db, &self.store, &mut HashSet::new()).await.unwrap();
+    }
+
+    async fn all_prompts(&self) -> DatasetVersionId {
+        let frozen =
+            dataset::freeze(&self.db, &self.store, self.project, Contents::Prompts(Prompts::All))
+                .await;
+        frozen.unwrap().record(&self.db, None).await.unwrap()
+    }
+
+    async fn was_followed_up(&self, run: RunId) -> bool {
+        run::Entity::find_by_id(run).one(&self.db).await.unwrap().unwrap().tasks_made_at.is_some()
+    }
+}
+
+/// A line of `completions.jsonl`.
+fn line(index: usize, answers: &[&str]) -> String {
+    let completions: Vec<_> = answers
+        .iter()
+        .map(|text| json!({ "text": text, "token_ids": [1, 2, 3], "finish_reason": "stop" }))
+        .collect();
+    format!("{}\n", json!({ "index": index, "completions": completions }))
+}
+
+on_both_databases! {
+    async fn answers_become_tasks_once_however_many_look(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("first").await;
+        bench.prompt("second").await;
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let run = bench.queued_sample(model, dataset).await;
+        bench.follow_up().await;
+        assert!(!bench.was_followed_up(run).await, "a run that is not over is left alone");
+
+        bench.succeed_with(run, &(line(0, &["a", "b", "c", "d"]) + &line(1, &["e", "e", "f", "e"]))).await;
+        tokio::join!(bench.follow_up(), bench.follow_up(), bench.follow_up());
+        bench.follow_up().await;
+
+        assert!(bench.was_followed_up(run).await);
+        assert_eq!(completion::Entity::find().count(&bench.db).await.unwrap(), 8);
+        let tasks = task::Entity::find().all(&bench.db).await.unwrap();
+        assert_eq!(tasks.len(), 3);
+        for task in &tasks {
+            assert_eq!((task.kind, task.overlap, task.open_slots, task.run_id), (task::Kind::Compare, 2, 2, Some(run)));
+        }
+        let compared = task_completion::Entity::find().all(&bench.db).await.unwrap();
+        let distinct: HashSet<_> = compared.iter().map(|row| row.completion_id).collect();
+        assert_eq!((compared.len(), distinct.len()), (6, 6), "no answer is read twice");
+    }
+}
+
+on_both_databases! {
+    async fn a_run_whose_output_cannot_be_read_leaves_nothing_behind(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("only").await;
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let run = bench.queued_sample(model, dataset).await;
+        bench.succeed_with(run, &(line(0, &["a", "b"]) + "{broken\n")).await;
+        let mut given_up = HashSet::new();
+        sample_tasks::follow_up_all(&bench.db, &bench.store, &mut given_up).await.unwrap();
+        assert_eq!(given_up, HashSet::from([run]));
+        assert!(!bench.was_followed_up(run).await);
+        assert_eq!(completion::Entity::find().count(&bench.db).await.unwrap(), 0);
+        assert_eq!(task::Entity::find().count(&bench.db).await.unwrap(), 0);
+    }
+}
+
+on_both_databases! {
+    async fn a_ppo_run_queues_the_sample_run_of_its_policy_once(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("only").await;
+        let (dataset, sft) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let ppo = bench.queued(Kind::Ppo, json!(PpoConfig::default()), sft, dataset).await;
+        let policy = bench.model("policy", model::Kind::Policy).await;
+        let done = run::ActiveModel {
+            id: Set(ppo),
+            status: Set(Status::Succeeded),
+            output_model_id: Set(Some(policy)),
+            ..<run::ActiveModel as Default>::default()
+        };
+        done.update(&bench.db).await.unwrap();
+        tokio::join!(bench.follow_up(), bench.follow_up());
+
+        let samples = run::Entity::find().filter(run::Column::Kind.eq(Kind::Sample)).all(&bench.db).await.unwrap();
+        let [sample] = &samples[..] else { panic!("{} sample runs", samples.len()) };
+        assert_eq!(sample.status, Status::Queued);
+        let config: SampleConfig = serde_json::from_value(sample.config.clone()).unwrap();
+        assert_eq!(config.max_new_tokens, PpoConfig::default().response_length);
+        let inputs = run_input::Entity::find()
+            .filter(run_input::Column::RunId.eq(sample.id))
+            .all(&bench.db)
+            .await
+            .unwrap();
+        let models: Vec<_> = inputs.iter().filter_map(|input| input.model_id).collect();
+        let datasets: Vec<_> = inputs.iter().filter_map(|input| input.dataset_version_id).collect();
+        assert_eq!((models, datasets), (vec![policy], vec![dataset]));
+    }
+}
