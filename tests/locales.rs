@@ -58,7 +58,7 @@ fn sources() -> String {
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => read(&path, all),
                 Some("rs" | "html" | "js") => {
-                    all.push_str(&std::fs::read_to_string(&path).expect("a text"))
+                    all.push_str(&std::fs::read_to_string(&path).expect("a text"));
                 }
                 _ => {}
             }

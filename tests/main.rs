@@ -1,7 +1,10 @@
 //! What it takes more than one crate to show. One binary, so that libtorch is linked once.
 
 // What the tests stand on: servers, databases, browsers, people at them, and the tiny world.
-#[allow(dead_code, clippy::allow_attributes_without_reason)]
+#[expect(
+    dead_code,
+    reason = "the browser and the training tests that use the rest are still to come"
+)]
 mod support;
 
 // The model that the tests train, and how it was made.

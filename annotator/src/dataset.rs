@@ -194,7 +194,7 @@ pub(crate) async fn write(
     let mut files = Files::create(folder)?;
     match contents {
         Contents::Demonstrations => {
-            write_judged(db, &mut files, project, task::Kind::Demonstrate).await?
+            write_judged(db, &mut files, project, task::Kind::Demonstrate).await?;
         }
         Contents::Preferences => write_judged(db, &mut files, project, task::Kind::Compare).await?,
         Contents::Prompts(prompts) => write_prompts(db, &mut files, project, prompts).await?,

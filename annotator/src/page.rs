@@ -75,7 +75,7 @@ impl Page {
         Ok(Self {
             language: Language::choose(
                 account.as_ref(),
-                cookie.as_ref().map(|cookie| cookie.value()),
+                cookie.as_ref().map(actix_web::cookie::Cookie::value),
                 accept,
             ),
             account,
@@ -140,7 +140,7 @@ pub fn query_value(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(byte.into())
+                out.push(byte.into());
             }
             _ => out.push_str(&format!("%{byte:02X}")),
         }

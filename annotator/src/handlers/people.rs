@@ -73,7 +73,7 @@ impl From<Vec<(String, String)>> for AddForm {
                 "login" => form.login = value,
                 "name" => form.name = value,
                 "role" => {
-                    form.roles.extend(ROLES.into_iter().find(|role| role_value(role) == value))
+                    form.roles.extend(ROLES.into_iter().find(|role| role_value(role) == value));
                 }
                 _ => {}
             }

@@ -221,7 +221,7 @@ impl Listening<'_> {
             Ok(true) => self.said.events.clear(),
             Ok(false) => self.stop(Stop::Fenced),
             Err(error) => {
-                tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}")
+                tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}");
             }
         }
     }

@@ -165,7 +165,7 @@ pub(super) async fn end(
     for patience in [1, 2, 4, 8] {
         match write_end(db, run, update.clone(), said.as_slice()).await {
             Err(error) => {
-                tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}")
+                tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");
             }
             written => return written,
         }

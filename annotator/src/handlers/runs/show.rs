@@ -85,7 +85,7 @@ impl Said {
             said.last_sequence = row.sequence;
             match serde_json::from_value(row.event) {
                 Ok(Event::Metrics { metrics }) => {
-                    said.metrics.push(Reported { sequence: row.sequence, metrics })
+                    said.metrics.push(Reported { sequence: row.sequence, metrics });
                 }
                 Ok(Event::Sample { step, prompt, completion, score }) => {
                     said.sample(
