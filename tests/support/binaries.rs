@@ -32,7 +32,16 @@ fn folder() -> &'static Path {
         };
         // The whole workspace and a test, so that the features are those of `cargo test --workspace`
         // and nothing is built twice.
-        let built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells a running test about its package; ring's build script reads some of it
+        // and would be built again, with everything that stands on it.
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
+                cargo.env_remove(name);
+            }
+        }
+        let built = cargo
             .args([
                 "build",
                 "--workspace",
