@@ -19,7 +19,7 @@ use anyhow::Context;
 use clap::Args;
 use entity::{artifact_store::ArtifactStore, run};
 use sea_orm::{DatabaseConnection, DbErr};
-use std::{path::PathBuf, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -78,7 +78,11 @@ pub enum Ended {
 /// Works until it is told to stop. Refuses a database that is not there, not migrated or not local.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     // A command that has set up its own log keeps it.
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
