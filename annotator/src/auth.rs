@@ -19,6 +19,9 @@ use std::{net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
 /// Fewer characters are refused; nothing else is asked of a password.
 pub const MIN_PASSWORD_LENGTH: usize = 10;
 
+/// Above this many logins and addresses, those who have been quiet are forgotten.
+const MAX_REMEMBERED: usize = 10_000;
+
 /// What is verified when the login does not exist, so that the answer takes as long.
 static NOBODYS_HASH: LazyLock<String> =
     LazyLock::new(|| hash(&one_time_password()).expect("argon2 accepts its own defaults"));
@@ -128,14 +131,13 @@ impl SignInLimit {
         Self(RateLimiter::keyed(quota))
     }
 
-    /// Counts an attempt, or refuses it.
+    /// Counts an attempt, or refuses it. Those who have been quiet are forgotten, so that made-up
+    /// logins cannot fill the memory.
     pub fn attempt(&self, login: &str, address: Option<IpAddr>) -> Result<(), AppError> {
+        if self.0.len() > MAX_REMEMBERED {
+            self.0.retain_recent();
+        }
         self.0.check_key(&(normal_login(login), address)).map_err(|_| AppError::TooManyAttempts)
-    }
-
-    /// Forgets those who have been quiet.
-    pub fn forget_old(&self) {
-        self.0.retain_recent();
     }
 }
 
