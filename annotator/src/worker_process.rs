@@ -5,14 +5,15 @@
 
 use crate::config::ServeConfig;
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 use tokio::{
     process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -36,21 +37,11 @@ pub struct WorkerProcess {
 impl WorkerProcess {
     /// Starts it, or says why there is none.
     pub fn start(config: &ServeConfig) -> anyhow::Result<Self> {
-        let trainer = find_trainer(config)?;
-        let command = move |config: &ServeConfig| {
-            let mut command = Command::new(&trainer);
-            // The address may hold a password, which a command line would show to everybody.
-            command
-                .arg("worker")
-                .env("DATABASE_URL", config.storage.url())
-                .arg("--artifacts")
-                .arg(config.storage.artifacts_dir())
-                .stdin(Stdio::null())
-                .kill_on_drop(true);
-            command
-        };
+        let command = worker_command(&find_trainer(config)?, config);
+        // Ctrl-C in a terminal reaches the worker as well.
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (stop, stopped) = oneshot::channel();
-        let supervisor = tokio::spawn(supervise(command(config), stopped));
+        let supervisor = tokio::spawn(supervise(command, interrupt, stopped));
         Ok(Self { stop, supervisor })
     }
 
@@ -59,6 +50,19 @@ impl WorkerProcess {
         let _ = self.stop.send(());
         let _ = self.supervisor.await;
     }
+}
+
+/// The address may hold a password, which a command line would show to everybody.
+fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
+    let mut command = Command::new(trainer);
+    command
+        .arg("worker")
+        .env("DATABASE_URL", config.storage.url())
+        .arg("--artifacts")
+        .arg(config.storage.artifacts_dir())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 /// `--trainer`, else `trainer` beside this executable.
@@ -76,10 +80,16 @@ fn find_trainer(config: &ServeConfig) -> anyhow::Result<PathBuf> {
             path.display()
         );
     }
-    Ok(path)
+    // Absolute, so that a bare name is not looked up in PATH instead.
+    Ok(std::path::absolute(path)?)
 }
 
-async fn supervise(mut command: Command, mut stopped: oneshot::Receiver<()>) {
+/// Starts the worker whenever it has ended, until it is told to stop or somebody pressed Ctrl-C.
+async fn supervise(
+    mut command: Command,
+    mut interrupt: Signal,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut wait = MIN_WAIT;
     loop {
         let started = Instant::now();
@@ -99,6 +109,7 @@ async fn supervise(mut command: Command, mut stopped: oneshot::Receiver<()>) {
         tracing::info!(seconds = wait.as_secs(), "the local worker starts again soon");
         tokio::select! {
             _ = &mut stopped => return,
+            _ = interrupt.recv() => return,
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(MAX_WAIT),
         }
     }
@@ -107,7 +118,7 @@ async fn supervise(mut command: Command, mut stopped: oneshot::Receiver<()>) {
 /// Asks the worker to leave, and kills it if it does not within `grace`.
 async fn end(mut child: Child, grace: Duration) {
     if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid as i32))
-        && let Err(error) = kill_process(pid, Signal::TERM)
+        && let Err(error) = kill_process(pid, rustix::process::Signal::TERM)
     {
         tracing::warn!(%error, "cannot ask the local worker to leave");
     }
@@ -122,7 +133,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn script(folder: &std::path::Path, body: &str) -> Command {
+    fn script(folder: &Path, body: &str) -> Command {
         let path = folder.join("trainer");
         std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
@@ -147,7 +158,8 @@ mod tests {
             "trap 'echo x > left; exit' TERM; echo x >> starts; [ $(wc -l < starts) -ge 2 ] || exit 1; while :; do sleep 0.05; done",
         );
         let (stop, stopped) = oneshot::channel();
-        let supervisor = tokio::spawn(supervise(command, stopped));
+        let supervisor =
+            tokio::spawn(supervise(command, signal(SignalKind::interrupt()).unwrap(), stopped));
         let starts = folder.path().join("starts");
         eventually(|| {
             std::fs::read_to_string(&starts).is_ok_and(|starts| starts.lines().count() == 2)
@@ -165,6 +177,6 @@ mod tests {
         let child = command.spawn().unwrap();
         let pid = child.id().unwrap();
         end(child, Duration::from_millis(300)).await;
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
     }
 }
