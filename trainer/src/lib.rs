@@ -7,7 +7,7 @@
 //! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model`]: Hugging Face folders in and out, the Llama family's forward pass, padding-free.
 //! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
-//!    key; [`optimizer`], [`schedule`], [`checkpoint`].
+//!    key; [`optimizer`], [`schedule`], [`batches`], [`checkpoint`], [`progress`], [`environment`].
 //! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].
 //! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
 //! 7. [`fetch`]: a base from a GGUF file; [`worker`]: runs from the database, each in a child
@@ -25,11 +25,16 @@ pub mod tokenizer;
 
 pub mod model;
 
+pub mod batches;
 pub mod checkpoint;
+pub mod environment;
+mod identity;
 pub mod ops;
 pub mod optimizer;
+pub mod progress;
 pub mod random;
 pub mod schedule;
+mod session;
 
 pub mod ppo;
 pub mod pretrain;
@@ -45,3 +50,5 @@ pub mod fetch;
 pub mod worker;
 
 mod ffi;
+#[cfg(test)]
+mod fixtures;

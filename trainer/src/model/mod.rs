@@ -1,1 +1,23 @@
-//! To come.
+//! Language and reward models of the Llama family: Hugging Face folders in and out, and a forward
+//! pass over sequences without padding.
+//!
+//! [`config`] says what a folder holds, [`folder`] reads and writes it, [`packed`] is a batch,
+//! [`llama`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head in
+//! pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
+//! generating, with its [`kv_cache`].
+
+pub mod config;
+pub mod decode;
+pub mod folder;
+pub mod head;
+pub mod kv_cache;
+pub mod llama;
+pub mod packed;
+
+pub(crate) mod attention;
+pub(crate) mod padding;
+
+pub use config::{ModelConfig, Purpose};
+pub use folder::save;
+pub use llama::{Llama, Parameter};
+pub use packed::PackedBatch;

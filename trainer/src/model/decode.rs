@@ -1,0 +1,110 @@
+//! The forward pass for generating: prompts once, then one token of every live sequence at a time.
+
+use super::{
+    Llama, PackedBatch,
+    attention::causal_attention,
+    kv_cache::{KvCache, PromptCache},
+};
+use tch::{Kind, Tensor};
+
+impl Llama {
+    /// Reads P prompts: the hidden state after each one's last token (P, D), and what decoding
+    /// needs to go on from there.
+    pub fn prefill(&self, batch: &PackedBatch) -> (Tensor, Vec<PromptCache>) {
+        let rotations = self.rotations(&batch.positions);
+        let mut prompts: Vec<PromptCache> = batch
+            .lengths
+            .iter()
+            .map(|&length| PromptCache { layers: Vec::new(), length })
+            .collect();
+        let mut x = self.embed(&batch.ids); // (T, D)
+        for layer in &self.layers {
+            let (q, k, v) = layer.project(&x, &rotations, &self.config);
+            for (prompt, start) in prompts.iter_mut().zip(batch.starts()) {
+                let own = |x: &Tensor| x.narrow(0, start, prompt.length).transpose(0, 1);
+                prompt.layers.push((own(&k), own(&v)));
+            }
+            let mixed = causal_attention(&q, &k, &v, batch, &self.config);
+            x = layer.finish(&x, &mixed, &self.config);
+        }
+        (self.final_norm(&x.index_select(0, &batch.last_rows())), prompts)
+    }
+
+    /// Reads the next token of each live sequence, ids (B) in the cache's order: the hidden states
+    /// after them (B, D).
+    pub fn decode(&self, ids: &Tensor, cache: &mut KvCache) -> Tensor {
+        let step = cache.advance();
+        let rotations = self.rotations(&step.positions);
+        let mut x = self.embed(ids); // (B, D)
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (q, k, v) = layer.project(&x, &rotations, &self.config);
+            let (k, v) = cache.append(i, &step, &k, &v);
+            x = layer.finish(&x, &attend(&q, &k, &v, &step.mask), &self.config);
+        }
+        self.final_norm(&x)
+    }
+}
+
+/// One query per sequence against all of its keys: q (B, heads, d), scaled, k and v
+/// (B, kv heads, L, d), mask (B, 1, 1, L) → (B, heads · d).
+///
+/// Two matrix products with the query heads that share a key-value head as rows of one: measured
+/// as fast as the fused kernel, and four times as fast as that with grouped heads in bf16.
+fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Tensor) -> Tensor {
+    let (b, heads, d) = q.size3().expect("(B, heads, d)");
+    let (_, kv, l, _) = k.size4().expect("(B, kv heads, L, d)");
+    let q = q.reshape([b * kv, heads / kv, d]);
+    let [k, v] = [k, v].map(|x| x.reshape([b * kv, l, d]));
+    let scores = q.bmm(&k.transpose(1, 2)).view([b, kv, heads / kv, l]) + mask;
+    let weights = scores.softmax(-1, Kind::Float).to_kind(v.kind());
+    weights.view([b * kv, heads / kv, l]).bmm(&v).reshape([b, heads * d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::fixture_path;
+    use tch::Device;
+
+    /// The largest difference between the hidden states of decoding and those of a full pass.
+    fn error(model: &Llama, hidden: &Tensor, sequence: &[i64]) -> f64 {
+        let batch = PackedBatch::new(&[sequence], Device::Cpu);
+        let full = model.hidden(&batch).index_select(0, &batch.last_rows());
+        (hidden - full.squeeze_dim(0)).abs().max().double_value(&[])
+    }
+
+    #[test]
+    fn decoding_token_by_token_is_the_full_forward_pass() {
+        let model =
+            Llama::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+        let mut sequences: Vec<Vec<i64>> = [3, 40, 1, 17]
+            .iter()
+            .map(|&n| (0..n).map(|i| (i * i + 7 * n) % 320).collect())
+            .collect();
+        let slices: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
+        let (hidden, prompts) = model.prefill(&PackedBatch::new(&slices, Device::Cpu));
+        let mut cache = KvCache::new(&model, 4, 60);
+        for (slot, prompt) in prompts.iter().enumerate() {
+            assert!(error(&model, &hidden.get(slot as i64), &sequences[slot]) < 1e-5);
+            cache.fill(slot, prompt);
+        }
+        for step in 0..12 {
+            let ids: Vec<i64> =
+                (0..sequences.len() as i64).map(|i| (31 * step + i) % 320).collect();
+            let hidden = model.decode(&Tensor::from_slice(&ids), &mut cache);
+            for (slot, sequence) in sequences.iter_mut().enumerate() {
+                sequence.push(ids[slot]);
+                assert!(error(&model, &hidden.get(slot as i64), sequence) < 1e-5);
+            }
+            // A sequence ends, the last one takes its slot; later another starts behind it.
+            if step == 4 {
+                cache.remove(1);
+                sequences.swap_remove(1);
+            }
+            if step == 8 {
+                cache.fill(3, &prompts[0]);
+                sequences.push((0..3).map(|i| (i * i + 21) % 320).collect());
+            }
+        }
+    }
+}

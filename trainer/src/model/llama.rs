@@ -1,0 +1,341 @@
+//! The forward pass.
+
+use super::{
+    attention::{Rotations, causal_attention, inverse_frequencies},
+    config::{ModelConfig, Purpose},
+    folder::{Weights, expected_shapes, weight_files},
+    packed::PackedBatch,
+};
+use crate::random;
+use anyhow::{Context, Result, ensure};
+use std::{
+    f64::consts::TAU,
+    path::{Path, PathBuf},
+};
+use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
+
+/// A Llama on one device.
+///
+/// To be trained it keeps f32 masters, and in bf16 a copy of each that computes and collects the
+/// gradients; [`crate::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
+/// to be trained it has the weights once, in the precision that computes.
+#[derive(Debug)]
+pub struct Llama {
+    pub config: ModelConfig,
+    /// The folder it was read from, whose tokenizer files go with it when it is saved.
+    pub folder: PathBuf,
+    pub device: Device,
+    /// The precision of the matrix products.
+    pub kind: Kind,
+    /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
+    pub score_head: Option<Tensor>,
+    parameters: Vec<(String, Tensor)>,
+    /// What computes, in the order of `parameters`; the same tensors where nothing is cast.
+    compute: Vec<Tensor>,
+    pub(crate) embedding: Tensor,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Tensor,
+    lm_head: Option<Tensor>,
+    inverse_frequencies: Tensor,
+}
+
+/// A parameter as an optimiser sees it.
+#[derive(Debug)]
+pub struct Parameter {
+    /// As in Hugging Face.
+    pub name: String,
+    /// f32
+    pub master: Tensor,
+    /// What the gradient arrives at; the master itself where nothing is cast.
+    pub compute: Tensor,
+}
+
+#[derive(Debug)]
+pub(crate) struct Layer {
+    input_norm: Tensor,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    post_attention_norm: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+#[derive(Debug)]
+struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+impl Llama {
+    /// Reads a model to be trained; `kind` is the precision of the matrix products.
+    pub fn load(folder: &Path, kind: Kind, device: Device) -> Result<Self> {
+        Self::read(folder, kind, device, true)
+    }
+
+    /// Reads a model that stays as it is: to sample, to score, to be a reference.
+    pub fn load_frozen(folder: &Path, kind: Kind, device: Device) -> Result<Self> {
+        Self::read(folder, kind, device, false)
+    }
+
+    /// Whether a folder has weights, or only says how a model is to be built.
+    pub fn has_weights(folder: &Path) -> bool {
+        weight_files(folder).is_ok()
+    }
+
+    /// A model to be trained from random weights, as transformers makes them: matrices
+    /// N(0, `initializer_range`), norms 1, biases 0.
+    pub fn at_random(folder: &Path, seed: u64, kind: Kind, device: Device) -> Result<Self> {
+        let config = ModelConfig::read(folder)?;
+        let parameters = expected_shapes(&config)
+            .into_iter()
+            .zip(0..)
+            .map(|((name, shape), number)| {
+                let count = shape.iter().product::<i64>() as u64;
+                let weight = match () {
+                    () if name.contains("norm") => Tensor::ones(&shape, FLOAT_CPU),
+                    () if name.ends_with("bias") => Tensor::zeros(&shape, FLOAT_CPU),
+                    () => {
+                        let draw = |place| standard_normal(&[seed, number, place]);
+                        let draws =
+                            (0..count).map(|place| (config.initializer_range * draw(place)) as f32);
+                        Tensor::from_slice(&draws.collect::<Vec<_>>()).view(shape.as_slice())
+                    }
+                };
+                (name, weight.to_device(device).set_requires_grad(true))
+            })
+            .collect();
+        Self::assemble(config, folder, parameters, kind, device)
+    }
+
+    fn read(folder: &Path, kind: Kind, device: Device, train: bool) -> Result<Self> {
+        let config = ModelConfig::read(folder)?;
+        let stored = if train { Kind::Float } else { kind };
+        let weights = Weights::read(folder, &config, stored, device)?;
+        let parameters = weights
+            .into_vec()
+            .into_iter()
+            .map(|(name, weight)| (name, weight.set_requires_grad(train)))
+            .collect();
+        Self::assemble(config, folder, parameters, kind, device)
+    }
+
+    fn assemble(
+        config: ModelConfig,
+        folder: &Path,
+        parameters: Vec<(String, Tensor)>,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self> {
+        let compute: Vec<Tensor> = parameters
+            .iter()
+            .map(|(name, master)| match master.kind() == kind || name == SCORE {
+                true => master.shallow_clone(),
+                false => master.detach().to_kind(kind).set_requires_grad(master.requires_grad()),
+            })
+            .collect();
+        let find = |name: &str| {
+            let at = parameters.iter().position(|(known, _)| known == name);
+            Some(compute[at?].shallow_clone())
+        };
+        let get = |name: &str| find(name).with_context(|| format!("the model has no {name}"));
+        let layers = (0..config.n_layers)
+            .map(|layer| Layer::new(&format!("model.layers.{layer}"), &find))
+            .collect::<Option<_>>()
+            .context("a layer of the model lacks a weight")?;
+        let embedding = get("model.embed_tokens.weight")?;
+        let lm_head = match (config.purpose, config.tie_word_embeddings) {
+            (Purpose::Language, true) => Some(embedding.shallow_clone()),
+            (Purpose::Language, false) => Some(get("lm_head.weight")?),
+            (Purpose::Score, _) => None,
+        };
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            device,
+            kind,
+            score_head: find(SCORE),
+            embedding,
+            layers,
+            norm: get("model.norm.weight")?,
+            lm_head,
+            inverse_frequencies: inverse_frequencies(&config.rope, config.head_dim, device),
+            parameters,
+            compute,
+            config,
+        })
+    }
+
+    /// The same body with a score head: a new one, drawn from `seed`, where the model has none.
+    ///
+    /// transformers leaves a new head at N(0, `initializer_range`); this one is N(0, 1/√(D + 1)), as
+    /// in Ziegler et al. 2019 and Stiennon et al. 2020, whose first scores have unit variance.
+    pub fn into_reward_model(self, seed: u64) -> Result<Self> {
+        if self.score_head.is_some() {
+            return Ok(self);
+        }
+        let mut config = self.config;
+        config.purpose = Purpose::Score;
+        let mut parameters = self.parameters;
+        parameters.retain(|(name, _)| name != LM_HEAD);
+        let train = parameters.iter().any(|(_, weight)| weight.requires_grad());
+        let deviation = 1.0 / ((config.hidden_size + 1) as f64).sqrt();
+        let head: Vec<f32> = (0..config.hidden_size as u64)
+            .map(|place| (deviation * standard_normal(&[seed, place])) as f32)
+            .collect();
+        let head = Tensor::from_slice(&head).unsqueeze(0).to_device(self.device);
+        parameters.push((SCORE.into(), head.set_requires_grad(train)));
+        Self::assemble(config, &self.folder, parameters, self.kind, self.device)
+    }
+
+    /// Named as in Hugging Face; f32 in a model to be trained.
+    pub fn parameters(&self) -> &[(String, Tensor)] {
+        &self.parameters
+    }
+
+    /// For an optimiser.
+    pub fn trainable(&self) -> Vec<Parameter> {
+        self.parameters
+            .iter()
+            .zip(&self.compute)
+            .filter(|((_, master), _)| master.requires_grad())
+            .map(|((name, master), compute)| Parameter {
+                name: name.clone(),
+                master: master.shallow_clone(),
+                compute: compute.shallow_clone(),
+            })
+            .collect()
+    }
+
+    /// Puts other weights into the model, in place.
+    pub fn set_weights(&self, folder: &Path) -> Result<()> {
+        let weights = Weights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
+        let _guard = tch::no_grad_guard();
+        for ((name, weight), ((own, master), compute)) in
+            weights.iter().zip(self.parameters.iter().zip(&self.compute))
+        {
+            ensure!(name == own, "{} holds another model", folder.display());
+            master.shallow_clone().copy_(weight);
+            compute.shallow_clone().copy_(weight);
+        }
+        Ok(())
+    }
+
+    /// Hidden states after the last norm: (T, D), in the model's precision.
+    pub fn hidden(&self, batch: &PackedBatch) -> Tensor {
+        let rotations = self.rotations(&batch.positions);
+        let mut x = self.embed(&batch.ids); // (T, D)
+        for layer in &self.layers {
+            let (q, k, v) = layer.project(&x, &rotations, &self.config);
+            let mixed = causal_attention(&q, &k, &v, batch, &self.config);
+            x = layer.finish(&x, &mixed, &self.config);
+        }
+        self.final_norm(&x)
+    }
+
+    /// ids (…) → (…, D)
+    pub(crate) fn embed(&self, ids: &Tensor) -> Tensor {
+        let no_gradient = self.config.pad_token_id.unwrap_or(-1);
+        Tensor::embedding(&self.embedding, ids, no_gradient, false, false)
+    }
+
+    pub(crate) fn final_norm(&self, x: &Tensor) -> Tensor {
+        norm(x, &self.norm, &self.config)
+    }
+
+    /// For positions (T).
+    pub(crate) fn rotations(&self, positions: &Tensor) -> Rotations {
+        Rotations::new(&self.inverse_frequencies, positions, self.kind)
+    }
+
+    /// (V, D): the weight of the LM head.
+    ///
+    /// # Panics
+    /// In a reward model, which has none.
+    pub fn lm_head(&self) -> &Tensor {
+        self.lm_head.as_ref().expect("a reward model has no LM head")
+    }
+
+    /// Logits of few rows: (N, D) → (N, V), f32. For many, [`super::head`] never holds them all.
+    pub fn lm_logits(&self, hidden: &Tensor) -> Tensor {
+        hidden.linear(self.lm_head(), None::<&Tensor>).to_kind(Kind::Float)
+    }
+
+    /// One score per row: (N, D) → (N), f32.
+    ///
+    /// # Panics
+    /// In a language model, which has no score head.
+    pub fn scores(&self, hidden: &Tensor) -> Tensor {
+        let head = self.score_head.as_ref().expect("a language model has no score head");
+        hidden.to_kind(Kind::Float).linear(head, None::<&Tensor>).squeeze_dim(1)
+    }
+}
+
+pub(crate) const SCORE: &str = "score.weight";
+pub(crate) const LM_HEAD: &str = "lm_head.weight";
+
+impl Layer {
+    fn new(name: &str, find: &impl Fn(&str) -> Option<Tensor>) -> Option<Self> {
+        let linear = |part: &str| {
+            Some(Linear {
+                weight: find(&format!("{name}.{part}.weight"))?,
+                bias: find(&format!("{name}.{part}.bias")),
+            })
+        };
+        Some(Self {
+            input_norm: find(&format!("{name}.input_layernorm.weight"))?,
+            query: linear("self_attn.q_proj")?,
+            key: linear("self_attn.k_proj")?,
+            value: linear("self_attn.v_proj")?,
+            output: linear("self_attn.o_proj")?,
+            post_attention_norm: find(&format!("{name}.post_attention_layernorm.weight"))?,
+            gate: linear("mlp.gate_proj")?,
+            up: linear("mlp.up_proj")?,
+            down: linear("mlp.down_proj")?,
+        })
+    }
+
+    /// Queries (scaled), keys (both rotated) and values of x (T, D): (T, heads or kv heads, d)
+    pub(crate) fn project(
+        &self,
+        x: &Tensor,
+        rotations: &Rotations,
+        config: &ModelConfig,
+    ) -> (Tensor, Tensor, Tensor) {
+        let x = norm(x, &self.input_norm, config);
+        let heads = |linear: &Linear, n| linear.forward(&x).view([-1, n, config.head_dim]);
+        let q = rotations.query(&heads(&self.query, config.n_heads));
+        let k = rotations.key(&heads(&self.key, config.n_kv_heads));
+        (q, k, heads(&self.value, config.n_kv_heads))
+    }
+
+    /// The rest of the layer: x (T, D) and what attention mixed (T, heads · d) → (T, D)
+    pub(crate) fn finish(&self, x: &Tensor, mixed: &Tensor, config: &ModelConfig) -> Tensor {
+        let x = x + self.output.forward(mixed);
+        let inner = norm(&x, &self.post_attention_norm, config);
+        let inner = self.gate.forward(&inner).silu() * self.up.forward(&inner);
+        x + self.down.forward(&inner)
+    }
+}
+
+/// A normally distributed number that belongs to `key` (Box and Muller 1958).
+fn standard_normal(key: &[u64]) -> f64 {
+    let [radius, angle] = [0, 1].map(|part| random::uniform(&[key, [part].as_slice()].concat()));
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()
+}
+
+/// Root mean square norm over the last dimension, its sums in f32 (Zhang and Sennrich 2019).
+fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
+    x.rms_norm([config.hidden_size], Some(weight), config.rms_norm_eps)
+}
+
+#[cfg(test)]
+#[path = "llama_tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+//! Sequences one after another, without padding.
+
+use tch::{Device, Tensor};
+
+/// Sequences of a batch, concatenated: T tokens in all.
+///
+/// Linear layers and norms see T rows and no padding. Attention works on buckets of sequences of
+/// similar length, the shorter ones filled up at the end, where a causal query never looks.
+#[derive(Debug)]
+pub struct PackedBatch {
+    /// (T)
+    pub ids: Tensor,
+    /// The place of each token in its sequence: (T)
+    pub positions: Tensor,
+    /// Tokens of each sequence; they add up to T.
+    pub lengths: Vec<i64>,
+    pub(crate) buckets: Vec<Bucket>,
+    /// Where each of the T rows lies in the buckets' filled rows, one bucket after the other; none
+    /// where both are in the same order.
+    pub(crate) restore: Option<Tensor>,
+}
+
+/// Sequences that go through attention together.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) n: i64,
+    /// Tokens of the longest.
+    pub(crate) length: i64,
+    pub(crate) rows: Rows,
+}
+
+/// Which of the T rows make the `n · length` rows of a bucket.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// All of one length and one after the other, from this row on.
+    From(i64),
+    /// Each place's row; filled up with the sequence's last one.
+    Listed(Tensor),
+}
+
+impl PackedBatch {
+    /// No sequence may be empty.
+    pub fn new(sequences: &[&[i64]], device: Device) -> Self {
+        assert!(sequences.iter().all(|ids| !ids.is_empty()), "an empty sequence has no last token");
+        let ids = sequences.concat();
+        let lengths: Vec<i64> = sequences.iter().map(|ids| ids.len() as i64).collect();
+        let positions: Vec<i64> = lengths.iter().flat_map(|&length| 0..length).collect();
+        let (buckets, restore) = into_buckets(&lengths, device);
+        Self {
+            ids: Tensor::from_slice(&ids).to_device(device),
+            positions: Tensor::from_slice(&positions).to_device(device),
+            lengths,
+            buckets,
+            restore,
+        }
+    }
+
+    /// T
+    pub fn n_tokens(&self) -> i64 {
+        self.lengths.iter().sum()
+    }
+
+    /// The row of each sequence's first token.
+    pub fn starts(&self) -> Vec<i64> {
+        starts(&self.lengths)
+    }
+
+    /// The row of each sequence's last token: (number of sequences)
+    pub fn last_rows(&self) -> Tensor {
+        let ends: Vec<i64> = self
+            .starts()
+            .iter()
+            .zip(&self.lengths)
+            .map(|(start, length)| start + length - 1)
+            .collect();
+        Tensor::from_slice(&ends).to_device(self.ids.device())
+    }
+}
+
+/// What predicts the answers of a batch, and the answers: N tokens in all.
+#[derive(Debug)]
+pub struct Answers {
+    /// The row of the hidden state before each answer token: (N)
+    pub rows: Tensor,
+    /// The answer tokens: (N)
+    pub ids: Tensor,
+    /// Tokens of each sequence's answer; they add up to N.
+    pub lengths: Vec<i64>,
+}
+
+impl PackedBatch {
+    /// The tokens after the first `prompt_lengths[i]` of each sequence. Nothing predicts a sequence's
+    /// first token, whatever its prompt.
+    pub fn answers(&self, prompt_lengths: &[usize]) -> Answers {
+        assert_eq!(prompt_lengths.len(), self.lengths.len());
+        let (mut rows, mut lengths) = (Vec::new(), Vec::new());
+        for ((start, length), &prompt) in
+            self.starts().iter().zip(&self.lengths).zip(prompt_lengths)
+        {
+            let prompt = (prompt as i64).clamp(1, *length);
+            rows.extend(start + prompt - 1..start + length - 1);
+            lengths.push(length - prompt);
+        }
+        let rows = Tensor::from_slice(&rows).to_device(self.ids.device());
+        let ids = self.ids.index_select(0, &(&rows + 1));
+        Answers { rows, ids, lengths }
+    }
+}
+
+fn starts(lengths: &[i64]) -> Vec<i64> {
+    lengths
+        .iter()
+        .scan(0, |next, length| {
+            let start = *next;
+            *next += length;
+            Some(start)
+        })
+        .collect()
+}
+
+/// A bucket takes sequences that are shorter than its longest by this many tokens, or by a quarter:
+/// attention costs so little beside the linear layers that few buckets beat little filling.
+const SHORTER_BY: i64 = 16;
+
+fn into_buckets(lengths: &[i64], device: Device) -> (Vec<Bucket>, Option<Tensor>) {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&sequence| -lengths[sequence]);
+    let fits = |longest: i64, other: i64| longest - other <= SHORTER_BY.max(longest / 4);
+    let groups = order.chunk_by({
+        let mut longest = 0;
+        move |&left, &right| {
+            longest = lengths[left].max(longest);
+            let fits = fits(longest, lengths[right]);
+            if !fits {
+                longest = 0;
+            }
+            fits
+        }
+    });
+    let starts = starts(lengths);
+    let mut buckets = Vec::new();
+    let mut restore = vec![0; lengths.iter().sum::<i64>() as usize];
+    let mut n_filled = 0;
+    for group in groups {
+        let mut members = group.to_vec();
+        members.sort_unstable();
+        let length = lengths[group[0]];
+        let mut rows = Vec::new();
+        for &sequence in &members {
+            let (start, own) = (starts[sequence], lengths[sequence]);
+            for place in 0..own {
+                restore[(start + place) as usize] = n_filled + rows.len() as i64 + place;
+            }
+            rows.extend((0..length).map(|place| start + place.min(own - 1)));
+        }
+        n_filled += rows.len() as i64;
+        let consecutive = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let n = members.len() as i64;
+        let rows = if consecutive {
+            Rows::From(rows[0])
+        } else {
+            Rows::Listed(Tensor::from_slice(&rows).to_device(device))
+        };
+        buckets.push(Bucket { n, length, rows });
+    }
+    let in_order = n_filled as usize == restore.len()
+        && restore.iter().enumerate().all(|(row, &place)| row as i64 == place);
+    let restore = (!in_order).then(|| Tensor::from_slice(&restore).to_device(device));
+    (buckets, restore)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(lengths: &[usize]) -> PackedBatch {
+        let sequences: Vec<Vec<i64>> =
+            lengths.iter().enumerate().map(|(i, &n)| vec![i as i64; n]).collect();
+        PackedBatch::new(&sequences.iter().map(Vec::as_slice).collect::<Vec<_>>(), Device::Cpu)
+    }
+
+    #[test]
+    fn positions_start_anew_in_every_sequence() {
+        let batch = batch(&[2, 3]);
+        assert_eq!(Vec::<i64>::try_from(&batch.positions).unwrap(), [0, 1, 0, 1, 2]);
+        assert_eq!(Vec::<i64>::try_from(&batch.last_rows()).unwrap(), [1, 4]);
+        assert_eq!(batch.n_tokens(), 5);
+    }
+
+    #[test]
+    fn an_answer_is_predicted_from_the_row_before_each_of_its_tokens() {
+        let batch = PackedBatch::new(&[&[10, 11, 12], &[20, 21], &[30]], Device::Cpu);
+        let answers = batch.answers(&[2, 0, 1]);
+        assert_eq!(Vec::<i64>::try_from(&answers.rows).unwrap(), [1, 3]);
+        assert_eq!(Vec::<i64>::try_from(&answers.ids).unwrap(), [12, 21]);
+        assert_eq!(answers.lengths, [1, 1, 0]);
+    }
+
+    #[test]
+    fn sequences_of_one_length_need_no_gathering() {
+        let batch = batch(&[7, 7, 7]);
+        assert_eq!(batch.buckets.len(), 1);
+        assert!(matches!(batch.buckets[0].rows, Rows::From(0)));
+        assert!(batch.restore.is_none());
+    }
+
+    #[test]
+    fn every_row_comes_back_from_its_place_in_the_buckets() {
+        let batch = batch(&[5, 200, 30, 190, 1, 100]);
+        let lengths: Vec<_> = batch.buckets.iter().map(|b| (b.n, b.length)).collect();
+        assert_eq!(lengths, [(2, 200), (1, 100), (1, 30), (2, 5)]);
+        let filled: Vec<Tensor> = batch
+            .buckets
+            .iter()
+            .map(|bucket| match &bucket.rows {
+                Rows::From(start) => batch.ids.narrow(0, *start, bucket.n * bucket.length),
+                Rows::Listed(rows) => batch.ids.index_select(0, rows),
+            })
+            .collect();
+        let restored = Tensor::cat(&filled, 0).index_select(0, batch.restore.as_ref().unwrap());
+        assert_eq!(restored, batch.ids);
+    }
+}

@@ -1,0 +1,161 @@
+//! How far a run is, how fast it goes, and what it says at the end.
+
+use crate::{environment::peak_rss_mb, job::Report};
+use entity::report::{Event, Level, Summary};
+use serde_json::{Map, Value};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+/// Seconds between two progress events.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Counts work done against work planned, in any unit that is about proportional to time.
+#[derive(Debug)]
+pub struct Progress {
+    n_steps: u64,
+    planned: f64,
+    done: f64,
+    /// Done by an earlier process of the same run.
+    done_before: f64,
+    tokens: u64,
+    tokens_before: u64,
+    seconds_before: f64,
+    started: Instant,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    /// `planned` units of work in all, over `n_steps` steps.
+    pub fn new(n_steps: u64, planned: f64) -> Self {
+        Self {
+            n_steps,
+            planned,
+            done: 0.0,
+            done_before: 0.0,
+            tokens: 0,
+            tokens_before: 0,
+            seconds_before: 0.0,
+            started: Instant::now(),
+            told: None,
+        }
+    }
+
+    /// Takes over what an earlier process of the same run did.
+    pub fn resume(&mut self, done: f64, tokens: u64, seconds: f64) {
+        (self.done, self.done_before) = (done, done);
+        (self.tokens, self.tokens_before) = (tokens, tokens);
+        self.seconds_before = seconds;
+    }
+
+    /// Counts `work`, of which `tokens` were trained on, and tells it from time to time.
+    pub fn advance(
+        &mut self,
+        step: u64,
+        work: f64,
+        tokens: u64,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
+        self.done += work;
+        self.tokens += tokens;
+        if self.told.is_some_and(|told| told.elapsed() < EVERY) && step < self.n_steps {
+            return ControlFlow::Continue(());
+        }
+        self.told = Some(Instant::now());
+        let seconds = self.started.elapsed().as_secs_f64();
+        let work_here = self.done - self.done_before;
+        let (speed, left) = if work_here > 0.0 && seconds > 0.0 {
+            let left = (self.planned - self.done).max(0.0) * seconds / work_here;
+            (Some((self.tokens - self.tokens_before) as f64 / seconds), Some(left))
+        } else {
+            (None, None)
+        };
+        report(Event::Progress {
+            step,
+            n_steps: self.n_steps,
+            fraction: if self.planned > 0.0 { (self.done / self.planned).min(1.0) } else { 1.0 },
+            tokens_per_second: speed,
+            seconds_left: left,
+        })
+    }
+
+    /// Tokens trained on, over all processes of the run.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Work done, over all processes of the run.
+    pub fn done(&self) -> f64 {
+        self.done
+    }
+
+    /// Seconds of work, over all processes of the run.
+    pub fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The last line on stdout.
+    pub fn summary(&self, kind: &str, steps: u64, last: Map<String, Value>) -> Summary {
+        let seconds = self.seconds();
+        Summary {
+            kind: kind.into(),
+            steps,
+            tokens: self.tokens,
+            seconds,
+            tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
+            peak_rss_mb: peak_rss_mb(),
+            last,
+        }
+    }
+}
+
+/// A sentence for a person. Whoever asked to stop meanwhile is asked again at the next step.
+pub fn say(report: &mut Report, level: Level, message: impl Into<String>) {
+    let _ = report(Event::Log { level, message: message.into() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fractions(progress: &mut Progress, steps: &[(u64, f64)]) -> Vec<f64> {
+        let mut events = Vec::new();
+        for &(step, work) in steps {
+            progress.told = None;
+            let _ = progress.advance(step, work, 10, &mut |event| {
+                events.push(event);
+                ControlFlow::Continue(())
+            });
+        }
+        let fraction = |event| match event {
+            Event::Progress { fraction, .. } => fraction,
+            other => panic!("not progress: {other:?}"),
+        };
+        events.into_iter().map(fraction).collect()
+    }
+
+    #[test]
+    fn the_fraction_is_of_the_work_planned_whoever_did_it() {
+        let mut progress = Progress::new(4, 100.0);
+        assert_eq!(fractions(&mut progress, &[(1, 25.0), (2, 25.0)]), [0.25, 0.5]);
+        let mut resumed = Progress::new(4, 100.0);
+        resumed.resume(50.0, 20, 7.0);
+        assert_eq!(fractions(&mut resumed, &[(3, 25.0), (4, 25.0)]), [0.75, 1.0]);
+        assert_eq!(resumed.tokens(), 40);
+        assert!(resumed.seconds() >= 7.0);
+    }
+
+    #[test]
+    fn events_do_not_come_faster_than_a_person_reads_but_the_last_step_is_told() {
+        let mut progress = Progress::new(1000, 1000.0);
+        let mut n_events = 0;
+        for step in 1..=1000 {
+            let _ = progress.advance(step, 1.0, 1, &mut |_| {
+                n_events += 1;
+                ControlFlow::Continue(())
+            });
+        }
+        assert!((2..10).contains(&n_events), "{n_events} events");
+    }
+}
