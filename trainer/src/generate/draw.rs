@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 /// The likeliest token of each row: (B, V) → B.
-pub fn greedy(logits: &Tensor) -> Vec<i64> {
+pub(super) fn greedy(logits: &Tensor) -> Vec<i64> {
     ids(&logits.argmax(-1, false))
 }
 
@@ -13,7 +13,12 @@ pub fn greedy(logits: &Tensor) -> Vec<i64> {
 /// with an exponential draw per vocabulary entry. With `top_p` below 1 only the likeliest tokens
 /// whose probabilities together reach it take part (Holtzman et al. 2020; the token that crosses
 /// the line belongs to them, as in transformers).
-pub fn by_chance(logits: &Tensor, temperature: f64, top_p: f64, uniforms: &[f64]) -> Vec<i64> {
+pub(super) fn by_chance(
+    logits: &Tensor,
+    temperature: f64,
+    top_p: f64,
+    uniforms: &[f64],
+) -> Vec<i64> {
     let probs = (logits / temperature).softmax(-1, Kind::Float); // (B, V)
     if top_p >= 1.0 {
         return ids(&invert(&probs, uniforms).squeeze_dim(1));
