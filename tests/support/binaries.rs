@@ -35,7 +35,7 @@ fn folder() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         // What cargo tells a running test about its package; ring's build script reads some of it
         // and would be built again, with everything that stands on it.
-        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_", "OUT_DIR"];
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
                 cargo.env_remove(name);
