@@ -38,7 +38,8 @@ const N_PEOPLE: usize = 3;
 /// Sizes and learning rates; every other setting is the form's default.
 const SFT: &[(&str, &str)] = &[("learning_rate", "0.002"), ("epochs", "6"), ("max_length", "128")];
 const SAMPLE: &[(&str, &str)] = &[("n", "2"), ("max_new_tokens", "48"), ("prompts", "all")];
-const REWARD: &[(&str, &str)] = &[("learning_rate", "0.001"), ("epochs", "2"), ("max_length", "128")];
+const REWARD: &[(&str, &str)] =
+    &[("learning_rate", "0.001"), ("epochs", "2"), ("max_length", "128")];
 const PPO: &[(&str, &str)] = &[
     ("learning_rate", "0.0003"),
     ("batch_size", "64"),
@@ -102,10 +103,25 @@ async fn comparisons_teach_a_hidden_taste_on_postgresql() {
 }
 
 fn taught(measured: Measured) {
-    assert!(measured.accuracy() >= 0.85, "held-out accuracy {:.3}: {measured:?}", measured.accuracy());
-    assert!(measured.gain() >= 1.0, "the policy gained {:.2} deviations: {measured:?}", measured.gain());
-    assert!(measured.kl <= 20.0, "the policy is {:.1} nats from its reference: {measured:?}", measured.kl);
-    assert!(2 * measured.policy.n_distinct >= measured.sft.n_distinct, "the policy repeats itself: {measured:?}");
+    assert!(
+        measured.accuracy() >= 0.85,
+        "held-out accuracy {:.3}: {measured:?}",
+        measured.accuracy()
+    );
+    assert!(
+        measured.gain() >= 1.0,
+        "the policy gained {:.2} deviations: {measured:?}",
+        measured.gain()
+    );
+    assert!(
+        measured.kl <= 20.0,
+        "the policy is {:.1} nats from its reference: {measured:?}",
+        measured.kl
+    );
+    assert!(
+        2 * measured.policy.n_distinct >= measured.sft.n_distinct,
+        "the policy repeats itself: {measured:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,14 +129,23 @@ async fn a_coin_teaches_nothing() {
     let measured = measure(TestDb::sqlite().await, 1, Judging::ByCoin).await;
     let (from, to) = wilson(measured.agreed, measured.n_pairs);
     // The pairs are few and the coins were thrown once, so the interval is given some room.
-    assert!(from <= 0.6 && to >= 0.4, "held-out accuracy between {from:.3} and {to:.3}: {measured:?}");
-    assert!(measured.gain().abs() < 0.25, "the policy moved {:.2} deviations: {measured:?}", measured.gain());
+    assert!(
+        from <= 0.6 && to >= 0.4,
+        "held-out accuracy between {from:.3} and {to:.3}: {measured:?}"
+    );
+    assert!(
+        measured.gain().abs() < 0.25,
+        "the policy moved {:.2} deviations: {measured:?}",
+        measured.gain()
+    );
 }
 
 /// The loop from the first demonstration to the policy's own comparison tasks.
 async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
     let started = Instant::now();
-    let told = |what: &str| eprintln!("[{judging:?} {seed}] {:4.0} s  {what}", started.elapsed().as_secs_f64());
+    let told = |what: &str| {
+        eprintln!("[{judging:?} {seed}] {:4.0} s  {what}", started.elapsed().as_secs_f64())
+    };
     let app = TestApp::start(database, Worker::Local).await;
     let project = app.new_project("The tiny world").await;
     let mut subjects = Subject::all(seed);
@@ -140,7 +165,10 @@ async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
     wait_for_tasks(&app, sampled.id).await;
     told("sampled");
     let judged: usize =
-        join_all(people.iter().map(|who| people::compare(who, &project, seed, judging))).await.into_iter().sum();
+        join_all(people.iter().map(|who| people::compare(who, &project, seed, judging)))
+            .await
+            .into_iter()
+            .sum();
     assert!(judged > N_ASKED * 8 / 10, "only {judged} comparisons");
     told("comparisons are made");
     let reward = app.launch(&engineer, &project, "reward", &with_seed(REWARD, seed)).await;
@@ -162,7 +190,11 @@ async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
         let kl = kl.expect("PPO reports objective/kl");
         Measured { agreed, n_pairs, sft: scored(&before), policy: scored(&after), kl }
     });
-    told(&format!("accuracy {:.3}, gain {:.2}: {measured:?}", measured.accuracy(), measured.gain()));
+    told(&format!(
+        "accuracy {:.3}, gain {:.2}: {measured:?}",
+        measured.accuracy(),
+        measured.gain()
+    ));
     measured
 }
 
@@ -177,8 +209,10 @@ fn last(run: &run::Model) -> String {
 
 async fn demonstrate(people: &[Visitor], project: &str, seed: u64) {
     let left = AtomicUsize::new(N_DEMONSTRATIONS);
-    let take_one = |_| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err();
-    let written = join_all(people.iter().map(|who| people::demonstrate(who, project, seed, take_one))).await;
+    let take_one =
+        |_| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err();
+    let written =
+        join_all(people.iter().map(|who| people::demonstrate(who, project, seed, take_one))).await;
     assert_eq!(written.iter().sum::<usize>(), N_DEMONSTRATIONS);
 }
 
@@ -186,12 +220,17 @@ async fn demonstrate(people: &[Visitor], project: &str, seed: u64) {
 async fn wait_for_tasks(app: &TestApp, sampled: RunId) -> u64 {
     let started = Instant::now();
     loop {
-        let run = run::Entity::find_by_id(sampled).one(&app.rows).await.expect("rows").expect("the run");
+        let run =
+            run::Entity::find_by_id(sampled).one(&app.rows).await.expect("rows").expect("the run");
         if run.tasks_made_at.is_some() {
             let tasks = task::Entity::find().filter(task::Column::RunId.eq(sampled));
             return tasks.count(&app.rows).await.expect("rows");
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "no tasks are made:\n{}", app.server.log());
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "no tasks are made:\n{}",
+            app.server.log()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -201,11 +240,19 @@ async fn policys_answers_wait(app: &TestApp, who: &Visitor, project: &str, ppo: 
     let started = Instant::now();
     let sampled = loop {
         let runs = run::Entity::find().filter(run::Column::Kind.eq(run::Kind::Sample));
-        let newest = runs.filter(run::Column::CreatedAt.gte(ppo.created_at)).one(&app.rows).await.expect("rows");
+        let newest = runs
+            .filter(run::Column::CreatedAt.gte(ppo.created_at))
+            .one(&app.rows)
+            .await
+            .expect("rows");
         if let Some(run) = newest {
             break run.id;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "nobody samples the policy:\n{}", app.server.log());
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "nobody samples the policy:\n{}",
+            app.server.log()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     app.wait_for_run(sampled).await;
@@ -217,8 +264,10 @@ async fn policys_answers_wait(app: &TestApp, who: &Visitor, project: &str, ppo: 
 /// The folder of the model that a run made.
 async fn folder_of(app: &TestApp, run: &run::Model) -> PathBuf {
     let id: ModelId = run.output_model_id.expect("the run made a model");
-    let made = model::Entity::find_by_id(id).one(&app.rows).await.expect("rows").expect("the model");
-    let store = ArtifactStore::open(app.database.folder.path().join("artifacts")).expect("the store opens");
+    let made =
+        model::Entity::find_by_id(id).one(&app.rows).await.expect("rows").expect("the model");
+    let store =
+        ArtifactStore::open(app.database.folder.path().join("artifacts")).expect("the store opens");
     store.path(&made.artifact_hash)
 }
 
@@ -239,25 +288,38 @@ impl Bench<'_> {
     /// Four answers to each question at temperature 1.
     fn sample(&self, model: &Path, name: &str) -> Vec<Answered> {
         let (prompts, out) = (self.file("prompts"), self.file(name));
-        write_lines(Path::new(&prompts), self.held_out.iter().map(|subject| json!({"prompt": subject.prompt()})));
+        write_lines(
+            Path::new(&prompts),
+            self.held_out.iter().map(|subject| json!({"prompt": subject.prompt()})),
+        );
         let seed = (self.seed + 1000).to_string();
-        let sampling = ["--n", "4", "--temperature", "1", "--max-new-tokens", "48", "--seed", &seed];
+        let sampling =
+            ["--n", "4", "--temperature", "1", "--max-new-tokens", "48", "--seed", &seed];
         let paths = ["sample", "--model", text(model), "--prompts", &prompts, "--out", &out];
         trainer(paths.into_iter().chain(sampling));
         let rows = read_lines(Path::new(&out));
         assert_eq!(rows.len(), self.held_out.len());
-        self.held_out.iter().zip(&rows).map(|(subject, row)| Answered { subject: *subject, answers: texts(row) }).collect()
+        self.held_out
+            .iter()
+            .zip(&rows)
+            .map(|(subject, row)| Answered { subject: *subject, answers: texts(row) })
+            .collect()
     }
 
     /// On how many pairs of answers the reward model agrees with the taste, and of how many.
     fn agreement(&self, reward: &Path, answered: &[Answered]) -> (usize, usize) {
         let (data, out) = (self.file("pairs"), self.file("scores"));
-        let pairs: Vec<Value> = answered.iter().flat_map(|one| one.answers.chunks(2).filter_map(|pair| pair_of(one.subject, pair))).collect();
+        let pairs: Vec<Value> = answered
+            .iter()
+            .flat_map(|one| one.answers.chunks(2).filter_map(|pair| pair_of(one.subject, pair)))
+            .collect();
         write_lines(Path::new(&data), pairs.iter().cloned());
         trainer(["score", "--model", text(reward), "--data", &data, "--out", &out]);
         let rows = read_lines(Path::new(&out));
         assert_eq!(rows.len(), pairs.len());
-        let agrees = |row: &&Value| row["chosen"].as_f64().expect("a score") > row["rejected"].as_f64().expect("a score");
+        let agrees = |row: &&Value| {
+            row["chosen"].as_f64().expect("a score") > row["rejected"].as_f64().expect("a score")
+        };
         (rows.iter().filter(agrees).count(), rows.len())
     }
 
@@ -269,9 +331,11 @@ impl Bench<'_> {
 /// A row of preferences, unless the taste is indifferent.
 fn pair_of(subject: Subject, pair: &[String]) -> Option<Value> {
     let difference = taste(&pair[0]) - taste(&pair[1]);
-    let (chosen, rejected) = if difference > 0.0 { (&pair[0], &pair[1]) } else { (&pair[1], &pair[0]) };
+    let (chosen, rejected) =
+        if difference > 0.0 { (&pair[0], &pair[1]) } else { (&pair[1], &pair[0]) };
     let said = |text: &str| json!([{"role": "assistant", "content": text}]);
-    let row = json!({"prompt": subject.prompt(), "chosen": said(chosen), "rejected": said(rejected)});
+    let row =
+        json!({"prompt": subject.prompt(), "chosen": said(chosen), "rejected": said(rejected)});
     (difference.abs() >= 0.1).then_some(row)
 }
 

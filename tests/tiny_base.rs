@@ -22,7 +22,8 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::path::Path;
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerBuilder,
     models::bpe::{BPE, BpeTrainer},
     pre_tokenizers::byte_level::ByteLevel,
 };
@@ -52,7 +53,8 @@ fn make_the_tiny_base() {
     println!("{}", pretrain(&start, &text, &out));
     let folder = tiny_base();
     std::fs::create_dir_all(&folder).unwrap();
-    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
+    {
         std::fs::copy(start.join(name), folder.join(name)).unwrap();
     }
     std::fs::copy(out.join("model.safetensors"), folder.join("model.safetensors")).unwrap();
@@ -63,7 +65,8 @@ fn pretrain(folder: &Path, text: &Path, out: &Path) -> Value {
     let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
     let (folder, text, out) = (path(folder), path(text), path(out));
     let paths = ["pretrain", "--model", &folder, "--data", &text, "--out", &out];
-    let settings = ["--max-length", "64", "--batch-size", "32", "--epochs", "1", "--learning-rate", "3e-3"];
+    let settings =
+        ["--max-length", "64", "--batch-size", "32", "--epochs", "1", "--learning-rate", "3e-3"];
     let others = ["--warmup-steps", "20", "--dtype", "f32", "--seed", "1", "--save-every", "0"];
     trainer(paths.into_iter().chain(settings).chain(others))
 }
@@ -97,7 +100,9 @@ fn write_tokenizer(folder: &Path, stories: &[String]) {
     .build()
     .unwrap();
     // Questions too, with the words of the chat template, so that a chat is not read letter by letter.
-    let questions = world::Subject::all(0).into_iter().map(|subject| format!("user\n{}\nassistant", subject.question()));
+    let questions = world::Subject::all(0)
+        .into_iter()
+        .map(|subject| format!("user\n{}\nassistant", subject.question()));
     let text = stories.iter().take(4000).cloned().chain(questions);
     tokenizer.train(&mut learning, text).unwrap();
     tokenizer.save(folder.join("tokenizer.json"), true).unwrap();
@@ -159,7 +164,10 @@ fn the_generator_writes_what_is_committed() {
     let fresh = tempfile::tempdir().unwrap();
     write_tokenizer(fresh.path(), &stories());
     let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    assert!(read(fresh.path(), "tokenizer.json") == read(&tiny_base(), "tokenizer.json"), "the tokenizer differs");
+    assert!(
+        read(fresh.path(), "tokenizer.json") == read(&tiny_base(), "tokenizer.json"),
+        "the tokenizer differs"
+    );
     let parsed = |name: &str| serde_json::from_str::<Value>(&read(&tiny_base(), name)).unwrap();
     assert_eq!(parsed("config.json"), config());
     assert_eq!(parsed("generation_config.json"), generation_config());
@@ -201,6 +209,9 @@ fn the_tiny_base_knows_the_tiny_world() {
     // A sentence: one of 8 deeds, of 6 manners, of 4 times; everything else follows from the first.
     let entropy = (8.0f64 * 6.0 * 4.0).ln();
     let per_sentence = total / n_sentences;
-    assert!((per_sentence - entropy).abs() < 0.5, "{per_sentence} nats for a sentence of {entropy}");
+    assert!(
+        (per_sentence - entropy).abs() < 0.5,
+        "{per_sentence} nats for a sentence of {entropy}"
+    );
     assert!(binaries::root().join("tests/tiny_base/model.safetensors").is_file());
 }

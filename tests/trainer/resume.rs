@@ -1,0 +1,95 @@
+//! A run that is killed goes on from its last checkpoint and gives the same weights, bit for bit.
+
+use crate::support::{
+    app::clean,
+    binaries,
+    chats::{Chats, base, run},
+};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Starts the trainer and kills it as soon as its metrics hold so many lines.
+fn kill_after(lines: usize, arguments: &[String], metrics: &str) {
+    let mut command = Command::new(binaries::trainer());
+    clean(&mut command).args(arguments).args(["--metrics", metrics]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    loop {
+        let n_lines =
+            std::fs::read_to_string(metrics).map(|text| text.lines().count()).unwrap_or(0);
+        if n_lines >= lines {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        assert!(started.elapsed() < Duration::from_secs(120), "no step is made");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn weights(folder: &str) -> Vec<u8> {
+    std::fs::read(Path::new(folder).join("model.safetensors")).expect("the weights")
+}
+
+/// Runs once without and once with an interruption; both must end in the same weights.
+fn survives(chats: &Chats, paths: &[String], settings: &str, killed_after: usize) {
+    let words = |out: &str| {
+        let mut words = paths.to_vec();
+        words.extend(["--out".to_owned(), out.to_owned()]);
+        words
+    };
+    let (whole, broken) = (chats.path("whole"), chats.path("broken"));
+    run(&words(&whole), settings);
+    let mut arguments = words(&broken);
+    arguments.extend(settings.split_whitespace().map(str::to_owned));
+    kill_after(killed_after, &arguments, &chats.path("metrics.jsonl"));
+    assert!(!Path::new(&broken).join("model.safetensors").exists(), "it was killed before the end");
+    let summary = run(&words(&broken), settings);
+    assert!(weights(&whole) == weights(&broken), "the resumed run has other weights: {summary}");
+}
+
+#[test]
+fn sft_survives_a_kill() {
+    let chats = Chats::new(11, 64);
+    let data = chats.demonstrations();
+    let paths = strings(&["sft", "--model", &base(), "--data", &data]);
+    survives(
+        &chats,
+        &paths,
+        "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5",
+        17,
+    );
+}
+
+#[test]
+fn a_reward_run_survives_a_kill() {
+    let chats = Chats::new(12, 64);
+    let data = chats.preferences();
+    let paths = strings(&["reward", "--model", &base(), "--data", &data]);
+    survives(
+        &chats,
+        &paths,
+        "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5",
+        17,
+    );
+}
+
+#[test]
+fn ppo_survives_a_kill() {
+    let chats = Chats::new(13, 64);
+    let sft = chats.sft();
+    let reward = chats.reward(&sft);
+    let prompts = chats.prompts();
+    let paths = strings(&["ppo", "--policy", &sft, "--reward", &reward, "--prompts", &prompts]);
+    let settings = "--learning-rate 0.0001 --batch-size 16 --episodes 128 --response-length 32 --max-length 128 --save-every 2";
+    survives(&chats, &paths, settings, 5);
+}
