@@ -37,7 +37,8 @@ async fn a_person_teaches_a_model_in_chromium() {
     let line = TcpProxy::start(app.server.url.strip_prefix("http://").unwrap()).await;
     let site = format!("http://{}", line.address);
 
-    sign_in(&browser, &site, &password).await;
+    sign_in(&browser, &site, "anna", &password).await;
+    assert!(browser.text().await.contains("The tiny world"));
     demonstrate(&browser, &format!("{site}{project}")).await;
     add_comparisons(&app.rows, &project, [1; 4]).await;
     compare_by_key(&browser, &app, &format!("{site}{project}")).await;
@@ -53,13 +54,12 @@ async fn a_person_teaches_a_model_in_chromium() {
     browser.close().await;
 }
 
-async fn sign_in(browser: &Browser, site: &str, password: &str) {
+async fn sign_in(browser: &Browser, site: &str, login: &str, password: &str) {
     browser.open(&format!("{site}/")).await;
-    browser.fill("[name=login]", "anna").await;
+    browser.fill("[name=login]", login).await;
     browser.fill("[name=password]", password).await;
     browser.click("main form button").await;
     browser.wait_until("signing in", || async { browser.path().await == "/" }).await;
-    assert!(browser.text().await.contains("The tiny world"));
 }
 
 /// Writes an answer, sees it as Markdown, sends it, and gets the next task.
@@ -69,7 +69,11 @@ async fn demonstrate(browser: &Browser, project: &str) {
     browser.fill("#answer", "The fox runs **gladly** at dawn.").await;
     browser.wait_for("return !!document.querySelector('[data-draft-status]').textContent").await;
     browser.click("[data-preview]").await;
-    browser.wait_for("return document.querySelector('[data-preview-body] strong')?.textContent === 'gladly'").await;
+    browser
+        .wait_for(
+            "return document.querySelector('[data-preview-body] strong')?.textContent === 'gladly'",
+        )
+        .await;
     // The draft is on the server: a reload has it.
     browser.wait_for("const s = document.querySelector('[data-draft-status]'); return s.textContent === s.dataset.saved").await;
     browser.client.refresh().await.unwrap();
@@ -85,11 +89,19 @@ async fn compare_by_key(browser: &Browser, app: &TestApp, project: &str) {
     for (key, value) in [(SEVEN, "7"), (X, "x"), (X_IN_RUSSIAN, "x")] {
         let task = browser.path().await;
         browser.press(key).await;
-        browser.wait_for(&format!("return document.querySelector('[name=choice]:checked')?.value === '{value}'")).await;
+        browser
+            .wait_for(&format!(
+                "return document.querySelector('[name=choice]:checked')?.value === '{value}'"
+            ))
+            .await;
         browser.press(ENTER).await;
         browser.wait_until("the next task", || async { browser.path().await != task }).await;
     }
-    let rows = judgement::Entity::find().order_by_asc(judgement::Column::CreatedAt).all(&app.rows).await.unwrap();
+    let rows = judgement::Entity::find()
+        .order_by_asc(judgement::Column::CreatedAt)
+        .all(&app.rows)
+        .await
+        .unwrap();
     let verdicts: Vec<Verdict> = rows
         .into_iter()
         .filter_map(|row| match row.payload {
@@ -102,13 +114,19 @@ async fn compare_by_key(browser: &Browser, app: &TestApp, project: &str) {
 
 async fn launch_sft(browser: &Browser, project: &str) -> RunId {
     browser.open(&format!("{project}/runs/new/sft")).await;
-    browser.run("for (const group of document.querySelectorAll('details')) group.open = true").await;
+    browser
+        .run("for (const group of document.querySelectorAll('details')) group.open = true")
+        .await;
     for (name, value) in [("learning_rate", "0.001"), ("epochs", "60"), ("max_length", "128")] {
         browser.fill(&format!("[name={name}]"), value).await;
     }
     browser.click("main form button.primary").await;
     let id = |path: &str| path.rsplit('/').next().and_then(|id| id.parse().ok());
-    browser.wait_until("the run's page", || async { id(&browser.path().await).is_some_and(|_: RunId| true) }).await;
+    browser
+        .wait_until("the run's page", || async {
+            id(&browser.path().await).is_some_and(|_: RunId| true)
+        })
+        .await;
     id(&browser.path().await).unwrap()
 }
 
@@ -132,10 +150,17 @@ async fn watch(browser: &Browser, app: &TestApp, line: &TcpProxy, run: RunId) {
     browser.wait_for(is_over).await;
     app.wait_for_run(run).await;
     let losses = losses(app, run).await;
-    browser.wait_until("the last point", || async { points(browser).await >= losses.len() as u64 }).await;
+    browser
+        .wait_until("the last point", || async { points(browser).await >= losses.len() as u64 })
+        .await;
     assert_eq!(points(browser).await, losses.len() as u64, "no point is missing or doubled");
-    assert_eq!(browser.run("return window.theSamePage").await, Value::Bool(true), "without navigation");
-    let shown = browser.run("return document.querySelector('data[value=loss]').dataset.lastSequence").await;
+    assert_eq!(
+        browser.run("return window.theSamePage").await,
+        Value::Bool(true),
+        "without navigation"
+    );
+    let shown =
+        browser.run("return document.querySelector('data[value=loss]').dataset.lastSequence").await;
     assert_eq!(shown.as_str().and_then(|text| text.parse().ok()), losses.last().copied());
     let percent = browser.run("return document.querySelector('progress').value").await;
     assert_eq!(percent.as_f64(), Some(100.0));
@@ -149,7 +174,11 @@ async fn losses(app: &TestApp, run: RunId) -> Vec<i64> {
         .all(&app.rows)
         .await
         .unwrap();
-    events.iter().filter(|row| row.event["metrics"]["loss"].is_number()).map(|row| row.sequence).collect()
+    events
+        .iter()
+        .filter(|row| row.event["metrics"]["loss"].is_number())
+        .map(|row| row.sequence)
+        .collect()
 }
 
 /// The downloaded folder is a model that the trainer can use.
@@ -175,8 +204,10 @@ async fn download(browser: &Browser, app: &TestApp, project: &str, run: RunId) {
 
 /// The finished file, without Chromium's mark of an unfinished one.
 fn downloaded(folder: &Path) -> Option<PathBuf> {
-    let files: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    let is_partial = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "crdownload");
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    let is_partial =
+        |path: &PathBuf| path.extension().is_some_and(|extension| extension == "crdownload");
     if files.iter().any(is_partial) {
         return None;
     }
@@ -189,49 +220,74 @@ fn unpack(archive: &Path, folder: &Path) -> PathBuf {
     let mut zip = zip::ZipArchive::new(std::fs::File::open(archive).unwrap()).unwrap();
     zip.extract(&target).unwrap();
     let inside = std::fs::read_dir(&target).unwrap().flatten().map(|entry| entry.path());
-    inside.chain([target.clone()]).find(|path| path.join("config.json").is_file()).expect("a model's folder")
+    inside
+        .chain([target.clone()])
+        .find(|path| path.join("config.json").is_file())
+        .expect("a model's folder")
 }
 
-/// Every page at two widths, light and dark, in both languages, into `target/screenshots`; none is
-/// wider than the window.
+/// Every page, as an engineer, as the administrator and as nobody sees it.
 async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &str, run: RunId) {
-    let made = run::Entity::find_by_id(run).one(&app.rows).await.unwrap().unwrap().output_model_id.unwrap();
-    let admin = format!("{site}{project}");
-    let pages = [
+    let run = run::Entity::find_by_id(run).one(&app.rows).await.unwrap().unwrap();
+    let made = run.output_model_id.unwrap();
+    let of_project = |path: &str| format!("{site}{project}{path}");
+    let mut album = Album { browser, too_wide: Vec::new() };
+    let everybodys = [
         ("home", format!("{site}/")),
         ("settings", format!("{site}/settings")),
-        ("project", admin.clone()),
-        ("people", format!("{admin}/people")),
-        ("prompts", format!("{admin}/prompts")),
-        ("demonstrate", format!("{admin}/demonstrate")),
-        ("compare", format!("{admin}/compare")),
-        ("runs", format!("{admin}/runs")),
-        ("new-sample", format!("{admin}/runs/new/sample")),
-        ("new-sft", format!("{admin}/runs/new/sft")),
-        ("new-reward", format!("{admin}/runs/new/reward")),
-        ("new-ppo", format!("{admin}/runs/new/ppo")),
-        ("run", format!("{admin}/runs/{run}")),
-        ("models", format!("{admin}/models")),
-        ("model", format!("{admin}/models/{made}")),
+        ("project", of_project("")),
+        ("people", of_project("/people")),
+        ("prompts", of_project("/prompts")),
+        ("demonstrate", of_project("/demonstrate")),
+        ("compare", of_project("/compare")),
+        ("runs", of_project("/runs")),
+        ("new-sample", of_project("/runs/new/sample")),
+        ("new-sft", of_project("/runs/new/sft")),
+        ("new-reward", of_project("/runs/new/reward")),
+        ("new-ppo", of_project("/runs/new/ppo")),
+        ("run", of_project(&format!("/runs/{}", run.id))),
+        ("models", of_project("/models")),
+        ("model", of_project(&format!("/models/{made}"))),
         ("not-found", format!("{site}/nowhere")),
     ];
-    let folder = root().join("target/screenshots");
-    let mut too_wide = Vec::new();
-    for language in ["en", "ru"] {
-        browser.speak(language).await;
-        for (name, url) in &pages {
-            browser.open(url).await;
-            for width in [1280, 390] {
-                for (dark, colours) in [(false, "light"), (true, "dark")] {
-                    let file = format!("{name}-{width}-{colours}-{language}.png");
-                    browser.screenshot(width, dark, &folder.join(&file)).await;
-                }
-                let overflow = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
-                if overflow.as_i64().is_some_and(|pixels| pixels > 0) {
-                    too_wide.push(format!("{name} in {language} at {width}: by {overflow}"));
+    album.take(&everybodys).await;
+    browser.client.delete_all_cookies().await.unwrap();
+    album.take(&[("sign-in", format!("{site}/sign-in"))]).await;
+    sign_in(browser, site, "admin", app.server.first_password.as_deref().unwrap()).await;
+    let administrators = [
+        ("accounts", format!("{site}/admin/people")),
+        ("new-project", format!("{site}/projects/new")),
+    ];
+    album.take(&administrators).await;
+    assert!(album.too_wide.is_empty(), "pages wider than the window: {:#?}", album.too_wide);
+}
+
+/// Pictures at two widths, light and dark, in both languages, into `target/screenshots`.
+struct Album<'a> {
+    browser: &'a Browser,
+    /// Pages that do not fit into the window.
+    too_wide: Vec<String>,
+}
+
+impl Album<'_> {
+    async fn take(&mut self, pages: &[(&str, String)]) {
+        let folder = root().join("target/screenshots");
+        for language in ["en", "ru"] {
+            self.browser.speak(language).await;
+            for (name, url) in pages {
+                self.browser.open(url).await;
+                for width in [1280, 390] {
+                    for (dark, colours) in [(false, "light"), (true, "dark")] {
+                        let file = format!("{name}-{width}-{colours}-{language}.png");
+                        self.browser.screenshot(width, dark, &folder.join(&file)).await;
+                    }
+                    let script = "return document.documentElement.scrollWidth - window.innerWidth";
+                    let pixels = self.browser.run(script).await.as_i64().unwrap_or(0);
+                    if pixels > 0 {
+                        self.too_wide.push(format!("{name} in {language} at {width}: by {pixels}"));
+                    }
                 }
             }
         }
     }
-    assert!(too_wide.is_empty(), "pages wider than the window: {too_wide:#?}");
 }

@@ -35,7 +35,10 @@ const TRAINER: &[(&str, &str)] = &[
 ];
 
 const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
-    ("sample", "--model --prompts --out --n --max-new-tokens --temperature --top-p --seed --dtype --device"),
+    (
+        "sample",
+        "--model --prompts --out --n --max-new-tokens --temperature --top-p --seed --dtype --device",
+    ),
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --out --dtype --device"),
     ("fetch", "--wheel --out"),
@@ -53,9 +56,8 @@ const ANNOTATOR: &[(&str, &str)] = &[
 fn documents(program: &Path, verb: &str, flags: &str) {
     let text = help(program, verb);
     for flag in flags.split_whitespace() {
-        let line = text.lines().position(|line| {
-            line.split([' ', ',', '=', '[']).any(|word| word == flag)
-        });
+        let line =
+            text.lines().position(|line| line.split([' ', ',', '=', '[']).any(|word| word == flag));
         assert!(line.is_some(), "{verb} --help does not name {flag}:\n{text}");
     }
 }
@@ -79,18 +81,29 @@ fn the_annotators_help_names_every_flag_and_variable() {
         documents(&annotator, verb, flags);
         let text = help(&annotator, verb);
         for variable in ["ATTUNE_DATA_DIR", "DATABASE_URL"] {
-            assert!(text.contains(&format!("[env: {variable}")), "{verb} --help does not name {variable}:\n{text}");
+            assert!(
+                text.contains(&format!("[env: {variable}")),
+                "{verb} --help does not name {variable}:\n{text}"
+            );
         }
     }
     let serve = help(&annotator, "serve");
-    for variable in ["ATTUNE_LISTEN", "ATTUNE_WORKER", "ATTUNE_TRAINER", "ATTUNE_BASE", "ATTUNE_ARTIFACTS"] {
-        assert!(serve.contains(&format!("[env: {variable}")), "serve --help does not name {variable}");
+    for variable in
+        ["ATTUNE_LISTEN", "ATTUNE_WORKER", "ATTUNE_TRAINER", "ATTUNE_BASE", "ATTUNE_ARTIFACTS"]
+    {
+        assert!(
+            serve.contains(&format!("[env: {variable}")),
+            "serve --help does not name {variable}"
+        );
     }
 }
 
 #[test]
 fn a_mistake_is_answered_with_one_line_and_no_trace() {
-    let missing = run(&binaries::trainer(), &["sft", "--model", "/nowhere", "--data", "/nowhere", "--out", "/tmp/out"]);
+    let missing = run(
+        &binaries::trainer(),
+        &["sft", "--model", "/nowhere", "--data", "/nowhere", "--out", "/tmp/out"],
+    );
     assert!(!missing.status.success());
     let said = String::from_utf8_lossy(&missing.stderr);
     assert!(said.contains("/nowhere"), "{said}");

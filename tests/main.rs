@@ -1,14 +1,10 @@
 //! What it takes more than one crate to show. One binary, so that libtorch is linked once.
 
 // What the tests stand on: servers, databases, browsers, people at them, and the tiny world.
-#[expect(
-    dead_code,
-    reason = "the browser and the training tests that use the rest are still to come"
-)]
 mod support;
 
 // The model that the tests train, and how it was made.
-// mod tiny_base;
+mod tiny_base;
 
 // Rules that no compiler checks: who depends on whom, sizes, where `unsafe` may be.
 mod tidy;
@@ -21,3 +17,12 @@ mod annotator;
 
 // The trainer: workers on a real database.
 mod trainer;
+
+// What the two programs say at a shell.
+mod command_lines;
+
+// The whole loop: people's hidden taste becomes a policy that suits it.
+mod taste;
+
+// The same as a person does it, in Chromium.
+mod browser;

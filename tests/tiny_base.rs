@@ -1,4 +1,4 @@
-//! The tiny base: a Llama of 209,000 parameters that knows the tests' tiny world
+//! The tiny base: a Llama of 205,000 parameters that knows the tests' tiny world
 //! ([`crate::support::world`]). Its folder `tests/tiny_base` is made by
 //!
 //! ```sh
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! which writes tokenizer, configuration and a text of [`N_STORIES`] stories, and pretrains on it
-//! with the command that [`pretrain`] holds (two minutes). The same command gives the same text and
+//! with the command that [`pretrain`] holds (a minute). The same command gives the same text and
 //! tokenizer everywhere, and the same weights on the same kind of processor.
 //!
 //! As with many published models its pad token is its end-of-sequence token, so a mask that comes

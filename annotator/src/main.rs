@@ -6,11 +6,22 @@ use annotator::{
     create_user, database, export, import,
 };
 use clap::Parser;
+use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 #[actix_web::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+async fn main() -> ExitCode {
+    match run(Cli::parse().verb).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Serve(config) => {
             log_to_stderr(config.log);
             let app = App::build(config).await?;
@@ -32,7 +43,10 @@ async fn main() -> anyhow::Result<()> {
 fn log_to_stderr(format: LogFormat) {
     let quiet = "warn,annotator=info,tracing_actix_web::middleware=off";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

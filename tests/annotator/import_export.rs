@@ -38,9 +38,14 @@ fn said(role: &str, content: &str) -> Value {
     json!([{"role": role, "content": content}])
 }
 
-/// Rows whose order is not promised.
+/// Rows whose order is not promised, nor that of their keys.
 fn as_set(rows: &[Value]) -> BTreeSet<String> {
-    rows.iter().map(Value::to_string).collect()
+    let sorted = |row: &Value| {
+        let mut row = row.clone();
+        row.sort_all_objects();
+        row.to_string()
+    };
+    rows.iter().map(sorted).collect()
 }
 
 on_both_databases! {
@@ -80,16 +85,15 @@ on_both_databases! {
 on_both_databases! {
     async fn an_unknown_kind_of_row_is_refused_by_name(database: TestDb) {
         let file = database.folder.path().join("rows.jsonl");
-        for (row, names) in [
-            (json!({"instruction": "Say hello", "output": "Hello"}), ["instruction", "output"]),
-            (json!({"prompt": "Hello", "completion": "Hi", "label": true}), ["label", "label"]),
+        for (row, unknown) in [
+            (json!({"instruction": "Say hello", "output": "Hello"}), "instruction"),
+            (json!({"prompt": "Hello", "completion": "Hi", "label": true}), "label"),
         ] {
             write_lines(&file, [json!({"prompt": "Fine"}), row]);
             let output = annotator(&database, &["import", "--project", "Refused", text(&file)]);
             assert!(!output.status.success());
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(names.iter().all(|name| said.contains(name)), "{said}");
-            assert!(said.contains("line 2"), "{said}");
+            assert!(said.contains(unknown) && said.contains("line 2"), "{said}");
         }
     }
 }

@@ -9,5 +9,6 @@ mod access;
 // What becomes of people's words and of models' answers, and who hears of a run.
 mod bench;
 mod datasets;
+mod import_export;
 mod run_feed;
 mod sample_tasks;

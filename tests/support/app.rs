@@ -96,6 +96,7 @@ pub(crate) fn clean(command: &mut Command) -> &mut Command {
     command
         .env_remove("DATABASE_URL")
         .env_remove("RUST_LOG")
+        .env_remove("RUST_BACKTRACE")
         .env("OMP_NUM_THREADS", "1")
         .current_dir(binaries::root())
 }

@@ -51,7 +51,7 @@ impl Chats {
     /// A model that answers questions: the tiny base after two passes over the demonstrations.
     pub(crate) fn sft(&self) -> String {
         let (data, out) = (self.demonstrations(), self.path("sft"));
-        let paths = ["sft", "--model", &base(), "--data", &data, "--out", &out].map(str::to_owned);
+        let paths = ["sft", "--model", &base(), "--data", &data, "--out", &out];
         run(&paths, "--learning-rate 0.002 --epochs 2 --max-length 128 --save-every 0");
         out
     }
@@ -59,7 +59,7 @@ impl Chats {
     /// A reward model made of the answering one by a pass over the preferences.
     pub(crate) fn reward(&self, sft: &str) -> String {
         let (data, out) = (self.preferences(), self.path("reward"));
-        let paths = ["reward", "--model", sft, "--data", &data, "--out", &out].map(str::to_owned);
+        let paths = ["reward", "--model", sft, "--data", &data, "--out", &out];
         run(&paths, "--learning-rate 0.001 --epochs 1 --max-length 128 --save-every 0");
         out
     }
@@ -72,9 +72,9 @@ impl Chats {
     }
 }
 
-/// Runs `trainer` with paths and, as one text, settings.
-pub(crate) fn run(paths: &[String], settings: &str) -> Value {
-    trainer(paths.iter().map(String::as_str).chain(settings.split_whitespace()))
+/// Runs `trainer` with a verb, paths and, as one text, settings.
+pub(crate) fn run(paths: &[&str], settings: &str) -> Value {
+    trainer(paths.iter().copied().chain(settings.split_whitespace()))
 }
 
 /// The tiny base's folder.

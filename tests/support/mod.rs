@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod binaries;
 pub(crate) mod browser;
 pub(crate) mod builders;
+pub(crate) mod chats;
 pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod leash;

@@ -4,22 +4,30 @@ use super::{app::clean, binaries};
 use serde_json::Value;
 use std::{
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 /// Runs `trainer …`; the summary that it prints last. Panics with what it said if it fails.
 pub(crate) fn trainer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
-    let mut command = Command::new(binaries::trainer());
-    let output = clean(&mut command)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the trainer starts");
+    let output = output(arguments);
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} failed:\n{stdout}\n{stderr}");
+    assert!(output.status.success(), "the trainer failed:\n{stdout}\n{stderr}");
     let last = stdout.lines().last().expect("a summary");
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error} in the last line: {last}"))
+}
+
+/// Runs `trainer …`, which must not work; what it said.
+pub(crate) fn refused<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
+    let output = output(arguments);
+    assert!(!output.status.success(), "the trainer did it");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn output<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
+    let mut command = Command::new(binaries::trainer());
+    let command = clean(&mut command).args(arguments).stdin(Stdio::null());
+    command.output().expect("the trainer starts")
 }
 
 /// A file of JSON lines.

@@ -1,4 +1,13 @@
 //! The trainer as a program.
 
+// The command lines that scripts rely on.
+mod contract;
+
+// A killed run goes on and ends with the same weights.
+mod resume;
+
+// What PPO optimises is what `score` says.
+mod rollout_reward;
+
 // A worker claims runs, watches their processes, and writes under a fence.
 mod worker;

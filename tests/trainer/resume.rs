@@ -11,12 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
 /// Starts the trainer and kills it as soon as its metrics hold so many lines.
-fn kill_after(lines: usize, arguments: &[String], metrics: &str) {
+fn kill_after(lines: usize, arguments: &[&str], metrics: &str) {
     let mut command = Command::new(binaries::trainer());
     clean(&mut command).args(arguments).args(["--metrics", metrics]);
     let mut child =
@@ -41,19 +37,14 @@ fn weights(folder: &str) -> Vec<u8> {
 }
 
 /// Runs once without and once with an interruption; both must end in the same weights.
-fn survives(chats: &Chats, paths: &[String], settings: &str, killed_after: usize) {
-    let words = |out: &str| {
-        let mut words = paths.to_vec();
-        words.extend(["--out".to_owned(), out.to_owned()]);
-        words
-    };
+fn survives(chats: &Chats, paths: &[&str], settings: &str, killed_after: usize) {
     let (whole, broken) = (chats.path("whole"), chats.path("broken"));
-    run(&words(&whole), settings);
-    let mut arguments = words(&broken);
-    arguments.extend(settings.split_whitespace().map(str::to_owned));
+    run(&[paths, &["--out", &whole]].concat(), settings);
+    let again = [paths, &["--out", &broken]].concat();
+    let arguments: Vec<&str> = again.iter().copied().chain(settings.split_whitespace()).collect();
     kill_after(killed_after, &arguments, &chats.path("metrics.jsonl"));
     assert!(!Path::new(&broken).join("model.safetensors").exists(), "it was killed before the end");
-    let summary = run(&words(&broken), settings);
+    let summary = run(&again, settings);
     assert!(weights(&whole) == weights(&broken), "the resumed run has other weights: {summary}");
 }
 
@@ -61,26 +52,16 @@ fn survives(chats: &Chats, paths: &[String], settings: &str, killed_after: usize
 fn sft_survives_a_kill() {
     let chats = Chats::new(11, 64);
     let data = chats.demonstrations();
-    let paths = strings(&["sft", "--model", &base(), "--data", &data]);
-    survives(
-        &chats,
-        &paths,
-        "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5",
-        17,
-    );
+    let paths = &["sft", "--model", &base(), "--data", &data];
+    survives(&chats, paths, "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5", 17);
 }
 
 #[test]
 fn a_reward_run_survives_a_kill() {
     let chats = Chats::new(12, 64);
     let data = chats.preferences();
-    let paths = strings(&["reward", "--model", &base(), "--data", &data]);
-    survives(
-        &chats,
-        &paths,
-        "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5",
-        17,
-    );
+    let paths = &["reward", "--model", &base(), "--data", &data];
+    survives(&chats, paths, "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5", 17);
 }
 
 #[test]
@@ -89,7 +70,7 @@ fn ppo_survives_a_kill() {
     let sft = chats.sft();
     let reward = chats.reward(&sft);
     let prompts = chats.prompts();
-    let paths = strings(&["ppo", "--policy", &sft, "--reward", &reward, "--prompts", &prompts]);
+    let paths = &["ppo", "--policy", &sft, "--reward", &reward, "--prompts", &prompts];
     let settings = "--learning-rate 0.0001 --batch-size 16 --episodes 128 --response-length 32 --max-length 128 --save-every 2";
-    survives(&chats, &paths, settings, 5);
+    survives(&chats, paths, settings, 5);
 }

@@ -10,10 +10,6 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{path::Path, process::Command};
 
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
 #[test]
 fn ppo_scores_what_it_rolled_out_as_trainer_score_does() {
     let chats = Chats::new(21, 64);
@@ -26,7 +22,7 @@ fn ppo_scores_what_it_rolled_out_as_trainer_score_does() {
     );
     let (data, out) = (chats.path("rollouts.jsonl"), chats.path("scores.jsonl"));
     write_lines(Path::new(&data), rows);
-    run(&strings(&["score", "--model", &reward, "--data", &data, "--out", &out]), "");
+    run(&["score", "--model", &reward, "--data", &data, "--out", &out], "");
     for ((subject, answer, reward), row) in samples.iter().zip(read_lines(Path::new(&out))) {
         let score = row["score"].as_f64().expect("a score");
         assert!(
@@ -52,13 +48,12 @@ fn samples(chats: &Chats, sft: &str, reward: &str) -> Vec<(Subject, String, f64)
     lines.lines().filter_map(sample).collect()
 }
 
-/// A finished answer that PPO shows; one that was cut off ends in no full stop.
+/// An answer that PPO shows and that ended by itself.
 fn sample(line: &str) -> Option<(Subject, String, f64)> {
     let event: Value = serde_json::from_str(line).ok()?;
     let (prompt, answer) = (event["prompt"].as_str()?, event["completion"].as_str()?);
     let subject =
         Subject::all(0).into_iter().find(|subject| prompt.contains(&subject.question()))?;
-    answer
-        .ends_with('.')
+    (event["finish_reason"] == "stop")
         .then(|| (subject, answer.to_owned(), event["score"].as_f64().unwrap_or(f64::NAN)))
 }

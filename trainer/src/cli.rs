@@ -11,7 +11,7 @@ use crate::{
     fetch,
     job::{Outcome, Report},
     logprobs::{self, MeasureConfig},
-    ppo, pretrain,
+    openmp, ppo, pretrain,
     reporter::{Format, Reporter},
     reward, sample, score, sft,
     worker::{self, WorkerArgs},
@@ -132,6 +132,7 @@ impl Verb {
 
 impl<P: Args, C: Args + RunConfig> Job<P, C> {
     fn run(self, verb: impl Fn(&P, &C, &mut Report) -> Result<Outcome>) -> Result<(), Failure> {
+        openmp::restart_with_short_spins();
         let told: Vec<_> = self
             .config
             .problems()

@@ -11,6 +11,7 @@ use crate::{
     },
     random,
 };
+pub use entity::report::FinishReason;
 use std::{collections::VecDeque, ops::ControlFlow, rc::Rc};
 use tch::Tensor;
 
@@ -36,15 +37,6 @@ pub struct Settings<'a> {
     pub seed: u64,
     /// A sequence ends with any of these, which is then its last token.
     pub stop_ids: &'a [i64],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FinishReason {
-    /// A stop token was drawn.
-    Stop,
-    /// The answer has as many tokens as it may have.
-    Length,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod environment;
 mod identity;
+mod openmp;
 pub mod ops;
 pub mod optimizer;
 pub mod progress;

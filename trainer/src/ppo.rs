@@ -302,6 +302,7 @@ impl<'a> Ppo<'a> {
             step,
             prompt: self.tokenizer.decode(&prompt.ids),
             completion: self.tokenizer.completion_text(&completion.token_ids),
+            finish_reason: completion.finish_reason,
             score: Some(score.into()),
         }
     }

@@ -5,7 +5,7 @@ mod metrics_file;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use entity::report::{Event, Level, Summary};
+use entity::report::{Event, FinishReason, Level, Summary};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use metrics_file::MetricsFile;
 use serde::Serialize;
@@ -105,9 +105,10 @@ impl Reporter {
                 }
             }
             Event::Progress { .. } => self.progress(event),
-            Event::Sample { step, prompt, completion, score } => {
+            Event::Sample { step, prompt, completion, finish_reason, score } => {
                 let score = score.map(|score| format!(", score {score:.3}")).unwrap_or_default();
-                self.line(&format!("step {step}{score}\n  > {prompt}\n  < {completion}"));
+                let cut = if *finish_reason == FinishReason::Length { " …" } else { "" };
+                self.line(&format!("step {step}{score}\n  > {prompt}\n  < {completion}{cut}"));
             }
             Event::Log { level, message } => self.line(&match level {
                 Level::Info => message.clone(),

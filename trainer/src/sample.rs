@@ -169,6 +169,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
             step: request as u64,
             prompt: self.tokenizer.decode(&self.prompts[request].ids),
             completion: self.tokenizer.completion_text(&completion.token_ids),
+            finish_reason: completion.finish_reason,
             score: None,
         })
     }

@@ -41,6 +41,7 @@ run-all-metrics = Every metric, newest value
 run-samples = What it answers
 run-sample-first = First, step { $step }
 run-sample-newest = Newest, step { $step }
+run-sample-cut-off = cut off: it reached the most tokens that an answer may have
 run-sample-score = score { $score }
 run-inputs = What it works with
 run-input-model = Model

@@ -41,6 +41,7 @@ run-all-metrics = Все метрики, последние значения
 run-samples = Что модель отвечает
 run-sample-first = Первый ответ, шаг { $step }
 run-sample-newest = Последний ответ, шаг { $step }
+run-sample-cut-off = обрезан: достигнуто наибольшее число токенов в ответе
 run-sample-score = оценка { $score }
 run-inputs = С чем работает запуск
 run-input-model = Модель

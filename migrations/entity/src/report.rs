@@ -21,9 +21,25 @@ pub enum Event {
         seconds_left: Option<f64>,
     },
     /// What the model answers now, for a person to read.
-    Sample { step: u64, prompt: String, completion: String, score: Option<f64> },
+    Sample {
+        step: u64,
+        prompt: String,
+        completion: String,
+        finish_reason: FinishReason,
+        score: Option<f64>,
+    },
     /// A sentence for a person: rows dropped, a checkpoint resumed from, …
     Log { level: Level, message: String },
+}
+
+/// Why an answer ended where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// A stop token was drawn.
+    Stop,
+    /// The answer has as many tokens as it may have.
+    Length,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use entity::{
     account, dataset_version,
     ids::ProjectId,
     model,
-    report::{Environment, Event, Level},
+    report::{Environment, Event, FinishReason, Level},
     run::{self, Status},
     run_event, run_input, task,
 };
@@ -75,6 +75,7 @@ struct Sampled {
 struct Answer {
     step: u64,
     text: String,
+    is_cut_off: bool,
     score: Option<String>,
 }
 
@@ -87,11 +88,10 @@ impl Said {
                 Ok(Event::Metrics { metrics }) => {
                     said.metrics.push(Reported { sequence: row.sequence, metrics });
                 }
-                Ok(Event::Sample { step, prompt, completion, score }) => {
-                    said.sample(
-                        prompt,
-                        Answer { step, text: completion, score: score.map(curves::short) },
-                    );
+                Ok(Event::Sample { step, prompt, completion, finish_reason, score }) => {
+                    let (is_cut_off, score) =
+                        (finish_reason == FinishReason::Length, score.map(curves::short));
+                    said.sample(prompt, Answer { step, text: completion, is_cut_off, score });
                 }
                 Ok(Event::Log { level, message }) => {
                     let level = match level {
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_first_answer_to_a_prompt_stands_beside_the_newest() {
-        let sample = |step: u64, text: &str| json!({"event": "sample", "step": step, "prompt": "p", "completion": text, "score": null});
+        let sample = |step: u64, text: &str| json!({"event": "sample", "step": step, "prompt": "p", "completion": text, "finish_reason": "stop", "score": null});
         let said = said(&[sample(0, "first"), sample(5, "second"), sample(10, "third")]);
         let [sampled] = &said.samples[..] else { panic!("one prompt is one row") };
         assert_eq!(sampled.first.text, "first");
