@@ -9,7 +9,7 @@ use crate::support::{
     app::{TestApp, Worker},
     database::TestDb,
     people::{self, Judging},
-    statistics::{deviation, mean, wilson},
+    statistics::{deviation, mean},
     trainer::{read_lines, trainer, write_lines},
     web::Visitor,
     world::{Subject, taste},
@@ -19,30 +19,27 @@ use entity::{
     ids::{ModelId, RunId},
     model, run, task,
 };
-use futures_util::future::join_all;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 /// Questions in the project; others are never shown to anybody until the end.
-const N_ASKED: usize = 420;
+const N_ASKED: usize = 600;
 const N_HELD_OUT: usize = 160;
-const N_DEMONSTRATIONS: usize = 160;
+const N_DEMONSTRATIONS: usize = 200;
 const N_PEOPLE: usize = 3;
 
 /// Sizes and learning rates; every other setting is the form's default.
-const SFT: &[(&str, &str)] = &[("learning_rate", "0.002"), ("epochs", "6"), ("max_length", "128")];
+const SFT: &[(&str, &str)] = &[("learning_rate", "0.003"), ("max_length", "128")];
 const SAMPLE: &[(&str, &str)] = &[("n", "2"), ("max_new_tokens", "48"), ("prompts", "all")];
-const REWARD: &[(&str, &str)] =
-    &[("learning_rate", "0.001"), ("epochs", "2"), ("max_length", "128")];
+const REWARD: &[(&str, &str)] = &[("learning_rate", "0.001"), ("max_length", "128")];
 const PPO: &[(&str, &str)] = &[
     ("learning_rate", "0.0003"),
-    ("batch_size", "64"),
+    ("batch_size", "48"),
     ("episodes", "1536"),
     ("response_length", "48"),
     ("max_length", "128"),
@@ -127,11 +124,10 @@ fn taught(measured: Measured) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coin_teaches_nothing() {
     let measured = measure(TestDb::sqlite().await, 1, Judging::ByCoin).await;
-    let (from, to) = wilson(measured.agreed, measured.n_pairs);
-    // The pairs are few and the coins were thrown once, so the interval is given some room.
     assert!(
-        from <= 0.6 && to >= 0.4,
-        "held-out accuracy between {from:.3} and {to:.3}: {measured:?}"
+        (measured.accuracy() - 0.5).abs() < 0.1,
+        "held-out accuracy {:.3}: {measured:?}",
+        measured.accuracy()
     );
     assert!(
         measured.gain().abs() < 0.25,
@@ -144,7 +140,7 @@ async fn a_coin_teaches_nothing() {
 async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
     let started = Instant::now();
     let told = |what: &str| {
-        eprintln!("[{judging:?} {seed}] {:4.0} s  {what}", started.elapsed().as_secs_f64())
+        eprintln!("[{judging:?} {seed}] {:4.0} s  {what}", started.elapsed().as_secs_f64());
     };
     let app = TestApp::start(database, Worker::Local).await;
     let project = app.new_project("The tiny world").await;
@@ -164,11 +160,7 @@ async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
     let sampled = app.launch(&engineer, &project, "sample", &with_seed(SAMPLE, seed)).await;
     wait_for_tasks(&app, sampled.id).await;
     told("sampled");
-    let judged: usize =
-        join_all(people.iter().map(|who| people::compare(who, &project, seed, judging)))
-            .await
-            .into_iter()
-            .sum();
+    let judged = compare(&people, &project, seed, judging).await;
     assert!(judged > N_ASKED * 8 / 10, "only {judged} comparisons");
     told("comparisons are made");
     let reward = app.launch(&engineer, &project, "reward", &with_seed(REWARD, seed)).await;
@@ -207,13 +199,24 @@ fn last(run: &run::Model) -> String {
     run.summary.as_ref().map(|summary| summary["final"].to_string()).unwrap_or_default()
 }
 
+/// One after the other, so that a seed always gives the same data: who is given which task does not
+/// hang on who is faster. (Crowds are [`crate::annotator`]'s.)
 async fn demonstrate(people: &[Visitor], project: &str, seed: u64) {
-    let left = AtomicUsize::new(N_DEMONSTRATIONS);
-    let take_one =
-        |_| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err();
-    let written =
-        join_all(people.iter().map(|who| people::demonstrate(who, project, seed, take_one))).await;
-    assert_eq!(written.iter().sum::<usize>(), N_DEMONSTRATIONS);
+    let mut left = N_DEMONSTRATIONS;
+    for (i, who) in people.iter().enumerate() {
+        let share = left / (people.len() - i);
+        left -= people::demonstrate(who, project, seed, |written| written == share).await;
+    }
+    assert_eq!(left, 0, "demonstrations are missing");
+}
+
+async fn compare(people: &[Visitor], project: &str, seed: u64, judging: Judging) -> usize {
+    let mut n_judged = 0;
+    for (i, who) in people.iter().enumerate() {
+        let share = (N_ASKED - n_judged) / (people.len() - i);
+        n_judged += people::compare(who, project, seed, judging, |judged| judged == share).await;
+    }
+    n_judged
 }
 
 /// Waits until the answers of a finished sample run are comparison tasks; how many.

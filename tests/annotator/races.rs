@@ -41,7 +41,11 @@ on_both_databases! {
             people.push(visitor);
         }
 
-        let judged = join_all(people.iter().map(|who| people::compare(who, &project, 1, Judging::ByTaste))).await;
+        let to_the_end = |_| false;
+        let comparing = people
+            .iter()
+            .map(|who| people::compare(who, &project, 1, Judging::ByTaste, to_the_end));
+        let judged = join_all(comparing).await;
 
         let n_slots: usize = (0..N_TASKS).map(|task| overlap(task) as usize).sum();
         assert_eq!(judged.iter().sum::<usize>(), n_slots, "each slot was filled once: {judged:?}");

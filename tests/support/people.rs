@@ -16,7 +16,9 @@ const NOISE: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judging {
     ByTaste,
-    /// As by taste, and then a coin decides which side is called better.
+    /// As by taste, and then a coin decides which side is called better. Fair as it is, a few hundred
+    /// throws lean one way by chance and a model learns that; so this one makes up for its past: what
+    /// it has given to the taste, it takes next. (Efron's biased coin, at its most biased.)
     ByCoin,
 }
 
@@ -38,12 +40,26 @@ pub(crate) async fn demonstrate(
     n_written
 }
 
-/// Compares until nothing is left; how many.
-pub(crate) async fn compare(who: &Visitor, project: &str, seed: u64, judging: Judging) -> usize {
+/// Compares until `enough` says so or nothing is left; how many.
+pub(crate) async fn compare(
+    who: &Visitor,
+    project: &str,
+    seed: u64,
+    judging: Judging,
+    enough: impl Fn(usize) -> bool,
+) -> usize {
     let mut n_judged = 0;
+    let mut lean = 0.0;
     let mut page = who.get(&format!("{project}/compare")).await;
-    while let Some([left, right]) = sides_of(&page) {
-        let verdict = verdict(seed, judging, &left, &right);
+    while let (Some([left, right]), false) = (sides_of(&page), enough(n_judged)) {
+        let seen = towards_right(seed, &left, &right);
+        let said = match judging {
+            Judging::ByTaste => seen,
+            Judging::ByCoin if lean > 0.0 => -seen,
+            Judging::ByCoin => seen,
+        };
+        lean += said.abs() * (said * seen).signum();
+        let verdict = verdict(said);
         page = who.submit(page.form(page.url.path()).choosing("choice", verdict)).await;
         n_judged += 1;
     }
@@ -61,22 +77,20 @@ fn sides_of(page: &Page) -> Option<[String; 2]> {
     page.texts(".side .prose").try_into().ok()
 }
 
-/// 1 (left much better) to 7 (right much better), or 0.
-fn verdict(seed: u64, judging: Judging, left: &str, right: &str) -> u8 {
+/// By how much the right answer suits the taste better, as a person sees it.
+fn towards_right(seed: u64, left: &str, right: &str) -> f64 {
     if left == right {
-        return 0;
+        return 0.0;
     }
     let (first, second) = (left.min(right), left.max(right));
-    let mut dice = dice_for(seed, &format!("{first}\n{second}"));
     // The noise belongs to the pair, not to its order.
-    let noise = NOISE * dice.normal();
+    let noise = NOISE * dice_for(seed, &format!("{first}\n{second}")).normal();
     let seen = taste(second) - taste(first) + noise;
-    let towards_right = if (left, right) == (first, second) { seen } else { -seen };
-    let towards_right = if judging == Judging::ByCoin && dice.below(2) == 0 {
-        -towards_right
-    } else {
-        towards_right
-    };
+    if (left, right) == (first, second) { seen } else { -seen }
+}
+
+/// 1 (left much better) to 7 (right much better), or 0.
+fn verdict(towards_right: f64) -> u8 {
     let strength = match towards_right.abs() {
         small if small < INDIFFERENCE => return 0,
         slight if slight < 0.3 => 1,
@@ -97,9 +111,7 @@ fn dice_for(seed: u64, text: &str) -> Dice {
 #[test]
 fn the_better_side_wins_wherever_it_is_shown() {
     let (good, bad) = ("The fox runs gladly at dawn.", "The fox runs badly at dawn.");
-    assert_eq!(verdict(1, Judging::ByTaste, good, bad), 1);
-    assert_eq!(verdict(1, Judging::ByTaste, bad, good), 7);
-    assert_eq!(verdict(1, Judging::ByTaste, good, good), 0);
-    let by_coin = (0..200).filter(|seed| verdict(*seed, Judging::ByCoin, good, bad) < 4).count();
-    assert!((70..130).contains(&by_coin), "{by_coin} of 200");
+    assert_eq!(verdict(towards_right(1, good, bad)), 1);
+    assert_eq!(verdict(towards_right(1, bad, good)), 7);
+    assert_eq!(verdict(towards_right(1, good, good)), 0);
 }
