@@ -67,9 +67,9 @@ def run_ours(given, work, rows, out):
 
 
 def last_json(command):
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(f"{command[0]} failed ({done.returncode})")
+        sys.exit(f"{command[0]} failed ({done.returncode}):\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
