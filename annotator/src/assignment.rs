@@ -36,8 +36,10 @@ pub async fn claim(
     expire_lapsed(db).await?;
     let turn = database::begin_write(db).await?;
     one_at_a_time(&turn, account).await?;
-    if let Some(held) = held(&turn, account, project, kind).await? {
-        renew(&turn, held.id).await?;
+    if let Some(held) = held(&turn, account, project, kind).await?
+        // Not if it ran out in between.
+        && renew(&turn, held.id).await?
+    {
         turn.commit().await?;
         return Ok(Some(held));
     }
@@ -120,7 +122,8 @@ async fn take_slot_of_any(
     update
         .table(task::Entity)
         .value(task::Column::OpenSlots, Expr::col(task::Column::OpenSlots).sub(1))
-        .and_where(Expr::col(task::Column::Id).in_subquery(candidate))
+        // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task.
+        .and_where(Expr::col(task::Column::Id).eq(Expr::SubQuery(None, Box::new(candidate.into()))))
         .and_where(task::Column::OpenSlots.gt(0))
         .returning_col(task::Column::Id);
     let statement: Statement = turn.get_database_backend().build(&update);

@@ -31,7 +31,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often finished runs are looked for.
@@ -40,24 +40,27 @@ const POLL: Duration = Duration::from_secs(1);
 /// Prompts whose answers are written at once.
 const CHUNK: usize = 200;
 
+/// After how long a run that could not be followed up is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// Follows up every run that ends, for as long as the service runs. A run that cannot be followed
-/// up is logged once and tried again at the next start.
+/// up is logged and tried again a minute later.
 pub async fn watch(db: DatabaseConnection, store: ArtifactStore) {
-    let mut given_up = HashSet::new();
+    let mut failed = HashMap::new();
     loop {
-        if let Err(error) = follow_up_all(&db, &store, &mut given_up).await {
+        if let Err(error) = follow_up_all(&db, &store, &mut failed).await {
             tracing::warn!(error = format!("{error:#}"), "cannot look for finished runs");
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Follows up every run that has succeeded and was not followed up yet, but for those in
-/// `given_up`, to which the ones that fail are added.
+/// Follows up every run that has succeeded and was not followed up yet, but for those that `failed`
+/// a moment ago, to which new failures are added.
 pub async fn follow_up_all(
     db: &DatabaseConnection,
     store: &ArtifactStore,
-    given_up: &mut HashSet<RunId>,
+    failed: &mut HashMap<RunId, Instant>,
 ) -> anyhow::Result<()> {
     let finished = run::Entity::find()
         .filter(run::Column::Status.eq(Status::Succeeded))
@@ -65,10 +68,13 @@ pub async fn follow_up_all(
         .filter(run::Column::TasksMadeAt.is_null())
         .all(db)
         .await?;
-    for run in finished.into_iter().filter(|run| !given_up.contains(&run.id)).collect::<Vec<_>>() {
+    for run in finished {
+        if failed.get(&run.id).is_some_and(|at| at.elapsed() < RETRY) {
+            continue;
+        }
         if let Err(error) = follow_up(db, store, &run).await {
             tracing::error!(run = %run.id, error = format!("{error:#}"), "cannot follow up a finished run");
-            given_up.insert(run.id);
+            failed.insert(run.id, Instant::now());
         }
     }
     Ok(())

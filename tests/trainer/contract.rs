@@ -18,7 +18,19 @@ fn sft_reports_every_step_and_ends_with_a_summary() {
     let (data, out, metrics) =
         (chats.demonstrations(), chats.path("out"), chats.path("metrics.jsonl"));
     let summary = run(
-        &["sft", "--model", &base(), "--data", &data, "--out", &out, "--metrics", &metrics],
+        &[
+            "sft",
+            "--model",
+            &base(),
+            "--data",
+            &data,
+            "--out",
+            &out,
+            "--metrics",
+            &metrics,
+            "--eval-data",
+            &data,
+        ],
         "--batch-size 8 --epochs 2 --learning-rate 0.001 --max-length 128 --save-every 0",
     );
     for key in ["kind", "steps", "tokens", "seconds", "tokens_per_second", "peak_rss_mb", "final"] {
@@ -36,6 +48,7 @@ fn sft_reports_every_step_and_ends_with_a_summary() {
             assert!(line[key].is_number(), "{key} in {line}");
         }
     }
+    assert!(lines[5]["eval_loss"].is_number(), "{lines:?}");
     assert!(lines[5]["loss"].as_f64() < lines[0]["loss"].as_f64(), "it learns: {lines:?}");
     for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
         assert!(Path::new(&out).join(name).is_file(), "{name} is missing");

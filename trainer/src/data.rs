@@ -95,7 +95,7 @@ pub enum DataError {
     #[error("{} has no rows", file.display())]
     NoRows { file: PathBuf },
     #[error(
-        "{}: none of its {rows} rows fits into max_length {max_length}; raise --max-length or \
+        "{}: all of its {rows} rows are empty or longer than max_length {max_length}; raise --max-length or \
          shorten the texts", file.display()
     )]
     NothingLeft { file: PathBuf, rows: usize, max_length: usize },
@@ -380,7 +380,7 @@ impl Loader<'_, '_> {
         }
         for (n, what) in [
             (counts.cut, format!("cut at the end to max_length {max_length}")),
-            (counts.dropped, format!("dropped, too long for max_length {max_length}")),
+            (counts.dropped, format!("dropped, empty or too long for max_length {max_length}")),
         ] {
             if n > 0 {
                 self.tell(Level::Warning, format!("{n} of {} rows {what}", counts.rows));

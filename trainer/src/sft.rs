@@ -139,11 +139,13 @@ pub(crate) const EVALUATION_COST: f64 = 1.0 / 3.0;
 fn identity(kind: &str, model: &Llama, examples: &[Example], config: &SftConfig) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
     config.shift_remove("save_every");
+    let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
+    let sequences = examples.iter().map(|example| example.ids.as_slice());
     Ok(json!({
         "kind": kind,
         "config": config,
         "model": hash_of_model(&model.folder)?,
-        "data": hash_of_sequences(examples.iter().map(|example| example.ids.as_slice())),
+        "data": hash_of_sequences(sequences.chain([prompt_lengths.as_slice()])),
     }))
 }
 

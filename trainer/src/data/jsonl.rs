@@ -81,7 +81,7 @@ impl Reader {
                 _ => &bytes,
             };
             if !text.trim_ascii().is_empty() {
-                return self.parse(text).map(Some);
+                return self.parse(text.trim_ascii_end()).map(Some);
             }
             self.n_blank += 1;
         }

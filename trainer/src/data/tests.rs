@@ -194,7 +194,9 @@ fn what_is_cut_and_dropped_is_counted_and_said() {
     assert!(said[0].starts_with("rows.jsonl: 1 of 3 rows cut"), "{said:?}");
     assert!(said[1].starts_with("rows.jsonl: 1 of 3 rows dropped"), "{said:?}");
 
-    assert!(problem(examples(&jsonl([&only_prompt]), 8)).contains("none of its 1 rows fits"));
+    assert!(
+        problem(examples(&jsonl([&only_prompt]), 8)).contains("its 1 rows are empty or longer")
+    );
     assert!(problem(examples(b"\n\n", 8)).ends_with("rows.jsonl has no rows"));
     let refuse = |file: &Path, report: &mut Report| {
         load_prompts(file, &TOKENIZER, 8, TooLong::Refuse, report)

@@ -26,7 +26,11 @@ impl MetricsFile {
         Ok(Self { path: path.to_path_buf(), file: file.with_context(cannot)?, is_continued: false })
     }
 
+    /// A line for an optimiser step. What was measured before the first is no step's, and left out.
     pub(super) fn write(&mut self, metrics: &Map<String, Value>) -> Result<()> {
+        if step(metrics) == Some(0) {
+            return Ok(());
+        }
         let mut line = serde_json::to_vec(metrics)?;
         line.push(b'\n');
         self.write_line(&line, metrics)
