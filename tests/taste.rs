@@ -8,6 +8,7 @@
 use crate::support::{
     app::{TestApp, Worker},
     database::TestDb,
+    eventually,
     people::{self, Judging},
     statistics::{deviation, mean},
     trainer::{read_lines, trainer, write_lines},
@@ -219,45 +220,29 @@ async fn compare(people: &[Visitor], project: &str, seed: u64, judging: Judging)
     n_judged
 }
 
+/// How long the web app may take to follow up a run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Waits until the answers of a finished sample run are comparison tasks; how many.
 async fn wait_for_tasks(app: &TestApp, sampled: RunId) -> u64 {
-    let started = Instant::now();
-    loop {
-        let run =
-            run::Entity::find_by_id(sampled).one(&app.rows).await.expect("rows").expect("the run");
-        if run.tasks_made_at.is_some() {
-            let tasks = task::Entity::find().filter(task::Column::RunId.eq(sampled));
-            return tasks.count(&app.rows).await.expect("rows");
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "no tasks are made:\n{}",
-            app.server.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let followed_up = async || {
+        let run = run::Entity::find_by_id(sampled).one(&app.rows).await.expect("rows");
+        run.expect("the run").tasks_made_at
+    };
+    eventually(PATIENCE, followed_up, || format!("no tasks are made:\n{}", app.server.log())).await;
+    let tasks = task::Entity::find().filter(task::Column::RunId.eq(sampled));
+    tasks.count(&app.rows).await.expect("rows")
 }
 
 /// A PPO run queues a sample run of its policy, whose answers become tasks for the same people.
 async fn policys_answers_wait(app: &TestApp, who: &Visitor, project: &str, ppo: &run::Model) {
-    let started = Instant::now();
-    let sampled = loop {
+    let queued = async || {
         let runs = run::Entity::find().filter(run::Column::Kind.eq(run::Kind::Sample));
-        let newest = runs
-            .filter(run::Column::CreatedAt.gte(ppo.created_at))
-            .one(&app.rows)
-            .await
-            .expect("rows");
-        if let Some(run) = newest {
-            break run.id;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "nobody samples the policy:\n{}",
-            app.server.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let since = runs.filter(run::Column::CreatedAt.gte(ppo.created_at));
+        since.one(&app.rows).await.expect("rows").map(|run| run.id)
     };
+    let nobody = || format!("nobody samples the policy:\n{}", app.server.log());
+    let sampled = eventually(PATIENCE, queued, nobody).await;
     app.wait_for_run(sampled).await;
     assert!(wait_for_tasks(app, sampled).await > 0);
     let page = who.get(&format!("{project}/compare")).await;

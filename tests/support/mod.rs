@@ -15,7 +15,10 @@ pub(crate) mod trainer;
 pub(crate) mod web;
 pub(crate) mod world;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// On CI nothing is skipped.
 pub(crate) fn is_ci() -> bool {
@@ -25,4 +28,22 @@ pub(crate) fn is_ci() -> bool {
 /// The Hugging Face folder of the tiny base (see [`crate::tiny_base`]).
 pub(crate) fn tiny_base() -> PathBuf {
     binaries::root().join("tests/tiny_base")
+}
+
+/// Asks until there is an answer; panics with `complaint` when that takes longer than `patience`.
+pub(crate) async fn eventually<T>(
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+    complaint: impl FnOnce() -> String,
+) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        if started.elapsed() > patience {
+            panic!("{}", complaint());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

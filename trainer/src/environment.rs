@@ -1,9 +1,9 @@
 //! Where a run computes, and what its numbers depend on.
 
-use crate::ffi;
+use crate::{ffi, job::Report};
 use anyhow::{Result, bail};
 use entity::{
-    report,
+    report::{self, Event},
     run_config::{self, Dtype},
 };
 use std::fs;
@@ -14,13 +14,16 @@ use tch::{Cuda, Device, Kind};
 pub struct Environment {
     pub device: Device,
     pub kind: Kind,
-    /// What is stored with the run.
-    pub report: report::Environment,
 }
 
 impl Environment {
-    /// Opens the device, and switches libtorch to deterministic algorithms.
-    pub fn start(device: run_config::Device, dtype: Dtype) -> Result<Self> {
+    /// Opens the device, switches libtorch to deterministic algorithms and tells what the run's
+    /// numbers will depend on. None when it is asked to stop at once.
+    pub fn start(
+        device: run_config::Device,
+        dtype: Dtype,
+        report: &mut Report,
+    ) -> Result<Option<Self>> {
         ffi::keep_freed_memory();
         let device = pick_device(device)?;
         // Some CUDA kernels have no deterministic twin.
@@ -31,7 +34,7 @@ impl Environment {
             Dtype::Auto if device != Device::Cpu || has_fast_bf16() => Kind::BFloat16,
             Dtype::Auto => Kind::Float,
         };
-        let report = report::Environment {
+        let environment = report::Environment {
             attune: env!("CARGO_PKG_VERSION").into(),
             libtorch: ffi::libtorch_version().into(),
             device: if device == Device::Cpu { "cpu" } else { "cuda" }.into(),
@@ -39,7 +42,8 @@ impl Environment {
             threads: tch::get_num_threads() as u32,
             dtype: if kind == Kind::Float { "f32" } else { "bf16" }.into(),
         };
-        Ok(Self { device, kind, report })
+        let is_over = report(Event::Started { environment }).is_break();
+        Ok((!is_over).then_some(Self { device, kind }))
     }
 }
 
@@ -92,6 +96,7 @@ pub fn peak_rss_mb() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::ControlFlow;
 
     #[test]
     fn the_peak_counts_what_was_freed() {
@@ -101,9 +106,15 @@ mod tests {
 
     #[test]
     fn a_request_for_f32_on_the_cpu_is_followed() {
-        let environment = Environment::start(run_config::Device::Cpu, Dtype::F32).unwrap();
+        let mut told = None;
+        let started = Environment::start(run_config::Device::Cpu, Dtype::F32, &mut |event| {
+            told = Some(event);
+            ControlFlow::Continue(())
+        });
+        let environment = started.unwrap().unwrap();
         assert_eq!((environment.device, environment.kind), (Device::Cpu, Kind::Float));
-        assert_eq!(environment.report.dtype, "f32");
-        assert!(environment.report.libtorch.starts_with("2."));
+        let Some(Event::Started { environment }) = told else { panic!("nothing was told") };
+        assert_eq!(environment.dtype, "f32");
+        assert!(environment.libtorch.starts_with("2."));
     }
 }

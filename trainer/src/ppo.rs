@@ -80,10 +80,10 @@ const SLOTS: usize = 64;
 
 /// Improves the policy and writes it to `paths.out`.
 pub fn run(paths: &PpoPaths, config: &PpoConfig, report: &mut Report) -> anyhow::Result<Outcome> {
-    let environment = Environment::start(config.optimisation.device, config.optimisation.dtype)?;
-    if report(Event::Started { environment: environment.report }).is_break() {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = Environment::start(device, dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
     let tokenizer = Tokenizer::load(&paths.policy)?;
     let prompts =

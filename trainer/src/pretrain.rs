@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{
-    report::{Event, Level},
+    report::Level,
     run_config::{PretrainConfig, SftConfig},
 };
 use std::path::PathBuf;
@@ -35,10 +35,10 @@ pub struct PretrainPaths {
 
 /// Trains on texts and writes the model as a Hugging Face folder.
 pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) -> Result<Outcome> {
-    let environment = Environment::start(config.optimisation.device, config.optimisation.dtype)?;
-    if report(Event::Started { environment: environment.report.clone() }).is_break() {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = Environment::start(device, dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let texts = data::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let (kind, device) = (environment.kind, environment.device);

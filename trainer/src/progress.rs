@@ -147,6 +147,31 @@ mod tests {
     }
 
     #[test]
+    fn speed_and_time_left_are_those_of_this_process() {
+        let mut progress = Progress::new(100, 100.0);
+        progress.resume(50.0, 0, 0.0);
+        let mut told = |step, work, tokens| {
+            progress.told = None;
+            let mut told = None;
+            let _ = progress.advance(step, work, tokens, &mut |event| {
+                told = Some(event);
+                ControlFlow::Continue(())
+            });
+            let Some(Event::Progress { fraction, tokens_per_second, seconds_left, .. }) = told
+            else {
+                panic!("a progress event");
+            };
+            (fraction, tokens_per_second, seconds_left)
+        };
+        assert_eq!(told(50, 0.0, 0), (0.5, None, None));
+        let (_, tokens_per_second, seconds_left) = told(75, 25.0, 300);
+        assert!(tokens_per_second.is_some() && seconds_left.is_some());
+        let summary = progress.summary("sft", 100, Map::new());
+        assert_eq!((summary.tokens, summary.steps), (300, 100));
+        assert!(summary.peak_rss_mb > 0 && summary.seconds > 0.0);
+    }
+
+    #[test]
     fn events_do_not_come_faster_than_a_person_reads_but_the_last_step_is_told() {
         let mut progress = Progress::new(1000, 1000.0);
         let mut n_events = 0;

@@ -15,7 +15,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use anyhow::Result;
-use entity::{report::Event, run_config::RewardConfig};
+use entity::run_config::RewardConfig;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
@@ -42,10 +42,10 @@ pub struct RewardPaths {
 
 /// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
 pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<Outcome> {
-    let environment = Environment::start(config.optimisation.device, config.optimisation.dtype)?;
-    if report(Event::Started { environment: environment.report.clone() }).is_break() {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = Environment::start(device, dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let mut load = |file: &Path| data::load_pairs(file, &tokenizer, config.max_length, report);
     let pairs = load(&paths.data)?.rows;

@@ -1,10 +1,10 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
+    job::told,
     model,
 };
 use entity::run_config::Optimisation;
-use std::ops::ControlFlow;
 use tch::Device;
 
 /// tiny_llama with the score head that the trace starts from.
@@ -43,19 +43,7 @@ fn run_all(
     config: &RewardConfig,
     until: Option<u64>,
 ) -> Vec<Map<String, Value>> {
-    let mut all = Vec::new();
-    run(paths, config, &mut |event| {
-        if let Event::Metrics { metrics } = event {
-            let stop = until.is_some() && metrics["step"].as_u64() == until;
-            all.push(metrics);
-            if stop {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    all
+    told::metrics(&told::by(until, |report| run(paths, config, report)).0)
 }
 
 fn follows_trl(kind: &str) {

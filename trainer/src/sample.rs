@@ -56,10 +56,9 @@ pub fn run(
     config: &SampleConfig,
     report: &mut Report,
 ) -> anyhow::Result<Outcome> {
-    let environment = Environment::start(config.device, config.dtype)?;
-    if report(Event::Started { environment: environment.report }).is_break() {
+    let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;
     let prompts =

@@ -11,7 +11,6 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use anyhow::{Context, Result, ensure};
-use entity::report::Event;
 use serde_json::{Value, json};
 use std::{io::Write, path::PathBuf};
 
@@ -31,10 +30,9 @@ pub struct ScorePaths {
 
 /// Writes a score per answer; of pairs also says how often the chosen one's is higher.
 pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> Result<Outcome> {
-    let environment = Environment::start(config.device, config.dtype)?;
-    if report(Event::Started { environment: environment.report.clone() }).is_break() {
+    let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;
     ensure!(
         model.score_head.is_some(),

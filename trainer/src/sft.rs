@@ -10,7 +10,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use anyhow::Result;
-use entity::{report::Event, run_config::SftConfig};
+use entity::run_config::SftConfig;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
@@ -47,10 +47,10 @@ pub(crate) struct Task<'a> {
 
 /// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
 pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<Outcome> {
-    let environment = Environment::start(config.optimisation.device, config.optimisation.dtype)?;
-    if report(Event::Started { environment: environment.report.clone() }).is_break() {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = Environment::start(device, dtype, report)? else {
         return Ok(Outcome::Stopped);
-    }
+    };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let mut load = |file: &Path| data::load_examples(file, &tokenizer, config.max_length, report);
     let examples = load(&paths.data)?.rows;

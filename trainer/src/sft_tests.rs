@@ -1,6 +1,12 @@
 use super::*;
-use crate::fixtures::{fixture, fixture_path, numbers};
-use entity::run_config::{LrScheduler, Optimisation};
+use crate::{
+    fixtures::{fixture, fixture_path, numbers},
+    job::told,
+};
+use entity::{
+    report::Event,
+    run_config::{LrScheduler, Optimisation},
+};
 use std::{fs, ops::ControlFlow};
 use tch::Device;
 
@@ -44,18 +50,8 @@ fn run_until(
     config: &SftConfig,
     until: Option<u64>,
 ) -> (Vec<Map<String, Value>>, Outcome) {
-    let mut all = Vec::new();
-    let outcome = run(paths, config, &mut |event| {
-        if let Event::Metrics { metrics } = event {
-            let stop = until.is_some() && metrics["step"].as_u64() == until;
-            all.push(metrics);
-            if stop {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    (all, outcome.unwrap())
+    let (events, outcome) = told::by(until, |report| run(paths, config, report));
+    (told::metrics(&events), outcome)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
+    job::told,
     model,
 };
 use serde_json::{Map, Value, json};
@@ -272,25 +273,15 @@ impl Desk {
         config
     }
 
-    /// Runs until `stop_after` rollout batches are reported.
-    fn run(&self, out: &str, config: &PpoConfig, stop_after: u64) -> (Outcome, Vec<Event>) {
-        let mut events = Vec::new();
-        let outcome = run(&self.paths(out), config, &mut |event| {
-            let done =
-                matches!(&event, Event::Metrics { metrics } if metrics["step"] == stop_after);
-            events.push(event);
-            if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        (outcome.unwrap(), events)
+    /// Runs to the end, or until the rollout batch `until` is reported.
+    fn run(&self, out: &str, config: &PpoConfig, until: Option<u64>) -> (Outcome, Vec<Event>) {
+        let (events, outcome) = told::by(until, |report| run(&self.paths(out), config, report));
+        (outcome, events)
     }
 }
 
 fn metric(events: &[Event], name: &str) -> Vec<f64> {
-    let metrics = events.iter().filter_map(|event| match event {
-        Event::Metrics { metrics } => Some(metrics[name].as_f64().unwrap()),
-        _ => None,
-    });
-    metrics.collect()
+    told::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
 }
 
 #[test]
@@ -302,7 +293,7 @@ fn a_policy_learns_what_its_reward_model_likes() {
     config.optimisation.batch_size = 40;
     config.optimisation.grad_accum = 1;
     config.optimisation.max_steps = 12;
-    let (outcome, events) = desk.run("policy", &config, u64::MAX);
+    let (outcome, events) = desk.run("policy", &config, None);
     let Outcome::Finished(summary) = outcome else { panic!("it was not stopped") };
     assert_eq!((summary.kind.as_str(), summary.steps), ("ppo", 12));
     assert!(summary.tokens > 0 && summary.tokens <= 12 * 40 * 6);
@@ -368,19 +359,16 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
     let desk = Desk::new();
     let mut config = Desk::config();
     config.optimisation.max_steps = 5;
-    let (_, whole) = desk.run("whole", &config, u64::MAX);
-    let (stopped, first) = desk.run("parts", &config, 2);
+    let (_, whole) = desk.run("whole", &config, None);
+    let (stopped, first) = desk.run("parts", &config, Some(2));
     assert_eq!(stopped, Outcome::Stopped);
-    let (finished, second) = desk.run("parts", &config, u64::MAX);
+    let (finished, second) = desk.run("parts", &config, None);
     assert!(matches!(finished, Outcome::Finished(_)));
 
     let numbers = |events: &[Event]| -> Vec<Map<String, Value>> {
-        let metrics = events.iter().filter_map(|event| match event {
-            Event::Metrics { metrics } => Some(metrics.clone()),
-            _ => None,
-        });
         // Speed is the clock's.
-        metrics
+        told::metrics(events)
+            .into_iter()
             .map(|mut metrics| {
                 metrics.shift_remove("eps");
                 metrics
