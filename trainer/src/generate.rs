@@ -6,7 +6,7 @@
 
 use crate::{
     model::{
-        Llama, PackedBatch,
+        PackedBatch, Transformer,
         kv_cache::{KvCache, PromptCache},
     },
     random,
@@ -61,7 +61,7 @@ pub struct Finished {
 
 /// Answers every request; `on_step` receives answers as they end and may stop the work.
 pub fn generate(
-    model: &Llama,
+    model: &Transformer,
     requests: &[Request],
     settings: &Settings,
     on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
@@ -98,7 +98,7 @@ pub fn generate(
 
 /// Answers every request, in order: `[request][sample]`.
 pub fn generate_all(
-    model: &Llama,
+    model: &Transformer,
     requests: &[Request],
     settings: &Settings,
 ) -> Vec<Vec<Completion>> {
@@ -129,7 +129,7 @@ struct Live {
 }
 
 struct Decoder<'a> {
-    model: &'a Llama,
+    model: &'a Transformer,
     requests: &'a [Request<'a>],
     settings: &'a Settings<'a>,
     slots: usize,

@@ -4,7 +4,7 @@ use crate::{
     data,
     environment::Environment,
     job::{Outcome, Report},
-    model::{Llama, PackedBatch, head},
+    model::{PackedBatch, Transformer, head},
     progress::Progress,
     tokenizer::Tokenizer,
 };
@@ -79,7 +79,7 @@ pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let examples = data::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
-    let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
     let mut out = create(&paths.out)?;
 
     let _guard = tch::no_grad_guard();

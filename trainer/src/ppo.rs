@@ -30,7 +30,7 @@ use crate::{
     environment::Environment,
     generate::{self, Completion, FinishReason, Request, Settings},
     job::{Outcome, Report, Resume},
-    model::{Llama, head},
+    model::{Transformer, head},
     ops,
     optimizer::AdamW,
     sample,
@@ -161,7 +161,7 @@ struct Ppo<'a> {
 impl<'a> Ppo<'a> {
     fn new(models: Models, tokenizer: Tokenizer, config: &'a PpoConfig) -> Self {
         let optimizer =
-            |model: &Llama| AdamW::new(model.trainable(), config.optimisation.weight_decay);
+            |model: &Transformer| AdamW::new(model.trainable(), config.optimisation.weight_decay);
         let (policy_optimizer, value_optimizer) =
             (optimizer(&models.policy), optimizer(&models.value));
         Self { config, tokenizer, models, policy_optimizer, value_optimizer, n_updates: 0 }

@@ -4,7 +4,7 @@ use crate::{
     data,
     environment::Environment,
     job::{Outcome, Report, Resume},
-    model::Llama,
+    model::Transformer,
     progress::say,
     sft::{self, Task},
     tokenizer::Tokenizer,
@@ -42,11 +42,11 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
     let tokenizer = Tokenizer::load(&paths.model)?;
     let texts = data::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let (kind, device) = (environment.kind, environment.device);
-    let model = if Llama::has_weights(&paths.model) {
-        Llama::load(&paths.model, kind, device)?
+    let model = if Transformer::has_weights(&paths.model) {
+        Transformer::load(&paths.model, kind, device)?
     } else {
         say(report, Level::Info, "the model has no weights yet: starting from random ones");
-        Llama::at_random(&paths.model, config.optimisation.seed, kind, device)?
+        Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
     };
     let task = Task {
         kind: "pretrain",

@@ -8,7 +8,7 @@ use crate::{
     environment::Environment,
     identity::{hash_of_model, hash_of_sequences},
     job::{Outcome, Report, Resume},
-    model::{Llama, PackedBatch, padding},
+    model::{PackedBatch, Transformer, padding},
     ops,
     session::{Opening, Session, object},
     sft::EVALUATION_COST,
@@ -53,7 +53,7 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
-    let model = Llama::load(&paths.model, environment.kind, environment.device)?
+    let model = Transformer::load(&paths.model, environment.kind, environment.device)?
         .into_reward_model(config.optimisation.seed)?;
     let task =
         Task { model, pairs: &pairs, held_out: &held_out, out: &paths.out, resume: paths.resume };
@@ -61,7 +61,7 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
 }
 
 struct Task<'a> {
-    model: Llama,
+    model: Transformer,
     pairs: &'a [Pair],
     held_out: &'a [Pair],
     out: &'a Path,
@@ -135,11 +135,11 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
     session.finish(export)
 }
 
-fn export(model: &Llama, folder: &Path) -> Result<()> {
+fn export(model: &Transformer, folder: &Path) -> Result<()> {
     padding::save_with_padding(model, folder)
 }
 
-fn identity(model: &Llama, pairs: &[Pair], config: &RewardConfig) -> Result<Value> {
+fn identity(model: &Transformer, pairs: &[Pair], config: &RewardConfig) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
     config.shift_remove("save_every");
     let sequences =
@@ -157,14 +157,14 @@ fn n_tokens(pair: &Pair) -> u64 {
 }
 
 /// The score of each sequence: its last hidden state through the head: (number of sequences), f32.
-pub(crate) fn score(model: &Llama, sequences: &[&[i64]]) -> Tensor {
+pub(crate) fn score(model: &Transformer, sequences: &[&[i64]]) -> Tensor {
     let batch = PackedBatch::new(sequences, model.device);
     let last = model.hidden(&batch).index_select(0, &batch.last_rows());
     model.scores(&last)
 }
 
 /// Scores of n pairs: chosen and rejected (n), both sides in one forward pass.
-fn score_pairs(model: &Llama, pairs: &[&Pair]) -> (Tensor, Tensor) {
+fn score_pairs(model: &Transformer, pairs: &[&Pair]) -> (Tensor, Tensor) {
     let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
     let rejected = pairs.iter().map(|pair| pair.rejected.as_slice());
     let scores = score(model, &chosen.chain(rejected).collect::<Vec<_>>());

@@ -9,7 +9,7 @@ use tch::Device;
 
 /// tiny_llama with the score head that the trace starts from.
 fn start(golden: &Value, folder: &Path) {
-    let model = Llama::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+    let model = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
     let model = model.into_reward_model(0).unwrap();
     let head = Tensor::from_slice(&numbers(&golden["score_weight"])).to_kind(Kind::Float);
     {

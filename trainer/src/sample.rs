@@ -5,7 +5,7 @@ use crate::{
     environment::Environment,
     generate::{self, Completion, FinishReason, Finished, Request, Settings, Step},
     job::{Outcome, Report},
-    model::Llama,
+    model::Transformer,
     progress::Progress,
     tokenizer::Tokenizer,
 };
@@ -60,7 +60,7 @@ pub fn run(
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
     let prompts =
         data::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Refuse, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
@@ -98,7 +98,7 @@ pub fn run(
 pub(crate) fn ensure_they_fit(
     prompts: &[PromptIds],
     max_new_tokens: usize,
-    model: &Llama,
+    model: &Transformer,
 ) -> anyhow::Result<()> {
     let context = model.config.max_positions as usize;
     for PromptIds { index, ids, .. } in prompts {

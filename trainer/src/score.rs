@@ -5,7 +5,7 @@ use crate::{
     environment::Environment,
     job::{Outcome, Report},
     logprobs::{MeasureConfig, create},
-    model::Llama,
+    model::Transformer,
     progress::Progress,
     reward,
     tokenizer::Tokenizer,
@@ -33,7 +33,7 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
         return Ok(Outcome::Stopped);
     };
-    let model = Llama::load_frozen(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
     ensure!(
         model.score_head.is_some(),
         "{} is a language model; scores come from a reward model, which `trainer reward` makes",

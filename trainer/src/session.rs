@@ -5,7 +5,7 @@ use crate::{
     batches::Batches,
     checkpoint::Checkpoints,
     job::{Outcome, Report, Resume},
-    model::Llama,
+    model::Transformer,
     optimizer::AdamW,
     progress::{Progress, say},
     schedule::Schedule,
@@ -41,7 +41,7 @@ pub(crate) struct Opening<'a> {
 
 /// A supervised run in progress.
 pub(crate) struct Session {
-    pub(crate) model: Llama,
+    pub(crate) model: Transformer,
     pub(crate) optimizer: AdamW,
     pub(crate) batches: Batches,
     pub(crate) progress: Progress,
@@ -71,7 +71,7 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 
 impl Session {
     /// Starts a run, or goes on from its newest checkpoint.
-    pub(crate) fn open(model: Llama, opening: &Opening, report: &mut Report) -> Result<Self> {
+    pub(crate) fn open(model: Transformer, opening: &Opening, report: &mut Report) -> Result<Self> {
         let optimisation = opening.optimisation;
         ensure!(
             !same_folder(opening.out, &model.folder),
@@ -154,7 +154,7 @@ impl Session {
     pub(crate) fn report_step(
         &mut self,
         metrics: Map<String, Value>,
-        export: impl FnOnce(&Llama, &Path) -> Result<()>,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
         report: &mut Report,
     ) -> Result<ControlFlow<()>> {
         self.last.extend(metrics.clone());
@@ -172,7 +172,7 @@ impl Session {
     pub(crate) fn stop(
         &mut self,
         metrics: Map<String, Value>,
-        export: impl FnOnce(&Llama, &Path) -> Result<()>,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
         report: &mut Report,
     ) -> Result<Outcome> {
         self.last.extend(metrics.clone());
@@ -184,7 +184,10 @@ impl Session {
         Ok(Outcome::Stopped)
     }
 
-    fn save_checkpoint(&self, export: impl FnOnce(&Llama, &Path) -> Result<()>) -> Result<()> {
+    fn save_checkpoint(
+        &self,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+    ) -> Result<()> {
         let state = State {
             work: self.progress.done(),
             tokens: self.progress.tokens(),
@@ -201,7 +204,7 @@ impl Session {
     /// Writes the result, then removes the checkpoints.
     pub(crate) fn finish(
         &mut self,
-        export: impl FnOnce(&Llama, &Path) -> Result<()>,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
     ) -> Result<Outcome> {
         let summary = self.progress.summary(self.kind, self.step, self.last.clone());
         export(&self.model, &self.out)?;

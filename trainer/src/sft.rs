@@ -5,7 +5,7 @@ use crate::{
     environment::Environment,
     identity::{hash_of_model, hash_of_sequences},
     job::{Outcome, Report, Resume},
-    model::{self, Llama, PackedBatch, head},
+    model::{self, PackedBatch, Transformer, head},
     session::{Opening, Session, object},
     tokenizer::Tokenizer,
 };
@@ -38,7 +38,7 @@ pub struct SftPaths {
 /// What a run of next-token training works on.
 pub(crate) struct Task<'a> {
     pub(crate) kind: &'static str,
-    pub(crate) model: Llama,
+    pub(crate) model: Transformer,
     pub(crate) examples: &'a [Example],
     pub(crate) held_out: &'a [Example],
     pub(crate) out: &'a Path,
@@ -58,7 +58,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
-    let model = Llama::load(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load(&paths.model, environment.kind, environment.device)?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
     let task =
         Task { kind: "sft", model, examples, held_out, out: &paths.out, resume: paths.resume };
@@ -82,7 +82,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         work_per_evaluation: n_tokens(held_out) as f64 * EVALUATION_COST,
         eval_every: config.eval_every,
     };
-    let export = |model: &Llama, folder: &Path| model::save(model, folder, &Map::new());
+    let export = |model: &Transformer, folder: &Path| model::save(model, folder, &Map::new());
     let mut session = Session::open(model, &opening, report)?;
 
     // 1. What the model can do before it learns.
@@ -136,7 +136,12 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
 /// Time of a forward pass, as a part of forward and backward.
 pub(crate) const EVALUATION_COST: f64 = 1.0 / 3.0;
 
-fn identity(kind: &str, model: &Llama, examples: &[Example], config: &SftConfig) -> Result<Value> {
+fn identity(
+    kind: &str,
+    model: &Transformer,
+    examples: &[Example],
+    config: &SftConfig,
+) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
     config.shift_remove("save_every");
     let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
@@ -185,7 +190,7 @@ impl Sums {
     }
 }
 
-fn pack(model: &Llama, examples: &[&Example]) -> PackedBatch {
+fn pack(model: &Transformer, examples: &[&Example]) -> PackedBatch {
     let sequences: Vec<&[i64]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     PackedBatch::new(&sequences, model.device)
 }
@@ -231,7 +236,7 @@ fn evaluate(
     })))
 }
 
-fn look(model: &Llama, examples: &[&Example]) -> Sums {
+fn look(model: &Transformer, examples: &[&Example]) -> Sums {
     let _guard = tch::no_grad_guard();
     let batch = pack(model, examples);
     let answers = batch.answers(&prompt_lengths(examples));

@@ -83,7 +83,7 @@ fn follows_trl(kind: &str) {
         let (ours, golden) = (line["eval_loss"].as_f64().unwrap(), golden[key].as_f64().unwrap());
         assert!((ours - golden).abs() < 5e-4 * golden, "{key}: {ours} ≠ {golden}");
     }
-    let model = Llama::load(out.path(), Kind::Float, Device::Cpu).unwrap();
+    let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
     for (name, weight) in model.parameters() {
         let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
         let own = weight.norm().double_value(&[]);

@@ -6,8 +6,9 @@ use crate::{
 use serde_json::Value;
 use tch::{Device, Kind};
 
-fn tiny_llama() -> Llama {
-    let model = Llama::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+fn tiny_llama() -> Transformer {
+    let model =
+        Transformer::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
     assert_eq!(model.config.purpose, Purpose::Language);
     model
 }

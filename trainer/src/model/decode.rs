@@ -1,13 +1,13 @@
 //! The forward pass for generating: prompts once, then one token of every live sequence at a time.
 
 use super::{
-    Llama, PackedBatch,
+    PackedBatch, Transformer,
     attention::causal_attention,
     kv_cache::{KvCache, PromptCache},
 };
 use tch::{Kind, Tensor};
 
-impl Llama {
+impl Transformer {
     /// Reads P prompts: the hidden state after each one's last token (P, D), and what decoding
     /// needs to go on from there.
     pub fn prefill(&self, batch: &PackedBatch) -> (Tensor, Vec<PromptCache>) {
@@ -67,7 +67,7 @@ mod tests {
     use tch::Device;
 
     /// The largest difference between the hidden states of decoding and those of a full pass.
-    fn error(model: &Llama, hidden: &Tensor, sequence: &[i64]) -> f64 {
+    fn error(model: &Transformer, hidden: &Tensor, sequence: &[i64]) -> f64 {
         let batch = PackedBatch::new(&[sequence], Device::Cpu);
         let full = model.hidden(&batch).index_select(0, &batch.last_rows());
         (hidden - full.squeeze_dim(0)).abs().max().double_value(&[])
@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn decoding_token_by_token_is_the_full_forward_pass() {
-        let model =
-            Llama::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+        let model = Transformer::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu)
+            .unwrap();
         let mut sequences: Vec<Vec<i64>> = [3, 40, 1, 17]
             .iter()
             .map(|&n| (0..n).map(|i| (i * i + 7 * n) % 320).collect())

@@ -2,7 +2,7 @@
 
 use super::{
     config::{ModelConfig, Purpose},
-    llama::{LM_HEAD, Llama, SCORE},
+    transformer::{LM_HEAD, SCORE, Transformer},
 };
 use crate::ffi;
 use anyhow::{Context, Result, bail, ensure};
@@ -154,7 +154,7 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
 ///
 /// The weights come last, under a temporary name until they are complete: a folder that has them is
 /// whole.
-pub fn save(model: &Llama, folder: &Path, changes: &Map<String, Value>) -> Result<()> {
+pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for file in COMPANIONS {
         let (from, to) = (model.folder.join(file), folder.join(file));

@@ -4,7 +4,7 @@
 //! Each piece's logits live only while its rows are worked on. The backward pass is written out:
 //! with p the softmax of the logits z/T, ∂ log p_y / ∂ z = (1_y − p) / T.
 
-use super::Llama;
+use super::Transformer;
 use crate::ffi;
 use anyhow::Result;
 use std::ops::Range;
@@ -25,7 +25,12 @@ pub struct TokenStatistics {
 }
 
 /// Log-probabilities of `ids` (N) after the hidden states `hidden` (N, D), at `temperature`.
-pub fn logprobs(model: &Llama, hidden: &Tensor, ids: &Tensor, temperature: f64) -> TokenStatistics {
+pub fn logprobs(
+    model: &Transformer,
+    hidden: &Tensor,
+    ids: &Tensor,
+    temperature: f64,
+) -> TokenStatistics {
     let _guard = tch::no_grad_guard();
     let pieces = pieces(hidden.size()[0]).map(|rows| {
         let piece = Piece::new(model, &narrow(hidden, &rows), &narrow(ids, &rows), temperature);
@@ -39,7 +44,7 @@ pub fn logprobs(model: &Llama, hidden: &Tensor, ids: &Tensor, temperature: f64) 
 /// `gradient` is asked once per piece, with the rows and their log-probabilities (n), for
 /// ∂ loss / ∂ log p of these rows: (n). Gradients are added to those that the parameters have.
 pub fn logprobs_backward(
-    model: &Llama,
+    model: &Transformer,
     hidden: &Tensor,
     ids: &Tensor,
     temperature: f64,
@@ -100,7 +105,7 @@ struct Piece {
 }
 
 impl Piece {
-    fn new(model: &Llama, hidden: &Tensor, ids: &Tensor, temperature: f64) -> Self {
+    fn new(model: &Transformer, hidden: &Tensor, ids: &Tensor, temperature: f64) -> Self {
         let mut logits = model.lm_logits(hidden); // (n, V)
         if temperature != 1.0 {
             let _ = logits.g_div_scalar_(temperature);

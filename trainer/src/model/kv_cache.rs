@@ -1,6 +1,6 @@
 //! The keys and values of sequences that are being decoded, in memory reserved once.
 
-use super::Llama;
+use super::Transformer;
 use tch::{Kind, Tensor};
 
 /// Keys and values of up to `slots` live sequences, each in its own slot.
@@ -34,7 +34,7 @@ pub(super) struct DecodeStep {
 
 impl KvCache {
     /// Room for `slots` sequences of `capacity` tokens, prompt and answer together.
-    pub fn new(model: &Llama, slots: usize, capacity: usize) -> Self {
+    pub fn new(model: &Transformer, slots: usize, capacity: usize) -> Self {
         let config = &model.config;
         let shape = [slots as i64, config.n_kv_heads, capacity as i64, config.head_dim];
         // Zeros, not whatever was there: a masked value is multiplied by 0, and 0 × NaN is NaN.

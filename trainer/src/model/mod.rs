@@ -2,8 +2,8 @@
 //! pass over sequences without padding.
 //!
 //! [`config`] says what a folder holds, [`folder`] reads and writes it, [`packed`] is a batch,
-//! [`llama`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head in
-//! pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
+//! [`transformer`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head
+//! in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
 //! generating, with its [`kv_cache`].
 
 pub mod config;
@@ -11,13 +11,13 @@ pub mod decode;
 pub mod folder;
 pub mod head;
 pub mod kv_cache;
-pub mod llama;
 pub mod packed;
+pub mod transformer;
 
 pub(crate) mod attention;
 pub(crate) mod padding;
 
 pub use config::{ModelConfig, Purpose};
 pub use folder::save;
-pub use llama::{Llama, Parameter};
 pub use packed::PackedBatch;
+pub use transformer::{Parameter, Transformer};

@@ -4,13 +4,13 @@
 //! pad token: where that is EOS too, it would read a plain answer one token too early. So a reward
 //! model is exported with another special token as its pad, in config and tokenizer alike.
 
-use super::{Llama, folder};
+use super::{Transformer, folder};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
 
 /// [`folder::save`] with a pad token that does not end answers, where the vocabulary has one.
-pub(crate) fn save_with_padding(model: &Llama, out: &Path) -> Result<()> {
+pub(crate) fn save_with_padding(model: &Transformer, out: &Path) -> Result<()> {
     let read = |name: &str| read_object(&model.folder.join(name));
     let (tokenizer, names) = (read("tokenizer.json")?, read("tokenizer_config.json")?);
     let pad = pad_token(&tokenizer, &names);

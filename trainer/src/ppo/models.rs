@@ -3,7 +3,7 @@
 use super::PpoPaths;
 use crate::{
     data::Example,
-    model::{Llama, PackedBatch, Purpose, head},
+    model::{PackedBatch, Purpose, Transformer, head},
 };
 use anyhow::ensure;
 use entity::run_config::PpoConfig;
@@ -11,20 +11,20 @@ use tch::{Device, Kind, Tensor};
 
 /// Policy and value model learn; reference and reward model stay as they were loaded.
 pub(super) struct Models {
-    pub(super) policy: Llama,
-    pub(super) value: Llama,
-    pub(super) reference: Llama,
-    pub(super) reward: Llama,
+    pub(super) policy: Transformer,
+    pub(super) value: Transformer,
+    pub(super) reference: Transformer,
+    pub(super) reward: Transformer,
 }
 
 impl Models {
     /// The reference is the policy as it was, the value model starts as the reward model.
     pub(super) fn load(paths: &PpoPaths, kind: Kind, device: Device) -> anyhow::Result<Self> {
         let models = Self {
-            policy: Llama::load(&paths.policy, kind, device)?,
-            value: Llama::load(&paths.reward, kind, device)?,
-            reference: Llama::load_frozen(&paths.policy, kind, device)?,
-            reward: Llama::load_frozen(&paths.reward, kind, device)?,
+            policy: Transformer::load(&paths.policy, kind, device)?,
+            value: Transformer::load(&paths.reward, kind, device)?,
+            reference: Transformer::load_frozen(&paths.policy, kind, device)?,
+            reward: Transformer::load_frozen(&paths.reward, kind, device)?,
         };
         ensure!(
             models.policy.config.purpose == Purpose::Language,
@@ -54,7 +54,7 @@ impl Models {
 }
 
 /// log π of each response token at the rollout's temperature, without gradient: (N).
-pub(super) fn logprobs(model: &Llama, sequences: &[Example], config: &PpoConfig) -> Tensor {
+pub(super) fn logprobs(model: &Transformer, sequences: &[Example], config: &PpoConfig) -> Tensor {
     let _no_grad = tch::no_grad_guard();
     over_micro_batches(sequences, config, |sequences| {
         let (hidden, ids) = response_hidden(model, sequences);
@@ -63,7 +63,7 @@ pub(super) fn logprobs(model: &Llama, sequences: &[Example], config: &PpoConfig)
 }
 
 /// The value before each response token, without gradient: (N).
-pub(super) fn values(model: &Llama, sequences: &[Example], config: &PpoConfig) -> Tensor {
+pub(super) fn values(model: &Transformer, sequences: &[Example], config: &PpoConfig) -> Tensor {
     let _no_grad = tch::no_grad_guard();
     over_micro_batches(sequences, config, |sequences| {
         model.scores(&response_hidden(model, sequences).0)
@@ -81,7 +81,7 @@ fn over_micro_batches(
 }
 
 /// The hidden states that predict the response tokens, (n, D), and these tokens, (n).
-pub(super) fn response_hidden(model: &Llama, sequences: &[&Example]) -> (Tensor, Tensor) {
+pub(super) fn response_hidden(model: &Transformer, sequences: &[&Example]) -> (Tensor, Tensor) {
     let whole: Vec<&[i64]> = sequences.iter().map(|sequence| sequence.ids.as_slice()).collect();
     let prompts: Vec<usize> = sequences.iter().map(|sequence| sequence.prompt_len).collect();
     let batch = PackedBatch::new(&whole, model.device);

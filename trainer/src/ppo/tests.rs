@@ -21,12 +21,12 @@ fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
     .collect()
 }
 
-fn tiny_llama() -> Llama {
-    Llama::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
+fn tiny_llama() -> Transformer {
+    Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
 }
 
 /// The tiny Llama's body with a head that the fixtures know.
-fn scorer(seed: u64) -> Llama {
+fn scorer(seed: u64) -> Transformer {
     let model = tiny_llama().into_reward_model(0).unwrap();
     let head = Tensor::from_slice(&fixed_numbers(seed, 32)).unsqueeze(0);
     let _no_grad = tch::no_grad_guard();
@@ -182,7 +182,7 @@ fn trl_scores(ppo: &Ppo, asked: &[&PromptIds], completions: &[Completion]) -> Ve
 }
 
 /// Sum and norm of every parameter, in f64.
-fn assert_weights(model: &Llama, checksums: &Value) {
+fn assert_weights(model: &Transformer, checksums: &Value) {
     for (name, weight) in model.parameters() {
         let weight = weight.detach().to_kind(Kind::Double);
         let found = [weight.sum(Kind::Double), weight.norm()].map(|x| x.double_value(&[]));
@@ -301,7 +301,7 @@ fn a_policy_learns_what_its_reward_model_likes() {
     let scores = metric(&events, "objective/scores");
     let (first, last) = (scores[0], scores[10].min(scores[11]));
     assert!(last > first + 0.5, "from {first} to {last}: {scores:?}");
-    let policy = Llama::load(&desk.paths("policy").out, Kind::Float, Device::Cpu).unwrap();
+    let policy = Transformer::load(&desk.paths("policy").out, Kind::Float, Device::Cpu).unwrap();
     assert!(policy.score_head.is_none());
 }
 

@@ -9,12 +9,12 @@ fn ids(list: &Value) -> Vec<i64> {
     serde_json::from_value(list.clone()).unwrap()
 }
 
-fn tiny() -> Llama {
-    Llama::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
+fn tiny() -> Transformer {
+    Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
 }
 
 /// log p of every token after the first, and the logits after the last.
-fn read(model: &Llama, sequences: &[&[i64]]) -> Vec<(Vec<f64>, Vec<f64>)> {
+fn read(model: &Transformer, sequences: &[&[i64]]) -> Vec<(Vec<f64>, Vec<f64>)> {
     let _guard = tch::no_grad_guard();
     let batch = PackedBatch::new(sequences, Device::Cpu);
     let hidden = model.hidden(&batch);
@@ -98,7 +98,7 @@ fn biases_an_untied_head_and_stretched_rotations_follow_transformers() {
     let weights = tensors.iter().map(|(name, weight)| (name.clone(), weight));
     crate::model::folder::write_tensors(&folder.path().join("model.safetensors"), weights).unwrap();
 
-    let model = Llama::load(folder.path(), Kind::Float, Device::Cpu).unwrap();
+    let model = Transformer::load(folder.path(), Kind::Float, Device::Cpu).unwrap();
     let (logprobs, last) = read(&model, &[&ids(&golden["ids"])]).remove(0);
     assert_near(&logprobs, &numbers(&golden["logprobs"]), 1e-4);
     assert_near(&last, &numbers(&golden["last_logits"]), 1e-4);
@@ -109,10 +109,10 @@ fn a_saved_model_is_the_model_and_shards_are_read_as_one() {
     let model = tiny();
     let folder = tempfile::tempdir().unwrap();
     save(&model, folder.path(), &Map::new()).unwrap();
-    let same = |other: &Llama| {
+    let same = |other: &Transformer| {
         model.parameters().iter().zip(other.parameters()).all(|(a, b)| a.0 == b.0 && a.1 == b.1)
     };
-    assert!(same(&Llama::load(folder.path(), Kind::Float, Device::Cpu).unwrap()));
+    assert!(same(&Transformer::load(folder.path(), Kind::Float, Device::Cpu).unwrap()));
     assert!(folder.path().join("tokenizer.json").is_file());
 
     let (left, right) = model.parameters().split_at(7);
@@ -125,7 +125,7 @@ fn a_saved_model_is_the_model_and_shards_are_read_as_one() {
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let index = json!({"weight_map": map}).to_string();
     std::fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
-    assert!(same(&Llama::load(folder.path(), Kind::Float, Device::Cpu).unwrap()));
+    assert!(same(&Transformer::load(folder.path(), Kind::Float, Device::Cpu).unwrap()));
 }
 
 #[test]
@@ -164,7 +164,8 @@ fn the_head_in_pieces_has_the_gradient_of_the_whole() {
 
 #[test]
 fn bf16_computes_about_the_same_and_its_gradients_reach_the_masters() {
-    let model = Llama::load(&fixture_path("tiny_llama"), Kind::BFloat16, Device::Cpu).unwrap();
+    let model =
+        Transformer::load(&fixture_path("tiny_llama"), Kind::BFloat16, Device::Cpu).unwrap();
     let sequence: Vec<i64> = (3..40).collect();
     let (exact, rounded) = (read(&tiny(), &[&sequence]), read(&model, &[&sequence]));
     for (exact, rounded) in exact[0].0.iter().zip(&rounded[0].0) {
@@ -185,7 +186,7 @@ fn a_reward_model_keeps_its_head_and_a_language_model_gets_one_of_unit_variance(
     let model = tiny().into_reward_model(42).unwrap();
     let folder = tempfile::tempdir().unwrap();
     save(&model, folder.path(), &Map::new()).unwrap();
-    let loaded = Llama::load(folder.path(), Kind::Float, Device::Cpu).unwrap();
+    let loaded = Transformer::load(folder.path(), Kind::Float, Device::Cpu).unwrap();
     let again = loaded.into_reward_model(7).unwrap();
     assert_eq!(again.score_head, model.score_head);
     let other = tiny().into_reward_model(7).unwrap();

@@ -14,13 +14,13 @@ use std::{
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 
-/// A Llama on one device.
+/// A decoder-only transformer on one device.
 ///
 /// To be trained it keeps f32 masters, and in bf16 a copy of each that computes and collects the
 /// gradients; [`crate::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
 /// to be trained it has the weights once, in the precision that computes.
 #[derive(Debug)]
-pub struct Llama {
+pub struct Transformer {
     pub config: ModelConfig,
     /// The folder it was read from, whose tokenizer files go with it when it is saved.
     pub folder: PathBuf,
@@ -75,7 +75,7 @@ impl Linear {
     }
 }
 
-impl Llama {
+impl Transformer {
     /// Reads a model to be trained; `kind` is the precision of the matrix products.
     pub fn load(folder: &Path, kind: Kind, device: Device) -> Result<Self> {
         Self::read(folder, kind, device, true)
@@ -337,5 +337,5 @@ fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
 }
 
 #[cfg(test)]
-#[path = "llama_tests.rs"]
+#[path = "transformer_tests.rs"]
 mod tests;
