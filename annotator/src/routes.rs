@@ -1,4 +1,5 @@
-//! The site map: one line per URL.
+//! The site map: one line per URL. Tests hold it against the table of who may open what, so a new
+//! line needs a row there (`tests/annotator/access.rs`).
 
 use crate::{
     assets,
@@ -6,54 +7,68 @@ use crate::{
 };
 use actix_web::web::{ServiceConfig, get, post};
 
-#[rustfmt::skip]
-pub fn configure(app: &mut ServiceConfig) {
-    app
-        // Everybody
-        .route("/static/{hash}/{name}", get().to(assets::serve))
-        .route("/sign-in", get().to(sign_in::show))
-        .route("/sign-in", post().to(sign_in::sign_in))
-        .route("/sign-out", post().to(sign_in::sign_out))
-        .route("/language", post().to(settings::choose_language))
-        .route("/healthz", get().to(home::health))
-        // Everybody who is signed in
-        .route("/", get().to(home::show))
-        .route("/settings", get().to(settings::show))
-        .route("/settings/password", post().to(settings::change_password))
-        // Administrators
-        .route("/projects/new", get().to(project::new))
-        .route("/projects/new", post().to(project::create))
-        .route("/admin/people", get().to(admin::people))
-        .route("/admin/people", post().to(admin::create_person))
-        .route("/admin/people/{account}/reset", post().to(admin::reset_password))
-        .route("/admin/people/{account}/disable", post().to(admin::disable))
-        // A project: its people
-        .route("/projects/{project}", get().to(project::show))
-        .route("/projects/{project}/settings", post().to(project::change))
-        .route("/projects/{project}/people", get().to(people::show))
-        .route("/projects/{project}/people", post().to(people::add))
-        .route("/projects/{project}/people/{account}/remove", post().to(people::remove))
-        // A project: its prompts and the work of its annotators
-        .route("/projects/{project}/prompts", get().to(prompts::show))
-        .route("/projects/{project}/prompts", post().to(prompts::paste))
-        .route("/projects/{project}/prompts/upload", post().to(prompts::upload))
-        .route("/projects/{project}/export/{format}.jsonl", get().to(prompts::download))
-        .route("/projects/{project}/demonstrate", get().to(task::demonstrate))
-        .route("/projects/{project}/compare", get().to(task::compare))
-        .route("/projects/{project}/tasks/{assignment}", get().to(task::show))
-        .route("/projects/{project}/tasks/{assignment}", post().to(task::submit))
-        .route("/projects/{project}/tasks/{assignment}/skip", post().to(task::skip))
-        .route("/projects/{project}/tasks/{assignment}/draft", post().to(task::save_draft))
-        .route("/projects/{project}/tasks/{assignment}/preview", post().to(task::preview))
-        // A project: its engineers' runs and models
-        .route("/projects/{project}/runs", get().to(runs::list))
-        .route("/projects/{project}/runs/new/{kind}", get().to(runs::new::show))
-        .route("/projects/{project}/runs/new/{kind}", post().to(runs::new::launch))
-        .route("/projects/{project}/runs/{run}", get().to(runs::show::show))
-        .route("/projects/{project}/runs/{run}/events", get().to(runs::events::follow))
-        .route("/projects/{project}/runs/{run}/cancel", post().to(runs::cancel::cancel))
-        .route("/projects/{project}/models", get().to(models::list))
-        .route("/projects/{project}/models/{model}", get().to(models::show))
-        .route("/projects/{project}/models/{model}/download", get().to(models::download::download))
-        ;
+/// One list, from which [`configure`] serves the URLs and [`ALL`] names them.
+macro_rules! site_map {
+    ($($method:ident $path:literal => $handler:path;)*) => {
+        /// Method and path of every URL.
+        pub const ALL: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        pub fn configure(app: &mut ServiceConfig) {
+            app$(.route($path, $method().to($handler)))*;
+        }
+    };
+}
+
+site_map! {
+    // Everybody
+    get  "/static/{hash}/{name}" => assets::serve;
+    get  "/sign-in" => sign_in::show;
+    post "/sign-in" => sign_in::sign_in;
+    post "/sign-out" => sign_in::sign_out;
+    post "/language" => settings::choose_language;
+    get  "/healthz" => home::health;
+
+    // Everybody who is signed in
+    get  "/" => home::show;
+    get  "/settings" => settings::show;
+    post "/settings/password" => settings::change_password;
+
+    // Administrators
+    get  "/projects/new" => project::new;
+    post "/projects/new" => project::create;
+    get  "/admin/people" => admin::people;
+    post "/admin/people" => admin::create_person;
+    post "/admin/people/{account}/reset" => admin::reset_password;
+    post "/admin/people/{account}/disable" => admin::disable;
+
+    // A project: its people
+    get  "/projects/{project}" => project::show;
+    post "/projects/{project}/settings" => project::change;
+    get  "/projects/{project}/people" => people::show;
+    post "/projects/{project}/people" => people::add;
+    post "/projects/{project}/people/{account}/remove" => people::remove;
+
+    // A project: its prompts and the work of its annotators
+    get  "/projects/{project}/prompts" => prompts::show;
+    post "/projects/{project}/prompts" => prompts::paste;
+    post "/projects/{project}/prompts/upload" => prompts::upload;
+    get  "/projects/{project}/export/{format}.jsonl" => prompts::download;
+    get  "/projects/{project}/demonstrate" => task::demonstrate;
+    get  "/projects/{project}/compare" => task::compare;
+    get  "/projects/{project}/tasks/{assignment}" => task::show;
+    post "/projects/{project}/tasks/{assignment}" => task::submit;
+    post "/projects/{project}/tasks/{assignment}/skip" => task::skip;
+    post "/projects/{project}/tasks/{assignment}/draft" => task::save_draft;
+    post "/projects/{project}/tasks/{assignment}/preview" => task::preview;
+
+    // A project: its engineers' runs and models
+    get  "/projects/{project}/runs" => runs::list;
+    get  "/projects/{project}/runs/new/{kind}" => runs::new::show;
+    post "/projects/{project}/runs/new/{kind}" => runs::new::launch;
+    get  "/projects/{project}/runs/{run}" => runs::show::show;
+    get  "/projects/{project}/runs/{run}/events" => runs::events::follow;
+    post "/projects/{project}/runs/{run}/cancel" => runs::cancel::cancel;
+    get  "/projects/{project}/models" => models::list;
+    get  "/projects/{project}/models/{model}" => models::show;
+    get  "/projects/{project}/models/{model}/download" => models::download::download;
 }

@@ -2,13 +2,17 @@
 
 use super::{dice::Dice, world::Subject};
 use entity::{
+    artifact_store::ArtifactStore,
     completion,
     hash::sha256_hex,
-    ids::{CompletionId, ProjectId, PromptId, TaskId},
-    prompt, task, task_completion, text,
+    ids::{CompletionId, ModelId, ProjectId, PromptId, RunId, TaskId},
+    model, prompt, run, task, task_completion, text,
     time::UnixMillis,
 };
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, ModelTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
+    ModelTrait,
+};
 
 /// Comparison tasks as a sample run leaves them, without the run: one per given overlap.
 pub(crate) async fn add_comparisons(
@@ -42,6 +46,56 @@ pub(crate) async fn add_comparisons(
         tasks.push(task_id);
     }
     tasks
+}
+
+/// A sample run that is over and left nothing.
+pub(crate) async fn add_run(rows: &DatabaseConnection, project: ProjectId) -> RunId {
+    let id = RunId::new();
+    let run = run::ActiveModel {
+        id: Set(id),
+        project_id: Set(project),
+        kind: Set(run::Kind::Sample),
+        config: Set(serde_json::json!({})),
+        status: Set(run::Status::Succeeded),
+        attempt: Set(1),
+        cancel_requested: Set(false),
+        progress: Set(1.0),
+        step: Set(1),
+        n_steps: Set(1),
+        tasks_made_at: Set(Some(UnixMillis::now())),
+        created_at: Set(UnixMillis::now()),
+        ..<run::ActiveModel as Default>::default()
+    };
+    run.insert(rows).await.expect("the row fits");
+    id
+}
+
+/// A fine-tuned model whose folder holds one file.
+pub(crate) async fn add_model(
+    rows: &DatabaseConnection,
+    store: &ArtifactStore,
+    project: ProjectId,
+    name: &str,
+) -> ModelId {
+    let folder = store.incoming().expect("a folder");
+    std::fs::write(folder.join("config.json"), format!("{{\"name\": \"{name}\"}}"))
+        .expect("a file");
+    let stored = store.adopt(&folder).expect("the folder is kept");
+    annotator::artifacts::record(rows, &stored).await.expect("the row fits");
+    let id = ModelId::new();
+    let model = model::Model {
+        id,
+        project_id: Some(project),
+        name: name.to_owned(),
+        kind: model::Kind::Sft,
+        parent_id: None,
+        run_id: None,
+        artifact_hash: stored.hash,
+        n_parameters: 1,
+        created_at: UnixMillis::now(),
+    };
+    insert(rows, model).await;
+    id
 }
 
 async fn add_prompt(

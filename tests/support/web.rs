@@ -1,27 +1,33 @@
 //! A person at a browser without JavaScript: follows links, fills in the forms that are on the page
 //! and sends them with everything that the page put into them.
 
-use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use reqwest::{Client, Method, Response, StatusCode, Url, cookie::Jar, redirect::Policy};
 use scraper::{ElementRef, Html, Selector};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Somebody with a cookie jar.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     base: Url,
     client: Client,
+    /// The same person where a redirect is not followed.
+    unled: Client,
 }
 
 impl Visitor {
     pub(crate) fn new(base: &str) -> Self {
-        let client = Client::builder()
-            .cookie_store(true)
-            .redirect(Policy::limited(5))
-            .timeout(Duration::from_secs(60))
-            .no_proxy()
-            .build()
-            .expect("a client");
-        Self { base: base.parse().expect("an address"), client }
+        let cookies = Arc::new(Jar::default());
+        let client = |redirects| {
+            Client::builder()
+                .cookie_provider(cookies.clone())
+                .redirect(redirects)
+                .timeout(Duration::from_secs(60))
+                .no_proxy()
+                .build()
+                .expect("a client")
+        };
+        let (led, unled) = (client(Policy::limited(5)), client(Policy::none()));
+        Self { base: base.parse().expect("an address"), client: led, unled }
     }
 
     /// Signs in by the form; the page after it.
@@ -45,6 +51,24 @@ impl Visitor {
         Page::of(response.unwrap_or_else(|error| panic!("GET {path}: {error}"))).await
     }
 
+    /// The first answer itself: no redirect is followed, nothing is read of the body.
+    pub(crate) async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Response {
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+        let mut request = self.unled.request(method, self.url(path));
+        if fields.iter().any(|(name, _)| *name == "file") {
+            request = with_file(request, fields);
+        } else if !fields.is_empty() {
+            request = request.form(fields);
+        }
+        request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The form token of this person's session.
+    pub(crate) async fn token(&self) -> String {
+        let form = self.get("/sign-in").await.form("/language");
+        form.value("csrf").expect("a token").to_owned()
+    }
+
     /// Sends a form; the page that answers, whatever its status.
     pub(crate) async fn try_submit(&self, form: Form) -> Page {
         let response = self.client.post(self.url(&form.action)).form(&form.fields).send().await;
@@ -62,6 +86,18 @@ impl Visitor {
     fn url(&self, path: &str) -> Url {
         self.base.join(path).expect("a path")
     }
+}
+
+/// A form with a file, as browsers send it.
+fn with_file(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    let mut body = String::new();
+    for (name, value) in fields {
+        let file = if *name == "file" { "; filename=\"rows.jsonl\"" } else { "" };
+        body += "--boundary\r\nContent-Disposition: form-data; ";
+        body += &format!("name=\"{name}\"{file}\r\n\r\n{value}\r\n");
+    }
+    let kind = "multipart/form-data; boundary=boundary";
+    request.header("content-type", kind).body(body + "--boundary--\r\n")
 }
 
 /// What came back.
