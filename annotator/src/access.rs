@@ -4,7 +4,7 @@
 
 use crate::{error::AppError, session::ACCOUNT};
 use actix_session::SessionExt;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::Method, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use entity::{
     account,
     ids::{AccountId, ProjectId},
@@ -37,6 +37,9 @@ pub async fn current_account(request: &HttpRequest) -> Result<Option<account::Mo
         None => None,
     };
     let account = account.filter(|account| account.disabled_at.is_none());
+    if let Some(account) = &account {
+        tracing::Span::current().record("account", tracing::field::display(account.id));
+    }
     request.extensions_mut().insert(Known(account.clone()));
     Ok(account)
 }
@@ -48,7 +51,7 @@ impl SignedIn {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
         match current_account(request).await? {
             Some(account) => Ok(Self(account)),
-            None if request.method() == Method::GET => {
+            None if request.method().is_safe() => {
                 Err(AppError::SignInFirst { next: request.uri().to_string() })
             }
             None => Err(AppError::SignInFirst { next: "/".to_owned() }),

@@ -2,19 +2,20 @@
 
 use crate::{
     auth::SignInLimit, background::Background, config::ServeConfig, csrf, database, error,
-    first_start, i18n::Language, routes, run_feed::RunFeed, session,
+    first_start, i18n::Language, request_log, routes, run_feed::RunFeed, session,
 };
 use actix_web::{
-    App as ActixApp, HttpServer,
-    dev::{Server, ServerHandle},
-    middleware::{Compress, DefaultHeaders, from_fn},
+    App as ActixApp, Error, HttpServer,
+    body::{self, BodySize, BoxBody, MessageBody},
+    dev::{Server, ServerHandle, ServiceRequest, ServiceResponse},
+    http::Method,
+    middleware::{Compress, DefaultHeaders, Next, from_fn},
     web,
 };
 use anyhow::Context;
 use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
 use std::net::SocketAddr;
-use tracing_actix_web::TracingLogger;
 
 /// Everything comes from here, and nothing inline is executed or applied.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
@@ -115,13 +116,28 @@ fn bind(
             .wrap(session::middleware(db.clone(), config.secure_cookies))
             .wrap(Compress::default())
             .wrap(security_headers())
-            .wrap(TracingLogger::default())
+            .wrap(from_fn(head_without_stream))
+            .wrap(from_fn(request_log::log_requests))
     })
     .shutdown_timeout(10)
     .bind(listen)
     .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
     let address = *server.addrs().first().context("the server has no address")?;
     Ok((server.run(), address))
+}
+
+/// Middleware: HEAD is answered as GET, but what would be streamed (a download, a run's events) is
+/// not even begun. Other bodies are dropped by the server, which tells their length.
+async fn head_without_stream(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_head = request.method() == Method::HEAD;
+    let response = next.call(request).await?.map_into_boxed_body();
+    if is_head && response.response().body().size() == BodySize::Stream {
+        return Ok(response.map_body(|_, _| BoxBody::new(body::None::new())));
+    }
+    Ok(response)
 }
 
 fn security_headers() -> DefaultHeaders {

@@ -2,6 +2,7 @@
 //! (the database as `DATABASE_URL`), and `--help` lists them all.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use entity::log_format::LogFormat;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The web app in which people teach a language model.
@@ -75,20 +76,14 @@ pub struct ServeConfig {
     #[arg(long, env = "ATTUNE_SECURE_COOKIES")]
     pub secure_cookies: bool,
     /// How log lines are written to standard error; RUST_LOG chooses which.
-    #[arg(long, env = "ATTUNE_LOG", value_enum, default_value = "text")]
-    pub log: LogFormat,
+    #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Worker {
     Local,
     None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Clone, Debug, Args)]

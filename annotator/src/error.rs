@@ -1,6 +1,9 @@
 //! What can go wrong in a request, what the person is told, and what is logged.
 
-use crate::page::{self, Page};
+use crate::{
+    page::{self, Page},
+    request_log::RequestId,
+};
 use actix_web::{
     Error, FromRequest, HttpResponse, ResponseError,
     body::MessageBody,
@@ -112,6 +115,8 @@ struct ErrorPage {
     advice: &'static str,
     /// What exactly was refused; never the insides of a failure.
     detail: Option<String>,
+    /// What the log knows this request by.
+    number: Option<RequestId>,
 }
 
 /// Middleware: logs a failure once and answers with a page in the person's language.
@@ -135,7 +140,9 @@ pub async fn error_pages(
         _ => None,
     };
     let page = Page::extract(response.request()).await?;
-    let body = ErrorPage { page, title, advice, detail }.render().map_err(AppError::from)?;
+    let number = RequestId::of(response.request());
+    let body =
+        ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
     let html = HttpResponse::build(status).insert_header(header::ContentType::html()).body(body);
     Ok(ServiceResponse::new(response.into_parts().0, html))
 }

@@ -1,9 +1,9 @@
 //! The web app in which people teach a language model. In reading order:
 //!
 //! 1. [`config`] (what is typed), [`app`] (build, then run) and [`routes`] (the site map).
-//! 2. What every request passes: [`session`], [`csrf`], [`access`] (roles as argument types),
-//!    [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what every page shows),
-//!    [`assets`] (the embedded files).
+//! 2. What every request passes: [`request_log`], [`session`], [`csrf`], [`access`] (roles as
+//!    argument types), [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what
+//!    every page shows), [`assets`] (the embedded files).
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
 //!    was said), [`lease_sweep`], [`import`], [`export`].
@@ -27,6 +27,7 @@ pub mod csrf;
 pub mod error;
 pub mod i18n;
 pub mod page;
+pub mod request_log;
 pub mod session;
 
 pub mod audit;

@@ -2,10 +2,11 @@
 
 use annotator::{
     app::App,
-    config::{Cli, LogFormat, Verb},
+    config::{Cli, Verb},
     create_user, database, export, import,
 };
 use clap::Parser;
+use entity::log_format::LogFormat;
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +24,7 @@ async fn main() -> ExitCode {
 async fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Serve(config) => {
-            log_to_stderr(config.log);
+            log_to_stderr(config.log_format);
             let app = App::build(config).await?;
             println!("{}", app.greeting());
             app.run().await
@@ -41,7 +42,7 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let quiet = "warn,annotator=info,tracing_actix_web::middleware=off";
+    let quiet = "warn,annotator=info";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -49,6 +50,6 @@ fn log_to_stderr(format: LogFormat) {
         .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
 }

@@ -3,9 +3,14 @@
 
 use crate::{
     assets,
-    handlers::{admin, home, models, people, project, prompts, runs, settings, sign_in, task},
+    handlers::{
+        admin, health, home, models, people, project, prompts, runs, settings, sign_in, task,
+    },
 };
-use actix_web::web::{ServiceConfig, get, post};
+use actix_web::{
+    Route, guard,
+    web::{ServiceConfig, post, route},
+};
 
 /// One list, from which [`configure`] serves the URLs and [`ALL`] names them.
 macro_rules! site_map {
@@ -19,6 +24,11 @@ macro_rules! site_map {
     };
 }
 
+/// HEAD asks for what GET would say, without its body.
+fn get() -> Route {
+    route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
 site_map! {
     // Everybody
     get  "/static/{hash}/{name}" => assets::serve;
@@ -26,7 +36,8 @@ site_map! {
     post "/sign-in" => sign_in::sign_in;
     post "/sign-out" => sign_in::sign_out;
     post "/language" => settings::choose_language;
-    get  "/healthz" => home::health;
+    get  "/health" => health::health;
+    get  "/ready" => health::ready;
 
     // Everybody who is signed in
     get  "/" => home::show;

@@ -58,6 +58,7 @@ fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
     command
         .arg("worker")
         .env("DATABASE_URL", config.storage.url())
+        .env("ATTUNE_LOG_FORMAT", config.log_format.name())
         .arg("--artifacts")
         .arg(config.storage.artifacts_dir())
         .stdin(Stdio::null())

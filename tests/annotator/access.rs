@@ -63,7 +63,8 @@ const TABLE: &[Row] = &[
     ("get",  "/sign-in", EVERYBODY, &[]),
     ("post", "/sign-in", EVERYBODY, &[("login", "nemo"), ("password", "a wrong password")]),
     ("post", "/language", EVERYBODY, &[("language", "en"), ("next", "/")]),
-    ("get",  "/healthz", EVERYBODY, &[]),
+    ("get",  "/health", EVERYBODY, &[]),
+    ("get",  "/ready", EVERYBODY, &[]),
 
     ("get",  "/", SIGNED_IN, &[]),
     ("get",  "/settings", SIGNED_IN, &[]),

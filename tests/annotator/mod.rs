@@ -6,6 +6,9 @@ mod races;
 // Who may open which page.
 mod access;
 
+// What whoever watches the service relies on.
+mod watching;
+
 // What becomes of people's words and of models' answers, and who hears of a run.
 mod bench;
 mod datasets;

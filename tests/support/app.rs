@@ -39,6 +39,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and waits until it says where it listens.
     pub(crate) fn start(database: &TestDb, worker: Worker) -> Self {
+        Self::start_with(database, worker, &[])
+    }
+
+    /// The same with flags of the test's own.
+    pub(crate) fn start_with(database: &TestDb, worker: Worker, flags: &[&str]) -> Self {
         let folder = database.folder.path();
         let log = folder.join(format!("annotator-{}.log", uuid::Uuid::now_v7()));
         let errors = File::create(&log).expect("a log file");
@@ -59,6 +64,7 @@ impl Server {
                 ]
             }
         });
+        arguments.extend(flags);
         let mut leash = Leash::start(&binaries::annotator(), arguments, |command| {
             clean(command).env("DATABASE_URL", &database.url).stdout(Stdio::piped()).stderr(errors)
         });

@@ -17,7 +17,7 @@ mod store;
 
 use anyhow::Context;
 use clap::Args;
-use entity::{artifact_store::ArtifactStore, run};
+use entity::{artifact_store::ArtifactStore, log_format::LogFormat, run};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{io::IsTerminal, path::PathBuf, time::Duration};
 use tokio::{
@@ -38,6 +38,9 @@ pub struct WorkerArgs {
     /// How the web app calls this worker [default: host name and process id]
     #[arg(long, env = "ATTUNE_WORKER_NAME")]
     pub name: Option<String>,
+    /// How log lines are written to standard error
+    #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
     /// Execute one run at the most, then exit
     #[arg(long)]
     pub once: bool,
@@ -77,12 +80,15 @@ pub enum Ended {
 
 /// Works until it is told to stop. Refuses a database that is not there, not migrated or not local.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
-    // A command that has set up its own log keeps it.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    // A command that has set up its own log keeps it.
+    let _ = match args.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {

@@ -32,6 +32,7 @@ notice-password-changed = Your password is changed. You are signed out everywher
 notice-person-added = { $value } is in.
 notice-person-removed = Removed. What they wrote stays.
 
+error-number = If you ask somebody about this, tell them this number:
 error-go-home = To the start page
 error-stale-title = This page is out of date
 error-stale-advice = Your session ended or you signed in anew since this page was opened. Go back, reload the page and send it again; what you typed is kept in this browser.

@@ -45,9 +45,3 @@ pub async fn show(
     }
     page::html(&HomePage { page, is_admin: account.is_admin, projects })
 }
-
-/// 200 when the database answers: for whoever watches the process.
-pub async fn health(db: web::Data<DatabaseConnection>) -> Result<HttpResponse, AppError> {
-    db.ping().await?;
-    Ok(HttpResponse::Ok().body("ok\n"))
-}

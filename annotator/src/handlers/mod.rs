@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod compare;
 pub mod demonstrate;
+pub mod health;
 pub mod home;
 pub mod models;
 pub mod people;

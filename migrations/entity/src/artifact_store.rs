@@ -30,6 +30,11 @@ impl ArtifactStore {
         Ok(Self { root: fs::canonicalize(root)? })
     }
 
+    /// Whether something can be added: by trying.
+    pub fn check_writable(&self) -> io::Result<()> {
+        fs::remove_dir(self.incoming()?)
+    }
+
     /// Where the artifact is, if it is there.
     pub fn path(&self, hash: &str) -> PathBuf {
         self.root.join(hash.get(..2).unwrap_or("__")).join(hash)

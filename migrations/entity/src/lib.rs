@@ -11,6 +11,7 @@
 //!    [`run_input`], [`run_event`].
 //! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
 //!    [`artifact_store`] (where what it made is kept).
+//! 6. [`schema`] (which version of the tables this is) and [`log_format`].
 //!
 //! **Invariant:** this crate opens no database and links no libtorch.
 
@@ -46,3 +47,6 @@ pub mod run_input;
 pub mod artifact_store;
 pub mod report;
 pub mod run_config;
+
+pub mod log_format;
+pub mod schema;
