@@ -21,6 +21,9 @@ mod trainer;
 // What the two programs say at a shell.
 mod command_lines;
 
+// What they say when they cannot start.
+mod refusals;
+
 // The whole loop: people's hidden taste becomes a policy that suits it.
 mod taste;
 

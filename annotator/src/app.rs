@@ -12,10 +12,10 @@ use actix_web::{
     middleware::{Compress, DefaultHeaders, Next, from_fn},
     web,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
 /// Everything comes from here, and nothing inline is executed or applied.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
@@ -37,15 +37,14 @@ pub struct App {
 }
 
 impl App {
-    /// Opens and migrates the database, makes the first account and project if there is none, and
-    /// binds the port.
+    /// Opens and migrates the database, binds the port, and makes the first account and project if
+    /// there is none.
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
-        let first_password = first_start::prepare(&db).await?;
-        let artifacts = config.storage.artifacts_dir();
-        let store = ArtifactStore::open(&artifacts)
-            .with_context(|| format!("cannot open the artifacts in {}", artifacts.display()))?;
+        let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
         let (server, address) = bind(config.clone(), db.clone(), store.clone())?;
+        // Last, because the password that it makes is said once: nothing may fail after it.
+        let first_password = first_start::prepare(&db).await?;
         Ok(Self { server, config, store, address, db, first_password })
     }
 
@@ -121,9 +120,22 @@ fn bind(
     })
     .shutdown_timeout(10)
     .bind(listen)
-    .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
+    .map_err(|error| cannot_listen(listen, &error))?;
     let address = *server.addrs().first().context("the server has no address")?;
     Ok((server.run(), address))
+}
+
+/// Why, and what to do about it.
+fn cannot_listen(listen: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let why = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another program listens there already; stop it, or choose".to_owned()
+        }
+        ErrorKind::PermissionDenied => "this user may not use that port; choose".to_owned(),
+        ErrorKind::AddrNotAvailable => "this machine has no such address; choose".to_owned(),
+        _ => format!("{error}; choose"),
+    };
+    anyhow!("cannot listen on {listen}: {why} another address with --listen")
 }
 
 /// Middleware: HEAD is answered as GET, but what would be streamed (a download, a run's events) is

@@ -2,6 +2,10 @@
 
 use crate::config::Storage;
 use anyhow::Context;
+use entity::{
+    database_problem::{self, DatabaseProblem},
+    schema::{self, State},
+};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
@@ -10,15 +14,18 @@ use sea_orm::{
 };
 use std::time::Duration;
 
-/// Opens the database, creating the embedded one with its folder if it is missing.
+/// Opens the database, creating the embedded one with its folder if it is missing. Refuses, in a
+/// line, one that cannot be written to or that is newer than this program.
 pub async fn connect(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
     let url = storage.url();
     if storage.database_url.is_none() {
         std::fs::create_dir_all(&storage.data_dir).with_context(|| {
-            format!("cannot create the data folder {}", storage.data_dir.display())
+            let folder = storage.data_dir.display();
+            format!("cannot make the data folder {folder}; name another with --data-dir")
         })?;
     }
-    let mut options = ConnectOptions::new(url);
+    database_problem::probe(&url).await?;
+    let mut options = ConnectOptions::new(&url);
     options
         .max_connections(16)
         .acquire_timeout(Duration::from_secs(30))
@@ -30,14 +37,15 @@ pub async fn connect(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(30))
         });
-    Database::connect(options)
-        .await
-        .context("cannot open the database; check DATABASE_URL or --data-dir")
+    let opened = Database::connect(options).await;
+    let db = opened.map_err(|error| DatabaseProblem::of(&url, &error))?;
+    database_problem::check(&url, &db).await?;
+    Ok(db)
 }
 
 /// Brings the schema up to date. Processes that start together take turns.
 pub async fn migrate(db: &DatabaseConnection) -> anyhow::Result<()> {
-    if Migrator::get_pending_migrations(db).await.is_ok_and(|pending| pending.is_empty()) {
+    if schema::state(db).await? == State::Current {
         return Ok(());
     }
     let turn = begin_alone(db).await?;

@@ -142,6 +142,7 @@ impl Cluster {
             .arg("--pgdata")
             .arg(&data)
             .current_dir(&folder))?;
+        guard(&data.join("pg_hba.conf"))?;
         let port = free_port();
         let (server, log) = (programs.join("postgres"), folder.join("log"));
         let switch = if as_postgres {
@@ -170,6 +171,13 @@ impl Cluster {
         }
         Ok(Self { port, _server: leash })
     }
+}
+
+/// Everybody is trusted, but the role `guarded` has to give its password.
+fn guard(rules: &Path) -> Result<(), String> {
+    let trust = std::fs::read_to_string(rules).map_err(|error| error.to_string())?;
+    let guarded = format!("host all guarded 127.0.0.1/32 scram-sha-256\n{trust}");
+    std::fs::write(rules, guarded).map_err(|error| error.to_string())
 }
 
 /// The last line of `postmaster.pid` says when connections are accepted.
@@ -203,7 +211,7 @@ fn as_user(as_postgres: bool, program: &Path) -> Command {
     command
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

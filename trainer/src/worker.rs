@@ -94,9 +94,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         let worker = Worker {
             db: connect(&args.database_url).await?,
-            artifacts: ArtifactStore::open(&args.artifacts).with_context(|| {
-                format!("cannot open the artifacts in {}", args.artifacts.display())
-            })?,
+            artifacts: ArtifactStore::open_writable(&args.artifacts)?,
             name: args.name.clone().unwrap_or_else(default_name),
             program: match &args.child {
                 Some(program) => program.clone(),

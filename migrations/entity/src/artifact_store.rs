@@ -15,6 +15,18 @@ pub struct ArtifactStore {
     root: PathBuf,
 }
 
+/// Nothing can be added to a store.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot write to the artifacts folder {}: {reason}; make it writable for this user, \
+     or name another with --artifacts (ATTUNE_ARTIFACTS)",
+    folder.display()
+)]
+pub struct NotWritable {
+    folder: PathBuf,
+    reason: io::Error,
+}
+
 /// A folder that is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -28,6 +40,13 @@ impl ArtifactStore {
         let root = root.into();
         fs::create_dir_all(root.join("incoming"))?;
         Ok(Self { root: fs::canonicalize(root)? })
+    }
+
+    /// Opens a store that something will be added to.
+    pub fn open_writable(root: impl Into<PathBuf>) -> Result<Self, NotWritable> {
+        let folder = root.into();
+        let opened = Self::open(&folder).and_then(|store| store.check_writable().map(|()| store));
+        opened.map_err(|reason| NotWritable { folder, reason })
     }
 
     /// Whether something can be added: by trying.

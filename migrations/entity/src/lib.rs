@@ -11,9 +11,10 @@
 //!    [`run_input`], [`run_event`].
 //! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
 //!    [`artifact_store`] (where what it made is kept).
-//! 6. [`schema`] (which version of the tables this is) and [`log_format`].
+//! 6. [`schema`] (which version of the tables this is), [`database_problem`] (why a database cannot
+//!    be used, in words) and [`log_format`].
 //!
-//! **Invariant:** this crate opens no database and links no libtorch.
+//! **Invariant:** this crate keeps no database open and links no libtorch.
 
 pub mod ids;
 pub mod time;
@@ -48,5 +49,6 @@ pub mod artifact_store;
 pub mod report;
 pub mod run_config;
 
+pub mod database_problem;
 pub mod log_format;
 pub mod schema;

@@ -1,11 +1,13 @@
 //! Opens the database that the web app made.
 
-use anyhow::{Context, bail, ensure};
-use entity::run;
+use anyhow::{bail, ensure};
+use entity::{
+    database_problem::{self, DatabaseProblem},
+    schema::State,
+};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    sqlx::sqlite::SqliteJournalMode,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx::sqlite::SqliteJournalMode,
 };
 use std::{fs, path::Path, time::Duration};
 
@@ -29,6 +31,7 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     if let Some(file) = sqlite_file(url) {
         refuse_unusable_file(Path::new(file))?;
     }
+    database_problem::probe(url).await?;
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(4)
@@ -42,11 +45,11 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(30))
         });
-    let db =
-        Database::connect(options).await.context("cannot open the database; check DATABASE_URL")?;
-    run::Entity::find().limit(1).all(&db).await.context(
-        "the database is not set up for this version: run `annotator migrate` or start `annotator serve` first",
-    )?;
+    let opened = Database::connect(options).await;
+    let db = opened.map_err(|error| DatabaseProblem::of(url, &error))?;
+    if database_problem::check(url, &db).await? != State::Current {
+        return Err(DatabaseProblem::older(url).into());
+    }
     Ok(db)
 }
 
