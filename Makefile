@@ -14,7 +14,7 @@ GET := python3 trainer/libtorch/get.py
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make run BASE=DIR         starts with another base model: any Llama-family Hugging Face folder"
+	@echo "  make run BASE=DIR         starts with another base model: a Hugging Face folder of a Llama, Qwen2 or Qwen3"
 	@echo "  make run ARGS='--listen 0.0.0.0:8080'    passes flags to \`annotator serve\`"
 	@echo "  make libtorch DEVICE=cuda adds the CUDA 13 libraries (2 GB)"
 	@echo "  LIBTORCH=DIR make …       uses a libtorch 2.11.0 that is there already"

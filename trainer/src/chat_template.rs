@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use minijinja::{
     Environment, Error, ErrorKind, context,
     syntax::SyntaxConfig,
-    value::{Serde, Value},
+    value::{Serde, Value, merge_maps},
 };
 use regex::Regex;
 use serde_json::Value as Json;
@@ -54,13 +54,23 @@ impl ChatTemplate {
     /// The conversation as text. `messages` are objects with at least `role` and, as a rule,
     /// `content`; with `add_generation_prompt` the text ends where the assistant begins to speak.
     pub fn render(&self, messages: &[Json], add_generation_prompt: bool) -> Result<String> {
-        let variables = context! {
-            messages => Value::from(Serde(messages)),
-            add_generation_prompt,
-            tools => (),
-            documents => (),
-            ..Value::from(Serde(&self.special_tokens))
-        };
+        self.render_with(messages, add_generation_prompt, context! {})
+    }
+
+    /// [`Self::render`] with variables of the template's own, such as `tools`.
+    fn render_with(
+        &self,
+        messages: &[Json],
+        add_generation_prompt: bool,
+        variables: Value,
+    ) -> Result<String> {
+        // The last to name a variable wins.
+        let variables = merge_maps([
+            context! { tools => (), documents => () },
+            Value::from(Serde(&self.special_tokens)),
+            variables,
+            context! { messages => Value::from(Serde(messages)), add_generation_prompt },
+        ]);
         let template = self.environment.get_template(NAME)?;
         template.render(variables).context("the chat template does not render these messages")
     }
@@ -85,6 +95,7 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::fixture;
     use serde_json::json;
 
     fn render(source: &str, messages: &Json, add_generation_prompt: bool) -> Result<String> {
@@ -140,6 +151,25 @@ mod tests {
         let source = "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}\
                       {% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}{% endfor %}{{ ns.n }}";
         assert_eq!(render(source, &hello(), false).unwrap(), "assistant2");
+    }
+
+    #[test]
+    fn qwens_own_templates_are_rendered_as_transformers_renders_them() {
+        let golden = fixture("chat_templates.json");
+        for name in ["qwen2_5", "qwen3", "qwen3_instruct_2507"] {
+            let source = golden[name]["template"].as_str().unwrap();
+            let template = ChatTemplate::new(source, BTreeMap::new()).unwrap();
+            for case in golden[name]["cases"].as_array().unwrap() {
+                let messages = case["messages"].as_array().unwrap();
+                let mut variables = case["variables"].as_object().unwrap().clone();
+                variables.insert("tools".into(), case["tools"].clone());
+                let prompt = case["add_generation_prompt"] == json!(true);
+                let text = template
+                    .render_with(messages, prompt, Value::from(Serde(&variables)))
+                    .unwrap_or_else(|error| panic!("{name}, {}: {error:#}", case["name"]));
+                assert_eq!(text, case["text"].as_str().unwrap(), "{name}, {}", case["name"]);
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns;
 //!    [`reporter`]: where that goes.
 //! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
-//! 3. [`model`]: Hugging Face folders in and out, the Llama family's forward pass, padding-free.
+//! 3. [`model`]: Hugging Face folders in and out, one padding-free forward pass for the
+//!    Llama, Qwen2 and Qwen3 families.
 //! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
 //!    key; [`optimizer`], [`schedule`], [`batches`], [`checkpoint`], [`progress`], [`environment`].
 //! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].

@@ -219,3 +219,37 @@ fn template_source(folder: &Path, config: &Map<String, Value>) -> Result<Option<
     };
     Ok(source.and_then(Value::as_str).map(str::to_owned))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{fixture, fixture_path};
+
+    #[test]
+    fn qwens_special_tokens_are_taken_from_where_its_folders_have_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let file = "tokenizer.json";
+        fs::copy(fixture_path("tiny_llama").join(file), folder.path().join(file)).unwrap();
+        let template = fixture("chat_templates.json")["qwen3"]["template"].take();
+        let config = json!({
+            "add_bos_token": false, "bos_token": null, "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>", "unk_token": null, "chat_template": template
+        });
+        write("tokenizer_config.json", &config.to_string());
+        write("generation_config.json", r#"{"eos_token_id": [2, 0], "pad_token_id": 0}"#);
+        write("config.json", r#"{"bos_token_id": 0, "eos_token_id": 2}"#);
+
+        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        assert_eq!((tokenizer.eos_ids(), tokenizer.pad_id()), ([2, 0].as_slice(), Some(0)));
+        assert_eq!(tokenizer.eos_token(), Some("<|im_end|>"));
+        let text = tokenizer.encode("The sea", true).unwrap();
+        assert_eq!(tokenizer.decode(&text), "The sea", "no token begins a text");
+        assert_eq!(tokenizer.decode(tokenizer.template_tail()), "\n");
+        let turns = [json!({"role": "user", "content": "Hi"})];
+        assert_eq!(
+            tokenizer.render(&turns, true).unwrap(),
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+        );
+    }
+}

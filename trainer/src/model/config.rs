@@ -1,5 +1,6 @@
-//! `config.json` of a Llama-family folder.
+//! `config.json` of a model folder.
 
+use super::family::{Family, supported};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,6 +9,7 @@ use std::{fs, path::Path};
 /// What the forward pass has to know of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
+    pub family: Family,
     pub vocab_size: i64,
     pub hidden_size: i64,
     pub intermediate_size: i64,
@@ -22,8 +24,13 @@ pub struct ModelConfig {
     pub rope: RopeConfig,
     /// The LM head is the embedding.
     pub tie_word_embeddings: bool,
-    pub attention_bias: bool,
+    /// Queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// What attention mixed is put together with a bias.
+    pub output_bias: bool,
     pub mlp_bias: bool,
+    /// Each head's queries and keys are normed before they are rotated.
+    pub qk_norm: bool,
     /// Its row of the embedding learns nothing from being looked up, as in transformers
     /// (`nn.Embedding`'s `padding_idx`), even where the same token ends answers.
     pub pad_token_id: Option<i64>,
@@ -37,9 +44,9 @@ pub struct ModelConfig {
 /// What the last layer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Next tokens: `LlamaForCausalLM`.
+    /// Next tokens: `…ForCausalLM`.
     Language,
-    /// One score for a sequence: `LlamaForSequenceClassification` with one label.
+    /// One score for a sequence: `…ForSequenceClassification` with one label.
     Score,
 }
 
@@ -71,13 +78,13 @@ struct File {
     num_attention_heads: i64,
     num_key_value_heads: Option<i64>,
     head_dim: Option<i64>,
-    #[serde(default = "default_max_positions")]
-    max_position_embeddings: i64,
+    max_position_embeddings: Option<i64>,
     #[serde(default = "default_rms_norm_eps")]
     rms_norm_eps: f64,
     #[serde(default = "default_activation")]
     hidden_act: String,
     rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
     rope_scaling: Option<Value>,
     rope_parameters: Option<Value>,
     #[serde(default)]
@@ -90,10 +97,6 @@ struct File {
     #[serde(default = "default_initializer_range")]
     initializer_range: f64,
     id2label: Option<Map<String, Value>>,
-}
-
-fn default_max_positions() -> i64 {
-    2048
 }
 
 fn default_rms_norm_eps() -> f64 {
@@ -125,40 +128,49 @@ impl ModelConfig {
 
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let raw: Map<String, Value> = serde_json::from_str(text)?;
-        let model_type = raw.get("model_type").and_then(Value::as_str).unwrap_or("none");
-        ensure!(
-            model_type == "llama",
-            "model_type is {model_type:?}; this trainer computes \"llama\" models"
-        );
+        let family = Family::of(&raw)?;
         let file: File = serde_json::from_value(Value::Object(raw.clone()))?;
         ensure!(
             file.hidden_act == "silu",
             "hidden_act is {:?}; this trainer computes \"silu\"",
             file.hidden_act
         );
-        let n_kv_heads = file.num_key_value_heads.unwrap_or(file.num_attention_heads);
+        let purpose = purpose(&file, family)?;
+        let defaults = family.defaults();
+        let n_heads = file.num_attention_heads;
+        let n_kv_heads = file.num_key_value_heads.or(defaults.n_kv_heads).unwrap_or(n_heads);
         ensure!(
-            n_kv_heads > 0 && file.num_attention_heads % n_kv_heads == 0,
-            "{} attention heads cannot share {n_kv_heads} key-value heads evenly",
-            file.num_attention_heads
+            n_heads > 0 && n_kv_heads > 0 && n_heads % n_kv_heads == 0,
+            "{n_heads} attention heads cannot share {n_kv_heads} key-value heads evenly"
+        );
+        let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
+        let sizes = [file.vocab_size, file.hidden_size, file.intermediate_size, head_dim];
+        ensure!(
+            sizes.iter().all(|&size| size > 0) && file.num_hidden_layers >= 0 && head_dim % 2 == 0,
+            "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are \
+             {sizes:?}, with {} layers",
+            file.num_hidden_layers
         );
         Ok(Self {
+            family,
             vocab_size: file.vocab_size,
             hidden_size: file.hidden_size,
             intermediate_size: file.intermediate_size,
             n_layers: file.num_hidden_layers,
-            n_heads: file.num_attention_heads,
+            n_heads,
             n_kv_heads,
-            head_dim: file.head_dim.unwrap_or(file.hidden_size / file.num_attention_heads),
-            max_positions: file.max_position_embeddings,
+            head_dim,
+            max_positions: file.max_position_embeddings.unwrap_or(defaults.max_positions),
             rms_norm_eps: file.rms_norm_eps,
             rope: rope(&file)?,
             tie_word_embeddings: file.tie_word_embeddings,
-            attention_bias: file.attention_bias,
-            mlp_bias: file.mlp_bias,
+            qkv_bias: family == Family::Qwen2 || file.attention_bias,
+            output_bias: family != Family::Qwen2 && file.attention_bias,
+            mlp_bias: family == Family::Llama && file.mlp_bias,
+            qk_norm: family == Family::Qwen3,
             pad_token_id: file.pad_token_id,
             initializer_range: file.initializer_range,
-            purpose: purpose(&file)?,
+            purpose,
             raw,
         })
     }
@@ -174,11 +186,20 @@ fn rope(file: &File) -> Result<RopeConfig> {
     let values = file.rope_values();
     let get = |key: &str| values.and_then(|values| values.get(key));
     let theta = get("rope_theta").and_then(Value::as_f64).or(file.rope_theta).unwrap_or(10_000.0);
+    let rotated = get("partial_rotary_factor").and_then(Value::as_f64);
+    ensure!(
+        rotated.or(file.partial_rotary_factor).is_none_or(|part| part == 1.0),
+        "partial_rotary_factor is not 1; this trainer rotates whole heads"
+    );
     let kind = get("rope_type").or_else(|| get("type")).and_then(Value::as_str);
     let llama3 = match kind {
         None | Some("default") => None,
         Some("llama3") => {
-            let values = values.cloned().unwrap_or_default();
+            let mut values = values.cloned().unwrap_or_default();
+            // As transformers fills it in.
+            if values["original_max_position_embeddings"].is_null() {
+                values["original_max_position_embeddings"] = file.max_position_embeddings.into();
+            }
             Some(serde_json::from_value(values).context("the scaling of RoPE")?)
         }
         Some(kind) => {
@@ -188,19 +209,17 @@ fn rope(file: &File) -> Result<RopeConfig> {
     Ok(RopeConfig { theta, llama3 })
 }
 
-fn purpose(file: &File) -> Result<Purpose> {
-    match file.architectures.first().map(String::as_str) {
-        None | Some("LlamaForCausalLM" | "LlamaModel") => Ok(Purpose::Language),
-        Some("LlamaForSequenceClassification") => {
+fn purpose(file: &File, family: Family) -> Result<Purpose> {
+    let Some(architecture) = file.architectures.first() else { return Ok(Purpose::Language) };
+    match architecture.strip_prefix(&format!("{family:?}")) {
+        Some("ForCausalLM" | "Model") => Ok(Purpose::Language),
+        Some("ForSequenceClassification") => {
             // transformers counts two labels where the file names none.
             let n_labels = file.id2label.as_ref().map_or(2, Map::len);
             ensure!(n_labels == 1, "a reward model has one label, this one has {n_labels}");
             Ok(Purpose::Score)
         }
-        Some(other) => bail!(
-            "the architecture is {other:?}; this trainer computes LlamaForCausalLM and \
-             LlamaForSequenceClassification"
-        ),
+        _ => bail!("the architecture is {architecture:?}; {}", supported()),
     }
 }
 
@@ -247,11 +266,44 @@ mod tests {
             (json!({"architectures": ["LlamaForTokenClassification"]}), "TokenClassification"),
             (json!({"rope_scaling": {"rope_type": "yarn"}}), "yarn"),
             (json!({"hidden_act": "gelu"}), "gelu"),
+            (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
+            (json!({"use_sliding_window": true}), "use_sliding_window is true"),
+            (json!({"quantization_config": {"quant_method": "gptq"}}), "quantised"),
+            (json!({"model_type": "qwen3_moe"}), "a mixture of experts"),
+            (json!({"model_type": "qwen2"}), "LlamaForCausalLM"),
+            (json!({"num_attention_heads": 0}), "0 attention heads"),
+            (json!({"hidden_size": 0}), "the sizes make no model"),
             (json!({"num_key_value_heads": 3}), "3 key-value heads"),
             (json!({"architectures": ["LlamaForSequenceClassification"]}), "2"),
         ] {
             let error = parse(changes).unwrap_err().to_string();
             assert!(error.contains(name), "{error:?} does not name {name:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_answered_with_what_there_is() {
+        let error = parse(json!({"model_type": "gpt2"})).unwrap_err().to_string();
+        for name in ["gpt2", "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"] {
+            assert!(error.contains(name), "{error:?} does not name {name}");
+        }
+    }
+
+    #[test]
+    fn each_family_has_its_own_biases_norms_and_defaults() {
+        let qwen = |name: &str| {
+            parse(json!({
+                "model_type": name.to_lowercase(), "architectures": [format!("{name}ForCausalLM")],
+                "num_key_value_heads": 2, "sliding_window": 64, "use_sliding_window": false
+            }))
+            .unwrap()
+        };
+        let (second, third) = (qwen("Qwen2"), qwen("Qwen3"));
+        assert!(second.qkv_bias && !second.output_bias && !second.mlp_bias && !second.qk_norm);
+        assert!(!third.qkv_bias && !third.output_bias && !third.mlp_bias && third.qk_norm);
+        assert_eq!((second.head_dim, third.head_dim), (8, 128));
+        assert_eq!((second.max_positions, third.max_positions), (32_768, 32_768));
+        let llama = parse(json!({"attention_bias": true, "mlp_bias": true})).unwrap();
+        assert!(llama.qkv_bias && llama.output_bias && llama.mlp_bias && !llama.qk_norm);
     }
 }

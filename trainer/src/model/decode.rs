@@ -63,7 +63,8 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::fixture_path;
+    use crate::fixtures::{FAMILIES, fixture, fixture_path, model_folder};
+    use std::path::Path;
     use tch::Device;
 
     /// The largest difference between the hidden states of decoding and those of a full pass.
@@ -75,15 +76,25 @@ mod tests {
 
     #[test]
     fn decoding_token_by_token_is_the_full_forward_pass() {
-        let model = Transformer::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu)
-            .unwrap();
-        let mut sequences: Vec<Vec<i64>> = [3, 40, 1, 17]
-            .iter()
-            .map(|&n| (0..n).map(|i| (i * i + 7 * n) % 320).collect())
-            .collect();
+        decoding_is_the_full_pass(&fixture_path("tiny_llama"), [3, 40, 1, 17]);
+    }
+
+    #[test]
+    fn decoding_is_the_full_forward_pass_in_every_family() {
+        let golden = fixture("families.json");
+        for family in FAMILIES {
+            // 90 tokens are more than the stretched Llama was made for.
+            decoding_is_the_full_pass(model_folder(&golden[family]).path(), [3, 90, 1, 60]);
+        }
+    }
+
+    fn decoding_is_the_full_pass(folder: &Path, lengths: [i64; 4]) {
+        let model = Transformer::load_frozen(folder, Kind::Float, Device::Cpu).unwrap();
+        let mut sequences: Vec<Vec<i64>> =
+            lengths.iter().map(|&n| (0..n).map(|i| (i * i + 7 * n) % 320).collect()).collect();
         let slices: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
         let (hidden, prompts) = model.prefill(&PackedBatch::new(&slices, Device::Cpu));
-        let mut cache = KvCache::new(&model, 4, 60);
+        let mut cache = KvCache::new(&model, 4, 110);
         for (slot, prompt) in prompts.iter().enumerate() {
             assert!(error(&model, &hidden.get(slot as i64), &sequences[slot]) < 1e-5);
             cache.fill(slot, prompt);

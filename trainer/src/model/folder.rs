@@ -46,13 +46,23 @@ impl Weights {
     ) -> Result<Self> {
         let mut found = HashMap::new();
         for path in weight_files(folder)? {
+            ensure!(
+                path.is_file(),
+                "{} is missing, and {INDEX} says that weights are in it: copy or fetch it again",
+                path.display()
+            );
             let map =
                 ffi::map_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let file = SafeTensors::deserialize(&map)
-                .with_context(|| format!("{} is damaged", path.display()))?;
+            let file = parse(&map, &path)?;
             for (name, view) in file.iter() {
                 let weight =
                     tensor(&view).with_context(|| format!("{name} of {}", path.display()))?;
+                ensure!(
+                    bool::try_from(weight.isfinite().all())?,
+                    "{name} of {} has numbers that are not finite (NaN or infinity): the file is \
+                     damaged, or the run that made it diverged; fetch it again or take another model",
+                    path.display()
+                );
                 // The score head, which is small, stays f32.
                 let kind = if name == SCORE { Kind::Float } else { kind };
                 found.insert(name.to_owned(), weight.to_device(device).to_kind(kind));
@@ -60,12 +70,17 @@ impl Weights {
         }
         let mut weights = Vec::new();
         for (name, shape) in expected_shapes(config) {
-            let weight = found
-                .remove(&name)
-                .with_context(|| format!("{} has no weight {name}", folder.display()))?;
+            let weight = found.remove(&name).with_context(|| {
+                format!(
+                    "{} has no weight {name}: the weights and config.json are not of one model, or \
+                     a file is incomplete",
+                    folder.display()
+                )
+            })?;
             ensure!(
                 weight.size() == shape,
-                "{name} of {} has the shape {:?}, config.json says {shape:?}",
+                "{name} of {} has the shape {:?}, config.json says {shape:?}: the two are not of \
+                 one model",
                 folder.display(),
                 weight.size()
             );
@@ -77,7 +92,11 @@ impl Weights {
             .filter(|name| !(name == LM_HEAD || name.ends_with("rotary_emb.inv_freq")))
             .collect();
         if let Some(name) = unknown.first() {
-            bail!("{} has a weight {name}, which a Llama has no place for", folder.display());
+            bail!(
+                "{} has a weight {name}, which a {:?} of this config.json has no place for",
+                folder.display(),
+                config.family
+            );
         }
         Ok(Self(weights))
     }
@@ -94,10 +113,10 @@ pub(crate) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
     let mut shapes = vec![("model.embed_tokens.weight".into(), vec![v, d])];
     for layer in 0..config.n_layers {
         let linears = [
-            ("self_attn.q_proj", q, d, config.attention_bias),
-            ("self_attn.k_proj", kv, d, config.attention_bias),
-            ("self_attn.v_proj", kv, d, config.attention_bias),
-            ("self_attn.o_proj", d, q, config.attention_bias),
+            ("self_attn.q_proj", q, d, config.qkv_bias),
+            ("self_attn.k_proj", kv, d, config.qkv_bias),
+            ("self_attn.v_proj", kv, d, config.qkv_bias),
+            ("self_attn.o_proj", d, q, config.output_bias),
             ("mlp.gate_proj", f, d, config.mlp_bias),
             ("mlp.up_proj", f, d, config.mlp_bias),
             ("mlp.down_proj", d, f, config.mlp_bias),
@@ -108,8 +127,11 @@ pub(crate) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
                 shapes.push((format!("model.layers.{layer}.{part}.bias"), vec![rows]));
             }
         }
-        for part in ["input_layernorm", "post_attention_layernorm"] {
-            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![d]));
+        let head_norms =
+            ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, config.head_dim));
+        let norms = [("input_layernorm", d), ("post_attention_layernorm", d)];
+        for (part, size) in head_norms.iter().filter(|_| config.qk_norm).chain(&norms) {
+            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![*size]));
         }
     }
     shapes.push(("model.norm.weight".into(), vec![d]));
@@ -130,11 +152,22 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let index = folder.join(INDEX);
     let text = fs::read_to_string(&index)
         .with_context(|| format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display()))?;
-    let index: Value = serde_json::from_str(&text)?;
-    let map =
-        index["weight_map"].as_object().with_context(|| format!("{INDEX} has no weight_map"))?;
+    let damaged = || format!("{} is damaged: copy or fetch it again", index.display());
+    let index: Value = serde_json::from_str(&text).with_context(damaged)?;
+    let map = index["weight_map"].as_object().with_context(damaged)?;
     let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
+}
+
+/// Whether a folder has weights, whole or damaged, or only says how a model is to be built.
+pub(crate) fn has_weights(folder: &Path) -> bool {
+    [WEIGHTS, INDEX].iter().any(|file| folder.join(file).exists())
+}
+
+fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).with_context(|| {
+        format!("{} is damaged or was cut off: copy or fetch it again", path.display())
+    })
 }
 
 /// A copy in libtorch's memory.
@@ -144,7 +177,10 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
         Dtype::BF16 => Kind::BFloat16,
         Dtype::F16 => Kind::Half,
         Dtype::F64 => Kind::Double,
-        other => bail!("weights of type {other:?} are not read; convert them to f32 or bf16"),
+        other => bail!(
+            "weights of type {other:?} are quantised or not weights; take the same model in f32, \
+             bf16 or f16"
+        ),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
@@ -163,10 +199,7 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         }
     }
     let mut config = model.config.raw.clone();
-    let architecture = match model.config.purpose {
-        Purpose::Language => "LlamaForCausalLM",
-        Purpose::Score => "LlamaForSequenceClassification",
-    };
+    let architecture = model.config.family.architecture(model.config.purpose);
     config.insert("architectures".into(), json!([architecture]));
     // The name of older versions of transformers, which newer ones read as well.
     config.shift_remove("dtype");
@@ -207,8 +240,7 @@ pub(crate) fn write_tensors<'a>(
 /// Every tensor of a safetensors file.
 pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
     let map = ffi::map_file(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let file =
-        SafeTensors::deserialize(&map).with_context(|| format!("{} is damaged", path.display()))?;
+    let file = parse(&map, path)?;
     file.iter().map(|(name, view)| Ok((name.to_owned(), tensor(&view)?))).collect()
 }
 
@@ -244,3 +276,7 @@ impl safetensors::View for Stored<'_> {
         self.tensor.numel() * size_of::<f32>()
     }
 }
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,13 +1,15 @@
-//! Language and reward models of the Llama family: Hugging Face folders in and out, and a forward
-//! pass over sequences without padding.
+//! Language and reward models of the Llama, Qwen2 and Qwen3 families: Hugging Face folders in and
+//! out, and one forward pass over sequences without padding.
 //!
-//! [`config`] says what a folder holds, [`folder`] reads and writes it, [`packed`] is a batch,
+//! [`config`] says what a folder holds and [`family`] where families differ, [`folder`] reads and
+//! writes it, [`packed`] is a batch,
 //! [`transformer`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head
 //! in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
 //! generating, with its [`kv_cache`].
 
 pub mod config;
 pub mod decode;
+pub mod family;
 pub mod folder;
 pub mod head;
 pub mod kv_cache;
@@ -18,6 +20,7 @@ pub(crate) mod attention;
 pub(crate) mod padding;
 
 pub use config::{ModelConfig, Purpose};
+pub use family::Family;
 pub use folder::save;
 pub use packed::PackedBatch;
 pub use transformer::{Parameter, Transformer};

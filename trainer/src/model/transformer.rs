@@ -3,7 +3,7 @@
 use super::{
     attention::{Rotations, causal_attention, inverse_frequencies},
     config::{ModelConfig, Purpose},
-    folder::{Weights, expected_shapes, weight_files},
+    folder::{Weights, expected_shapes, has_weights},
     packed::PackedBatch,
 };
 use crate::random;
@@ -56,6 +56,9 @@ pub(crate) struct Layer {
     query: Linear,
     key: Linear,
     value: Linear,
+    /// Of one head's queries and of its keys: (d)
+    query_norm: Option<Tensor>,
+    key_norm: Option<Tensor>,
     output: Linear,
     post_attention_norm: Tensor,
     gate: Linear,
@@ -88,7 +91,7 @@ impl Transformer {
 
     /// Whether a folder has weights, or only says how a model is to be built.
     pub fn has_weights(folder: &Path) -> bool {
-        weight_files(folder).is_ok()
+        has_weights(folder)
     }
 
     /// A model to be trained from random weights, as transformers makes them: matrices
@@ -294,6 +297,8 @@ impl Layer {
             query: linear("self_attn.q_proj")?,
             key: linear("self_attn.k_proj")?,
             value: linear("self_attn.v_proj")?,
+            query_norm: find(&format!("{name}.self_attn.q_norm.weight")),
+            key_norm: find(&format!("{name}.self_attn.k_norm.weight")),
             output: linear("self_attn.o_proj")?,
             post_attention_norm: find(&format!("{name}.post_attention_layernorm.weight"))?,
             gate: linear("mlp.gate_proj")?,
@@ -311,9 +316,13 @@ impl Layer {
     ) -> (Tensor, Tensor, Tensor) {
         let x = norm(x, &self.input_norm, config);
         let heads = |linear: &Linear, n| linear.forward(&x).view([-1, n, config.head_dim]);
-        let q = rotations.query(&heads(&self.query, config.n_heads));
-        let k = rotations.key(&heads(&self.key, config.n_kv_heads));
-        (q, k, heads(&self.value, config.n_kv_heads))
+        let normed = |x: Tensor, weight: &Option<Tensor>| match weight {
+            Some(weight) => norm(&x, weight, config),
+            None => x,
+        };
+        let q = normed(heads(&self.query, config.n_heads), &self.query_norm);
+        let k = normed(heads(&self.key, config.n_kv_heads), &self.key_norm);
+        (rotations.query(&q), rotations.key(&k), heads(&self.value, config.n_kv_heads))
     }
 
     /// The rest of the layer: x (T, D) and what attention mixed (T, heads · d) → (T, D)
@@ -333,9 +342,13 @@ fn standard_normal(key: &[u64]) -> f64 {
 
 /// Root mean square norm over the last dimension, its sums in f32 (Zhang and Sennrich 2019).
 fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
-    x.rms_norm([config.hidden_size], Some(weight), config.rms_norm_eps)
+    x.rms_norm(weight.size(), Some(weight), config.rms_norm_eps)
 }
 
 #[cfg(test)]
 #[path = "transformer_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "family_tests.rs"]
+mod family_tests;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{fixture, fixture_path, model_folder, numbers},
     model::{head, save},
 };
 use serde_json::{Map, Value, json};
@@ -74,30 +74,10 @@ fn neighbours_and_kernels_change_nothing() {
     }
 }
 
-/// `trainer/fixtures/golden.py`: the top 24 bits of a 64-bit LCG, less a half.
-fn golden_numbers(mut seed: u64, n: i64) -> Vec<f32> {
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((seed >> 40) as f64 / f64::from(1 << 24) - 0.5) as f32
-    };
-    (0..n).map(|_| next()).collect()
-}
-
 #[test]
 fn biases_an_untied_head_and_stretched_rotations_follow_transformers() {
     let golden = fixture("llama_variant.json");
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.json"), golden["config"].to_string()).unwrap();
-    let mut tensors = Vec::new();
-    for (number, (name, shape)) in golden["parameters"].as_object().unwrap().iter().enumerate() {
-        let shape = ids(shape);
-        let values = golden_numbers(number as u64, shape.iter().product());
-        let weight = Tensor::from_slice(&values).view(shape.as_slice());
-        tensors.push((name.clone(), if name.contains("norm") { weight + 1.0 } else { weight }));
-    }
-    let weights = tensors.iter().map(|(name, weight)| (name.clone(), weight));
-    crate::model::folder::write_tensors(&folder.path().join("model.safetensors"), weights).unwrap();
-
+    let folder = model_folder(&golden);
     let model = Transformer::load(folder.path(), Kind::Float, Device::Cpu).unwrap();
     let (logprobs, last) = read(&model, &[&ids(&golden["ids"])]).remove(0);
     assert_near(&logprobs, &numbers(&golden["logprobs"]), 1e-4);
