@@ -2,7 +2,8 @@
 
 use crate::{
     auth::SignInLimit, background::Background, config::ServeConfig, csrf, database, error,
-    first_start, i18n::Language, request_log, routes, run_feed::RunFeed, session,
+    first_start, i18n::Language, request_log, routes, run_digest::RunDigests, run_feed::RunFeed,
+    session,
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -94,6 +95,7 @@ fn bind(
     let config = web::Data::new(config);
     let store = web::Data::new(store);
     let feed = web::Data::new(RunFeed::new(db.clone()));
+    let digests = web::Data::new(RunDigests::new(db.clone()));
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
         language.text("app-name").to_string(); // parses the Fluent files before the first request
@@ -104,6 +106,7 @@ fn bind(
             .app_data(config.clone())
             .app_data(store.clone())
             .app_data(feed.clone())
+            .app_data(digests.clone())
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 const POLL: Duration = Duration::from_millis(300);
 
 /// Rows read at once, so that a viewer who comes late does not load a whole run.
-const PAGE: u64 = 500;
+pub(crate) const PAGE: u64 = 500;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,8 @@ pub async fn last_sequence(db: &impl sea_orm::ConnectionTrait, run: RunId) -> Re
     Ok(last.flatten().unwrap_or(0))
 }
 
-async fn rows_after(
+/// The next [`PAGE`] events of a run after a sequence number.
+pub(crate) async fn rows_after(
     db: &DatabaseConnection,
     run: RunId,
     after: i64,

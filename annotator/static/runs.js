@@ -6,6 +6,7 @@
 const PAUSE_MS = 500; // between two copies at the least, so that a fast run does not flood the server
 
 function adopt(fresh) {
+  document.title = fresh.title;
   for (const section of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(section.id);
     if (!next || next.isEqualNode(section)) continue;
@@ -14,12 +15,30 @@ function adopt(fresh) {
     const atEnd = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 8;
     const scrolled = log ? log.scrollTop : 0;
     const focused = section.contains(document.activeElement);
+    for (const { name, value } of section.querySelectorAll("input:checked")) {
+      const box = next.querySelector(`input[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`);
+      if (box) box.checked = true;
+    }
     for (const id of unfolded) next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
     section.replaceWith(document.adoptNode(next));
     const newLog = next.querySelector(".log");
     if (newLog) newLog.scrollTop = atEnd ? newLog.scrollHeight : scrolled;
     if (focused) next.querySelector("button, a")?.focus();
   }
+  for (const form of document.querySelectorAll("[data-choose]")) countChosen(form);
+}
+
+// Two to six runs of one kind can be compared; the server says the same without this.
+function countChosen(form) {
+  const chosen = [...form.querySelectorAll("input:checked")];
+  const [least, most] = form.dataset.choose.split("-").map(Number);
+  const kinds = new Set(chosen.map((box) => box.dataset.group));
+  const button = form.querySelector("button");
+  if (button) button.disabled = chosen.length < least || chosen.length > most || kinds.size > 1;
+}
+for (const form of document.querySelectorAll("[data-choose]")) {
+  form.addEventListener("change", () => countChosen(form));
+  countChosen(form);
 }
 
 let busy = false;

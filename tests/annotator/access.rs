@@ -98,6 +98,7 @@ const TABLE: &[Row] = &[
     ("get",  "/projects/{project}/runs", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/new/{kind}", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/new/{kind}", ENGINEERS, &[("model", "")]),
+    ("get",  "/projects/{project}/runs/compare", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/{run}", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/{run}/events", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/{run}/cancel", ENGINEERS, &[]),

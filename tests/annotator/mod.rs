@@ -15,3 +15,6 @@ mod datasets;
 mod import_export;
 mod run_feed;
 mod sample_tasks;
+
+// What an engineer sees of runs.
+mod run_pages;

@@ -37,6 +37,7 @@ pub mod progress;
 pub mod random;
 pub mod schedule;
 mod session;
+mod show;
 
 pub mod ppo;
 pub mod pretrain;

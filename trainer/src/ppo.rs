@@ -35,6 +35,7 @@ use crate::{
     optimizer::AdamW,
     sample,
     schedule::Schedule,
+    show::Shown,
     tokenizer::Tokenizer,
 };
 use anyhow::ensure;
@@ -110,6 +111,9 @@ fn train(
         n_steps: plan.n_steps,
     };
     let mut run = Run::open(ppo, prompts, paths, &plan, report)?;
+    if run.step == 0 && ppo.show(prompts, 0)?.into_iter().try_for_each(&mut *report).is_break() {
+        return Ok(Outcome::Stopped);
+    }
     for step in run.step..plan.n_steps {
         let learning_rate = schedule.learning_rate(step);
 
@@ -139,8 +143,9 @@ fn train(
         // 6. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = run.metrics(&plan, learning_rate);
         metrics.extend(statistics.metrics(&rollout, &targets, &completions, config));
-        let example = ppo.example(step, asked[0], &completions[0], rollout.scores[0]);
-        if run.finish_step(ppo, metrics, example, rollout.n_tokens(), report)?.is_break() {
+        let is_due = Shown::is_due(step + 1, plan.n_steps);
+        let examples = if is_due { ppo.show(prompts, step + 1)? } else { Vec::new() };
+        if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
     }
@@ -296,14 +301,14 @@ impl<'a> Ppo<'a> {
         Ok(())
     }
 
-    /// An answer for a person to read.
-    fn example(&self, step: u64, prompt: &PromptIds, completion: &Completion, score: f32) -> Event {
-        Event::Sample {
-            step,
-            prompt: self.tokenizer.decode(&prompt.ids),
-            completion: self.tokenizer.completion_text(&completion.token_ids),
-            finish_reason: completion.finish_reason,
-            score: Some(score.into()),
-        }
+    /// What the policy answers now to the first prompts, with the scores, for a person to read.
+    fn show(&self, prompts: &[PromptIds], step: u64) -> anyhow::Result<Vec<Event>> {
+        let Models { policy, .. } = &self.models;
+        let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
+        let shown = Shown::new(policy, ids, self.config.response_length);
+        let answers = shown.answers(policy, &self.tokenizer);
+        let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
+        let scores = self.score(&asked, &answers)?;
+        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores)))
     }
 }

@@ -55,6 +55,7 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
         held_out: &[],
         out: &paths.out,
         resume: paths.resume,
+        tokenizer: None,
     };
     let config = SftConfig {
         learning_rate: config.learning_rate,

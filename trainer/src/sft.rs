@@ -7,12 +7,16 @@ use crate::{
     job::{Outcome, Report, Resume},
     model::{self, PackedBatch, Transformer, head},
     session::{Opening, Session, object},
+    show::{self, Shown},
     tokenizer::Tokenizer,
 };
 use anyhow::Result;
 use entity::run_config::SftConfig;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 use tch::{Kind, Tensor};
 
 /// Where `trainer sft` reads and writes.
@@ -43,6 +47,8 @@ pub(crate) struct Task<'a> {
     pub(crate) held_out: &'a [Example],
     pub(crate) out: &'a Path,
     pub(crate) resume: Resume,
+    /// For answers that people read meanwhile; none shows none.
+    pub(crate) tokenizer: Option<&'a Tokenizer>,
 }
 
 /// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
@@ -60,15 +66,22 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     };
     let model = Transformer::load(&paths.model, environment.kind, environment.device)?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
-    let task =
-        Task { kind: "sft", model, examples, held_out, out: &paths.out, resume: paths.resume };
+    let task = Task {
+        kind: "sft",
+        model,
+        examples,
+        held_out,
+        out: &paths.out,
+        resume: paths.resume,
+        tokenizer: Some(&tokenizer),
+    };
     train(task, config, report)
 }
 
 /// The loop: Σ cross-entropy over the answer tokens of a step / their number, whatever the
 /// micro-batches (TRL: `num_items_in_batch`).
 pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Result<Outcome> {
-    let Task { kind, model, examples, held_out, out, resume } = task;
+    let Task { kind, model, examples, held_out, out, resume, tokenizer } = task;
     let batch_size = config.optimisation.batch_size;
     let opening = Opening {
         kind,
@@ -94,6 +107,10 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         if session.report_step(metrics, export, report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
+    }
+    let readable = if held_out.is_empty() { examples } else { held_out };
+    if session.step == 0 && show(&session, readable, tokenizer, report).is_break() {
+        return Ok(Outcome::Stopped);
     }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
@@ -129,8 +146,25 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         if session.report_step(metrics, export, report)?.is_break() && !session.is_done() {
             return Ok(Outcome::Stopped);
         }
+        // A stop waits for the end of the next step, which writes a checkpoint.
+        let _ = show(&session, readable, tokenizer, report);
     }
     session.finish(export)
+}
+
+/// What the model answers now to the first prompts, if it is time.
+fn show(
+    session: &Session,
+    examples: &[Example],
+    tokenizer: Option<&Tokenizer>,
+    report: &mut Report,
+) -> ControlFlow<()> {
+    let is_due = Shown::is_due(session.step, session.batches.n_steps);
+    let Some(tokenizer) = tokenizer.filter(|_| is_due) else { return ControlFlow::Continue(()) };
+    let prompts = examples.iter().map(|example| &example.ids[..example.prompt_len]);
+    let shown = Shown::new(&session.model, prompts, show::MAX_NEW_TOKENS);
+    let answers = shown.answers(&session.model, tokenizer);
+    shown.events(tokenizer, session.step, &answers, None).into_iter().try_for_each(report)
 }
 
 /// Time of a forward pass, as a part of forward and backward.

@@ -28,10 +28,6 @@ run-stopping = It stops at its next step.
 run-failed = The run failed and says:
 
 run-progress = Progress
-run-step = Step
-run-speed = Tokens per second
-run-time-left = Left
-run-time-taken = Taken
 run-launched = Launched
 run-by = By
 run-cancel = Cancel this run
@@ -54,8 +50,81 @@ run-made-tasks = { $n ->
     [one] Its answers became { $n } comparison task.
    *[other] Its answers became { $n } comparison tasks.
 }
-run-summary = Summary
 run-log = Log
+
+glance-learning = Is it learning?
+glance-drift = Is it drifting?
+glance-course = How long yet?
+glance-cost = What has it cost?
+glance-held-out-loss = Loss on held-out prompts
+glance-loss-once = Measured once so far. Ask for more measurements in the settings, or wait for the one after the last step.
+glance-loss-fell = It fell by { $percent } %: the model learns to answer as people do, on prompts that it never saw.
+glance-loss-flat = It has not changed by even 1 %. Try a higher learning rate or more epochs.
+glance-loss-rose = It rose by { $percent } %. Lower the learning rate, or look at the data.
+glance-loss-rose-again = It was lowest at step { $step } ({ $lowest }) and has risen by { $percent } % since: the model learns its examples by heart. Stop earlier next time.
+glance-train-loss = Loss on the examples it trains on
+glance-no-held-out-loss = Means of the first and the last { $window } steps. No prompt is held out, so this does not tell how it answers new ones.
+glance-held-out-accuracy = Accuracy on held-out comparisons
+glance-accuracy-good = It agrees with people more often than a coin would: on { $pairs } comparisons, { $low } to { $high } % (95 % interval).
+glance-accuracy-unclear = It cannot be told from a coin: on { $pairs } comparisons, the 95 % interval is { $low } to { $high } %. More comparisons would tell.
+glance-accuracy-bad = It agrees with people less often than a coin would: on { $pairs } comparisons, { $low } to { $high } % (95 % interval). Look at the data.
+glance-train-accuracy = Accuracy on the comparisons it trains on
+glance-no-held-out-pairs = Means of the first and the last { $window } steps. No comparison is held out, so this does not tell how it judges new ones.
+glance-score = Score by the reward model
+glance-too-few = Too few steps to tell yet.
+glance-within-noise = It has moved no more than it varies from step to step (means of { $window } steps).
+glance-score-rose = It has risen by more than it varies from step to step (means of { $window } steps).
+glance-score-fell = It has fallen by more than it varies from step to step (means of { $window } steps). Lower the learning rate.
+glance-kl = KL from the start, nats per answer
+glance-kl-near = Close to where it began. Worth watching from { $watch }, far from { $far }.
+glance-kl-watch = Read its answers: above { $watch } a higher score may stop meaning a better answer. Far from { $far }.
+glance-kl-far = Far from where it began (above { $far }): it may please the reward model alone. Read its answers; raise the KL weight.
+glance-kl-negative = Below zero the estimate no longer holds: the policy moves too fast. Lower the learning rate.
+glance-entropy = Entropy: how varied its answers are
+glance-entropy-kept = { $part } % of what it was at the start. Below { $low } % answers become alike, above { $high } % random.
+glance-entropy-low = Down to { $part } % of what it was at the start: below { $low } % answers become alike. Raise the KL weight or the temperature.
+glance-entropy-high = Up to { $part } % of what it was at the start: above { $high } % answers become random. Lower the learning rate.
+glance-cut = Answers cut off
+glance-cut-few = They did not end before the longest answer allowed. Above { $many } % is too many.
+glance-cut-many = More than { $many } % did not end before the longest answer allowed, and are scored as stumps. Allow longer answers, or set a penalty for not ending.
+
+course-queued = { $n ->
+    [one] { $n } run is ahead of it.
+   *[other] { $n } runs are ahead of it.
+}
+course-next = It is next, as soon as a worker is free.
+course-claimed = A worker has it and loads what it needs.
+course-running = It has begun.
+course-left = about { $time }
+course-step = Step { $step } of { $steps }.
+course-speed = { $speed } tokens per second.
+course-interrupted = Its worker is gone. The next free one goes on from the last checkpoint.
+course-succeeded = It is done.
+course-failed = It failed.
+course-cancelled = It was cancelled.
+
+cost-time = Time at work
+cost-attempts = Attempts
+cost-tokens = Tokens
+cost-memory = Memory at the most
+cost-device = Computed on
+
+beside = Compare
+beside-title = Runs side by side
+beside-choose = Compare this run
+beside-how-many = Choose two to six runs.
+beside-one-kind = They must be of one kind.
+beside-differing = What differs
+beside-nothing-differs = Nothing: the runs had the same inputs and settings.
+beside-same = { $n ->
+    [one] { $n } line that is the same
+   *[other] { $n } lines that are the same
+}
+beside-metrics = Newest value of every metric
+beside-costs = What they cost
+beside-no-curves = There is nothing to draw for these runs.
+beside-answers = What they answer to the same prompts
+beside-answer = { $run }, step { $step }
 
 duration-hours = { $hours } h { $minutes } min
 duration-minutes = { $minutes } min { $seconds } s

@@ -15,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 
-/// An answer is shown about this often in a run.
-const SHOWN: u64 = 20;
-
 /// A run between two rollout batches.
 pub(super) struct Run {
     /// Rollout batches done.
@@ -107,18 +104,15 @@ impl Run {
         &mut self,
         ppo: &Ppo,
         metrics: Map<String, Value>,
-        example: Event,
+        examples: Vec<Event>,
         n_tokens: usize,
         report: &mut Report,
     ) -> anyhow::Result<ControlFlow<()>> {
-        let shows = self.step.is_multiple_of(self.n_steps.div_ceil(SHOWN));
         self.step += 1;
         self.last.clone_from(&metrics);
         let is_done = self.step == self.n_steps;
         let mut answers = vec![report(Event::Metrics { metrics })];
-        if shows || is_done {
-            answers.push(report(example));
-        }
+        answers.extend(examples.into_iter().map(&mut *report));
         answers.push(self.advance(0, n_tokens, report));
         let stops = !is_done && answers.iter().any(ControlFlow::is_break);
         if self.save_every > 0 && !is_done && (stops || self.step.is_multiple_of(self.save_every)) {

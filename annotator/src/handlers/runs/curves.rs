@@ -4,12 +4,12 @@
 //! The drawing library writes colours as fixed numbers; ours stand for the roles below and are
 //! replaced by CSS variables, so that dark mode is the style sheet's business.
 
+use crate::run_digest::{Digest, Series};
 use entity::run::Kind;
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
-use serde_json::{Map, Value};
 
 /// In pixels of the drawing; the page scales it.
 const SIZE: (u32, u32) = (400, 220);
@@ -20,17 +20,27 @@ const MAX_POINTS: usize = 400;
 /// What stands for what in the drawing.
 const INK: RGBColor = RGBColor(1, 0, 0);
 const GRID: RGBColor = RGBColor(2, 0, 0);
-const LINES: [RGBColor; 3] = [RGBColor(3, 0, 1), RGBColor(3, 0, 2), RGBColor(3, 0, 3)];
-const ROLES: [(&str, &str); 5] = [
+const LINES: [RGBColor; 6] = [
+    RGBColor(3, 0, 1),
+    RGBColor(3, 0, 2),
+    RGBColor(3, 0, 3),
+    RGBColor(3, 0, 4),
+    RGBColor(3, 0, 5),
+    RGBColor(3, 0, 6),
+];
+const ROLES: [(&str, &str); 8] = [
     ("#010000", "var(--curve-ink)"),
     ("#020000", "var(--curve-grid)"),
     ("#030001", "var(--curve-1)"),
     ("#030002", "var(--curve-2)"),
     ("#030003", "var(--curve-3)"),
+    ("#030004", "var(--curve-4)"),
+    ("#030005", "var(--curve-5)"),
+    ("#030006", "var(--curve-6)"),
 ];
 
 /// The metrics that matter, one chart each, in the order of the page. TRL's names.
-fn charts_of(kind: Kind) -> &'static [&'static [&'static str]] {
+pub(super) fn charts_of(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
         Kind::Sft => &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
         Kind::Reward => &[
@@ -51,92 +61,81 @@ fn charts_of(kind: Kind) -> &'static [&'static [&'static str]] {
     }
 }
 
-/// A line of metrics as the run reported it, with its place in the run's events.
-pub(super) struct Reported {
-    pub sequence: i64,
-    pub metrics: Map<String, Value>,
-}
-
 /// One chart on the page.
 #[derive(Debug)]
 pub(super) struct Chart {
-    /// The metrics it shows, by their names.
     pub lines: Vec<Line>,
     pub svg: String,
 }
 
-/// One metric over the steps of the run.
+/// One metric over the steps of one run.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub metric: &'static str,
-    /// 1, 2 or 3: its colour.
+    /// The metric, or the run where a chart compares runs.
+    pub label: String,
+    /// From 1: its colour.
     pub colour: usize,
-    /// (step, value), each reported once.
-    pub points: Vec<(f64, f64)>,
+    pub n_points: usize,
+    /// The newest value.
+    pub latest: String,
     /// The place of the newest point in the run's events.
     pub last_sequence: i64,
+    /// (step, value): the points that are drawn.
+    shown: Vec<(f64, f64)>,
 }
 
 impl Line {
-    fn new(metric: &'static str, colour: usize, reported: &[Reported]) -> Self {
-        let mut line = Self { metric, colour, points: Vec::new(), last_sequence: 0 };
-        for report in reported {
-            let number = |name: &str| report.metrics.get(name).and_then(Value::as_f64);
-            if let (Some(step), Some(value)) = (number("step"), number(metric)) {
-                line.points.push((step, value));
-                line.last_sequence = report.sequence;
-            }
-        }
-        line
-    }
-
-    pub(super) fn n_points(&self) -> usize {
-        self.points.len()
-    }
-
-    pub(super) fn latest(&self) -> String {
-        self.points.last().map(|(_, value)| short(*value)).unwrap_or_default()
-    }
-
-    /// The points that are drawn.
-    fn shown(&self) -> impl Iterator<Item = (f64, f64)> {
-        let stride = self.points.len().div_ceil(MAX_POINTS).max(1);
-        let last = self.points.len().saturating_sub(1);
-        let kept = move |at: usize| at.is_multiple_of(stride) || at == last;
-        self.points.iter().enumerate().filter(move |(at, _)| kept(*at)).map(|(_, point)| *point)
+    /// None for a metric without points.
+    fn new(label: &str, colour: usize, series: &Series) -> Option<Self> {
+        let points = &series.points;
+        let stride = points.len().div_ceil(MAX_POINTS).max(1);
+        let last = points.len().checked_sub(1)?;
+        let kept = |at: usize| at.is_multiple_of(stride) || at == last;
+        Some(Self {
+            label: label.to_owned(),
+            colour,
+            n_points: points.len(),
+            latest: short(points[last].1),
+            last_sequence: series.last_sequence,
+            shown: (0..points.len()).filter(|at| kept(*at)).map(|at| points[at]).collect(),
+        })
     }
 }
 
 /// The charts that a run of this kind has points for.
-pub(super) fn draw(kind: Kind, reported: &[Reported]) -> anyhow::Result<Vec<Chart>> {
-    let mut charts = Vec::new();
-    for metrics in charts_of(kind) {
-        let lines = (1..).zip(*metrics).map(|(colour, metric)| Line::new(metric, colour, reported));
-        let lines: Vec<_> = lines.filter(|line| line.n_points() > 0).collect();
-        if !lines.is_empty() {
-            charts.push(Chart { svg: svg(&lines)?, lines });
-        }
+pub(super) fn draw(kind: Kind, said: &Digest) -> anyhow::Result<Vec<Chart>> {
+    let line = |(colour, metric): (usize, &&str)| {
+        said.series.get(*metric).and_then(|series| Line::new(metric, colour, series))
+    };
+    let lines_of =
+        |metrics: &&[&str]| -> Vec<Line> { (1..).zip(*metrics).filter_map(line).collect() };
+    let charts = charts_of(kind).iter().map(lines_of).filter(|lines| !lines.is_empty());
+    charts.map(|lines| Ok(Chart { svg: svg(&lines)?, lines })).collect()
+}
+
+/// One metric of several runs in one chart, each run by its label and in the colour of its place;
+/// none where no run has points.
+pub(super) fn overlay(metric: &str, runs: &[(String, &Digest)]) -> anyhow::Result<Option<Chart>> {
+    let line = |(colour, (label, said)): (usize, &(String, &Digest))| {
+        said.series.get(metric).and_then(|series| Line::new(label, colour, series))
+    };
+    let lines: Vec<_> = (1..).zip(runs).filter_map(line).collect();
+    if lines.is_empty() {
+        return Ok(None);
     }
-    Ok(charts)
+    Ok(Some(Chart { svg: svg(&lines)?, lines }))
 }
 
 /// The newest value of every metric, by name.
-pub(super) fn latest(reported: &[Reported]) -> Vec<(String, String)> {
-    let mut newest = std::collections::BTreeMap::new();
-    for report in reported {
-        for (name, value) in &report.metrics {
-            if let Some(value) = value.as_f64() {
-                newest.insert(name.clone(), short(value));
-            }
-        }
-    }
-    newest.into_iter().collect()
+pub(super) fn latest(said: &Digest) -> Vec<(String, String)> {
+    let newest = |(name, series): (&String, &Series)| Some((name.clone(), short(series.last()?)));
+    said.series.iter().filter_map(newest).collect()
 }
 
 fn svg(lines: &[Line]) -> anyhow::Result<String> {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let all = || lines.iter().flat_map(|line| line.points.iter());
+    let all = || lines.iter().flat_map(|line| line.shown.iter());
     let steps = bounds(all().map(|(step, _)| *step), 0.0);
     let values = bounds(all().map(|(_, value)| *value), 0.06);
     let mut chart = ChartBuilder::on(&area)
@@ -161,8 +160,9 @@ fn svg(lines: &[Line]) -> anyhow::Result<String> {
         .draw()?;
     for line in lines {
         let colour = LINES[(line.colour - 1).min(LINES.len() - 1)];
-        chart.draw_series(LineSeries::new(line.shown(), colour.stroke_width(2)))?;
-        chart.draw_series(line.shown().map(|point| Circle::new(point, 2, colour.filled())))?;
+        chart.draw_series(LineSeries::new(line.shown.iter().copied(), colour.stroke_width(2)))?;
+        let points = line.shown.iter();
+        chart.draw_series(points.map(|point| Circle::new(*point, 2, colour.filled())))?;
     }
     area.present()?;
     drop(chart);
@@ -199,37 +199,48 @@ pub(super) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn reported(rows: &[Value]) -> Vec<Reported> {
-        let row = |(at, value): (usize, &Value)| Reported {
-            sequence: at as i64 + 1,
-            metrics: value.as_object().unwrap().clone(),
-        };
-        rows.iter().enumerate().map(row).collect()
+    fn said(metrics: &[(&str, &[(f64, f64)])]) -> Digest {
+        let series = metrics.iter().map(|(name, points)| {
+            let series = Series { points: points.to_vec(), last_sequence: points.len() as i64 };
+            ((*name).to_owned(), series)
+        });
+        Digest { series: series.collect(), ..Digest::default() }
     }
 
     #[test]
     fn every_reported_value_is_one_point_of_its_line() {
-        let rows = [
-            json!({"step": 0, "eval_loss": 3.0}),
-            json!({"step": 1, "loss": 2.5, "learning_rate": 1e-4}),
-            json!({"step": 2, "loss": 2.0, "learning_rate": null}),
-        ];
-        let charts = draw(Kind::Sft, &reported(&rows)).unwrap();
+        let said = said(&[
+            ("loss", &[(1.0, 2.5), (2.0, 2.0)]),
+            ("eval_loss", &[(0.0, 3.0)]),
+            ("learning_rate", &[(1.0, 1e-4)]),
+        ]);
+        let charts = draw(Kind::Sft, &said).unwrap();
         let counted: Vec<_> = charts
             .iter()
             .flat_map(|chart| &chart.lines)
-            .map(|line| (line.metric, line.n_points(), line.last_sequence))
+            .map(|line| (line.label.as_str(), line.n_points, line.last_sequence))
             .collect();
-        assert_eq!(counted, [("loss", 2, 3), ("eval_loss", 1, 1), ("learning_rate", 1, 2)]);
+        assert_eq!(counted, [("loss", 2, 2), ("eval_loss", 1, 1), ("learning_rate", 1, 1)]);
         assert_eq!(charts[0].svg.matches("<circle").count(), 3);
     }
 
     #[test]
+    fn runs_are_laid_over_each_other_each_in_its_own_colour() {
+        let (left, right) = (said(&[("loss", &[(1.0, 2.5)])]), said(&[("loss", &[(1.0, 2.0)])]));
+        let silent = Digest::default();
+        let runs = [("A".to_owned(), &left), ("B".to_owned(), &silent), ("C".to_owned(), &right)];
+        let chart = overlay("loss", &runs).unwrap().unwrap();
+        let lines: Vec<_> =
+            chart.lines.iter().map(|line| (line.label.as_str(), line.colour)).collect();
+        assert_eq!(lines, [("A", 1), ("C", 3)]);
+        assert!(chart.svg.contains("var(--curve-3)") && !chart.svg.contains("var(--curve-2)"));
+        assert!(overlay("grad_norm", &runs).unwrap().is_none());
+    }
+
+    #[test]
     fn a_drawing_has_no_inline_style_and_no_colour_of_its_own() {
-        let rows = [json!({"step": 1, "loss": 2.5}), json!({"step": 2, "loss": 2.0})];
-        let charts = draw(Kind::Sft, &reported(&rows)).unwrap();
+        let charts = draw(Kind::Sft, &said(&[("loss", &[(1.0, 2.5), (2.0, 2.0)])])).unwrap();
         let svg = &charts[0].svg;
         assert!(svg.contains("var(--curve-1)") && svg.contains("var(--curve-ink)"), "{svg}");
         assert!(
@@ -240,11 +251,11 @@ mod tests {
 
     #[test]
     fn a_long_line_is_thinned_and_keeps_its_last_point() {
-        let rows: Vec<_> = (0..5000).map(|step| json!({"step": step, "loss": 1.0})).collect();
-        let line = Line::new("loss", 1, &reported(&rows));
-        assert_eq!(line.n_points(), 5000);
-        assert!(line.shown().count() <= MAX_POINTS + 1);
-        assert_eq!(line.shown().last(), Some((4999.0, 1.0)));
+        let points: Vec<_> = (0..5000).map(|step| (f64::from(step), 1.0)).collect();
+        let line = Line::new("loss", 1, &Series { points, last_sequence: 5000 }).unwrap();
+        assert_eq!(line.n_points, 5000);
+        assert!(line.shown.len() <= MAX_POINTS + 1);
+        assert_eq!(line.shown.last(), Some(&(4999.0, 1.0)));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `/projects/{project}/runs`: the queue and what has run.
 
 pub mod cancel;
+pub mod compare;
+mod course;
 mod curves;
 pub mod events;
 mod fields;
+mod glance;
 pub mod new;
 mod settings;
 pub mod show;

@@ -1,0 +1,177 @@
+//! How long a run takes yet, and what it has cost.
+
+use super::{curves::short, words};
+use crate::{page::Page, run_digest::Digest};
+use entity::{
+    report::{Environment, Summary},
+    run::{self, Status},
+    time::UnixMillis,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
+
+/// Where a run is on its way: a figure, and a sentence.
+pub(super) struct Course {
+    pub figure: String,
+    pub says: String,
+}
+
+impl Course {
+    pub(super) fn of(page: &Page, run: &run::Model, said: &Digest, n_ahead: u64) -> Self {
+        let taken = words::duration(page, worked_seconds(run, said, UnixMillis::now()));
+        let step = || {
+            let text = page.text("course-step").arg("step", run.step).arg("steps", run.n_steps);
+            if run.n_steps > 0 { text.to_string() } else { String::new() }
+        };
+        let (figure, says) = match run.status {
+            Status::Queued if n_ahead > 0 => {
+                (String::new(), page.text("course-queued").arg("n", n_ahead).to_string())
+            }
+            Status::Queued => (String::new(), page.text("course-next").to_string()),
+            Status::Claimed => (String::new(), page.text("course-claimed").to_string()),
+            Status::Interrupted => (taken, page.text("course-interrupted").to_string()),
+            Status::Running => return Self::running(page, run, &step()),
+            Status::Succeeded => (taken, page.text("course-succeeded").to_string()),
+            Status::Failed => (taken, format!("{} {}", page.text("course-failed"), step())),
+            Status::Cancelled => (taken, format!("{} {}", page.text("course-cancelled"), step())),
+        };
+        Self { figure, says: says.trim_end().to_owned() }
+    }
+
+    fn running(page: &Page, run: &run::Model, step: &str) -> Self {
+        let figure = match run.seconds_left {
+            Some(left) => {
+                page.text("course-left").arg("time", words::duration(page, left)).to_string()
+            }
+            None => String::new(),
+        };
+        let speed = run.tokens_per_second.map_or_else(String::new, |speed| {
+            page.text("course-speed").arg("speed", short(speed)).to_string()
+        });
+        let says = format!("{step} {speed}");
+        match says.trim() {
+            "" => Self { figure, says: page.text("course-running").to_string() },
+            says => Self { figure, says: says.to_owned() },
+        }
+    }
+}
+
+/// Runs that a worker takes before this one.
+pub(super) async fn n_ahead(db: &impl ConnectionTrait, run: &run::Model) -> Result<u64, DbErr> {
+    if run.status != Status::Queued {
+        return Ok(0);
+    }
+    run::Entity::find()
+        .filter(run::Column::Status.is_in([
+            Status::Queued,
+            Status::Interrupted,
+            Status::Claimed,
+            Status::Running,
+        ]))
+        .filter(run::Column::CreatedAt.lt(run.created_at))
+        .count(db)
+        .await
+}
+
+/// Seconds that all attempts have worked, without the waiting between them.
+fn worked_seconds(run: &run::Model, said: &Digest, now: UnixMillis) -> f64 {
+    let Some(started) = run.started_at else { return 0.0 };
+    let is_at_work = matches!(run.status, Status::Claimed | Status::Running);
+    let until = run.finished_at.or(is_at_work.then_some(now));
+    let mut ms = said.worked_ms();
+    match (said.attempts.first_key_value(), said.attempts.last_key_value()) {
+        (Some((_, (first_word, _))), Some((attempt, (_, last_word)))) => {
+            ms += (first_word.0 - started.0).max(0);
+            if *attempt == run.attempt {
+                ms += until.map_or(0, |until| (until.0 - last_word.0).max(0));
+            }
+        }
+        _ => ms = until.map_or(0, |until| until.0 - started.0),
+    }
+    ms as f64 / 1000.0
+}
+
+/// What a run has cost so far: label (a Fluent key) and value.
+pub(super) fn cost(page: &Page, run: &run::Model, said: &Digest) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if run.started_at.is_some() {
+        let seconds = worked_seconds(run, said, UnixMillis::now());
+        rows.push(("cost-time", words::duration(page, seconds)));
+        rows.push(("cost-attempts", run.attempt.to_string()));
+    }
+    let summary: Option<Summary> =
+        run.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+    let tokens = summary.as_ref().map(|summary| summary.tokens as f64);
+    if let Some(tokens) = tokens.or_else(|| said.last("num_tokens")) {
+        rows.push(("cost-tokens", words::parameters(tokens as i64)));
+    }
+    if let Some(summary) = &summary {
+        rows.push(("cost-memory", words::bytes((summary.peak_rss_mb * 1_000_000) as i64)));
+    }
+    let environment: Option<Environment> =
+        run.environment.clone().and_then(|environment| serde_json::from_value(environment).ok());
+    if let Some(environment) = environment {
+        let device = format!("{} · {}", environment.device, environment.dtype);
+        rows.push(("cost-device", device));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::{
+        ids::{ProjectId, RunId},
+        run::Kind,
+    };
+    use serde_json::json;
+
+    fn run(status: Status, attempt: i32, finished_at: Option<i64>) -> run::Model {
+        run::Model {
+            id: RunId::new(),
+            project_id: ProjectId::new(),
+            kind: Kind::Sft,
+            config: json!({}),
+            status,
+            attempt,
+            worker: None,
+            lease_expires_at: None,
+            cancel_requested: false,
+            progress: 0.0,
+            step: 0,
+            n_steps: 0,
+            tokens_per_second: None,
+            seconds_left: None,
+            error: None,
+            summary: None,
+            environment: None,
+            output_hash: None,
+            output_model_id: None,
+            tasks_made_at: None,
+            created_by: None,
+            created_at: UnixMillis(0),
+            started_at: Some(UnixMillis(10_000)),
+            finished_at: finished_at.map(UnixMillis),
+        }
+    }
+
+    fn said(attempts: &[(i32, i64, i64)]) -> Digest {
+        let spans = attempts
+            .iter()
+            .map(|(attempt, first, last)| (*attempt, (UnixMillis(*first), UnixMillis(*last))));
+        Digest { attempts: spans.collect(), ..Digest::default() }
+    }
+
+    #[test]
+    fn all_attempts_are_paid_for_and_the_waiting_between_them_is_not() {
+        let now = UnixMillis(1_000_000);
+        // Claimed at 10 s; the attempts spoke from 12 s to 20 s and from 100 s to 108 s.
+        let said = said(&[(1, 12_000, 20_000), (2, 100_000, 108_000)]);
+        let worked = |run| worked_seconds(&run, &said, now);
+        assert_eq!(worked(run(Status::Succeeded, 2, Some(109_000))), 2.0 + 8.0 + 8.0 + 1.0);
+        assert_eq!(worked(run(Status::Interrupted, 2, None)), 2.0 + 8.0 + 8.0);
+        // A third attempt that has said nothing yet.
+        assert_eq!(worked(run(Status::Claimed, 3, None)), 2.0 + 8.0 + 8.0);
+        let silent = run(Status::Failed, 1, Some(15_000));
+        assert_eq!(worked_seconds(&silent, &Digest::default(), now), 5.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! What an engineer sees of runs: one at a glance, several side by side.
+
+use super::bench::Bench;
+use crate::support::{
+    app::{TestApp, Worker},
+    database::{TestDb, on_both_databases},
+};
+use annotator::{
+    dataset::{self, Contents, Prompts},
+    run_digest::RunDigests,
+};
+use entity::{
+    ids::{ProjectId, RunId},
+    model,
+    run::{self, Kind, Status},
+    run_config::{RewardConfig, SftConfig},
+    run_event,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
+};
+use serde_json::{Value, json};
+
+/// A run that is over, with what it said.
+async fn finished(
+    rows: &DatabaseConnection,
+    project: &str,
+    kind: Kind,
+    config: Value,
+    events: &[Value],
+) -> RunId {
+    let project: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
+    let id = RunId::new();
+    let run = run::ActiveModel {
+        id: Set(id),
+        project_id: Set(project),
+        kind: Set(kind),
+        config: Set(config),
+        status: Set(Status::Succeeded),
+        attempt: Set(1),
+        cancel_requested: Set(false),
+        progress: Set(1.0),
+        step: Set(2),
+        n_steps: Set(2),
+        created_at: Set(UnixMillis(1_000)),
+        started_at: Set(Some(UnixMillis(2_000))),
+        finished_at: Set(Some(UnixMillis(62_000))),
+        ..<run::ActiveModel as Default>::default()
+    };
+    run.insert(rows).await.unwrap();
+    for (sequence, event) in (1..).zip(events) {
+        let row = run_event::ActiveModel {
+            run_id: Set(id),
+            sequence: Set(sequence),
+            attempt: Set(1),
+            event: Set(event.clone()),
+            created_at: Set(UnixMillis(2_000 + sequence)),
+        };
+        run_event::Entity::insert(row).exec_without_returning(rows).await.unwrap();
+    }
+    id
+}
+
+fn sft(learning_rate: f64) -> Value {
+    json!(SftConfig { learning_rate, ..SftConfig::default() })
+}
+
+fn measured(metrics: Value) -> Value {
+    json!({"event": "metrics", "metrics": metrics})
+}
+
+fn answered(step: u64, answer: &str) -> Value {
+    json!({"event": "sample", "step": step, "prompt": "Tell me of the fox.", "completion": answer,
+        "finish_reason": "stop", "score": null})
+}
+
+on_both_databases! {
+    async fn the_page_of_a_run_says_at_a_glance_whether_it_learns(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Glance").await;
+        let said = [
+            measured(json!({"step": 0, "eval_loss": 3.0})),
+            answered(0, "Fox fox fox."),
+            measured(json!({"step": 2, "loss": 2.0, "eval_loss": 2.25, "num_tokens": 12_000})),
+            answered(2, "The fox runs gladly at dawn."),
+        ];
+        let run = finished(&app.rows, &project, Kind::Sft, sft(1e-3), &said).await;
+        let page = app.admin.get(&format!("{project}/runs/{run}")).await;
+        assert_eq!(page.texts("[data-finding=glance-loss-fell] .figure"), ["3 → 2.25"]);
+        let text = page.text();
+        assert!(text.contains("It fell by 25 %"), "{text}");
+        assert!(text.contains("1 min 0 s"), "{text}");
+        assert!(text.contains("12 K"), "{text}");
+        assert_eq!(page.texts("title"), ["✓ Fine-tuning (SFT) · Attune"]);
+        assert_eq!(
+            page.texts(".sampled .answer"),
+            ["Fox fox fox.", "The fox runs gladly at dawn."]
+        );
+    }
+}
+
+on_both_databases! {
+    async fn runs_of_one_kind_stand_side_by_side_and_the_address_holds_them(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Side by side").await;
+        let elsewhere = app.new_project("Elsewhere").await;
+        let loss = |loss: f64, answer: &str| {
+            [measured(json!({"step": 1, "loss": loss})), answered(1, answer)]
+        };
+        let (rows, kind) = (&app.rows, Kind::Sft);
+        let slow = finished(rows, &project, kind, sft(1e-5), &loss(2.5, "Fox.")).await;
+        let fast = finished(rows, &project, kind, sft(1e-3), &loss(1.5, "The fox runs.")).await;
+        let other =
+            finished(rows, &project, Kind::Reward, json!(RewardConfig::default()), &[]).await;
+        let foreign = finished(rows, &elsewhere, kind, sft(1.0), &[]).await;
+        let compare = async |runs: &[RunId]| {
+            let query: Vec<String> = runs.iter().map(|run| format!("run={run}")).collect();
+            app.admin.get(&format!("{project}/runs/compare?{}", query.join("&"))).await
+        };
+        let page = compare(&[fast, slow, foreign]).await;
+        assert_eq!(page.texts(".compared li").len(), 2, "another project's run is not shown");
+        assert_eq!(page.texts("#beside-differing > .scrolls tbody th"), ["Learning rate"]);
+        assert_eq!(page.texts("#beside-differing > .scrolls tbody td"), ["0.001", "1e-5"]);
+        assert_eq!(page.texts("[data-metric=loss] .legend"), ["A 1.5", "B 2.5"]);
+        assert_eq!(page.texts(".sampled .answer"), ["The fox runs.", "Fox."]);
+        for runs in [vec![], vec![slow], vec![slow, slow], vec![slow, foreign]] {
+            let page = compare(&runs).await;
+            assert!(page.text().contains("Choose two to six runs."), "{}", page.text());
+        }
+        assert!(compare(&[slow, other]).await.text().contains("of one kind"));
+    }
+}
+
+on_both_databases! {
+    async fn what_a_run_said_is_read_once(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("only").await;
+        let contents = Contents::Prompts(Prompts::All);
+        let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
+        let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
+        let model = bench.model("sft", model::Kind::Sft).await;
+        let run = bench.queued_sample(model, dataset).await;
+        for sequence in 1..=1200 {
+            bench.event(run, sequence).await;
+        }
+        let digests = RunDigests::new(bench.db.clone());
+        assert_eq!(digests.of(run).await.unwrap().last_sequence, 1200);
+        // Whoever read them again would now miss them.
+        run_event::Entity::delete_many()
+            .filter(run_event::Column::RunId.eq(run))
+            .exec(&bench.db)
+            .await
+            .unwrap();
+        bench.event(run, 1201).await;
+        let said = digests.of(run).await.unwrap();
+        assert_eq!(said.last_sequence, 1201);
+        assert_eq!(said.attempts.len(), 1);
+    }
+}
