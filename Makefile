@@ -15,15 +15,22 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run BASE=DIR         starts with another base model: a Hugging Face folder of a Llama, Qwen2 or Qwen3"
+	@echo "  make run BASE=ORG/NAME    the same from the Hugging Face hub, fetched into .base/ORG/NAME; Qwen/Qwen3-0.6B"
+	@echo "                            speaks Russian (HF_TOKEN, HF_ENDPOINT and HTTPS_PROXY count)"
 	@echo "  make run ARGS='--listen 0.0.0.0:8080'    passes flags to \`annotator serve\`"
 	@echo "  make libtorch DEVICE=cuda adds the CUDA 13 libraries (2 GB)"
 	@echo "  LIBTORCH=DIR make …       uses a libtorch 2.11.0 that is there already"
 
 run: build ## Start the web app and a worker: fetches libtorch and a base model, builds, prints the address
-	@if [ "$(BASE)" = "$(DEFAULT_BASE)" ]; then $(MAKE) --no-print-directory base; fi
-	@if [ ! -f "$(BASE)/config.json" ]; then \
-		echo "BASE=$(BASE) is not a Hugging Face folder: it has no config.json" >&2; exit 1; fi
-	target/release/annotator serve --base "$(BASE)" $(ARGS)
+	@base="$(BASE)"; \
+	if [ "$$base" = "$(DEFAULT_BASE)" ]; then $(MAKE) --no-print-directory base || exit 1; \
+	elif [ ! -d "$$base" ] && echo "$$base" | grep -Eqx '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]][[:alnum:]_.-]*'; then \
+		base=".base/$$base"; \
+		[ -d "$$base" ] || target/release/trainer fetch "$(BASE)" --out "$$base" || exit 1; fi; \
+	if [ ! -f "$$base/config.json" ]; then \
+		echo "BASE=$(BASE) is neither a Hugging Face folder (it has no config.json) nor ORG/NAME of the hub" >&2; \
+		exit 1; fi; \
+	exec target/release/annotator serve --base "$$base" $(ARGS)
 
 test: libtorch ## Build everything and run every test
 	cargo test --workspace

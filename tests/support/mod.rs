@@ -7,6 +7,7 @@ pub(crate) mod builders;
 pub(crate) mod chats;
 pub(crate) mod database;
 pub(crate) mod dice;
+pub(crate) mod hub;
 pub(crate) mod leash;
 pub(crate) mod people;
 pub(crate) mod statistics;

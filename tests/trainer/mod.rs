@@ -3,6 +3,9 @@
 // The command lines that scripts rely on.
 mod contract;
 
+// A base from the Hugging Face hub.
+mod fetch;
+
 // A killed run goes on and ends with the same weights.
 mod resume;
 

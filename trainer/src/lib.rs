@@ -11,8 +11,8 @@
 //!    key; [`optimizer`], [`schedule`], [`batches`], [`checkpoint`], [`progress`], [`environment`].
 //! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].
 //! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
-//! 7. [`fetch`]: a base from a GGUF file; [`worker`]: runs from the database, each in a child
-//!    process that is this same command line.
+//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`worker`]: runs from the database, each
+//!    in a child process that is this same command line.
 //!
 //! **Invariant:** `ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
 

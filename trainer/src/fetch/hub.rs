@@ -1,0 +1,118 @@
+//! A model folder from a repository of the Hugging Face hub.
+
+use super::{
+    download::{Target, download},
+    hub_client::Hub,
+    hub_files::{CONFIG, INDEX, RemoteFile},
+    make_folder,
+};
+use crate::{
+    job::{Outcome, Report},
+    model::ModelConfig,
+    progress::{Progress, say},
+};
+use anyhow::{Context, Result, ensure};
+use entity::report::Level;
+use serde_json::Map;
+use std::{fs, ops::ControlFlow, path::Path};
+
+/// Which commit a partial folder is of.
+const COMMIT: &str = ".commit";
+
+/// Whether `name` looks like ORG/NAME.
+pub(super) fn is_repository(name: &str) -> bool {
+    let is_plain = |part: &str| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
+    };
+    name.split_once('/').is_some_and(|(owner, name)| is_plain(owner) && is_plain(name))
+}
+
+/// Fills `partial` with what a model folder needs; what it is, for a person.
+pub(super) fn fetch(
+    repository: &str,
+    revision: &str,
+    partial: &Path,
+    report: &mut Report,
+) -> Result<(Outcome, String)> {
+    // 1. What there is.
+    let hub = Hub::from_environment()?;
+    let listing = hub.listing(repository, revision)?;
+    let files = listing.model_files(repository)?;
+    let told = format!("{repository} ({})", listing.commit(revision));
+    begin(partial, listing.commit(revision))?;
+    let commit = listing.commit(revision);
+    let target = Target { hub: &hub, repository, commit, folder: partial };
+    let mut get_small = |file: &RemoteFile| -> Result<String> {
+        // Whoever asked to stop is asked again at the first large file.
+        let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
+        fs::read_to_string(partial.join(&file.name))
+            .with_context(|| format!("{} of {repository} is not text", file.name))
+    };
+
+    // 2. Whether it can be computed: known before anything large is fetched.
+    let config = listing.file(CONFIG).with_context(|| {
+        format!("{repository} has no config.json: it is not a model of transformers")
+    })?;
+    get_small(&config)?;
+    if let Err(error) = ModelConfig::read(partial) {
+        let _ = fs::remove_dir_all(partial);
+        return Err(error.context(format!("{repository} cannot be trained here")));
+    }
+    let shards = match listing.file(INDEX) {
+        Some(index) if listing.is_sharded() => listing
+            .shards(&get_small(&index)?)
+            .with_context(|| format!("{repository} cannot be fetched"))?,
+        _ => Vec::new(),
+    };
+
+    // 3. Everything, the weights last.
+    let files: Vec<RemoteFile> = files.into_iter().chain(shards).collect();
+    make_room(&files, partial)?;
+    let planned: u64 = files.iter().filter_map(|file| file.size).sum();
+    let mut progress = Progress::new(files.len() as u64, planned as f64);
+    let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
+    if arrived > 0 {
+        progress.resume(arrived as f64, 0, 0.0);
+        say(report, Level::Info, format!("going on from {:.1} MB", arrived as f64 / 1e6));
+    }
+    for (n_done, file) in (0..).zip(&files) {
+        let flow = download(&target, file, report, &mut |bytes, report| {
+            progress.advance(n_done, bytes as f64, 0, report)
+        })?;
+        if flow.is_break() || progress.advance(n_done + 1, 0.0, 0, report).is_break() {
+            return Ok((Outcome::Stopped, told));
+        }
+    }
+    fs::remove_file(partial.join(COMMIT))?;
+    let summary = progress.summary("fetch", files.len() as u64, Map::new());
+    Ok((Outcome::Finished(summary), told))
+}
+
+/// Opens the partial folder; what it has of another commit is thrown away.
+fn begin(partial: &Path, commit: &str) -> Result<()> {
+    let marker = partial.join(COMMIT);
+    if fs::read_to_string(&marker).ok().as_deref() != Some(commit) {
+        let _ = fs::remove_dir_all(partial);
+        make_folder(partial)?;
+        fs::write(&marker, commit).with_context(|| format!("cannot write {}", marker.display()))?;
+    }
+    Ok(())
+}
+
+/// An error where the disk has no room for what is missing.
+fn make_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
+    let missing: u64 =
+        files.iter().map(|f| f.size.unwrap_or(0).saturating_sub(f.arrived(partial))).sum();
+    let disk = rustix::fs::statvfs(partial).context("cannot tell how full the disk is")?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    ensure!(
+        missing <= free,
+        "the disk is too full: {:.1} GB are to be fetched into {}, {:.1} GB are free; make room and \
+         start the command again, or give --out on another disk",
+        missing as f64 / 1e9,
+        partial.display(),
+        free as f64 / 1e9
+    );
+    Ok(())
+}
