@@ -13,9 +13,10 @@ use crate::support::{
     world::Subject,
 };
 use entity::{
+    dataset_version,
     ids::RunId,
     judgement::{self, Payload, Verdict},
-    model, run, run_event,
+    model, prompt, run, run_event,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
@@ -54,7 +55,7 @@ async fn a_person_teaches_a_model_in_chromium() {
     browser.close().await;
 }
 
-async fn sign_in(browser: &Browser, site: &str, login: &str, password: &str) {
+pub(crate) async fn sign_in(browser: &Browser, site: &str, login: &str, password: &str) {
     browser.open(&format!("{site}/")).await;
     browser.fill("[name=login]", login).await;
     browser.fill("[name=password]", password).await;
@@ -231,6 +232,10 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
     let run = run::Entity::find_by_id(run).one(&app.rows).await.unwrap().unwrap();
     let made = run.output_model_id.unwrap();
     let of_project = |path: &str| format!("{site}{project}{path}");
+    let version = dataset_version::Entity::find().one(&app.rows).await.unwrap().unwrap().id;
+    let said = judgement::Entity::find().all(&app.rows).await.unwrap();
+    let compared = said.iter().find(|row| matches!(row.payload, Payload::Comparison { .. }));
+    let prompt = prompt::Entity::find().one(&app.rows).await.unwrap().unwrap().id;
     let mut album = Album { browser, too_wide: Vec::new() };
     let everybodys = [
         ("home", format!("{site}/")),
@@ -246,6 +251,11 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
         ("new-reward", of_project("/runs/new/reward")),
         ("new-ppo", of_project("/runs/new/ppo")),
         ("run", of_project(&format!("/runs/{}", run.id))),
+        ("prompt", of_project(&format!("/prompts/{prompt}"))),
+        ("demonstration", of_project(&format!("/judgements/{}", said[0].id))),
+        ("comparison", of_project(&format!("/judgements/{}", compared.unwrap().id))),
+        ("datasets", of_project("/datasets")),
+        ("dataset", of_project(&format!("/datasets/{version}"))),
         ("models", of_project("/models")),
         ("model", of_project(&format!("/models/{made}"))),
         ("not-found", format!("{site}/nowhere")),

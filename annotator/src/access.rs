@@ -37,7 +37,9 @@ pub async fn current_account(request: &HttpRequest) -> Result<Option<account::Mo
         None => None,
     };
     let account = account.filter(|account| account.disabled_at.is_none());
-    if let Some(account) = &account {
+    // Extractors are polled in turns: another may have been here meanwhile.
+    let is_first = request.extensions().get::<Known>().is_none();
+    if let Some(account) = account.as_ref().filter(|_| is_first) {
         tracing::Span::current().record("account", tracing::field::display(account.id));
     }
     request.extensions_mut().insert(Known(account.clone()));
@@ -174,4 +176,6 @@ roles! {
     Manager: Access::is_manager;
     /// Datasets, runs, models.
     Engineer: Access::is_engineer;
+    /// Whoever looks at what people said: both take it further.
+    ManagerOrEngineer: |access| access.is_manager() || access.is_engineer();
 }

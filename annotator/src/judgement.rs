@@ -3,7 +3,10 @@
 
 pub mod form;
 
-pub use form::{Answer, Mistake, SKIP_REASONS, Submission, TaskForm, choice, verdict};
+pub use form::{
+    Answer, Mistake, SKIP_REASONS, Submission, TaskForm, choice, skip_reason_key, verdict,
+    verdict_key,
+};
 
 use crate::{assignment, database, texts};
 use entity::{

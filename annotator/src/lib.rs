@@ -8,6 +8,7 @@
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
 //!    was said), [`lease_sweep`], [`import`], [`export`].
 //! 5. The engineers' side: [`dataset`] (freezing what people said), [`artifacts`], [`launch`],
+//!    [`lineage`] (which models learnt from what),
 //!    [`run_feed`] (a run's events to its viewers), [`run_digest`] (what it said, sorted out),
 //!    [`sample_tasks`] (answers become tasks),
 //!    [`base_model`], [`worker_process`], all kept going by [`background`].
@@ -52,6 +53,7 @@ pub mod background;
 pub mod base_model;
 pub mod dataset;
 pub mod launch;
+pub mod lineage;
 pub mod run_digest;
 pub mod run_feed;
 pub mod sample_tasks;

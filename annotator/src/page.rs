@@ -148,6 +148,20 @@ pub fn query_value(text: &str) -> String {
     out
 }
 
+/// `?page=`, from 1.
+#[derive(Deserialize)]
+pub struct Number {
+    #[serde(default)]
+    pub page: u64,
+}
+
+impl Number {
+    /// The nearest page that there is.
+    pub fn within(&self, n_pages: u64) -> u64 {
+        self.page.clamp(1, n_pages.max(1))
+    }
+}
+
 /// The mistakes in a form: by field, in the person's language, in the order of the fields.
 #[derive(Default)]
 pub struct FieldErrors(Vec<(&'static str, String)>);

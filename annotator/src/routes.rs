@@ -4,7 +4,8 @@
 use crate::{
     assets,
     handlers::{
-        admin, health, home, models, people, project, prompts, runs, settings, sign_in, task,
+        admin, datasets, health, home, judgement, models, people, project, prompt, prompts, runs,
+        settings, sign_in, task,
     },
 };
 use actix_web::{
@@ -71,6 +72,12 @@ site_map! {
     post "/projects/{project}/tasks/{assignment}/skip" => task::skip;
     post "/projects/{project}/tasks/{assignment}/draft" => task::save_draft;
     post "/projects/{project}/tasks/{assignment}/preview" => task::preview;
+
+    // A project: what people said, and what was made of it
+    get  "/projects/{project}/prompts/{prompt}" => prompt::show;
+    get  "/projects/{project}/judgements/{judgement}" => judgement::show;
+    get  "/projects/{project}/datasets" => datasets::list;
+    get  "/projects/{project}/datasets/{version}" => datasets::show;
 
     // A project: its engineers' runs and models
     get  "/projects/{project}/runs" => runs::list;

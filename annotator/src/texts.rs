@@ -25,6 +25,17 @@ pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbEr
     Ok(hash)
 }
 
+/// How much of a text a list shows, in letters.
+const BEGINNING: usize = 160;
+
+/// The beginning of a text, for lists.
+pub fn beginning(text: &str) -> String {
+    match text.char_indices().nth(BEGINNING) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
 /// The text of that hash; none when it is unknown or redacted.
 pub async fn load(db: &impl ConnectionTrait, hash: &str) -> Result<Option<String>, DbErr> {
     Ok(text::Entity::find_by_id(hash).one(db).await?.and_then(|text| text.body))
@@ -42,4 +53,17 @@ pub async fn load_all(
         bodies.extend(rows.into_iter().filter_map(|row| Some((row.hash, row.body?))));
     }
     Ok(bodies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_letters() {
+        assert_eq!(beginning("short"), "short");
+        let long = "ё".repeat(BEGINNING + 1);
+        assert_eq!(beginning(&long).chars().count(), BEGINNING + 1);
+        assert!(beginning(&long).ends_with("ё…"));
+    }
 }

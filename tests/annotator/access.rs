@@ -2,7 +2,7 @@
 
 use crate::support::{
     app::{TestApp, Worker},
-    builders::{add_model, add_run},
+    builders::{add_frozen_judgement, add_model, add_run},
     database::{TestDb, on_both_databases},
     web::{Form, Visitor},
 };
@@ -95,6 +95,11 @@ const TABLE: &[Row] = &[
     ("post", "/projects/{project}/tasks/{assignment}/draft", ANNOTATORS, &[("answer", "Y")]),
     ("post", "/projects/{project}/tasks/{assignment}/preview", ANNOTATORS, &[("answer", "Y")]),
 
+    ("get",  "/projects/{project}/prompts/{prompt}", MANAGERS_AND_ENGINEERS, &[]),
+    ("get",  "/projects/{project}/judgements/{judgement}", MANAGERS_AND_ENGINEERS, &[]),
+    ("get",  "/projects/{project}/datasets", ENGINEERS, &[]),
+    ("get",  "/projects/{project}/datasets/{version}", ENGINEERS, &[]),
+
     ("get",  "/projects/{project}/runs", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/new/{kind}", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/new/{kind}", ENGINEERS, &[("model", "")]),
@@ -111,7 +116,8 @@ const TABLE: &[Row] = &[
 ];
 
 /// Placeholders that name something of a project.
-const OBJECTS: [&str; 3] = ["{assignment}", "{run}", "{model}"];
+const OBJECTS: [&str; 6] =
+    ["{assignment}", "{prompt}", "{judgement}", "{version}", "{run}", "{model}"];
 
 /// A column: somebody at a browser.
 struct Person {
@@ -124,6 +130,9 @@ struct Person {
 /// A project with one object of every sort.
 struct Place {
     project: String,
+    prompt: String,
+    judgement: String,
+    version: String,
     run: String,
     model: String,
     /// Whose task it is, by name.
@@ -139,6 +148,7 @@ impl Place {
     ) -> Self {
         let id: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
         let store = ArtifactStore::open(app.database.folder.path().join("artifacts")).unwrap();
+        let (prompt, judgement, version) = add_frozen_judgement(&app.rows, &store, id, name).await;
         let mut assignments = Vec::new();
         app.add_prompts(project, ["One?", "Two?", "Three?"].map(str::to_owned)).await;
         for (who, visitor) in annotators {
@@ -147,6 +157,9 @@ impl Place {
         }
         Self {
             project: id.to_string(),
+            prompt: prompt.to_string(),
+            judgement: judgement.to_string(),
+            version: version.to_string(),
             run: add_run(&app.rows, id).await.to_string(),
             model: add_model(&app.rows, &store, id, name).await.to_string(),
             assignments,
@@ -218,6 +231,9 @@ impl House {
     fn fill(&self, path: &str, place: &Place, assignment: &str) -> String {
         let path = path
             .replace("{project}", &self.mine.project)
+            .replace("{prompt}", &place.prompt)
+            .replace("{judgement}", &place.judgement)
+            .replace("{version}", &place.version)
             .replace("{run}", &place.run)
             .replace("{model}", &place.model)
             .replace("{assignment}", assignment)
@@ -308,7 +324,7 @@ on_both_databases! {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
-        assert!(n_tried >= 30, "only {n_tried} were tried");
+        assert!(n_tried >= 38, "only {n_tried} were tried");
     }
 }
 

@@ -13,6 +13,7 @@ mod watching;
 mod bench;
 mod datasets;
 mod import_export;
+mod lineage;
 mod run_feed;
 mod sample_tasks;
 

@@ -99,6 +99,9 @@ async fn a_requests_number_is_in_the_log_in_the_answer_and_on_the_error_page() {
     let account = account::Entity::find().filter(account::Column::Login.eq("admin")).one(&rows);
     let account = account.await.unwrap().unwrap().id.to_string();
     assert_eq!(line["span"]["account"], account.as_str());
+    admin.get("/settings").await;
+    let said_twice = |line: &str| line.matches("\"account\"").count() > 1;
+    assert!(!service.log().lines().any(said_twice), "{}", service.log());
 
     let by_proxy = reqwest::Client::new().get(&service.url).header("x-request-id", "edge-7");
     let answer = by_proxy.send().await.unwrap();

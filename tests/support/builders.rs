@@ -1,17 +1,25 @@
 //! Rows as the program would leave them, where a test is not about how they came to be.
 
 use super::{dice::Dice, world::Subject};
+use annotator::{
+    dataset::{self, Contents},
+    import::row::Row,
+};
 use entity::{
     artifact_store::ArtifactStore,
     completion,
+    conversation::Prompt,
+    dataset_version_item,
     hash::sha256_hex,
-    ids::{CompletionId, ModelId, ProjectId, PromptId, RunId, TaskId},
+    ids::{
+        CompletionId, DatasetVersionId, JudgementId, ModelId, ProjectId, PromptId, RunId, TaskId,
+    },
     model, prompt, run, task, task_completion, text,
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
-    ModelTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
+    IntoActiveModel, ModelTrait, QueryFilter,
 };
 
 /// Comparison tasks as a sample run leaves them, without the run: one per given overlap.
@@ -96,6 +104,48 @@ pub(crate) async fn add_model(
     };
     insert(rows, model).await;
     id
+}
+
+/// An imported answer and the dataset version that was frozen with it.
+pub(crate) async fn add_frozen_judgement(
+    rows: &DatabaseConnection,
+    store: &ArtifactStore,
+    project_id: ProjectId,
+    name: &str,
+) -> (PromptId, JudgementId, DatasetVersionId) {
+    let row = Row::Demonstration {
+        prompt: Prompt::Text(format!("What is {name}?")),
+        completion: name.to_owned(),
+    };
+    annotator::import::store_all(rows, project_id, &[row]).await.expect("the row is imported");
+    let frozen = dataset::freeze(rows, store, project_id, Contents::Demonstrations).await;
+    let version = frozen.expect("it freezes").record(rows, None).await.expect("the row fits");
+    let item = dataset_version_item::Entity::find()
+        .filter(dataset_version_item::Column::DatasetVersionId.eq(version))
+        .one(rows)
+        .await
+        .unwrap()
+        .expect("a row");
+    (item.prompt_id, item.judgement_id.expect("a judgement"), version)
+}
+
+/// What a worker does when a training run is done: the run succeeds and made a model.
+pub(crate) async fn succeed(
+    rows: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: RunId,
+    name: &str,
+) -> ModelId {
+    let run = run::Entity::find_by_id(run).one(rows).await.unwrap().expect("the run");
+    let made = add_model(rows, store, run.project_id, name).await;
+    let model =
+        model::ActiveModel { id: Set(made), run_id: Set(Some(run.id)), ..Default::default() };
+    model.update(rows).await.expect("the row fits");
+    let mut run = run.into_active_model();
+    run.status = Set(run::Status::Succeeded);
+    run.output_model_id = Set(Some(made));
+    run.update(rows).await.expect("the row fits");
+    made
 }
 
 async fn add_prompt(

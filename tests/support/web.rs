@@ -139,6 +139,13 @@ impl Page {
         html.select(&selector(css)).map(|element| plain(element)).collect()
     }
 
+    /// Where the links that a CSS selector finds lead, in their order.
+    pub(crate) fn links(&self, css: &str) -> Vec<String> {
+        let html = Html::parse_document(&self.html);
+        let link = selector(css);
+        html.select(&link).filter_map(|link| link.attr("href")).map(str::to_owned).collect()
+    }
+
     /// The page as somebody reads it.
     pub(crate) fn text(&self) -> String {
         self.texts("main").first().cloned().unwrap_or_else(|| self.html.clone())

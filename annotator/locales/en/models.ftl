@@ -13,6 +13,7 @@ model-run = Run
 model-dataset = Data
 model-made = Added
 model-download = Download ({ $size })
+model-readers = Runs that read it
 model-children = Made from it
 model-files = Files
 model-files-help = A Hugging Face folder: transformers, vLLM and llama.cpp's converter load it as it is.

@@ -74,8 +74,8 @@ notice-prompts-added =
        *[other] New rows: { $value }.
     }
 pages = Pages
-pages-newer = Newer
-pages-older = Older
+pages-previous = Previous
+pages-next = Next
 pages-here = { $n } of { $of }
 export-title = Take the work with you
 export-hint = JSON Lines in TRL's formats: the latest word of each person, without ties and skips.

@@ -13,6 +13,7 @@ model-run = Запуск
 model-dataset = Данные
 model-made = Добавлена
 model-download = Скачать ({ $size })
+model-readers = Запуски, которые её читали
 model-children = Что получено из неё
 model-files = Файлы
 model-files-help = Папка в формате Hugging Face: transformers, vLLM и конвертер llama.cpp загружают её без изменений.

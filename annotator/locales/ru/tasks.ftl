@@ -75,8 +75,8 @@ notice-prompts-added =
        *[other] Новых строк: { $value }.
     }
 pages = Страницы
-pages-newer = Новее
-pages-older = Старше
+pages-previous = Предыдущая
+pages-next = Следующая
 pages-here = { $n } из { $of }
 export-title = Заберите работу с собой
 export-hint = JSON Lines в форматах TRL: последнее слово каждого человека, без ничьих и пропусков.

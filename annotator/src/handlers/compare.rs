@@ -7,8 +7,11 @@ use crate::{
     page::Page, texts,
 };
 use askama::Template;
-use entity::{completion, task_completion};
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
+use entity::{completion, ids::TaskId, task_completion};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter,
+};
 
 #[derive(Template)]
 #[template(path = "tasks/compare.html")]
@@ -48,27 +51,36 @@ pub async fn sides(
     language: Language,
     db: &DatabaseConnection,
 ) -> Result<Vec<Side>, AppError> {
-    let answers = task_completion::Entity::find()
+    let of_task = task_completion::Entity::find()
         .filter(task_completion::Column::TaskId.eq(held.task.id))
-        .order_by_asc(task_completion::Column::Position)
+        .count(db)
+        .await?;
+    let order = shown_order(held.assignment.order_seed, of_task as usize);
+    let answers = answers(db, held.task.id, &order).await?;
+    let bodies = texts::load_all(db, answers.iter().map(|row| row.text_hash.clone())).await?;
+    let removed = language.text("text-removed").to_string();
+    let html =
+        |row: &completion::Model| markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed));
+    Ok(('A'..).zip(&answers).map(|(label, row)| Side { label, html: html(row) }).collect())
+}
+
+/// The answers of a task in an order of their positions.
+pub async fn answers(
+    db: &impl ConnectionTrait,
+    task: TaskId,
+    order: &[i32],
+) -> Result<Vec<completion::Model>, DbErr> {
+    let places = task_completion::Entity::find()
+        .filter(task_completion::Column::TaskId.eq(task))
         .all(db)
         .await?;
-    let ids = answers.iter().map(|answer| answer.completion_id);
-    let completions =
-        completion::Entity::find().filter(completion::Column::Id.is_in(ids)).all(db).await?;
-    let bodies = texts::load_all(db, completions.iter().map(|row| row.text_hash.clone())).await?;
-    let removed = language.text("text-removed").to_string();
-    let html_at = |position: i32| {
-        let answer = answers.iter().find(|answer| answer.position == position);
-        let id = answer.map(|answer| answer.completion_id);
-        let row = completions.iter().find(|row| Some(row.id) == id);
-        markdown::to_html(row.and_then(|row| bodies.get(&row.text_hash)).unwrap_or(&removed))
+    let ids = places.iter().map(|place| place.completion_id);
+    let rows = completion::Entity::find().filter(completion::Column::Id.is_in(ids)).all(db).await?;
+    let at = |position: &i32| {
+        let place = places.iter().find(|place| place.position == *position)?;
+        rows.iter().find(|row| row.id == place.completion_id).cloned()
     };
-    let order = shown_order(held.assignment.order_seed, answers.len());
-    Ok(('A'..)
-        .zip(order)
-        .map(|(label, position)| Side { label, html: html_at(position) })
-        .collect())
+    Ok(order.iter().filter_map(at).collect())
 }
 
 impl ComparePage {

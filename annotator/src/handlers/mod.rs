@@ -2,12 +2,15 @@
 
 pub mod admin;
 pub mod compare;
+pub mod datasets;
 pub mod demonstrate;
 pub mod health;
 pub mod home;
+pub mod judgement;
 pub mod models;
 pub mod people;
 pub mod project;
+pub mod prompt;
 pub mod prompts;
 pub mod runs;
 pub mod settings;

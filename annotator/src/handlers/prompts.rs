@@ -1,13 +1,13 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    access::{Access, Manager, Member},
+    access::{Access, Manager, ManagerOrEngineer},
     audit,
     config::ExportFormat,
     error::AppError,
     export,
     import::{self, row::Row},
-    page::{self, FieldErrors, Page},
+    page::{self, FieldErrors, Number, Page},
     prompts, texts,
 };
 use actix_multipart::Multipart;
@@ -15,7 +15,7 @@ use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
 use clap::ValueEnum;
-use entity::prompt;
+use entity::{ids::PromptId, prompt};
 use futures_util::TryStreamExt;
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -33,7 +33,8 @@ struct PromptsPage {
     page: Page,
     access: Access,
     n_prompts: u64,
-    headlines: Vec<String>,
+    /// Id and beginning of each.
+    prompts: Vec<(PromptId, String)>,
     /// From 1.
     number: u64,
     n_pages: u64,
@@ -53,7 +54,7 @@ impl PromptsPage {
             .order_by_desc(prompt::Column::Id)
             .paginate(db, PER_PAGE);
         let totals = newest.num_items_and_pages().await?;
-        let number = number.clamp(1, totals.number_of_pages.max(1));
+        let number = Number { page: number }.within(totals.number_of_pages);
         let rows = newest.fetch_page(number - 1).await?;
         let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let removed = page.text("text-removed").to_string();
@@ -64,7 +65,7 @@ impl PromptsPage {
         Ok(Self {
             n_prompts: totals.number_of_items,
             n_pages: totals.number_of_pages,
-            headlines: rows.iter().map(headline).collect(),
+            prompts: rows.iter().map(|row| (row.id, headline(row))).collect(),
             number,
             pasted: String::new(),
             errors: FieldErrors::default(),
@@ -72,12 +73,6 @@ impl PromptsPage {
             access,
         })
     }
-}
-
-#[derive(Deserialize)]
-pub struct Number {
-    #[serde(default)]
-    page: u64,
 }
 
 pub async fn show(
@@ -164,13 +159,10 @@ async fn bring_in(
 
 /// The project's work in one of TRL's formats.
 pub async fn download(
-    Member(access): Member,
+    ManagerOrEngineer(access): ManagerOrEngineer,
     path: web::Path<(String, String)>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    if !access.is_manager() && !access.is_engineer() {
-        return Err(AppError::Forbidden);
-    }
     let format = ExportFormat::from_str(&path.1, false).map_err(|_| AppError::NotFound)?;
     let ([train, eval], _) = export::rows(&db, access.project.id, format).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));

@@ -107,6 +107,25 @@ pub fn choice(verdict: Verdict) -> String {
     }
 }
 
+/// The Fluent key of a verdict, in terms of the sides as they were shown: A was left.
+pub fn verdict_key(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Left(3..) => "compare-a-much",
+        Verdict::Left(2) => "compare-a-better",
+        Verdict::Left(_) => "compare-a-slightly",
+        Verdict::Right(3..) => "compare-b-much",
+        Verdict::Right(2) => "compare-b-better",
+        Verdict::Right(_) => "compare-b-slightly",
+        Verdict::Tie => "compare-tie",
+        Verdict::BothBad => "compare-both-bad",
+    }
+}
+
+/// The Fluent key of a reason for a skip.
+pub fn skip_reason_key(reason: SkipReason) -> &'static str {
+    SKIP_REASONS.iter().find(|(.., known)| *known == reason).map_or("skip-other", |(_, key, _)| key)
+}
+
 /// The reasons for a skip: value in the form, Fluent key.
 pub const SKIP_REASONS: [(&str, &str, SkipReason); 6] = [
     ("unclear", "skip-unclear", SkipReason::Unclear),

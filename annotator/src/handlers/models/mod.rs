@@ -6,6 +6,7 @@ use super::runs::words;
 use crate::{
     access::{Access, Engineer},
     error::AppError,
+    lineage,
     page::{self, Page},
 };
 use actix_web::{HttpResponse, web};
@@ -143,6 +144,7 @@ struct ModelPage {
     access: Access,
     entry: Entry,
     children: Vec<model::Model>,
+    readers: Vec<run::Model>,
     files: Vec<(String, String)>,
 }
 
@@ -160,10 +162,11 @@ pub async fn show(
         .order_by_desc(model::Column::CreatedAt)
         .all(db.get_ref())
         .await?;
+    let readers = lineage::readers(db.get_ref(), access.project.id, model.id).await?;
     let files = download::files_of(&store.path(&model.artifact_hash))?;
     let files =
         files.into_iter().map(|file| (file.name, words::bytes(file.n_bytes as i64))).collect();
     let mut entries = described(db.get_ref(), vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
-    page::html(&ModelPage { page, access, entry, children, files })
+    page::html(&ModelPage { page, access, entry, children, readers, files })
 }

@@ -4,6 +4,8 @@
 use crate::page::Page;
 use actix_web::cookie::time::OffsetDateTime;
 use entity::{
+    dataset_version,
+    dataset_version_item::Split,
     model,
     run::{Kind, Status},
     time::UnixMillis,
@@ -94,6 +96,22 @@ pub fn model_kind(kind: model::Kind) -> &'static str {
         model::Kind::Sft => "model-kind-sft",
         model::Kind::Reward => "model-kind-reward",
         model::Kind::Policy => "model-kind-policy",
+    }
+}
+
+pub fn dataset_kind(kind: dataset_version::Kind) -> &'static str {
+    match kind {
+        dataset_version::Kind::Demonstrations => "dataset-kind-demonstrations",
+        dataset_version::Kind::Preferences => "dataset-kind-preferences",
+        dataset_version::Kind::Prompts => "dataset-kind-prompts",
+    }
+}
+
+/// A side of the split.
+pub fn split(split: Split) -> &'static str {
+    match split {
+        Split::Train => "dataset-split-train",
+        Split::Eval => "dataset-split-eval",
     }
 }
 

@@ -59,7 +59,8 @@ pub struct Turn {
     pub html: String,
 }
 
-fn conversation(language: Language, canonical_json: Option<&str>) -> Vec<Turn> {
+/// A prompt as it is shown: from its canonical JSON, none when it was removed.
+pub fn conversation(language: Language, canonical_json: Option<&str>) -> Vec<Turn> {
     let Some(json) = canonical_json else {
         let html = language.text("text-removed").to_string();
         return vec![Turn {

@@ -1,0 +1,40 @@
+nav-datasets = Data
+
+datasets-title = Data
+datasets-hint = Every run reads a version that was frozen for it and never changes.
+datasets-none = Nothing has been frozen yet. Launching a run freezes the data that it reads.
+dataset-version = Version
+dataset-kind-demonstrations = demonstrations
+dataset-kind-preferences = comparisons
+dataset-kind-prompts = prompts
+dataset-rows = Rows
+dataset-frozen = Frozen
+dataset-by-service = the service itself
+dataset-size = Size
+dataset-uses = What came of it
+dataset-unused = No run has read it.
+dataset-side = Side
+dataset-split-train = to train on
+dataset-split-eval = held out
+dataset-line = Line
+
+prompt-said = What people said of it
+prompt-nothing-said = Nobody has said anything yet.
+
+judgement-title = Judgement
+judgement-demonstration = written answer
+judgement-comparison = comparison
+judgement-skip = Skipped
+judgement-skipped = skipped: { $reason }
+judgement-imported = import
+judgement-at = When
+judgement-time-spent = Time spent
+judgement-revision = Revision
+judgement-revisions = Revisions
+judgement-replaced = A newer revision has replaced this one.
+judgement-asked = What was asked
+judgement-prompt = Everything said of this prompt
+judgement-author = Written by
+judgement-said = What was said
+judgement-learnt = What learnt from it
+judgement-in-none = No dataset version contains it.

@@ -1,0 +1,40 @@
+nav-datasets = Данные
+
+datasets-title = Данные
+datasets-hint = Каждый запуск читает версию, которую для него зафиксировали. Она больше не меняется.
+datasets-none = Пока ничего не зафиксировано. Данные фиксируются, когда начинается запуск, который их читает.
+dataset-version = Версия
+dataset-kind-demonstrations = написанные ответы
+dataset-kind-preferences = сравнения
+dataset-kind-prompts = запросы
+dataset-rows = Строки
+dataset-frozen = Зафиксирована
+dataset-by-service = сам сервис
+dataset-size = Размер
+dataset-uses = Что из неё получилось
+dataset-unused = Её не читал ни один запуск.
+dataset-side = Часть
+dataset-split-train = для обучения
+dataset-split-eval = отложено
+dataset-line = Строка файла
+
+prompt-said = Что о нём сказали
+prompt-nothing-said = Пока никто ничего не сказал.
+
+judgement-title = Суждение
+judgement-demonstration = написанный ответ
+judgement-comparison = сравнение
+judgement-skip = Пропущено
+judgement-skipped = пропущено: { $reason }
+judgement-imported = импорт
+judgement-at = Когда
+judgement-time-spent = Потрачено времени
+judgement-revision = Редакция
+judgement-revisions = Редакции
+judgement-replaced = Эту редакцию заменила более новая.
+judgement-asked = О чём спросили
+judgement-prompt = Всё, что сказали об этом запросе
+judgement-author = Написала модель
+judgement-said = Что сказали
+judgement-learnt = Кто на этом учился
+judgement-in-none = Ни одна версия данных его не содержит.
