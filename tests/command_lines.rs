@@ -26,6 +26,7 @@ const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs -
 const TRAINER: &[(&str, &str)] = &[
     ("sft", "--model --data --out --eval-data"),
     ("reward", "--model --data --out --eval-data"),
+    ("dpo", "--model --data --out --eval-data --beta"),
     (
         "ppo",
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \

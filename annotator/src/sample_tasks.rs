@@ -1,11 +1,12 @@
-//! What follows a finished run: the answers of a sample run become comparison tasks, and a PPO run
-//! queues the sample run of its policy, whose answers then go back to the people.
+//! What follows a finished run: the answers of a sample run become comparison tasks, and a DPO or
+//! PPO run queues the sample run of its policy, whose answers then go back to the people.
 //!
 //! **Invariant:** a run is followed up once, whoever looks and however often: `run.tasks_made_at`
 //! is moved from null in the transaction that writes everything else.
 
 use crate::{
     database,
+    dataset::{self, Contents, Prompts},
     launch::{self, Launch},
 };
 use anyhow::Context;
@@ -16,7 +17,7 @@ use entity::{
     ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId, TaskId},
     project,
     run::{self, Kind, Status},
-    run_config::{PpoConfig, SampleConfig},
+    run_config::{DpoConfig, PpoConfig, SampleConfig},
     run_input::{self, Slot},
     task, task_completion, text,
     time::UnixMillis,
@@ -64,7 +65,7 @@ pub async fn follow_up_all(
 ) -> anyhow::Result<()> {
     let finished = run::Entity::find()
         .filter(run::Column::Status.eq(Status::Succeeded))
-        .filter(run::Column::Kind.is_in([Kind::Sample, Kind::Ppo]))
+        .filter(run::Column::Kind.is_in([Kind::Sample, Kind::Dpo, Kind::Ppo]))
         .filter(run::Column::TasksMadeAt.is_null())
         .all(db)
         .await?;
@@ -85,13 +86,26 @@ async fn follow_up(
     store: &ArtifactStore,
     run: &run::Model,
 ) -> anyhow::Result<()> {
+    // What DPO read were comparisons: its policy answers the project's prompts. Files first, so that
+    // the write lock is held for rows alone.
+    let prompts = match run.kind {
+        Kind::Dpo => {
+            let contents = Contents::Prompts(Prompts::Train);
+            Some(dataset::freeze(db, store, run.project_id, contents).await?)
+        }
+        _ => None,
+    };
     let changes = database::begin_write(db).await?;
     if !is_mine_to_follow_up(&changes, run.id).await? {
         return Ok(());
     }
     match run.kind {
-        Kind::Ppo => {
-            let sample = sample_run_of(&changes, run).await?;
+        Kind::Dpo | Kind::Ppo => {
+            let dataset = match prompts {
+                Some(prompts) => prompts.record(&changes, run.created_by).await?,
+                None => inputs_of(&changes, run.id).await?.1,
+            };
+            let sample = sample_run_of(run, dataset)?;
             let sample = launch::queue(&changes, &sample).await?;
             tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
         }
@@ -115,26 +129,30 @@ async fn is_mine_to_follow_up(db: &impl ConnectionTrait, run: RunId) -> Result<b
     Ok(marked.rows_affected == 1)
 }
 
-/// The sample run of a new policy, on the prompts that it was trained on: the defaults, but answers
-/// as long as the policy learnt to give, computed where the policy was.
-async fn sample_run_of(db: &impl ConnectionTrait, ppo: &run::Model) -> anyhow::Result<Launch> {
-    let (_, dataset) = inputs_of(db, ppo.id).await?;
-    let learnt: PpoConfig = serde_json::from_value(ppo.config.clone())?;
-    let config = SampleConfig {
-        max_new_tokens: learnt.response_length,
-        max_length: learnt.max_length,
-        dtype: learnt.optimisation.dtype,
-        device: learnt.optimisation.device,
-        ..SampleConfig::default()
+/// The sample run of a new policy: the defaults, but answers as long as PPO's policy learnt to give,
+/// computed where the policy was.
+fn sample_run_of(trained: &run::Model, prompts: DatasetVersionId) -> anyhow::Result<Launch> {
+    let default = SampleConfig::default();
+    let (max_new_tokens, max_length, optimisation) = match trained.kind {
+        Kind::Dpo => {
+            let learnt: DpoConfig = serde_json::from_value(trained.config.clone())?;
+            (default.max_new_tokens, learnt.max_length, learnt.optimisation)
+        }
+        _ => {
+            let learnt: PpoConfig = serde_json::from_value(trained.config.clone())?;
+            (learnt.response_length, learnt.max_length, learnt.optimisation)
+        }
     };
+    let (dtype, device) = (optimisation.dtype, optimisation.device);
+    let config = SampleConfig { max_new_tokens, max_length, dtype, device, ..default };
     Ok(Launch {
-        project: ppo.project_id,
+        project: trained.project_id,
         kind: Kind::Sample,
         config: serde_json::to_value(config)?,
-        model: ppo.output_model_id.context("the run made no model")?,
+        model: trained.output_model_id.context("the run made no model")?,
         reward: None,
-        dataset,
-        by: ppo.created_by,
+        dataset: prompts,
+        by: trained.created_by,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::bench::Bench;
 use crate::support::{
     app::{TestApp, Worker},
-    database::{TestDb, on_both_databases},
+    database::on_both_databases,
 };
 use annotator::{
     dataset::{self, Contents, Prompts},

@@ -7,11 +7,11 @@ use annotator::{
     sample_tasks,
 };
 use entity::{
-    completion,
+    completion, dataset_version,
     ids::{DatasetVersionId, RunId},
     model,
     run::{self, Kind, Status},
-    run_config::{PpoConfig, SampleConfig},
+    run_config::{DpoConfig, PpoConfig, SampleConfig},
     run_input, task, task_completion,
 };
 use sea_orm::{
@@ -118,5 +118,35 @@ on_both_databases! {
         let models: Vec<_> = inputs.iter().filter_map(|input| input.model_id).collect();
         let datasets: Vec<_> = inputs.iter().filter_map(|input| input.dataset_version_id).collect();
         assert_eq!((models, datasets), (vec![policy], vec![dataset]));
+    }
+}
+
+on_both_databases! {
+    async fn the_policy_of_a_dpo_run_answers_the_prompts_of_the_project(database: TestDb) {
+        let bench = Bench::new(database).await;
+        for prompt in ["one", "two", "three", "four"] {
+            bench.prompt(prompt).await;
+        }
+        let (read, sft) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let dpo = bench.queued(Kind::Dpo, json!(DpoConfig::default()), sft, read).await;
+        let policy = bench.model("policy", model::Kind::Policy).await;
+        let done = run::ActiveModel {
+            id: Set(dpo),
+            status: Set(Status::Succeeded),
+            output_model_id: Set(Some(policy)),
+            ..<run::ActiveModel as Default>::default()
+        };
+        done.update(&bench.db).await.unwrap();
+        tokio::join!(bench.follow_up(), bench.follow_up());
+
+        let samples = run::Entity::find().filter(run::Column::Kind.eq(Kind::Sample)).all(&bench.db).await.unwrap();
+        let [sample] = &samples[..] else { panic!("{} sample runs", samples.len()) };
+        let inputs =
+            run_input::Entity::find().filter(run_input::Column::RunId.eq(sample.id)).all(&bench.db).await.unwrap();
+        assert!(inputs.iter().any(|input| input.model_id == Some(policy)));
+        let version = inputs.iter().find_map(|input| input.dataset_version_id).unwrap();
+        let version = dataset_version::Entity::find_by_id(version).one(&bench.db).await.unwrap().unwrap();
+        assert_eq!(version.kind, dataset_version::Kind::Prompts);
+        assert!(version.counts.train > 0, "{:?}", version.counts);
     }
 }

@@ -65,6 +65,14 @@ fn a_reward_run_survives_a_kill() {
 }
 
 #[test]
+fn dpo_survives_a_kill() {
+    let chats = Chats::new(14, 64);
+    let data = chats.preferences();
+    let paths = &["dpo", "--model", &base(), "--data", &data];
+    survives(&chats, paths, "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5", 17);
+}
+
+#[test]
 fn ppo_survives_a_kill() {
     let chats = Chats::new(13, 64);
     let sft = chats.sft();

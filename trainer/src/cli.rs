@@ -8,7 +8,7 @@ mod config_file;
 mod failure;
 
 use crate::{
-    fetch,
+    dpo, fetch,
     job::{Outcome, Report},
     logprobs::{self, MeasureConfig},
     openmp, ppo, pretrain,
@@ -19,7 +19,7 @@ use crate::{
 use anyhow::{Result, anyhow};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use entity::run_config::{
-    PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+    DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
 };
 use failure::{Failure, catching};
 use std::{
@@ -51,6 +51,8 @@ enum Verb {
     Sft(Job<sft::SftPaths, SftConfig>),
     /// Train a reward model on comparisons (Bradley–Terry)
     Reward(Job<reward::RewardPaths, RewardConfig>),
+    /// Improve a policy on comparisons, without a reward model (direct preference optimisation)
+    Dpo(Job<dpo::DpoPaths, DpoConfig>),
     /// Improve a policy against a reward model by proximal policy optimisation
     Ppo(Job<ppo::PpoPaths, PpoConfig>),
     /// Answer prompts
@@ -118,6 +120,7 @@ impl Verb {
             Self::Pretrain(job) => job.run(pretrain::run),
             Self::Sft(job) => job.run(sft::run),
             Self::Reward(job) => job.run(reward::run),
+            Self::Dpo(job) => job.run(dpo::run),
             Self::Ppo(job) => job.run(ppo::run),
             Self::Sample(job) => job.run(sample::run),
             Self::Logprobs(job) => job.run(logprobs::run),

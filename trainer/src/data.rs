@@ -1,20 +1,20 @@
 //! From JSONL rows to token ids, exactly as TRL tokenises them.
 //!
 //! A row's type is told by its columns (the module `row`); files are read row by row (`jsonl`) and
-//! encoded on all processors. Plain strings take no chat template and get EOS; lists of messages
+//! encoded on all processors (`loader`). Plain strings take no chat template and get EOS; lists of messages
 //! go through the chat template, whose tail after EOS belongs to the sequence too.
 
 mod jsonl;
+mod loader;
 mod row;
 
 use crate::{job::Report, tokenizer::Tokenizer};
-use entity::report::{Event, Level};
+use loader::{Loader, Text};
 use row::{Answered, Content};
 use serde_json::{Map, Value};
 use std::{
     io, mem,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 /// A sequence to train on: the answer is `ids[prompt_len..]`.
@@ -34,6 +34,17 @@ pub struct Pair {
     pub index: usize,
     pub chosen: Vec<i64>,
     pub rejected: Vec<i64>,
+}
+
+/// Two whole sequences that share a prompt of known length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preference {
+    /// The 0-based row of the data file.
+    pub index: usize,
+    pub chosen: Vec<i64>,
+    pub rejected: Vec<i64>,
+    /// Where both answers start; at least 1: nothing predicts the first token.
+    pub prompt_len: usize,
 }
 
 /// A prompt that waits for an answer.
@@ -151,6 +162,40 @@ pub fn load_pairs(
     })
 }
 
+/// Pairs for DPO: as [`load_pairs`] reads them, with the place where the answers start.
+///
+/// A prompt inside both answers is what they begin with alike (TRL: `extract_prompt`). Answers start
+/// where the ids of the prompt and of prompt and answer stop being the same, in the shorter of the
+/// two cases. Sides longer than `max_length` are cut at the end; a pair whose prompt alone fills it
+/// is dropped, as in TRL.
+pub fn load_preferences(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<Loaded<Preference>, DataError> {
+    let texts = |columns: &Columns| {
+        let row = row::pair_with_prompt(columns)?;
+        let mut texts = vec![prompt_text(&row.prompt, tokenizer)?];
+        texts.extend(whole_texts(&row, tokenizer)?);
+        Ok(texts)
+    };
+    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let index = row.index;
+        let [prompt, mut chosen, mut rejected] =
+            <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
+        let prompt_len = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
+        if prompt_len >= max_length || chosen.is_empty() || rejected.is_empty() {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        counts.cut += usize::from(chosen.len().max(rejected.len()) > max_length);
+        chosen.truncate(max_length);
+        rejected.truncate(max_length);
+        Ok(vec![Preference { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
+    })
+}
+
 /// Prompts to answer: `prompt`, or the `messages` before the last assistant turn. Whatever else a
 /// row has is ignored, so that held-out pairs serve as prompts.
 pub fn load_prompts(
@@ -225,31 +270,6 @@ pub fn load_to_score(
 
 type Columns = Map<String, Value>;
 
-/// A text to encode.
-struct Text {
-    text: String,
-    /// Rendered by the chat template, which wrote the special tokens itself.
-    is_conversation: bool,
-}
-
-/// A row whose texts are encoded, in the order in which they were given.
-struct Encoded {
-    index: usize,
-    ids: Vec<Vec<i64>>,
-    is_conversation: bool,
-}
-
-impl Encoded {
-    fn is_longer_than(&self, max_length: usize) -> bool {
-        self.ids.iter().any(|ids| ids.len() > max_length)
-    }
-
-    fn into_pair(self) -> Pair {
-        let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(self.ids).expect("two answers");
-        Pair { index: self.index, chosen, rejected }
-    }
-}
-
 /// The prompt alone, as the model sees it before it answers.
 fn prompt_text(prompt: &Content, tokenizer: &Tokenizer) -> Result<Text, String> {
     Ok(match prompt {
@@ -289,111 +309,6 @@ fn with_eos(text: String, tokenizer: &Tokenizer) -> Result<String, String> {
 
 fn common_prefix(left: &[i64], right: &[i64]) -> usize {
     left.iter().zip(right).take_while(|(left, right)| left == right).count()
-}
-
-/// Rows that are read, then encoded together.
-const ROWS_AT_ONCE: usize = 1024;
-
-/// A file on its way to token ids.
-struct Loader<'a, 'b> {
-    file: &'a Path,
-    tokenizer: &'a Tokenizer,
-    max_length: usize,
-    report: &'a mut Report<'b>,
-}
-
-impl Loader<'_, '_> {
-    /// Reads every row: `texts` says what to encode of its columns, `build` what to keep of the ids.
-    fn load<T>(
-        mut self,
-        texts: impl Fn(&Columns) -> Result<Vec<Text>, String>,
-        mut build: impl FnMut(Encoded, &mut Counts) -> Result<Vec<T>, String>,
-    ) -> Result<Loaded<T>, DataError> {
-        let mut lines = jsonl::Reader::open(self.file)?;
-        let (mut rows, mut counts) = (Vec::new(), Counts::default());
-        let mut told = Instant::now();
-        loop {
-            let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
-            if chunk.is_empty() {
-                break;
-            }
-            let numbers: Vec<_> = chunk.iter().map(|line| line.number).collect();
-            let file = self.file;
-            let at = |row: usize| {
-                let (file, line) = (file.to_path_buf(), numbers[row]);
-                move |problem| DataError::Line { file, line, problem }
-            };
-            let wanted =
-                chunk.iter().enumerate().map(|(row, line)| texts(&line.columns).map_err(at(row)));
-            let encoded =
-                self.encode(counts.rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
-            for (row, encoded) in encoded.into_iter().enumerate() {
-                rows.extend(build(encoded, &mut counts).map_err(at(row))?);
-            }
-            counts.rows += numbers.len();
-            if told.elapsed() > Duration::from_secs(5) {
-                told = Instant::now();
-                self.tell(Level::Info, format!("tokenising: {:.0} %", 100.0 * lines.fraction()));
-            }
-        }
-        counts.blank = lines.n_blank();
-        self.finish(rows, counts)
-    }
-
-    /// Encodes the texts of some rows, of which the first is row `first` of the file.
-    fn encode(&self, first: usize, rows: Vec<Vec<Text>>) -> Result<Vec<Encoded>, String> {
-        let mut encoded: Vec<_> = rows
-            .iter()
-            .enumerate()
-            .map(|(row, texts)| Encoded {
-                index: first + row,
-                ids: vec![Vec::new(); texts.len()],
-                is_conversation: texts.iter().any(|text| text.is_conversation),
-            })
-            .collect();
-        let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        for (row, texts) in rows.into_iter().enumerate() {
-            for (place, text) in texts.into_iter().enumerate() {
-                places[usize::from(text.is_conversation)].push((row, place));
-                batches[usize::from(text.is_conversation)].push(text.text);
-            }
-        }
-        for ((places, texts), add_special_tokens) in
-            places.into_iter().zip(batches).zip([true, false])
-        {
-            let ids = self.tokenizer.encode_batch(texts, add_special_tokens);
-            for ((row, place), ids) in
-                places.into_iter().zip(ids.map_err(|error| format!("{error:#}"))?)
-            {
-                encoded[row].ids[place] = ids;
-            }
-        }
-        Ok(encoded)
-    }
-
-    fn finish<T>(mut self, rows: Vec<T>, counts: Counts) -> Result<Loaded<T>, DataError> {
-        let (file, max_length) = (self.file.to_path_buf(), self.max_length);
-        match (rows.is_empty(), counts.rows) {
-            (true, 0) => return Err(DataError::NoRows { file }),
-            (true, rows) => return Err(DataError::NothingLeft { file, rows, max_length }),
-            _ => {}
-        }
-        for (n, what) in [
-            (counts.cut, format!("cut at the end to max_length {max_length}")),
-            (counts.dropped, format!("dropped, empty or too long for max_length {max_length}")),
-        ] {
-            if n > 0 {
-                self.tell(Level::Warning, format!("{n} of {} rows {what}", counts.rows));
-            }
-        }
-        Ok(Loaded { rows, counts })
-    }
-
-    /// A stop asked for here is asked for again at the first step.
-    fn tell(&mut self, level: Level, message: String) {
-        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let _ = (self.report)(Event::Log { level, message: format!("{name}: {message}") });
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@
 //!    Llama, Qwen2 and Qwen3 families.
 //! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
 //!    key; [`optimizer`], [`schedule`], [`batches`], [`checkpoint`], [`progress`], [`environment`].
-//! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`], [`ppo`].
+//! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`],
+//!    [`dpo`], [`ppo`].
 //! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
 //! 7. [`fetch`]: a base from the hub or from a GGUF file; [`worker`]: runs from the database, each
 //!    in a child process that is this same command line.
@@ -39,6 +40,7 @@ pub mod schedule;
 mod session;
 mod show;
 
+pub mod dpo;
 pub mod ppo;
 pub mod pretrain;
 pub mod reward;

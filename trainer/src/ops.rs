@@ -1,4 +1,4 @@
-//! The tensor mathematics of SFT, reward model and PPO: pure, no I/O.
+//! The tensor mathematics of SFT, reward model, DPO and PPO: pure, no I/O.
 //!
 //! Per-token values are *packed*: the responses of a batch one after the other in one row of N
 //! tokens, with the length of each response beside it. There is no padding, so a mean is a mean and
@@ -138,6 +138,14 @@ pub fn bradley_terry(chosen: &Tensor, rejected: &Tensor, center_coefficient: f64
         return loss;
     }
     loss + center_coefficient * (chosen + rejected).square().mean(chosen.kind())
+}
+
+/// Loss of direct preference optimisation, a scalar: (N), (N) → ().
+///
+/// −mean log σ(β (Δ⁺ − Δ⁻)), where Δ = log π − log π_ref of an answer, summed over its tokens
+/// (Rafailov et al. 2023, eq. 7; TRL's `DPOTrainer`, loss `sigmoid`).
+pub fn dpo(chosen: &Tensor, rejected: &Tensor, beta: f64) -> Tensor {
+    -((chosen - rejected) * beta).log_sigmoid().mean(chosen.kind())
 }
 
 #[cfg(test)]

@@ -183,3 +183,21 @@ fn the_bradley_terry_loss_is_trls_with_and_without_centering() {
         assert_close(&[scalar(&loss)], &numbers(&golden[name]), 1e-8);
     }
 }
+
+#[test]
+fn the_dpo_loss_and_its_gradient_are_the_papers() {
+    let (beta, chosen, rejected) = (0.3, [1.0, -2.0, 0.5], [0.5, 1.0, 0.5]);
+    let [winners, losers] =
+        [chosen, rejected].map(|side| Tensor::from_slice(&side).set_requires_grad(true));
+    let loss = dpo(&winners, &losers, beta);
+    loss.backward();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let margins: Vec<f64> = chosen.iter().zip(&rejected).map(|(w, l)| beta * (w - l)).collect();
+    let expected = -margins.iter().map(|margin| sigmoid(*margin).ln()).sum::<f64>() / 3.0;
+    assert_close(&[scalar(&loss)], &[expected], 1e-12);
+    // ∇ = −β σ(−margin), eq. 7's gradient, over the number of pairs.
+    let gradient: Vec<f64> = margins.iter().map(|margin| -beta * sigmoid(-margin) / 3.0).collect();
+    assert_close(&floats(&winners.grad()), &gradient, 1e-12);
+    let opposite: Vec<f64> = gradient.iter().map(|value| -value).collect();
+    assert_close(&floats(&losers.grad()), &opposite, 1e-12);
+}

@@ -80,6 +80,7 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
         out,
         resume,
         n_rows: pairs.len(),
+        work_before: 0.0,
         work_per_epoch: pairs.iter().map(n_tokens).sum::<u64>() as f64,
         work_per_evaluation: held_out.iter().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST,
         eval_every: config.eval_every,
@@ -256,7 +257,7 @@ fn evaluate(
 }
 
 /// Where the true rate lies with 95 % confidence, after `n_right` of `n` (Wilson 1927).
-fn wilson_interval(n_right: f64, n: f64) -> (f64, f64) {
+pub(crate) fn wilson_interval(n_right: f64, n: f64) -> (f64, f64) {
     const Z: f64 = 1.959_963_984_540_054;
     let rate = n_right / n;
     let center = (rate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);

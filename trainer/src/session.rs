@@ -33,7 +33,9 @@ pub(crate) struct Opening<'a> {
     pub(crate) out: &'a Path,
     pub(crate) resume: Resume,
     pub(crate) n_rows: usize,
-    /// Work of one pass over the rows, and of one evaluation, in tokens trained on.
+    /// Work before the first step, of one pass over the rows, and of one evaluation, in tokens
+    /// trained on.
+    pub(crate) work_before: f64,
     pub(crate) work_per_epoch: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) progress: Progress,
     /// Steps done.
     pub(crate) step: u64,
+    /// The checkpoint that the run went on from.
+    pub(crate) resumed_from: Option<PathBuf>,
     kind: &'static str,
     schedule: Schedule,
     max_grad_norm: f64,
@@ -84,7 +88,8 @@ impl Session {
             0 => 2,
             every => 2 + (batches.n_steps.saturating_sub(1)) / every,
         };
-        let planned = batches.epochs_after(batches.n_steps) * opening.work_per_epoch
+        let planned = opening.work_before
+            + batches.epochs_after(batches.n_steps) * opening.work_per_epoch
             + n_evaluations as f64 * opening.work_per_evaluation;
         let mut session = Self {
             kind: opening.kind,
@@ -99,6 +104,7 @@ impl Session {
             batches,
             model,
             step: 0,
+            resumed_from: None,
             max_grad_norm: optimisation.max_grad_norm,
             save_every: optimisation.save_every as u64,
             eval_every: opening.eval_every as u64,
@@ -114,6 +120,7 @@ impl Session {
             session.last = found.state.last;
             let message = format!("going on from the checkpoint after step {}", found.step);
             say(report, Level::Info, message);
+            session.resumed_from = Some(found.folder);
         }
         Ok(session)
     }

@@ -91,6 +91,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         out,
         resume,
         n_rows: examples.len(),
+        work_before: 0.0,
         work_per_epoch: n_tokens(examples) as f64,
         work_per_evaluation: n_tokens(held_out) as f64 * EVALUATION_COST,
         eval_every: config.eval_every,

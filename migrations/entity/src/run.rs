@@ -16,7 +16,13 @@ pub enum Kind {
     Sample,
     Sft,
     Reward,
+    Dpo,
     Ppo,
+}
+
+impl Kind {
+    /// Every kind, in the order in which a project comes to need them.
+    pub const ALL: [Self; 5] = [Self::Sft, Self::Sample, Self::Reward, Self::Dpo, Self::Ppo];
 }
 
 /// `Queued → Claimed → Running → Succeeded | Failed | Cancelled`; a lost heartbeat makes a run

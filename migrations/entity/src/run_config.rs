@@ -3,6 +3,20 @@
 //!
 //! Names and defaults are TRL's where TRL has the setting; the comment says so where they differ.
 
+mod dpo;
+mod ppo;
+mod pretrain;
+mod reward;
+mod sample;
+mod sft;
+
+pub use dpo::DpoConfig;
+pub use ppo::{KlEstimator, PpoConfig};
+pub use pretrain::PretrainConfig;
+pub use reward::RewardConfig;
+pub use sample::SampleConfig;
+pub use sft::SftConfig;
+
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -78,7 +92,7 @@ pub enum Device {
 /// How the optimiser walks: AdamW with betas 0.9 and 0.999 and epsilon 1e-8, as transformers' Trainer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 pub struct Optimisation {
-    /// Sequences (pairs for reward, prompts for PPO) per micro-batch
+    /// Sequences (pairs for reward and DPO, prompts for PPO) per micro-batch
     #[arg(long, default_value_t = 8)]
     pub batch_size: usize,
     /// Micro-batches per optimiser step
@@ -153,298 +167,6 @@ impl Optimisation {
     }
 }
 
-/// Next-token training on raw text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct PretrainConfig {
-    /// Peak learning rate
-    #[arg(long, default_value_t = 1e-3)]
-    pub learning_rate: f64,
-    /// Tokens per sequence; longer texts are split
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub optimisation: Optimisation,
-}
-
-impl Default for PretrainConfig {
-    fn default() -> Self {
-        Self { learning_rate: 1e-3, max_length: 1024, optimisation: Optimisation::default() }
-    }
-}
-
-impl RunConfig for PretrainConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        supervised_problems(self.learning_rate, self.max_length, &self.optimisation)
-    }
-}
-
-/// Supervised fine-tuning on demonstrations (TRL: `SFTConfig`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct SftConfig {
-    /// Peak learning rate
-    #[arg(long, default_value_t = 2e-5)]
-    pub learning_rate: f64,
-    /// Tokens per sequence; longer ones are cut at the end
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    /// Measure the held-out loss every so many steps; 0 measures it before the first and after the last
-    #[arg(long, default_value_t = 0)]
-    pub eval_every: usize,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub optimisation: Optimisation,
-}
-
-impl Default for SftConfig {
-    fn default() -> Self {
-        Self {
-            learning_rate: 2e-5,
-            max_length: 1024,
-            eval_every: 0,
-            optimisation: Optimisation::default(),
-        }
-    }
-}
-
-impl RunConfig for SftConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        supervised_problems(self.learning_rate, self.max_length, &self.optimisation)
-    }
-}
-
-/// A reward model from comparisons, Bradley–Terry (TRL: `RewardConfig`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct RewardConfig {
-    /// Peak learning rate
-    #[arg(long, default_value_t = 1e-4)]
-    pub learning_rate: f64,
-    /// Tokens per answer with its prompt; pairs with a longer one are dropped
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    /// Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out
-    #[arg(long, default_value_t = 0.0)]
-    pub center_rewards_coefficient: f64,
-    /// Measure the held-out accuracy every so many steps; 0 measures it before the first and after the last
-    #[arg(long, default_value_t = 0)]
-    pub eval_every: usize,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub optimisation: Optimisation,
-}
-
-impl Default for RewardConfig {
-    fn default() -> Self {
-        Self {
-            learning_rate: 1e-4,
-            max_length: 1024,
-            center_rewards_coefficient: 0.0,
-            eval_every: 0,
-            optimisation: Optimisation::default(),
-        }
-    }
-}
-
-impl RunConfig for RewardConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        let mut found =
-            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
-        not_negative(&mut found, "center_rewards_coefficient", self.center_rewards_coefficient);
-        found
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum KlEstimator {
-    /// log π − log π_ref: unbiased
-    #[default]
-    K1,
-    /// exp(r) − 1 − r with r = log π_ref − log π: unbiased, never negative
-    K3,
-}
-
-/// Proximal policy optimisation against a reward model (TRL: `PPOConfig`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct PpoConfig {
-    /// Peak learning rate of policy and value model
-    #[arg(long, default_value_t = 3e-6)]
-    pub learning_rate: f64,
-    /// Tokens per prompt; longer prompts are dropped
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    /// Responses to roll out over the whole run; 0 follows --epochs
-    #[arg(long, default_value_t = 0)]
-    pub episodes: usize,
-    /// Tokens of a response at the most
-    #[arg(long, default_value_t = 53)]
-    pub response_length: usize,
-    /// Passes over each rollout batch
-    #[arg(long, default_value_t = 4)]
-    pub ppo_epochs: usize,
-    /// Minibatches per pass, each an optimiser step
-    #[arg(long, default_value_t = 1)]
-    pub minibatches: usize,
-    /// β: weight of the KL penalty against the reference
-    #[arg(long, default_value_t = 0.05)]
-    pub kl_coef: f64,
-    /// How the KL penalty is estimated per token
-    #[arg(long, value_enum, default_value_t = KlEstimator::K1)]
-    pub kl_estimator: KlEstimator,
-    /// ε: how far the probability ratio may move the policy loss
-    #[arg(long, default_value_t = 0.2)]
-    pub cliprange: f64,
-    /// How far a value may move from the rollout's
-    #[arg(long, default_value_t = 0.2)]
-    pub cliprange_value: f64,
-    /// Weight of the value loss
-    #[arg(long, default_value_t = 0.1)]
-    pub vf_coef: f64,
-    /// γ: discount per token
-    #[arg(long, default_value_t = 1.0)]
-    pub gamma: f64,
-    /// λ of generalised advantage estimation
-    #[arg(long, default_value_t = 0.95)]
-    pub lam: f64,
-    /// Whiten the rewards, keeping their mean, before the advantages
-    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
-    pub whiten_rewards: bool,
-    /// Sampling temperature of the rollouts
-    #[arg(long, default_value_t = 0.7)]
-    pub temperature: f64,
-    /// Subtracted from the score of a response that did not end by itself; 0 subtracts nothing
-    #[arg(long, default_value_t = 0.0)]
-    pub missing_eos_penalty: f64,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub optimisation: Optimisation,
-}
-
-impl Default for PpoConfig {
-    fn default() -> Self {
-        Self {
-            learning_rate: 3e-6,
-            max_length: 1024,
-            episodes: 0,
-            response_length: 53,
-            ppo_epochs: 4,
-            minibatches: 1,
-            kl_coef: 0.05,
-            kl_estimator: KlEstimator::K1,
-            cliprange: 0.2,
-            cliprange_value: 0.2,
-            vf_coef: 0.1,
-            gamma: 1.0,
-            lam: 0.95,
-            whiten_rewards: false,
-            temperature: 0.7,
-            missing_eos_penalty: 0.0,
-            optimisation: Optimisation::default(),
-        }
-    }
-}
-
-impl RunConfig for PpoConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        let mut found =
-            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
-        at_least_one(&mut found, "response_length", self.response_length);
-        at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
-        at_least_one(&mut found, "minibatches", self.minibatches);
-        let rollout = self.optimisation.batch_size * self.optimisation.grad_accum;
-        if self.minibatches > rollout.max(1) {
-            found.push(problem(
-                "minibatches",
-                format!("must not exceed the {rollout} prompts of a rollout batch"),
-            ));
-        }
-        not_negative(&mut found, "kl_coef", self.kl_coef);
-        for (field, value) in [
-            ("cliprange", self.cliprange),
-            ("cliprange_value", self.cliprange_value),
-            ("temperature", self.temperature),
-        ] {
-            if !is_positive(value) {
-                found.push(problem(field, "must be above 0"));
-            }
-        }
-        not_negative(&mut found, "vf_coef", self.vf_coef);
-        for (field, value) in [("gamma", self.gamma), ("lam", self.lam)] {
-            if !(0.0..=1.0).contains(&value) {
-                found.push(problem(field, "must be from 0 to 1"));
-            }
-        }
-        found
-    }
-}
-
-/// Answers from a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct SampleConfig {
-    /// Answers per prompt
-    #[arg(long, default_value_t = 4)]
-    pub n: usize,
-    /// Tokens of an answer at the most
-    #[arg(long, default_value_t = 64)]
-    pub max_new_tokens: usize,
-    /// 0 takes the likeliest token; 1 samples from the model's own distribution
-    #[arg(long, default_value_t = 1.0)]
-    pub temperature: f64,
-    /// Sample from the likeliest tokens that together have this probability
-    #[arg(long, default_value_t = 1.0)]
-    pub top_p: f64,
-    /// Sequences decoded at once
-    #[arg(long, default_value_t = 32)]
-    pub batch_size: usize,
-    /// Tokens per prompt; longer prompts are an error
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    /// Seed of the draws: the same seed gives the same answers
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
-    /// Precision
-    #[arg(long, value_enum, default_value_t = Dtype::Auto)]
-    pub dtype: Dtype,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    pub device: Device,
-}
-
-impl Default for SampleConfig {
-    fn default() -> Self {
-        Self {
-            n: 4,
-            max_new_tokens: 64,
-            temperature: 1.0,
-            top_p: 1.0,
-            batch_size: 32,
-            max_length: 1024,
-            seed: 42,
-            dtype: Dtype::Auto,
-            device: Device::Auto,
-        }
-    }
-}
-
-impl RunConfig for SampleConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        let mut found = Vec::new();
-        for (field, value) in [
-            ("n", self.n),
-            ("max_new_tokens", self.max_new_tokens),
-            ("batch_size", self.batch_size),
-            ("max_length", self.max_length),
-        ] {
-            at_least_one(&mut found, field, value);
-        }
-        not_negative(&mut found, "temperature", self.temperature);
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            found.push(problem("top_p", "must be above 0 and at most 1"));
-        }
-        found
-    }
-}
-
 fn supervised_problems(
     learning_rate: f64,
     max_length: usize,
@@ -498,6 +220,7 @@ mod tests {
         assert_eq!(parsed::<PretrainConfig>(), PretrainConfig::default());
         assert_eq!(parsed::<SftConfig>(), SftConfig::default());
         assert_eq!(parsed::<RewardConfig>(), RewardConfig::default());
+        assert_eq!(parsed::<DpoConfig>(), DpoConfig::default());
         assert_eq!(parsed::<PpoConfig>(), PpoConfig::default());
         assert_eq!(parsed::<SampleConfig>(), SampleConfig::default());
     }

@@ -46,6 +46,35 @@ pub(super) fn pair(columns: &Columns) -> Result<Answered, String> {
     answers(prompt, columns, &["chosen", "rejected"])
 }
 
+/// [`pair`] with a prompt in every case: what both answers begin with where it is inside them (TRL:
+/// `extract_prompt`).
+pub(super) fn pair_with_prompt(columns: &Columns) -> Result<Answered, String> {
+    let row = pair(columns)?;
+    if has(columns, &["prompt"]) {
+        return Ok(row);
+    }
+    match row.answers.as_slice() {
+        [Content::Messages(chosen), Content::Messages(rejected)] => {
+            let n = chosen.iter().zip(rejected).take_while(|(one, other)| one == other).count();
+            let answers =
+                [chosen, rejected].map(|answer| Content::Messages(answer[n..].to_vec())).to_vec();
+            Ok(Answered { prompt: Content::Messages(chosen[..n].to_vec()), answers })
+        }
+        [Content::Plain(chosen), Content::Plain(rejected)] => {
+            let alike =
+                chosen.chars().zip(rejected.chars()).take_while(|(one, other)| one == other);
+            let alike: String = alike.map(|(one, _)| one).collect();
+            // A space belongs to the word after it.
+            let prompt = alike.strip_suffix(' ').unwrap_or(&alike).to_owned();
+            let answers = [chosen, rejected]
+                .map(|answer| Content::Plain(answer[prompt.len()..].to_owned()))
+                .to_vec();
+            Ok(Answered { prompt: Content::Plain(prompt), answers })
+        }
+        _ => unreachable!("a row's columns were checked to be of one form"),
+    }
+}
+
 /// A pair, or one answer.
 pub(super) fn pair_or_answered(columns: &Columns) -> Result<Answered, String> {
     match has(columns, &["chosen", "rejected"]) {

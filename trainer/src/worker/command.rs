@@ -7,7 +7,7 @@ use entity::{
     dataset_version,
     ids::ModelId,
     model, run,
-    run_config::{PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig},
+    run_config::{DpoConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig},
     run_input::{self, Slot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
@@ -111,6 +111,9 @@ pub(super) fn arguments(
         run::Kind::Reward => {
             ("reward", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
         }
+        run::Kind::Dpo => {
+            ("dpo", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
+        }
         run::Kind::Ppo => (
             "ppo",
             vec![
@@ -125,7 +128,9 @@ pub(super) fn arguments(
     for (flag, path) in files {
         give(flag, path.into());
     }
-    if let (run::Kind::Sft | run::Kind::Reward, Some(eval)) = (run.kind, &inputs.eval) {
+    if let (run::Kind::Sft | run::Kind::Reward | run::Kind::Dpo, Some(eval)) =
+        (run.kind, &inputs.eval)
+    {
         give("--eval-data", eval.into());
     }
     if run.kind == run::Kind::Sample {
@@ -148,6 +153,7 @@ fn config_text(run: &run::Model) -> anyhow::Result<String> {
         run::Kind::Sample => toml_of::<SampleConfig>(&run.config),
         run::Kind::Sft => toml_of::<SftConfig>(&run.config),
         run::Kind::Reward => toml_of::<RewardConfig>(&run.config),
+        run::Kind::Dpo => toml_of::<DpoConfig>(&run.config),
         run::Kind::Ppo => toml_of::<PpoConfig>(&run.config),
     }
 }

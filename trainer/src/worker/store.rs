@@ -211,6 +211,7 @@ fn model_kind(kind: run::Kind) -> Option<(model::Kind, &'static str)> {
         run::Kind::Sample => None,
         run::Kind::Sft => Some((model::Kind::Sft, "sft")),
         run::Kind::Reward => Some((model::Kind::Reward, "reward")),
+        run::Kind::Dpo => Some((model::Kind::Policy, "dpo")),
         run::Kind::Ppo => Some((model::Kind::Policy, "policy")),
     }
 }

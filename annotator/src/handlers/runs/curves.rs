@@ -49,6 +49,14 @@ pub(super) fn charts_of(kind: Kind) -> &'static [&'static [&'static str]] {
             &["margin"],
             &["learning_rate"],
         ],
+        Kind::Dpo => &[
+            &["rewards/accuracies", "eval_rewards/accuracies"],
+            &["rewards/margins", "eval_rewards/margins"],
+            &["loss", "eval_loss"],
+            &["rewards/chosen", "rewards/rejected"],
+            &["logps/chosen", "logps/rejected"],
+            &["entropy"],
+        ],
         Kind::Ppo => &[
             &["objective/rlhf_reward", "objective/scores"],
             &["objective/kl"],

@@ -138,6 +138,28 @@ const REWARD: &[Group] = &[
     MACHINE,
 ];
 
+const DPO: &[Group] = &[
+    Group {
+        title: "config-group-main",
+        fields: &[
+            LEARNING_RATE,
+            field("beta", Number, "config-beta", "config-beta-help"),
+            EPOCHS,
+            field("batch_size", Whole, "config-batch-size-pairs", "config-batch-size-help"),
+            MAX_LENGTH,
+        ],
+    },
+    Group {
+        title: "config-group-course",
+        fields: &[
+            MAX_STEPS,
+            field("eval_every", Whole, "config-eval-every", "config-eval-every-reward-help"),
+        ],
+    },
+    OPTIMISER,
+    MACHINE,
+];
+
 const PPO: &[Group] = &[
     Group {
         title: "config-group-main",
@@ -235,6 +257,7 @@ pub(super) fn groups(kind: Kind) -> &'static [Group] {
         Kind::Sample => SAMPLE,
         Kind::Sft => SFT,
         Kind::Reward => REWARD,
+        Kind::Dpo => DPO,
         Kind::Ppo => PPO,
     }
 }
@@ -250,11 +273,9 @@ mod tests {
     use crate::handlers::runs::settings;
     use std::collections::BTreeSet;
 
-    const KINDS: [Kind; 4] = [Kind::Sample, Kind::Sft, Kind::Reward, Kind::Ppo];
-
     #[test]
     fn a_form_asks_for_exactly_the_settings_of_its_kind() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let defaults = settings::defaults(kind);
             let known: BTreeSet<_> = defaults.keys().map(String::as_str).collect();
             let asked: Vec<_> = all(kind).map(|field| field.name).collect();
@@ -265,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_choice_that_is_offered_is_accepted() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             for field in all(kind) {
                 for (value, _) in field.control.choices() {
                     assert_eq!(settings::checked_one(kind, field, value), Ok(()), "{}", field.name);

@@ -71,6 +71,10 @@ pub(super) fn learning(kind: Kind, said: &Digest) -> Option<Finding> {
             let says = "glance-no-held-out-pairs";
             noisy(said, "accuracy", "glance-train-accuracy", says, Better::Higher)
         }),
+        Kind::Dpo => held_out_accuracy(said, "eval_rewards/accuracies").or_else(|| {
+            let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
+            noisy(said, metric, "glance-train-accuracy", says, Better::Higher)
+        }),
         Kind::Ppo => noisy(said, "objective/scores", "glance-score", "", Better::Higher),
         Kind::Sample => None,
     }

@@ -32,8 +32,7 @@ const SHOWN: u64 = 200;
 
 /// The kind that an address names.
 fn kind_of(slug: &str) -> Result<Kind, AppError> {
-    let kinds = [Kind::Sample, Kind::Sft, Kind::Reward, Kind::Ppo];
-    kinds.into_iter().find(|kind| words::slug(*kind) == slug).ok_or(AppError::NotFound)
+    Kind::ALL.into_iter().find(|kind| words::slug(*kind) == slug).ok_or(AppError::NotFound)
 }
 
 /// The run that an address names, if it is of this project.
@@ -58,9 +57,8 @@ impl RunsPage {
         self.runs.iter().any(|run| !run.status.is_final())
     }
 
-    fn kinds(&self) -> [(&'static str, &'static str); 4] {
-        [Kind::Sft, Kind::Sample, Kind::Reward, Kind::Ppo]
-            .map(|kind| (words::slug(kind), words::new_run(kind)))
+    fn kinds(&self) -> [(&'static str, &'static str); 5] {
+        Kind::ALL.map(|kind| (words::slug(kind), words::new_run(kind)))
     }
 
     fn percent(&self, run: &run::Model) -> String {

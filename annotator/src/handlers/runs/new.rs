@@ -147,7 +147,9 @@ impl NewRunPage {
 fn trainable(kind: Kind) -> &'static [model::Kind] {
     match kind {
         Kind::Sft => &[model::Kind::Base, model::Kind::Sft, model::Kind::Policy],
-        Kind::Reward | Kind::Ppo => &[model::Kind::Sft, model::Kind::Policy, model::Kind::Base],
+        Kind::Reward | Kind::Dpo | Kind::Ppo => {
+            &[model::Kind::Sft, model::Kind::Policy, model::Kind::Base]
+        }
         Kind::Sample => &[model::Kind::Policy, model::Kind::Sft, model::Kind::Base],
     }
 }
@@ -176,7 +178,7 @@ async fn offered(
 fn contents(kind: Kind, prompts: Option<&str>) -> Contents {
     match (kind, prompts) {
         (Kind::Sft, _) => Contents::Demonstrations,
-        (Kind::Reward, _) => Contents::Preferences,
+        (Kind::Reward | Kind::Dpo, _) => Contents::Preferences,
         (Kind::Sample, Some("held_out")) => Contents::Prompts(Prompts::HeldOut),
         (Kind::Sample, Some("all")) => Contents::Prompts(Prompts::All),
         (Kind::Sample | Kind::Ppo, _) => Contents::Prompts(Prompts::Train),

@@ -3,7 +3,9 @@
 use super::fields::{self, Control, Field};
 use entity::{
     run::Kind,
-    run_config::{ConfigError, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig},
+    run_config::{
+        ConfigError, DpoConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+    },
 };
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -20,6 +22,7 @@ pub(super) fn defaults(kind: Kind) -> Map<String, Value> {
         Kind::Sample => serde_json::to_value(SampleConfig::default()),
         Kind::Sft => serde_json::to_value(SftConfig::default()),
         Kind::Reward => serde_json::to_value(RewardConfig::default()),
+        Kind::Dpo => serde_json::to_value(DpoConfig::default()),
         Kind::Ppo => serde_json::to_value(PpoConfig::default()),
     };
     match defaults {
@@ -91,6 +94,7 @@ fn check(kind: Kind, overrides: &Map<String, Value>) -> Result<Value, Vec<Config
         Kind::Sample => check_as::<SampleConfig>(overrides),
         Kind::Sft => check_as::<SftConfig>(overrides),
         Kind::Reward => check_as::<RewardConfig>(overrides),
+        Kind::Dpo => check_as::<DpoConfig>(overrides),
         Kind::Ppo => check_as::<PpoConfig>(overrides),
     }
 }
@@ -151,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_untouched_form_gives_the_defaults() {
-        for kind in [Kind::Sample, Kind::Sft, Kind::Reward, Kind::Ppo] {
+        for kind in Kind::ALL {
             let defaults = defaults(kind);
             let as_shown =
                 defaults.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
@@ -220,6 +224,7 @@ mod tests {
             (Kind::Sft, "epochs", "0", "problem-epochs"),
             (Kind::Sft, "weight_decay", "-1", "problem-not-negative"),
             (Kind::Sample, "top_p", "0", "problem-above-zero-to-one"),
+            (Kind::Dpo, "beta", "0", "problem-above-zero"),
             (Kind::Ppo, "cliprange", "0", "problem-above-zero"),
             (Kind::Ppo, "minibatches", "9", "problem-minibatches"),
         ];

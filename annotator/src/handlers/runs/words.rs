@@ -17,6 +17,7 @@ pub fn slug(kind: Kind) -> &'static str {
         Kind::Sample => "sample",
         Kind::Sft => "sft",
         Kind::Reward => "reward",
+        Kind::Dpo => "dpo",
         Kind::Ppo => "ppo",
     }
 }
@@ -26,6 +27,7 @@ pub fn kind(kind: Kind) -> &'static str {
         Kind::Sample => "run-kind-sample",
         Kind::Sft => "run-kind-sft",
         Kind::Reward => "run-kind-reward",
+        Kind::Dpo => "run-kind-dpo",
         Kind::Ppo => "run-kind-ppo",
     }
 }
@@ -35,6 +37,7 @@ pub fn new_run(kind: Kind) -> &'static str {
         Kind::Sample => "run-new-sample",
         Kind::Sft => "run-new-sft",
         Kind::Reward => "run-new-reward",
+        Kind::Dpo => "run-new-dpo",
         Kind::Ppo => "run-new-ppo",
     }
 }
@@ -45,6 +48,7 @@ pub fn lead(kind: Kind) -> &'static str {
         Kind::Sample => "run-lead-sample",
         Kind::Sft => "run-lead-sft",
         Kind::Reward => "run-lead-reward",
+        Kind::Dpo => "run-lead-dpo",
         Kind::Ppo => "run-lead-ppo",
     }
 }
@@ -53,7 +57,7 @@ pub fn lead(kind: Kind) -> &'static str {
 pub fn freezes(kind: Kind) -> &'static str {
     match kind {
         Kind::Sft => "dataset-freeze-demonstrations",
-        Kind::Reward => "dataset-freeze-preferences",
+        Kind::Reward | Kind::Dpo => "dataset-freeze-preferences",
         Kind::Sample | Kind::Ppo => "dataset-freeze-prompts",
     }
 }
@@ -62,7 +66,7 @@ pub fn freezes(kind: Kind) -> &'static str {
 pub fn nothing_to_read(kind: Kind) -> &'static str {
     match kind {
         Kind::Sft => "problem-no-demonstrations",
-        Kind::Reward => "problem-no-preferences",
+        Kind::Reward | Kind::Dpo => "problem-no-preferences",
         Kind::Sample | Kind::Ppo => "problem-no-prompts",
     }
 }

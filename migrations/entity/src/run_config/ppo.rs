@@ -1,0 +1,130 @@
+use super::{
+    ConfigError, Optimisation, RunConfig, at_least_one, is_positive, not_negative, problem,
+    supervised_problems,
+};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum KlEstimator {
+    /// log π − log π_ref: unbiased
+    #[default]
+    K1,
+    /// exp(r) − 1 − r with r = log π_ref − log π: unbiased, never negative
+    K3,
+}
+
+/// Proximal policy optimisation against a reward model (TRL: `PPOConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct PpoConfig {
+    /// Peak learning rate of policy and value model
+    #[arg(long, default_value_t = 3e-6)]
+    pub learning_rate: f64,
+    /// Tokens per prompt; longer prompts are dropped
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Responses to roll out over the whole run; 0 follows --epochs
+    #[arg(long, default_value_t = 0)]
+    pub episodes: usize,
+    /// Tokens of a response at the most
+    #[arg(long, default_value_t = 53)]
+    pub response_length: usize,
+    /// Passes over each rollout batch
+    #[arg(long, default_value_t = 4)]
+    pub ppo_epochs: usize,
+    /// Minibatches per pass, each an optimiser step
+    #[arg(long, default_value_t = 1)]
+    pub minibatches: usize,
+    /// β: weight of the KL penalty against the reference
+    #[arg(long, default_value_t = 0.05)]
+    pub kl_coef: f64,
+    /// How the KL penalty is estimated per token
+    #[arg(long, value_enum, default_value_t = KlEstimator::K1)]
+    pub kl_estimator: KlEstimator,
+    /// ε: how far the probability ratio may move the policy loss
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange: f64,
+    /// How far a value may move from the rollout's
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange_value: f64,
+    /// Weight of the value loss
+    #[arg(long, default_value_t = 0.1)]
+    pub vf_coef: f64,
+    /// γ: discount per token
+    #[arg(long, default_value_t = 1.0)]
+    pub gamma: f64,
+    /// λ of generalised advantage estimation
+    #[arg(long, default_value_t = 0.95)]
+    pub lam: f64,
+    /// Whiten the rewards, keeping their mean, before the advantages
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    pub whiten_rewards: bool,
+    /// Sampling temperature of the rollouts
+    #[arg(long, default_value_t = 0.7)]
+    pub temperature: f64,
+    /// Subtracted from the score of a response that did not end by itself; 0 subtracts nothing
+    #[arg(long, default_value_t = 0.0)]
+    pub missing_eos_penalty: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 3e-6,
+            max_length: 1024,
+            episodes: 0,
+            response_length: 53,
+            ppo_epochs: 4,
+            minibatches: 1,
+            kl_coef: 0.05,
+            kl_estimator: KlEstimator::K1,
+            cliprange: 0.2,
+            cliprange_value: 0.2,
+            vf_coef: 0.1,
+            gamma: 1.0,
+            lam: 0.95,
+            whiten_rewards: false,
+            temperature: 0.7,
+            missing_eos_penalty: 0.0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl RunConfig for PpoConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found =
+            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        at_least_one(&mut found, "response_length", self.response_length);
+        at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
+        at_least_one(&mut found, "minibatches", self.minibatches);
+        let rollout = self.optimisation.batch_size * self.optimisation.grad_accum;
+        if self.minibatches > rollout.max(1) {
+            found.push(problem(
+                "minibatches",
+                format!("must not exceed the {rollout} prompts of a rollout batch"),
+            ));
+        }
+        not_negative(&mut found, "kl_coef", self.kl_coef);
+        for (field, value) in [
+            ("cliprange", self.cliprange),
+            ("cliprange_value", self.cliprange_value),
+            ("temperature", self.temperature),
+        ] {
+            if !is_positive(value) {
+                found.push(problem(field, "must be above 0"));
+            }
+        }
+        not_negative(&mut found, "vf_coef", self.vf_coef);
+        for (field, value) in [("gamma", self.gamma), ("lam", self.lam)] {
+            if !(0.0..=1.0).contains(&value) {
+                found.push(problem(field, "must be from 0 to 1"));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,44 @@
+use super::{ConfigError, Optimisation, RunConfig, not_negative, supervised_problems};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// A reward model from comparisons, Bradley–Terry (TRL: `RewardConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct RewardConfig {
+    /// Peak learning rate
+    #[arg(long, default_value_t = 1e-4)]
+    pub learning_rate: f64,
+    /// Tokens per answer with its prompt; pairs with a longer one are dropped
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out
+    #[arg(long, default_value_t = 0.0)]
+    pub center_rewards_coefficient: f64,
+    /// Measure the held-out accuracy every so many steps; 0 measures it before the first and after the last
+    #[arg(long, default_value_t = 0)]
+    pub eval_every: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-4,
+            max_length: 1024,
+            center_rewards_coefficient: 0.0,
+            eval_every: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl RunConfig for RewardConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found =
+            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        not_negative(&mut found, "center_rewards_coefficient", self.center_rewards_coefficient);
+        found
+    }
+}

@@ -1,0 +1,70 @@
+use super::{ConfigError, Device, Dtype, RunConfig, at_least_one, not_negative, problem};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// Answers from a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+pub struct SampleConfig {
+    /// Answers per prompt
+    #[arg(long, default_value_t = 4)]
+    pub n: usize,
+    /// Tokens of an answer at the most
+    #[arg(long, default_value_t = 64)]
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; 1 samples from the model's own distribution
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f64,
+    /// Sample from the likeliest tokens that together have this probability
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Sequences decoded at once
+    #[arg(long, default_value_t = 32)]
+    pub batch_size: usize,
+    /// Tokens per prompt; longer prompts are an error
+    #[arg(long, default_value_t = 1024)]
+    pub max_length: usize,
+    /// Seed of the draws: the same seed gives the same answers
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Precision
+    #[arg(long, value_enum, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            n: 4,
+            max_new_tokens: 64,
+            temperature: 1.0,
+            top_p: 1.0,
+            batch_size: 32,
+            max_length: 1024,
+            seed: 42,
+            dtype: Dtype::Auto,
+            device: Device::Auto,
+        }
+    }
+}
+
+impl RunConfig for SampleConfig {
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        for (field, value) in [
+            ("n", self.n),
+            ("max_new_tokens", self.max_new_tokens),
+            ("batch_size", self.batch_size),
+            ("max_length", self.max_length),
+        ] {
+            at_least_one(&mut found, field, value);
+        }
+        not_negative(&mut found, "temperature", self.temperature);
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            found.push(problem("top_p", "must be above 0 and at most 1"));
+        }
+        found
+    }
+}
