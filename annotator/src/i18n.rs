@@ -1,11 +1,15 @@
 //! Every text that people read is in `locales/{en,ru}/*.ftl` (Fluent). A template writes
 //! `{{ page.text("key") }}`, and with arguments `{{ page.text("key").arg("n", n) }}`.
 
+use actix_web::{HttpRequest, cookie::Cookie, http::header};
 use entity::account;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use rust_embed::RustEmbed;
 use std::{fmt, sync::LazyLock};
 use unic_langid::LanguageIdentifier;
+
+/// The cookie that keeps the language of a browser nobody is signed in on.
+pub const LANGUAGE_COOKIE: &str = "attune_language";
 
 #[derive(RustEmbed)]
 #[folder = "locales/"]
@@ -39,6 +43,14 @@ impl Language {
 
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// The language of whoever sent a request.
+    pub fn of(request: &HttpRequest, account: Option<&account::Model>) -> Self {
+        let cookie = request.cookie(LANGUAGE_COOKIE);
+        let accept =
+            request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Self::choose(account, cookie.as_ref().map(Cookie::value), accept)
     }
 
     /// What the person chose, else what this browser chose, else what the browser prefers.

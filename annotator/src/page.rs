@@ -3,10 +3,11 @@
 //! `access: Access`).
 
 use crate::{
-    access::current_account,
+    access::{current_account, database},
     assets, csrf,
     error::AppError,
     i18n::{Language, Text},
+    notices::Standing,
 };
 use actix_session::{Session, SessionExt};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header};
@@ -14,9 +15,6 @@ use askama::Template;
 use entity::account;
 use serde::{Deserialize, Serialize};
 use std::{future::Future, pin::Pin};
-
-/// The cookie that keeps the language of a browser nobody is signed in on.
-pub const LANGUAGE_COOKIE: &str = "attune_language";
 
 const NOTICE: &str = "notice";
 
@@ -29,6 +27,8 @@ pub struct Page {
     pub here: String,
     /// What the last action did, shown once.
     pub notice: Option<Notice>,
+    /// What the header says of the person's runs.
+    pub standing: Standing,
 }
 
 /// A Fluent key with at most one argument, kept in the session until the next page.
@@ -69,16 +69,14 @@ impl Page {
         let account = current_account(request).await?;
         let session = request.get_session();
         let notice = session.remove_as::<Notice>(NOTICE).and_then(Result::ok);
-        let cookie = request.cookie(LANGUAGE_COOKIE);
-        let accept =
-            request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let standing = match &account {
+            Some(account) => Standing::of(&database(request)?, account).await?,
+            None => Standing::default(),
+        };
         Ok(Self {
-            language: Language::choose(
-                account.as_ref(),
-                cookie.as_ref().map(actix_web::cookie::Cookie::value),
-                accept,
-            ),
+            language: Language::of(request, account.as_ref()),
             account,
+            standing,
             csrf: csrf::token(&session)?,
             here: request.uri().path_and_query().map_or("/", |uri| uri.as_str()).to_owned(),
             notice,

@@ -4,8 +4,8 @@
 use crate::{
     assets,
     handlers::{
-        admin, datasets, health, home, judgement, models, people, project, prompt, prompts, runs,
-        settings, sign_in, task,
+        admin, datasets, health, home, judgement, models, notices, people, project, prompt,
+        prompts, runs, settings, sign_in, task,
     },
 };
 use actix_web::{
@@ -44,6 +44,9 @@ site_map! {
     get  "/" => home::show;
     get  "/settings" => settings::show;
     post "/settings/password" => settings::change_password;
+    get  "/notices" => notices::show;
+    get  "/notices/new" => notices::news;
+    post "/notices/seen" => notices::see_all;
 
     // Administrators
     get  "/projects/new" => project::new;

@@ -4,9 +4,86 @@
 // The summary of a form's errors is read out and seen first.
 document.querySelector("[data-focus]")?.focus();
 
+const notices = document.getElementById("notices");
+if (notices) followNotices(notices);
+
 const task = document.getElementById("task");
 forgetWhatArrived();
 if (task) setUpTask(task);
+
+// Runs that end are told wherever you are: a count in the header, a notice on the page, and outside
+// of the browser if you asked for it. Each is announced once in this browser.
+function followNotices(link) {
+  const recent = 10 * 60 * 1000; // older news are in the list, and need no announcement
+  const announced = (id) => {
+    const known = JSON.parse(localStorage.getItem("announced") ?? "[]");
+    if (known.includes(id)) return true;
+    localStorage.setItem("announced", JSON.stringify([id, ...known].slice(0, 100)));
+    return false;
+  };
+  const toasts = document.createElement("div");
+  toasts.className = "toasts";
+  toasts.setAttribute("role", "status");
+  document.body.append(toasts);
+  function announce({ id, title, project, url }) {
+    if (location.pathname === url) return; // the page says it itself
+    const toast = document.createElement("div");
+    toast.className = "toast";
+    const text = document.createElement("a");
+    text.href = url;
+    text.textContent = `${title} · ${project}`;
+    const close = document.createElement("button");
+    close.textContent = "×";
+    close.setAttribute("aria-label", link.dataset.close);
+    close.addEventListener("click", () => toast.remove());
+    toast.append(text, close);
+    toasts.append(toast);
+    const wanted = localStorage.getItem("notify") === "yes" && "Notification" in window;
+    if (wanted && Notification.permission === "granted" && document.hidden) {
+      const outside = new Notification(title, { body: project, tag: id });
+      outside.addEventListener("click", () => { window.focus(); location.href = url; });
+    }
+  }
+  async function ask() {
+    let waits = link.dataset.waits !== undefined;
+    try {
+      const answer = await fetch(link.dataset.url, { credentials: "same-origin", cache: "no-store" });
+      if (answer.redirected) return; // signed out meanwhile
+      if (answer.ok) {
+        const news = await answer.json();
+        waits = news.waits;
+        const count = link.querySelector(".count");
+        count.textContent = news.count;
+        count.hidden = news.count === 0;
+        for (const notice of news.notices.reverse()) {
+          if (Date.now() - notice.finished_at < recent && !announced(notice.id)) announce(notice);
+        }
+      }
+    } catch {} // no network: ask again
+    setTimeout(ask, waits ? 3000 : 30000);
+  }
+  setTimeout(ask, 1000);
+  setUpOutside(document.getElementById("outside"));
+}
+
+// The button that lets notices out of the browser's window.
+function setUpOutside(place) {
+  if (!place || !("Notification" in window)) return;
+  const [button, status] = [place.querySelector("button"), place.querySelector("[role=status]")];
+  const show = () => {
+    const isOn = localStorage.getItem("notify") === "yes" && Notification.permission === "granted";
+    status.textContent = Notification.permission === "denied" ? place.dataset.denied : isOn ? place.dataset.on : place.dataset.off;
+    button.setAttribute("aria-pressed", isOn);
+  };
+  button.addEventListener("click", async () => {
+    const isOn = localStorage.getItem("notify") === "yes" && Notification.permission === "granted";
+    if (!isOn && (await Notification.requestPermission()) === "granted") localStorage.setItem("notify", "yes");
+    else localStorage.removeItem("notify");
+    show();
+  });
+  place.hidden = false;
+  show();
+}
 
 // What was submitted is kept in this browser until a page that is neither an error nor the same
 // task shows that it arrived.

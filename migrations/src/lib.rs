@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
             Step { name: "m0001_people", sql: include_str!("m0001_people.sql") },
             Step { name: "m0002_work", sql: include_str!("m0002_work.sql") },
             Step { name: "m0003_training", sql: include_str!("m0003_training.sql") },
+            Step { name: "m0005_seen_runs", sql: include_str!("m0005_seen_runs.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

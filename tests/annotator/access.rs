@@ -69,6 +69,9 @@ const TABLE: &[Row] = &[
     ("get",  "/", SIGNED_IN, &[]),
     ("get",  "/settings", SIGNED_IN, &[]),
     ("post", "/settings/password", SIGNED_IN, &[("current", "wrong"), ("new", "n"), ("again", "n")]),
+    ("get",  "/notices", SIGNED_IN, &[]),
+    ("get",  "/notices/new", SIGNED_IN, &[]),
+    ("post", "/notices/seen", SIGNED_IN, &[]),
 
     ("get",  "/projects/new", ADMINISTRATORS, &[]),
     ("post", "/projects/new", ADMINISTRATORS, &[("name", "")]),

@@ -10,6 +10,7 @@ use annotator::{
     run_digest::RunDigests,
 };
 use entity::{
+    account,
     ids::{ProjectId, RunId},
     model,
     run::{self, Kind, Status},
@@ -156,5 +157,47 @@ on_both_databases! {
         let said = digests.of(run).await.unwrap();
         assert_eq!(said.last_sequence, 1201);
         assert_eq!(said.attempts.len(), 1);
+    }
+}
+
+on_both_databases! {
+    async fn who_launched_a_run_is_told_that_it_ended_until_they_have_seen_it(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("News").await;
+        let engineer = app.new_person(&project, "engineer", &["engineer"]).await;
+        let another = app.new_person(&project, "another", &["engineer"]).await;
+        assert!(engineer.get("/").await.texts("#notices").is_empty(), "nothing was launched");
+        let launcher = account::Entity::find()
+            .filter(account::Column::Login.eq("engineer"))
+            .one(&app.rows)
+            .await
+            .unwrap()
+            .unwrap();
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let run = finished(&app.rows, &project, Kind::Sft, sft(1e-3), &[]).await;
+            let mine = run::ActiveModel {
+                id: Set(run),
+                created_by: Set(Some(launcher.id)),
+                ..<run::ActiveModel as Default>::default()
+            };
+            mine.update(&app.rows).await.unwrap();
+            runs.push(run);
+        }
+        let count = async || engineer.get("/").await.texts("#notices .count");
+        assert_eq!(count().await, ["2"]);
+        let news: Value = serde_json::from_str(&engineer.get("/notices/new").await.html).unwrap();
+        assert_eq!((&news["count"], &news["waits"]), (&json!(2), &json!(false)));
+        assert_eq!(news["notices"][0]["title"], "Fine-tuning (SFT): Done");
+        // Somebody else who looks at it does not make it known.
+        another.get(&format!("{project}/runs/{}", runs[0])).await;
+        assert_eq!(count().await, ["2"]);
+        engineer.get(&format!("{project}/runs/{}", runs[0])).await;
+        assert_eq!(count().await, ["1"]);
+        let page = engineer.get("/notices").await;
+        assert_eq!((page.texts("tbody tr").len(), page.texts("tr.new").len()), (2, 1));
+        engineer.submit(page.form("/notices/seen")).await;
+        assert_eq!(count().await, ["0"]);
+        assert_eq!(another.get("/notices").await.texts("tbody tr").len(), 0);
     }
 }

@@ -12,6 +12,7 @@ one-time-password-change = Choose your own
 
 nav-account = Account
 nav-project = Project
+nav-notices = Notices
 nav-people = All people
 nav-demonstrate = Write
 nav-compare = Compare

@@ -129,6 +129,19 @@ beside-no-curves = There is nothing to draw for these runs.
 beside-answers = What they answer to the same prompts
 beside-answer = { $run }, step { $step }
 
+notices-title = Runs that ended
+notices-none = No run of yours has ended yet. When one does, you are told here and on whatever page is open.
+notices-see-all = Mark all as seen
+notices-new = new
+notices-project = Project
+notices-ended = Ended
+notices-outside = Tell me outside of this window
+notices-outside-on = On in this browser.
+notices-outside-off = Off. The browser will ask you for permission.
+notices-outside-denied = This browser forbids notifications for this address; allow them in its settings.
+notice-close = Close
+notice-run-ended = { $kind }: { $status }
+
 duration-hours = { $hours } h { $minutes } min
 duration-minutes = { $minutes } min { $seconds } s
 duration-seconds = { $seconds } s

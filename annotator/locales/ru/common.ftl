@@ -12,6 +12,7 @@ one-time-password-change = Задайте свой
 
 nav-account = Учётная запись
 nav-project = Проект
+nav-notices = Уведомления
 nav-people = Все люди
 nav-demonstrate = Писать
 nav-compare = Сравнивать

@@ -132,6 +132,19 @@ beside-no-curves = Для этих запусков рисовать нечег�
 beside-answers = Что они отвечают на одни и те же запросы
 beside-answer = { $run }, шаг { $step }
 
+notices-title = Завершённые запуски
+notices-none = Ваши запуски ещё не завершались. Когда это случится, вы узнаете об этом здесь и на любой открытой странице.
+notices-see-all = Отметить все как просмотренные
+notices-new = новое
+notices-project = Проект
+notices-ended = Завершён
+notices-outside = Сообщать вне этого окна
+notices-outside-on = Включено в этом браузере.
+notices-outside-off = Выключено. Браузер попросит разрешения.
+notices-outside-denied = Браузер запрещает уведомления для этого адреса; разрешите их в его настройках.
+notice-close = Закрыть
+notice-run-ended = { $kind } — { $status }
+
 duration-hours = { $hours } ч { $minutes } мин
 duration-minutes = { $minutes } мин { $seconds } с
 duration-seconds = { $seconds } с

@@ -8,6 +8,7 @@ pub mod health;
 pub mod home;
 pub mod judgement;
 pub mod models;
+pub mod notices;
 pub mod people;
 pub mod project;
 pub mod prompt;

@@ -4,8 +4,8 @@ use crate::{
     access::{SignedIn, current_account},
     audit, auth, csrf,
     error::AppError,
-    i18n::Language,
-    page::{self, FieldErrors, LANGUAGE_COOKIE, Page},
+    i18n::{self, Language},
+    page::{self, FieldErrors, Page},
     session,
 };
 use actix_session::Session;
@@ -100,7 +100,7 @@ pub async fn choose_language(
         row.language = Set(Some(language.code().to_owned()));
         row.update(db.get_ref()).await?;
     }
-    let cookie = Cookie::build(LANGUAGE_COOKIE, language.code())
+    let cookie = Cookie::build(i18n::LANGUAGE_COOKIE, language.code())
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)

@@ -44,6 +44,7 @@ pub mod model;
 pub mod run;
 pub mod run_event;
 pub mod run_input;
+pub mod run_seen;
 
 pub mod artifact_store;
 pub mod report;

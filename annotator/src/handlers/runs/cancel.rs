@@ -1,7 +1,7 @@
 //! `/projects/{project}/runs/{run}/cancel`: asking a run to stop.
 
 use super::find;
-use crate::{access::Engineer, audit, database, error::AppError, page};
+use crate::{access::Engineer, audit, database, error::AppError, notices, page};
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use entity::{
@@ -21,6 +21,8 @@ pub async fn cancel(
     let run = find(db.get_ref(), &access, &path.1).await?;
     let changes = database::begin_write(db.get_ref()).await?;
     if ask_to_stop(&changes, run.id).await? {
+        // Whoever stops their own run need not be told that it ended.
+        notices::see(&changes, &run, access.account.id).await?;
         audit::record(&changes, access.account.id, "run.cancel", run.id, json!({})).await?;
         changes.commit().await?;
         page::notify(&session, "notice-run-cancelled", "")?;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     access::{Access, Engineer},
     error::AppError,
+    notices,
     page::{self, Page},
     run_digest::{Answer, Digest, LogLine, RunDigests},
 };
@@ -149,6 +150,9 @@ pub async fn show(
     let run = find(db.get_ref(), &access, &path.1).await?;
     let db = db.get_ref();
     let said = digests.of(run.id).await?;
+    if run.status.is_final() {
+        notices::see(db, &run, access.account.id).await?;
+    }
     page::html(&RunPage {
         by: launched_by(db, &run).await?,
         inputs: inputs_of(db, &run).await?,
