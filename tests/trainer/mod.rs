@@ -3,6 +3,9 @@
 // The command lines that scripts rely on.
 mod contract;
 
+// Whether a machine can train.
+mod doctor;
+
 // A base from the Hugging Face hub.
 mod fetch;
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/version.h>
 
 #include <cstring>
@@ -42,6 +43,9 @@ extern "C" {
 void attune_free_message(char *message) { free(message); }
 
 const char *attune_libtorch_version() { return TORCH_VERSION; }
+
+// Of the library that is loaded: major, minor and patch in the three highest bytes.
+uint64_t attune_loaded_libtorch_version() { return aoti_torch_abi_version(); }
 
 // The allocator returns large buffers to the kernel at once by default, and every step pays for
 // mapping and zeroing them again.

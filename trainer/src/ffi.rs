@@ -14,6 +14,7 @@ use torch_sys::C_tensor;
 unsafe extern "C" {
     fn attune_free_message(message: *mut c_char);
     fn attune_libtorch_version() -> *const c_char;
+    fn attune_loaded_libtorch_version() -> u64;
     fn attune_keep_freed_memory();
     fn attune_open_cuda() -> bool;
     fn attune_use_deterministic_algorithms(only_warn: bool) -> *mut c_char;
@@ -47,6 +48,13 @@ pub(crate) fn libtorch_version() -> &'static str {
     // SAFETY: a string literal in the shim.
     let version = unsafe { CStr::from_ptr(attune_libtorch_version()) };
     version.to_str().unwrap_or("unknown")
+}
+
+/// The version of libtorch that is loaded: "2.11.0".
+pub(crate) fn loaded_libtorch_version() -> String {
+    // SAFETY: returns a constant of the library.
+    let [major, minor, patch, ..] = unsafe { attune_loaded_libtorch_version() }.to_be_bytes();
+    format!("{major}.{minor}.{patch}")
 }
 
 /// Lets the allocator keep what is freed, for the next step to use again.

@@ -6,6 +6,8 @@ use std::{fs, path::PathBuf};
 use tch::Tensor;
 use tempfile::TempDir;
 
+pub(crate) use crate::doctor::golden_numbers;
+
 /// The path of a file or folder of `trainer/fixtures`.
 pub(crate) fn fixture_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -21,15 +23,6 @@ pub(crate) fn fixture(name: &str) -> Value {
 /// A list of numbers.
 pub(crate) fn numbers(list: &Value) -> Vec<f64> {
     list.as_array().expect("a list").iter().map(|n| n.as_f64().expect("a number")).collect()
-}
-
-/// `trainer/fixtures/golden.py`: the top 24 bits of a 64-bit LCG, less a half.
-pub(crate) fn golden_numbers(mut seed: u64, n: i64) -> Vec<f32> {
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((seed >> 40) as f64 / f64::from(1 << 24) - 0.5) as f32
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 /// The families of `families.json`.

@@ -12,7 +12,8 @@
 //! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`],
 //!    [`dpo`], [`ppo`].
 //! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
-//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`worker`]: runs from the database, each
+//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`doctor`]: whether this machine can train;
+//!    [`worker`]: runs from the database, each
 //!    in a child process that is this same command line.
 //!
 //! **Invariant:** `ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
@@ -51,6 +52,7 @@ pub mod logprobs;
 pub mod sample;
 pub mod score;
 
+pub mod doctor;
 pub mod fetch;
 pub mod worker;
 

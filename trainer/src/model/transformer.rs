@@ -119,6 +119,23 @@ impl Transformer {
         Self::assemble(config, folder, parameters, kind, device)
     }
 
+    /// A model to be trained from weights in memory: `weight` makes each of a name and a shape.
+    pub(crate) fn from_weights(
+        config: ModelConfig,
+        kind: Kind,
+        device: Device,
+        mut weight: impl FnMut(&str, &[i64]) -> Tensor,
+    ) -> Result<Self> {
+        let parameters = expected_shapes(&config)
+            .into_iter()
+            .map(|(name, shape)| {
+                let weight = weight(&name, &shape).to_device(device).set_requires_grad(true);
+                (name, weight)
+            })
+            .collect();
+        Self::assemble(config, Path::new(""), parameters, kind, device)
+    }
+
     fn read(folder: &Path, kind: Kind, device: Device, train: bool) -> Result<Self> {
         let config = ModelConfig::read(folder)?;
         let stored = if train { Kind::Float } else { kind };
