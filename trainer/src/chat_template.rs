@@ -13,7 +13,7 @@ use minijinja::{
     value::{Serde, Value, merge_maps},
 };
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
 
 /// A compiled chat template with the special tokens that it may name.
@@ -54,21 +54,21 @@ impl ChatTemplate {
     /// The conversation as text. `messages` are objects with at least `role` and, as a rule,
     /// `content`; with `add_generation_prompt` the text ends where the assistant begins to speak.
     pub fn render(&self, messages: &[Json], add_generation_prompt: bool) -> Result<String> {
-        self.render_with(messages, add_generation_prompt, context! {})
+        self.render_with(messages, add_generation_prompt, &Map::new())
     }
 
     /// [`Self::render`] with variables of the template's own, such as `tools`.
-    fn render_with(
+    pub fn render_with(
         &self,
         messages: &[Json],
         add_generation_prompt: bool,
-        variables: Value,
+        variables: &Map<String, Json>,
     ) -> Result<String> {
         // The last to name a variable wins.
         let variables = merge_maps([
             context! { tools => (), documents => () },
             Value::from(Serde(&self.special_tokens)),
-            variables,
+            Value::from(Serde(variables)),
             context! { messages => Value::from(Serde(messages)), add_generation_prompt },
         ]);
         let template = self.environment.get_template(NAME)?;
@@ -165,7 +165,7 @@ mod tests {
                 variables.insert("tools".into(), case["tools"].clone());
                 let prompt = case["add_generation_prompt"] == json!(true);
                 let text = template
-                    .render_with(messages, prompt, Value::from(Serde(&variables)))
+                    .render_with(messages, prompt, &variables)
                     .unwrap_or_else(|error| panic!("{name}, {}: {error:#}", case["name"]));
                 assert_eq!(text, case["text"].as_str().unwrap(), "{name}, {}", case["name"]);
             }

@@ -2,7 +2,8 @@
 //!
 //! A row's type is told by its columns (the module `row`); files are read row by row (`jsonl`) and
 //! encoded on all processors (`loader`). Plain strings take no chat template and get EOS; lists of messages
-//! go through the chat template, whose tail after EOS belongs to the sequence too.
+//! go through the chat template, whose tail after EOS belongs to the sequence too; the columns `tools`
+//! and `chat_template_kwargs` are variables of the template.
 
 mod jsonl;
 mod loader;
@@ -125,8 +126,8 @@ pub fn load_examples(
 ) -> Result<Loaded<Example>, DataError> {
     let texts = |columns: &Columns| {
         let row = row::answered(columns)?;
-        let mut texts = vec![prompt_text(&row.prompt, tokenizer)?];
-        texts.extend(whole_texts(&row, tokenizer)?);
+        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
+        texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
     };
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
@@ -152,7 +153,7 @@ pub fn load_pairs(
     max_length: usize,
     report: &mut Report,
 ) -> Result<Loaded<Pair>, DataError> {
-    let texts = |columns: &Columns| whole_texts(&row::pair(columns)?, tokenizer);
+    let texts = |columns: &Columns| whole_texts(&row::pair(columns)?, columns, tokenizer);
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
@@ -176,8 +177,8 @@ pub fn load_preferences(
 ) -> Result<Loaded<Preference>, DataError> {
     let texts = |columns: &Columns| {
         let row = row::pair_with_prompt(columns)?;
-        let mut texts = vec![prompt_text(&row.prompt, tokenizer)?];
-        texts.extend(whole_texts(&row, tokenizer)?);
+        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
+        texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
     };
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
@@ -205,7 +206,8 @@ pub fn load_prompts(
     too_long: TooLong,
     report: &mut Report,
 ) -> Result<Loaded<PromptIds>, DataError> {
-    let texts = |columns: &Columns| Ok(vec![prompt_text(&row::prompt(columns)?, tokenizer)?]);
+    let texts =
+        |columns: &Columns| Ok(vec![prompt_text(&row::prompt(columns)?, columns, tokenizer)?]);
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let (index, is_conversation, is_long) =
             (row.index, row.is_conversation, row.is_longer_than(max_length));
@@ -255,7 +257,8 @@ pub fn load_to_score(
     max_length: usize,
     report: &mut Report,
 ) -> Result<Loaded<ToScore>, DataError> {
-    let texts = |columns: &Columns| whole_texts(&row::pair_or_answered(columns)?, tokenizer);
+    let texts =
+        |columns: &Columns| whole_texts(&row::pair_or_answered(columns)?, columns, tokenizer);
     Loader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
@@ -271,30 +274,41 @@ pub fn load_to_score(
 type Columns = Map<String, Value>;
 
 /// The prompt alone, as the model sees it before it answers.
-fn prompt_text(prompt: &Content, tokenizer: &Tokenizer) -> Result<Text, String> {
+fn prompt_text(prompt: &Content, columns: &Columns, tokenizer: &Tokenizer) -> Result<Text, String> {
     Ok(match prompt {
         Content::Plain(text) => Text { text: text.clone(), is_conversation: false },
-        Content::Messages(messages) => rendered(messages, true, tokenizer)?,
+        Content::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
     })
 }
 
 /// The prompt with each of its answers.
-fn whole_texts(row: &Answered, tokenizer: &Tokenizer) -> Result<Vec<Text>, String> {
+fn whole_texts(
+    row: &Answered,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<Text>, String> {
     let whole = |answer: &Content| match (&row.prompt, answer) {
         (Content::Plain(prompt), Content::Plain(answer)) => {
             let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
             Ok(Text { text, is_conversation: false })
         }
         (Content::Messages(prompt), Content::Messages(answer)) => {
-            rendered(&[prompt.as_slice(), answer].concat(), false, tokenizer)
+            rendered(&[prompt.as_slice(), answer].concat(), false, columns, tokenizer)
         }
         _ => unreachable!("a row's columns were checked to be of one form"),
     };
     row.answers.iter().map(whole).collect()
 }
 
-fn rendered(messages: &[Value], ask: bool, tokenizer: &Tokenizer) -> Result<Text, String> {
-    let text = tokenizer.render(messages, ask).map_err(|error| format!("{error:#}"))?;
+fn rendered(
+    messages: &[Value],
+    ask: bool,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<Text, String> {
+    let variables = row::template_variables(columns)?;
+    let text =
+        tokenizer.render_with(messages, ask, &variables).map_err(|error| format!("{error:#}"))?;
     Ok(Text { text, is_conversation: true })
 }
 

@@ -106,8 +106,18 @@ impl Tokenizer {
 
     /// The conversation as text, by the folder's chat template.
     pub fn render(&self, messages: &[Value], add_generation_prompt: bool) -> Result<String> {
+        self.render_with(messages, add_generation_prompt, &Map::new())
+    }
+
+    /// [`Self::render`] with variables of the template's own, such as `tools`.
+    pub fn render_with(
+        &self,
+        messages: &[Value],
+        add_generation_prompt: bool,
+        variables: &Map<String, Value>,
+    ) -> Result<String> {
         match &self.template {
-            Some(template) => template.render(messages, add_generation_prompt),
+            Some(template) => template.render_with(messages, add_generation_prompt, variables),
             None => bail!(
                 "the data are lists of messages, but the model has no chat template: add a \
                  chat_template.jinja to its folder, or give prompts and answers as plain strings"

@@ -19,7 +19,8 @@ pub(super) struct Answered {
     pub answers: Vec<Content>,
 }
 
-/// The columns that decide what a row is. Any other is ignored, and so is one that is null.
+/// The columns that decide what a row is. Any other is ignored but for [`template_variables`], and so
+/// is one that is null.
 const KNOWN: [&str; 6] = ["messages", "prompt", "completion", "chosen", "rejected", "text"];
 
 /// `prompt` + `completion`, or `messages`, whose last assistant turn is the answer.
@@ -112,6 +113,35 @@ pub(super) fn text(columns: &Columns) -> Result<String, String> {
         }
         _ => Err(unexpected(columns, "`text`")),
     }
+}
+
+/// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a
+/// string, and `chat_template_kwargs` such as `{"enable_thinking": false}`.
+pub(super) fn template_variables(columns: &Columns) -> Result<Columns, String> {
+    let mut variables = Columns::new();
+    match columns.get("tools") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(text)) => {
+            let tools = serde_json::from_str(text);
+            let tools = tools.map_err(|error| format!("`tools` is not JSON: {error}"))?;
+            variables.insert("tools".to_owned(), tools);
+        }
+        Some(tools) => {
+            variables.insert("tools".to_owned(), tools.clone());
+        }
+    }
+    match columns.get("chat_template_kwargs") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(more)) => variables.extend(more.clone()),
+        Some(other) => {
+            return Err(format!(
+                "`chat_template_kwargs` is {}; expected an object such as \
+                 {{\"enable_thinking\": false}}",
+                kind(other)
+            ));
+        }
+    }
+    Ok(variables)
 }
 
 fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answered, String> {

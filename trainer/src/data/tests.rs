@@ -1,5 +1,7 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
+mod templates;
+
 use super::*;
 use entity::report::Event;
 use flate2::{Compression, write::GzEncoder};
