@@ -17,3 +17,6 @@ mod rollout_reward;
 
 // A worker claims runs, watches their processes, and writes under a fence.
 mod worker;
+
+// Live answers over HTTP.
+mod serve;

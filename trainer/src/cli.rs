@@ -13,7 +13,9 @@ use crate::{
     logprobs::{self, MeasureConfig},
     openmp, ppo, pretrain,
     reporter::{Format, Reporter},
-    reward, sample, score, sft,
+    reward, sample, score,
+    serve::{self, ServeArgs},
+    sft,
     worker::{self, WorkerArgs},
 };
 use anyhow::{Result, anyhow};
@@ -65,6 +67,8 @@ enum Verb {
     Fetch(Job<fetch::FetchPaths, NoSettings>),
     /// Look whether this machine can train: libtorch, devices, speed, numbers, memory and disk
     Doctor(doctor::DoctorArgs),
+    /// Answer over HTTP as OpenAI's chat API does
+    Serve(ServeArgs),
     /// Do the runs that wait in the database, each in a child process
     Worker(WorkerArgs),
 }
@@ -131,6 +135,13 @@ impl Verb {
                 output.run(|report| fetch::run(&paths, report))
             }
             Self::Doctor(args) => Ok(doctor::run(&args)?),
+            Self::Serve(args) => {
+                openmp::restart_with_short_spins();
+                if args.exit_with_stdin {
+                    exit_with_stdin();
+                }
+                Ok(serve::run(&args)?)
+            }
             Self::Worker(args) => Ok(worker::run(&args)?),
         }
     }

@@ -49,6 +49,8 @@ pub struct Completion {
 pub struct Step {
     /// Tokens drawn since the start.
     pub n_tokens: u64,
+    /// The tokens of this step: which request each belongs to, by position, and its id.
+    pub drawn: Vec<(usize, i64)>,
     pub finished: Vec<Finished>,
 }
 
@@ -80,6 +82,7 @@ pub fn generate(
         waiting: VecDeque::new(),
         live: Vec::new(),
         finished: Vec::new(),
+        drawn: Vec::new(),
         n_tokens: 0,
     };
     loop {
@@ -89,7 +92,8 @@ pub fn generate(
             decoder.decode();
         }
         let finished = std::mem::take(&mut decoder.finished);
-        on_step(Step { n_tokens: decoder.n_tokens, finished })?;
+        let drawn = std::mem::take(&mut decoder.drawn);
+        on_step(Step { n_tokens: decoder.n_tokens, drawn, finished })?;
         if done {
             return ControlFlow::Continue(());
         }
@@ -138,6 +142,7 @@ struct Decoder<'a> {
     waiting: VecDeque<Waiting>,
     live: Vec<Live>,
     finished: Vec<Finished>,
+    drawn: Vec<(usize, i64)>,
     n_tokens: u64,
 }
 
@@ -188,6 +193,7 @@ impl Decoder<'_> {
         let first_tokens = self.draw(&hidden, keys.iter().map(|&(r, s)| (r, s, 0)));
         let prompts: Vec<_> = prompts.into_iter().map(Rc::new).collect();
         for ((request, sample), first_token) in keys.into_iter().zip(first_tokens) {
+            self.drawn.push((request, first_token));
             let prompt = Rc::clone(&prompts[request - first]);
             self.waiting.push_back(Waiting { request, sample, first_token, prompt });
         }
@@ -205,6 +211,7 @@ impl Decoder<'_> {
         let tokens = self.draw(&hidden, keys.into_iter());
         for (live, token) in self.live.iter_mut().zip(tokens) {
             live.tokens.push(token);
+            self.drawn.push((live.request, token));
         }
         for slot in (0..self.live.len()).rev() {
             if let Some(finish_reason) = self.finish_reason(&self.live[slot].tokens) {

@@ -51,6 +51,7 @@ pub mod generate;
 pub mod logprobs;
 pub mod sample;
 pub mod score;
+pub mod serve;
 
 pub mod doctor;
 pub mod fetch;
