@@ -90,6 +90,7 @@ site_map! {
     get  "/projects/{project}/runs/{run}" => runs::show::show;
     get  "/projects/{project}/runs/{run}/events" => runs::events::follow;
     post "/projects/{project}/runs/{run}/cancel" => runs::cancel::cancel;
+    post "/projects/{project}/runs/{run}/resume" => runs::resume::resume;
     get  "/projects/{project}/models" => models::list;
     get  "/projects/{project}/models/{model}" => models::show;
     get  "/projects/{project}/models/{model}/download" => models::download::download;

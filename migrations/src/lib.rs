@@ -15,6 +15,10 @@ impl MigratorTrait for Migrator {
             Step { name: "m0002_work", sql: include_str!("m0002_work.sql") },
             Step { name: "m0003_training", sql: include_str!("m0003_training.sql") },
             Step { name: "m0005_seen_runs", sql: include_str!("m0005_seen_runs.sql") },
+            Step {
+                name: "m0006_runs_that_survive",
+                sql: include_str!("m0006_runs_that_survive.sql"),
+            },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

@@ -110,6 +110,7 @@ const TABLE: &[Row] = &[
     ("get",  "/projects/{project}/runs/{run}", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/{run}/events", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/{run}/cancel", ENGINEERS, &[]),
+    ("post", "/projects/{project}/runs/{run}/resume", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models/{model}", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models/{model}/download", ENGINEERS, &[]),

@@ -12,6 +12,9 @@ mod fetch;
 // A killed run goes on and ends with the same weights.
 mod resume;
 
+// Workers and runs that are killed at random.
+mod kills;
+
 // What PPO optimises is what `score` says.
 mod rollout_reward;
 

@@ -116,6 +116,8 @@ impl Site {
             config: Set(json!({"max_steps": 2})),
             status: Set(Status::Queued),
             attempt: Set(0),
+            fruitless_attempts: Set(0),
+            furthest_step: Set(0),
             worker: Set(None),
             lease_expires_at: Set(None),
             cancel_requested: Set(false),
@@ -158,6 +160,7 @@ impl Site {
             name: name.into(),
             program: self.script(name, script),
             lease,
+            keep_checkpoints: Duration::from_secs(3600),
         }
     }
 
@@ -286,12 +289,14 @@ on_both_databases! {
         let id = site.queue().await;
         let worker = site.worker("a", "kill -9 $$\n", LEASE).await;
         let mut statuses = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..7 {
             worker.work(never(), true, Duration::ZERO).await.unwrap();
             statuses.push(site.run(id).await.status);
         }
-        assert_eq!(statuses, [Status::Interrupted, Status::Interrupted, Status::Failed]);
-        assert!(site.run(id).await.error.unwrap().contains("killed 3 times"));
+        // The first attempt got to step 1, the five after it no further.
+        assert_eq!(statuses, [[Status::Interrupted; 6].as_slice(), &[Status::Failed]].concat());
+        let error = site.run(id).await.error.unwrap();
+        assert!(error.contains("killed 5 times in a row without getting past step 1"), "{error}");
     }
 }
 

@@ -105,7 +105,7 @@ impl Checkpoints {
         for entry in fs::read_dir(&self.out)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if step_of(&name).is_some() || name.starts_with(".checkpoint-") {
+            if step_of(&name).is_some() || is_unfinished(&name) {
                 remove(&path)?;
             }
         }
@@ -125,6 +125,11 @@ impl Checkpoints {
         found.sort();
         Ok(found)
     }
+}
+
+/// Whether a folder of this name is a checkpoint that is being written, or was when its writer died.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(".checkpoint-")
 }
 
 fn step_of(name: &str) -> Option<u64> {

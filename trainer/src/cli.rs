@@ -24,6 +24,10 @@ use entity::run_config::{
     DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
 };
 use failure::{Failure, catching};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
 use std::{
     ffi::OsString,
     io::Read,
@@ -31,6 +35,10 @@ use std::{
     ops::ControlFlow,
     path::PathBuf,
     process::{self, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -172,13 +180,15 @@ impl Output {
         if let Some(threads) = self.threads {
             tch::set_num_threads(threads.get().into());
         }
+        let asked_to_stop = stop_when_asked()?;
         let mut reporter = Reporter::new(self.metrics.as_deref(), self.report)?;
         let mut broken = None;
         let outcome = verb(&mut |event| {
-            reporter.event(&event).unwrap_or_else(|error| {
+            let flow = reporter.event(&event).unwrap_or_else(|error| {
                 broken = Some(error);
                 ControlFlow::Break(())
-            })
+            });
+            if asked_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { flow }
         });
         match (outcome, broken) {
             (Ok(Outcome::Finished(summary)), _) => {
@@ -187,9 +197,14 @@ impl Output {
             }
             (Ok(Outcome::Stopped), broken) => {
                 reporter.stop();
-                Err(broken
-                    .unwrap_or_else(|| anyhow!("stopped: nobody reads stdout any more"))
-                    .into())
+                let why = if asked_to_stop.load(Ordering::Relaxed) {
+                    anyhow!(
+                        "stopped as asked; the same command goes on from the last checkpoint, if one was written"
+                    )
+                } else {
+                    anyhow!("stopped: nobody reads stdout any more")
+                };
+                Err(broken.unwrap_or(why).into())
             }
             (Err(error), _) => {
                 reporter.stop();
@@ -197,6 +212,18 @@ impl Output {
             }
         }
     }
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM, so that a run can end with a checkpoint; the second ends
+/// the process at once.
+fn stop_when_asked() -> Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the flag that the first signal sets is what arms the second.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+        flag::register(signal, Arc::clone(&asked))?;
+    }
+    Ok(asked)
 }
 
 /// A run that outlived its worker would go on writing beside the one that took over.

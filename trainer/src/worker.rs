@@ -13,6 +13,7 @@ mod claim;
 mod command;
 mod database;
 mod output;
+mod prune;
 mod store;
 
 use anyhow::Context;
@@ -44,6 +45,9 @@ pub struct WorkerArgs {
     /// Execute one run at the most, then exit
     #[arg(long)]
     pub once: bool,
+    /// Days for which a cancelled or failed run can be continued: its newest checkpoint is kept so long
+    #[arg(long, default_value_t = 14, value_name = "DAYS")]
+    pub keep_checkpoints: u32,
     /// How often to look for a run while idle, in milliseconds
     #[arg(long, default_value_t = 1000)]
     pub poll_ms: u64,
@@ -64,6 +68,8 @@ pub struct Worker {
     /// The program that executes a run, as a `trainer`.
     pub program: PathBuf,
     pub lease: Duration,
+    /// For how long a run that failed or was cancelled can be continued.
+    pub keep_checkpoints: Duration,
 }
 
 /// How an attempt at a run ended, for this worker.
@@ -72,8 +78,10 @@ pub enum Ended {
     Succeeded,
     Failed(String),
     Cancelled,
-    /// The next worker that is free resumes it.
+    /// Its process was killed; the next worker that is free resumes it.
     Interrupted(String),
+    /// This worker was asked to stop; the next one that is free resumes it.
+    Released,
     /// Another worker has it: nothing was written.
     Fenced,
 }
@@ -101,6 +109,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
                 None => std::env::current_exe().context("cannot find this program's own file")?,
             },
             lease: Duration::from_secs(args.lease_seconds.max(1)),
+            keep_checkpoints: Duration::from_secs(u64::from(args.keep_checkpoints) * 24 * 60 * 60),
         };
         let stop = stop_signal()?;
         worker.work(stop, args.once, Duration::from_millis(args.poll_ms)).await
@@ -138,7 +147,9 @@ impl Worker {
         poll: Duration,
     ) -> anyhow::Result<()> {
         tracing::info!("worker {} waits for runs", self.name);
+        let mut pruned = None;
         while !*stop.borrow() {
+            prune::now_and_then(self, &mut pruned).await;
             match self.claim().await {
                 Ok(Some(run)) => {
                     self.execute(&run, stop.clone()).await;
@@ -193,13 +204,13 @@ impl Worker {
         if run.cancel_requested {
             return Ok(Ended::Cancelled);
         }
-        if let Some(reason) = claim::taken_over_too_often(run) {
+        if let Some(reason) = claim::leads_nowhere(run) {
             return Ok(Ended::Failed(reason));
         }
         let inputs = command::Inputs::load(&self.db, &self.artifacts, run).await?;
         let folder = output::attempt_folder(&self.artifacts, run)?;
         let arguments = command::arguments(run, &inputs, &folder)?;
-        let finished = match child::run(self, run, &arguments, lease, stop).await? {
+        let finished = match child::run(self, run, &arguments, &folder, lease, stop).await? {
             child::End::Finished(summary) => summary,
             child::End::Other(ended) => return Ok(ended),
         };
@@ -208,12 +219,18 @@ impl Worker {
         Ok(if succeeded { Ended::Succeeded } else { Ended::Fenced })
     }
 
-    /// Checkpoints are of no use once nothing more will happen to the run.
+    /// Of a run that has succeeded nothing is kept but its output; of one that failed or was
+    /// cancelled the newest checkpoint, from which it can be continued.
     fn clean_up(&self, run: &run::Model, ended: &Ended) {
-        if matches!(ended, Ended::Succeeded | Ended::Failed(_) | Ended::Cancelled)
-            && let Err(error) = output::remove_folder(&self.artifacts, run)
-        {
-            tracing::warn!(run = %run.id, "cannot remove its checkpoints: {error}");
+        let tidied = match ended {
+            Ended::Succeeded => output::remove_folder(&self.artifacts, run.id),
+            Ended::Failed(_) | Ended::Cancelled => {
+                output::keep_newest_checkpoint(&self.artifacts, run.id)
+            }
+            Ended::Interrupted(_) | Ended::Released | Ended::Fenced => return,
+        };
+        if let Err(error) = tidied {
+            tracing::warn!(run = %run.id, "cannot remove what it left behind: {error}");
         }
     }
 }

@@ -34,6 +34,8 @@ run-progress = Progress
 run-launched = Launched
 run-by = By
 run-cancel = Cancel this run
+run-resume = Continue
+run-resume-help = From the checkpoint after step { $step }
 run-again = Run again…
 run-curves = Curves
 run-all-metrics = Every metric, newest value
@@ -148,6 +150,7 @@ duration-seconds = { $seconds } s
 
 notice-run-queued = The run is in the queue. This page follows it.
 notice-run-cancelled = The run was asked to stop.
+notice-run-has-no-checkpoint = There is no checkpoint to go on from any more; launch the run again.
 
 dataset-freeze-demonstrations = Freeze all demonstrations up to now
 dataset-freeze-preferences = Freeze all comparisons up to now

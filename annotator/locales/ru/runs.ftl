@@ -34,6 +34,8 @@ run-progress = Выполнено
 run-launched = Запущен
 run-by = Кто запустил
 run-cancel = Отменить запуск
+run-resume = Продолжить
+run-resume-help = С контрольной точки после шага { $step }
 run-again = Запустить ещё раз…
 run-curves = Графики
 run-all-metrics = Все метрики, последние значения
@@ -151,6 +153,7 @@ duration-seconds = { $seconds } с
 
 notice-run-queued = Запуск поставлен в очередь. Эта страница следит за ним.
 notice-run-cancelled = Запуск попросили остановиться.
+notice-run-has-no-checkpoint = Контрольной точки больше нет; запустите ещё раз.
 
 dataset-freeze-demonstrations = Зафиксировать все примеры на этот момент
 dataset-freeze-preferences = Зафиксировать все сравнения на этот момент

@@ -34,6 +34,14 @@ pub struct Stored {
     pub n_bytes: u64,
 }
 
+/// Where a run can be continued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub folder: PathBuf,
+    /// Steps done.
+    pub step: u64,
+}
+
 impl ArtifactStore {
     /// Opens the store, making its folder where it is missing.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
@@ -61,7 +69,24 @@ impl ArtifactStore {
 
     /// Where a run works and keeps its checkpoints until it ends.
     pub fn run_folder(&self, run: RunId) -> PathBuf {
-        self.root.join("runs").join(run.to_string())
+        self.runs_folder().join(run.to_string())
+    }
+
+    /// Where the folders of the runs are; it may be missing.
+    pub fn runs_folder(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The newest complete checkpoint of a run, if its folder holds one:
+    /// `<run>/<attempt>/output/checkpoint-<step>`.
+    pub fn newest_checkpoint(&self, run: RunId) -> Option<Checkpoint> {
+        let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+        let attempts = entries(self.run_folder(run)).map(|attempt| attempt.path().join("output"));
+        let checkpoints = attempts.flat_map(entries).filter_map(|entry| {
+            let step = entry.file_name().to_str()?.strip_prefix("checkpoint-")?.parse().ok()?;
+            Some(Checkpoint { folder: entry.path(), step })
+        });
+        checkpoints.max_by_key(|checkpoint| checkpoint.step)
     }
 
     /// A fresh empty folder on the same disk, to be filled and then given to [`Self::adopt`].

@@ -62,6 +62,10 @@ pub struct Model {
     pub status: Status,
     /// Which try this is, from 1 at the first claim: whoever holds an older number writes nothing.
     pub attempt: i32,
+    /// Attempts in a row, this one included, that began no further than one before them.
+    pub fruitless_attempts: i32,
+    /// The furthest step that any attempt had told of when the newest one began.
+    pub furthest_step: i64,
     /// The worker that holds the run.
     pub worker: Option<String>,
     pub lease_expires_at: Option<UnixMillis>,

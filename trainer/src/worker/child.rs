@@ -5,6 +5,7 @@
 use super::{
     Ended, Worker,
     claim::{Hold, Lease},
+    output::AttemptFolder,
     store,
 };
 use anyhow::Context;
@@ -29,17 +30,18 @@ use tokio::{
 /// Events are written together, this far apart at the least.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
-/// How long a child that was asked to stop may take over its last checkpoint.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a child that was asked to stop may go on before it writes its last checkpoint: together
+/// with the time until a request is seen, a person waits two seconds at the most.
+const STOP_PATIENCE: Duration = Duration::from_millis(1300);
+
+/// How much longer it may take over a checkpoint that it is writing.
+const SAVE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a child that has closed its stdout may take to end.
 const EXIT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// As much of the end of stderr is kept as a person would read.
 const STDERR_KEPT: usize = 8 * 1024;
-
-/// Attempts that may die without getting any further.
-const MOST_DEATHS: i32 = 3;
 
 /// How the child ended: with its summary, or otherwise.
 pub(super) enum End {
@@ -59,6 +61,7 @@ pub(super) async fn run(
     worker: &Worker,
     run: &run::Model,
     arguments: &[OsString],
+    folder: &AttemptFolder,
     lease: &Lease,
     shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<End> {
@@ -68,6 +71,7 @@ pub(super) async fn run(
     let mut listening = Listening {
         worker,
         run,
+        folder,
         lines: BufReader::new(stdout).lines(),
         said: Said::default(),
         stopping: None,
@@ -100,6 +104,15 @@ fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
     command.spawn().with_context(|| format!("cannot start {}", worker.program.display()))
 }
 
+/// It ends after the step that it is at, with a checkpoint.
+fn ask_to_stop(child: &Child) {
+    let id = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    if let Some(id) = id {
+        // Already gone is what is wanted.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+}
+
 /// The end of a stream as text.
 async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
     let mut kept = Vec::new();
@@ -117,8 +130,6 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
 #[derive(Default)]
 struct Said {
     events: Vec<Event>,
-    /// The furthest step, to tell whether an attempt that died had got anywhere.
-    step: u64,
     /// The last message of level error.
     error: Option<String>,
     summary: Option<Summary>,
@@ -138,8 +149,7 @@ impl Said {
     fn take(&mut self, event: Event) {
         match &event {
             // Within one batch only the newest progress says anything.
-            Event::Progress { step, .. } => {
-                self.step = *step;
+            Event::Progress { .. } => {
                 self.events.retain(|event| !matches!(event, Event::Progress { .. }));
             }
             Event::Log { level: Level::Error, message } => self.error = Some(message.clone()),
@@ -152,6 +162,7 @@ impl Said {
 struct Listening<'a> {
     worker: &'a Worker,
     run: &'a run::Model,
+    folder: &'a AttemptFolder,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
     stopping: Option<Stop>,
@@ -168,6 +179,7 @@ impl Listening<'_> {
         let mut flush = interval(FLUSH_EVERY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill_at = None;
+        let (mut may_save, mut told) = (true, None);
         loop {
             tokio::select! {
                 line = self.lines.next_line() => match line {
@@ -178,9 +190,14 @@ impl Listening<'_> {
                 },
                 _ = flush.tick() => self.flush(false).await,
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
-                    // Already gone is what is wanted.
-                    let _ = child.start_kill();
-                    kill_at = None;
+                    if std::mem::take(&mut may_save) && self.stopping != Some(Stop::Fenced) && self.folder.is_saving() {
+                        kill_at = Some(Instant::now() + SAVE_PATIENCE);
+                    } else {
+                        // Already gone is what is wanted.
+                        let _ = child.start_kill();
+                        drop(child.stdin.take());
+                        kill_at = None;
+                    }
                 }
                 Ok(()) = hold.changed() => match *hold.borrow_and_update() {
                     Hold::Kept => {}
@@ -192,12 +209,13 @@ impl Listening<'_> {
             if *shutdown.borrow() {
                 self.stop(Stop::Shutdown);
             }
-            if self.stopping.is_some() && child.stdin.take().is_some() {
-                let patience = if self.stopping == Some(Stop::Fenced) {
-                    Duration::ZERO
-                } else {
-                    STOP_PATIENCE
+            if self.stopping != told {
+                told = self.stopping;
+                let patience = match told {
+                    Some(Stop::Fenced) => Duration::ZERO,
+                    _ => STOP_PATIENCE,
                 };
+                ask_to_stop(child);
                 kill_at = Some(Instant::now() + patience);
             }
         }
@@ -232,42 +250,30 @@ impl Listening<'_> {
             (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
             (Some(Stop::Cancel), _) => End::Other(Ended::Cancelled),
             (_, Some(summary)) => End::Finished(summary),
-            (Some(Stop::Shutdown), None) => {
-                let reason =
-                    "The worker was stopped; the next one resumes from the last checkpoint.";
-                End::Other(Ended::Interrupted(reason.to_owned()))
-            }
+            (Some(Stop::Shutdown), None) => End::Other(Ended::Released),
             (None, None) => {
                 let stderr = stderr.await.unwrap_or_default();
-                End::Other(died(self.run, &self.said, status, &stderr))
+                End::Other(died(&self.said, status, &stderr))
             }
         }
     }
 }
 
-/// A process that was killed is tried again, unless that leads nowhere; one that gave up itself
-/// would give up again.
-fn died(run: &run::Model, said: &Said, status: ExitStatus, stderr: &str) -> Ended {
+/// A process that was killed is tried again, for as long as that leads anywhere (`claim`); one that
+/// gave up itself would give up again.
+fn died(said: &Said, status: ExitStatus, stderr: &str) -> Ended {
     let Some(signal) = status.signal() else {
         let reason = said.error.clone().or_else(|| last_words(stderr));
         return Ended::Failed(reason.unwrap_or_else(|| {
             format!("The training process ended without a result ({status}).")
         }));
     };
-    let got_further = said.step as i64 > run.step;
     let likely = if signal == 9 { ", most often because the memory ran out" } else { "" };
-    if run.attempt < MOST_DEATHS || got_further {
-        Ended::Interrupted(format!(
-            "The training process was killed (signal {signal}){likely}; it will be resumed."
-        ))
-    } else {
-        let words =
-            last_words(stderr).map(|words| format!(" It last said: {words}")).unwrap_or_default();
-        Ended::Failed(format!(
-            "The training process was killed {} times (signal {signal}){likely}. A smaller batch size or length needs less memory.{words}",
-            run.attempt
-        ))
-    }
+    let words = last_words(stderr).map(|words| format!(" It last said: {words}"));
+    Ended::Interrupted(format!(
+        "The training process was killed (signal {signal}){likely}; it will be resumed.{}",
+        words.unwrap_or_default()
+    ))
 }
 
 /// The error at the end of stderr: what follows the last "error:", else the last few lines.
@@ -302,7 +308,6 @@ mod tests {
         }
         assert_eq!(said.events.len(), 4);
         assert!(matches!(said.events[2], Event::Progress { step: 3, .. }), "{:?}", said.events);
-        assert_eq!(said.step, 3);
     }
 
     #[test]

@@ -13,11 +13,11 @@ use sea_orm::{
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// A run whose workers died this often without finishing it is not tried again.
-const MOST_TAKEOVERS: i32 = 20;
+/// Attempts in a row that may end without getting further than any before them.
+const MOST_FRUITLESS: i32 = 5;
 
 /// How often a worker looks whether a person wants the run to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(1000);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// Takes the oldest run that waits, was interrupted, or whose worker fell silent.
 ///
@@ -43,9 +43,16 @@ pub(super) async fn next(
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
     let started_at = Func::coalesce([Expr::col(run::Column::StartedAt), Expr::val(now)]);
+    let got_further = Expr::col(run::Column::Step).gt(Expr::col(run::Column::FurthestStep));
+    let fruitless = Expr::case(got_further.clone(), 1)
+        .finally(Expr::col(run::Column::FruitlessAttempts).add(1));
+    let furthest = Expr::case(got_further, Expr::col(run::Column::Step))
+        .finally(Expr::col(run::Column::FurthestStep));
     let taken = run::Entity::update_many()
         .col_expr(run::Column::Status, Expr::val(Status::Claimed))
         .col_expr(run::Column::Attempt, Expr::col(run::Column::Attempt).add(1))
+        .col_expr(run::Column::FruitlessAttempts, fruitless.into())
+        .col_expr(run::Column::FurthestStep, furthest.into())
         .col_expr(run::Column::Worker, Expr::val(worker))
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(now.plus(lease)))
         .col_expr(run::Column::StartedAt, started_at.into())
@@ -55,10 +62,14 @@ pub(super) async fn next(
     Ok(taken.into_iter().next())
 }
 
-/// Why a run that its workers keep dying of is given up, if it is.
-pub(super) fn taken_over_too_often(run: &run::Model) -> Option<String> {
-    (run.attempt > MOST_TAKEOVERS).then(|| {
-        format!("It was begun {MOST_TAKEOVERS} times and interrupted each time; launch it again once that is solved.")
+/// Why a run that dies again and again at the same place is given up, if it is.
+pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
+    (run.fruitless_attempts > MOST_FRUITLESS).then(|| {
+        format!(
+            "It was killed {MOST_FRUITLESS} times in a row without getting past step {}, most often because the memory \
+             ran out. A smaller batch size or length needs less; the log has its last words.",
+            run.furthest_step
+        )
     })
 }
 

@@ -1,8 +1,10 @@
 //! A run's folder while it works, and what becomes of it.
 
+use crate::checkpoint::is_unfinished;
 use anyhow::{Context, ensure};
 use entity::{
     artifact_store::{ArtifactStore, Stored},
+    ids::RunId,
     run,
 };
 use std::{
@@ -35,6 +37,12 @@ impl AttemptFolder {
     pub(super) fn output(&self) -> PathBuf {
         self.0.join("output")
     }
+
+    /// Whether a checkpoint is being written.
+    pub(super) fn is_saving(&self) -> bool {
+        let names = fs::read_dir(self.output()).into_iter().flatten().flatten();
+        names.map(|entry| entry.file_name()).any(|name| is_unfinished(&name.to_string_lossy()))
+    }
 }
 
 /// The folder of this attempt. The last attempt's becomes it, checkpoints and all: a process of
@@ -58,9 +66,30 @@ pub(super) fn attempt_folder(
     Ok(folder)
 }
 
-/// Removes what a run that has ended left behind.
-pub(super) fn remove_folder(artifacts: &ArtifactStore, run: &run::Model) -> io::Result<()> {
-    match fs::remove_dir_all(artifacts.run_folder(run.id)) {
+/// Leaves nothing of a run's folder but its newest checkpoint, and no folder where there is none.
+pub(super) fn keep_newest_checkpoint(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
+    let Some(newest) = artifacts.newest_checkpoint(run) else {
+        return remove_folder(artifacts, run);
+    };
+    for folder in
+        newest.folder.ancestors().take_while(|folder| *folder != artifacts.run_folder(run))
+    {
+        for entry in fs::read_dir(folder.parent().unwrap_or(folder))? {
+            let path = entry?.path();
+            if path == folder {
+            } else if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything that a run that has ended left behind.
+pub(super) fn remove_folder(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
+    match fs::remove_dir_all(artifacts.run_folder(run)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }

@@ -13,8 +13,8 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, UpdateMany,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait,
+    QueryFilter, QuerySelect, UpdateMany,
     sea_query::{Expr, OnConflict},
 };
 use std::time::Duration;
@@ -160,6 +160,16 @@ pub(super) async fn end(
         Ended::Cancelled => (ending(Status::Cancelled, now), None),
         Ended::Interrupted(reason) => {
             (release(), Some(Event::Log { level: Level::Warning, message: reason.clone() }))
+        }
+        Ended::Released => {
+            let message = "The worker was stopped; the next one goes on from the last checkpoint.";
+            let message = message.to_owned();
+            // Nothing that the run did wrong.
+            let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
+            (
+                release().col_expr(run::Column::FruitlessAttempts, fruitless),
+                Some(Event::Log { level: Level::Info, message }),
+            )
         }
     };
     for patience in [1, 2, 4, 8] {

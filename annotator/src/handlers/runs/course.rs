@@ -133,6 +133,8 @@ mod tests {
             config: json!({}),
             status,
             attempt,
+            fruitless_attempts: 1,
+            furthest_step: 0,
             worker: None,
             lease_expires_at: None,
             cancel_requested: false,

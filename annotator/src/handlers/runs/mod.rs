@@ -8,6 +8,7 @@ pub mod events;
 mod fields;
 mod glance;
 pub mod new;
+pub mod resume;
 mod settings;
 pub mod show;
 pub mod words;

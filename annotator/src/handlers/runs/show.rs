@@ -8,7 +8,7 @@ use super::{
     curves::{self, Chart},
     fields, find,
     glance::{self, Finding},
-    settings, words,
+    resume, settings, words,
 };
 use crate::{
     access::{Access, Engineer},
@@ -20,7 +20,9 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, dataset_version,
+    account,
+    artifact_store::ArtifactStore,
+    dataset_version,
     ids::ProjectId,
     model,
     report::{Environment, Level},
@@ -40,6 +42,8 @@ struct RunPage {
     access: Access,
     run: run::Model,
     by: Option<String>,
+    /// Steps done by a run that is over and can be continued.
+    checkpoint: Option<u64>,
     inputs: Vec<Input>,
     output: Option<model::Model>,
     n_tasks: u64,
@@ -143,6 +147,7 @@ pub async fn show(
     Engineer(access): Engineer,
     path: web::Path<(ProjectId, String)>,
     db: web::Data<DatabaseConnection>,
+    store: web::Data<ArtifactStore>,
     digests: web::Data<RunDigests>,
 ) -> Result<HttpResponse, AppError> {
     // The run before its events: a run that is over says nothing more, so what is shown as over is
@@ -154,6 +159,7 @@ pub async fn show(
         notices::see(db, &run, access.account.id).await?;
     }
     page::html(&RunPage {
+        checkpoint: resume::checkpoint_of(&store, &run),
         by: launched_by(db, &run).await?,
         inputs: inputs_of(db, &run).await?,
         output: output_of(db, &run).await?,

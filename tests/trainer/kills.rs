@@ -1,0 +1,372 @@
+//! Runs that are killed again and again, their workers too: each ends as if nothing had happened.
+//!
+//! `ATTUNE_KILLS=50` kills more often than the suite has time for; `ATTUNE_KILL_SEED` repeats the
+//! choice of victims and moments (what is struck in them still depends on the machine).
+
+use crate::support::{
+    app::clean,
+    binaries,
+    chats::{Chats, base},
+    database::{TestDb, on_both_databases},
+    dice::Dice,
+};
+use annotator::{
+    config::Storage,
+    database,
+    launch::{self, Launch},
+};
+use entity::{
+    artifact,
+    artifact_store::ArtifactStore,
+    dataset_version,
+    ids::{DatasetVersionId, ModelId, ProjectId, RunId},
+    model, project,
+    run::{self, Kind, Status},
+    run_event,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long everything may take: a machine may be slow, but a run that is stuck is a failure.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+const KINDS: [Kind; 4] = [Kind::Sft, Kind::Reward, Kind::Dpo, Kind::Ppo];
+
+/// A database with models and datasets for every kind of training.
+struct Site {
+    test: TestDb,
+    db: DatabaseConnection,
+    store: ArtifactStore,
+    project: ProjectId,
+    base: ModelId,
+    sft: ModelId,
+    reward: ModelId,
+    demonstrations: DatasetVersionId,
+    preferences: DatasetVersionId,
+    prompts: DatasetVersionId,
+}
+
+impl Site {
+    async fn new(test: TestDb) -> Self {
+        let storage = Storage {
+            data_dir: test.folder.path().to_owned(),
+            database_url: Some(test.url.clone()),
+            artifacts: None,
+        };
+        let db = database::open(&storage).await.expect("the database opens");
+        let store = ArtifactStore::open(storage.artifacts_dir()).expect("a store");
+        let project = ProjectId::new();
+        let row = project::ActiveModel {
+            id: Set(project),
+            name: Set("Kills".into()),
+            guidelines: Set(String::new()),
+            comparison_overlap: Set(1),
+            created_at: Set(UnixMillis::now()),
+            ..Default::default()
+        };
+        project::Entity::insert(row).exec_without_returning(&db).await.unwrap();
+        let chats = Chats::new(21, 96);
+        let sft = chats.sft();
+        let reward = chats.reward(&sft);
+        let add = Adding { db: &db, store: &store, project };
+        let site = [
+            add.model("base", model::Kind::Base, &base()).await,
+            add.model("sft", model::Kind::Sft, &sft).await,
+            add.model("reward", model::Kind::Reward, &reward).await,
+        ];
+        let versions = [
+            add.version(dataset_version::Kind::Demonstrations, &chats.demonstrations()).await,
+            add.version(dataset_version::Kind::Preferences, &chats.preferences()).await,
+            add.version(dataset_version::Kind::Prompts, &chats.prompts()).await,
+        ];
+        let ([base, sft, reward], [demonstrations, preferences, prompts]) = (site, versions);
+        Self { test, db, store, project, base, sft, reward, demonstrations, preferences, prompts }
+    }
+
+    async fn queue(&self, kind: Kind) -> RunId {
+        let (model, dataset) = match kind {
+            Kind::Sft => (self.base, self.demonstrations),
+            Kind::Reward | Kind::Dpo => (self.base, self.preferences),
+            Kind::Ppo | Kind::Sample => (self.sft, self.prompts),
+        };
+        let launch = Launch {
+            project: self.project,
+            kind,
+            config: settings(kind),
+            model,
+            reward: (kind == Kind::Ppo).then_some(self.reward),
+            dataset,
+            by: None,
+        };
+        launch::queue(&self.db, &launch).await.unwrap()
+    }
+
+    fn worker(&self, name: &str) -> Victim {
+        let mut command = Command::new(binaries::trainer());
+        clean(&mut command)
+            .args(["worker", "--database-url", &self.test.url, "--name", name, "--artifacts"])
+            .arg(self.test.folder.path().join("artifacts"))
+            .args(["--lease-seconds", "2", "--poll-ms", "50"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Victim(command.spawn().expect("the worker starts"))
+    }
+
+    async fn run(&self, id: RunId) -> run::Model {
+        run::Entity::find_by_id(id).one(&self.db).await.unwrap().unwrap()
+    }
+
+    async fn events(&self, id: RunId) -> Vec<run_event::Model> {
+        let events = run_event::Entity::find().filter(run_event::Column::RunId.eq(id));
+        events.order_by_asc(run_event::Column::Sequence).all(&self.db).await.unwrap()
+    }
+
+    async fn n_unfinished(&self) -> u64 {
+        let over = [Status::Succeeded, Status::Failed, Status::Cancelled];
+        run::Entity::find()
+            .filter(run::Column::Status.is_not_in(over))
+            .count(&self.db)
+            .await
+            .unwrap()
+    }
+}
+
+/// Long enough to be struck several times, with a checkpoint now and then.
+fn settings(kind: Kind) -> Value {
+    let mut settings = match kind {
+        Kind::Ppo => json!({
+            "learning_rate": 1e-4, "batch_size": 16, "episodes": 160, "response_length": 24, "save_every": 1
+        }),
+        _ => json!({"learning_rate": 1e-3, "epochs": 10.0, "save_every": 6}),
+    };
+    let common = json!({"max_length": 128, "seed": 5, "dtype": "f32", "device": "cpu"});
+    settings.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+    settings
+}
+
+/// Rows beside the files that they name.
+struct Adding<'a> {
+    db: &'a DatabaseConnection,
+    store: &'a ArtifactStore,
+    project: ProjectId,
+}
+
+impl Adding<'_> {
+    async fn artifact(&self, folder: &Path) -> String {
+        let stored = self.store.import(folder).unwrap();
+        let row = artifact::ActiveModel {
+            hash: Set(stored.hash.clone()),
+            n_bytes: Set(stored.n_bytes as i64),
+            created_at: Set(UnixMillis::now()),
+        };
+        artifact::Entity::insert(row)
+            .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
+            .exec_without_returning(self.db)
+            .await
+            .unwrap();
+        stored.hash
+    }
+
+    async fn model(&self, name: &str, kind: model::Kind, folder: &str) -> ModelId {
+        let row = model::ActiveModel {
+            id: Set(ModelId::new()),
+            project_id: Set(Some(self.project)),
+            name: Set(name.into()),
+            kind: Set(kind),
+            parent_id: Set(None),
+            run_id: Set(None),
+            artifact_hash: Set(self.artifact(Path::new(folder)).await),
+            n_parameters: Set(1),
+            created_at: Set(UnixMillis::now()),
+            ..Default::default()
+        };
+        row.insert(self.db).await.unwrap().id
+    }
+
+    async fn version(&self, kind: dataset_version::Kind, file: &str) -> DatasetVersionId {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(file, folder.path().join("train.jsonl")).unwrap();
+        let n_rows = fs::read_to_string(file).unwrap().lines().count() as u64;
+        let row = dataset_version::ActiveModel {
+            id: Set(DatasetVersionId::new()),
+            project_id: Set(self.project),
+            kind: Set(kind),
+            hash: Set(self.artifact(folder.path()).await),
+            counts: Set(dataset_version::Counts { train: n_rows, ..Default::default() }),
+            created_by: Set(None),
+            created_at: Set(UnixMillis::now()),
+        };
+        row.insert(self.db).await.unwrap().id
+    }
+}
+
+/// A process that does not outlive the test.
+struct Victim(Child);
+
+impl Victim {
+    /// The run process that this worker has started, and where it writes.
+    fn run_process(&self) -> Option<(u32, PathBuf)> {
+        let of = |pid: u32, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
+        let pid = self.0.id();
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let children =
+            threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let children: String = children.collect();
+        let child: u32 = children.split_whitespace().next()?.parse().ok()?;
+        let arguments = of(child, "cmdline").ok()?;
+        let mut arguments = arguments.split('\0').skip_while(|argument| *argument != "--out");
+        Some((child, PathBuf::from(arguments.nth(1)?)))
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn kill(pid: u32) {
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(killed.success(), "kill is there");
+    let gone = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    while !gone(pid) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What was struck, and how far the run had got.
+#[derive(Debug)]
+struct Struck {
+    run: RunId,
+    attempt: i32,
+    checkpoint: Option<u64>,
+    worker: bool,
+}
+
+/// Kills workers and their run processes until it has happened `n` times; two runs are always under
+/// way, and the kinds take turns.
+async fn kill_at_random(site: &Site, n: usize, dice: &mut Dice) -> (Vec<RunId>, Vec<Struck>) {
+    let mut workers = [site.worker("first"), site.worker("second")];
+    let (mut runs, mut struck) = (Vec::new(), Vec::new());
+    let first = dice.below(KINDS.len());
+    let started = Instant::now();
+    while struck.len() < n {
+        assert!(started.elapsed() < PATIENCE, "{} of {n} killed", struck.len());
+        if site.n_unfinished().await < 2 {
+            runs.push(site.queue(KINDS[(first + runs.len()) % KINDS.len()]).await);
+        }
+        tokio::time::sleep(Duration::from_millis(200 + dice.below(1800) as u64)).await;
+        let (chosen, worker) = (dice.below(2), dice.below(2) == 0);
+        let Some((process, out)) = workers[chosen].run_process() else { continue };
+        let folder = out.parent().unwrap();
+        let attempt = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let run: RunId =
+            folder.parent().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap();
+        if worker {
+            kill(workers[chosen].0.id());
+            // Its run process ends by itself.
+            while Path::new("/proc").join(process.to_string()).exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        } else {
+            kill(process);
+        }
+        let checkpoint = site.store.newest_checkpoint(run).map(|checkpoint| checkpoint.step);
+        struck.push(Struck { run, attempt, checkpoint, worker });
+        if worker {
+            workers[chosen] = site.worker(["first", "second"][chosen]);
+        }
+    }
+    while site.n_unfinished().await > 0 {
+        assert!(started.elapsed() < PATIENCE, "runs that are stuck");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    (runs, struck)
+}
+
+/// The step after which an attempt went on, and the first step that it made.
+fn beginning(events: &[run_event::Model], attempt: i32) -> (Option<u64>, Option<u64>) {
+    let of_attempt = || events.iter().filter(|event| event.attempt == attempt).map(|e| &e.event);
+    let went_on = of_attempt().find_map(|event| {
+        let message = event["message"].as_str()?;
+        message.strip_prefix("going on from the checkpoint after step ")?.parse().ok()
+    });
+    let first = of_attempt().find_map(|event| event["metrics"]["step"].as_u64());
+    (went_on, first)
+}
+
+async fn check_that_runs_went_on(site: &Site, struck: &[Struck]) {
+    for blow in struck {
+        let events = site.events(blow.run).await;
+        let last = events.last().map_or(0, |event| event.attempt);
+        let next = (blow.attempt + 1..=last)
+            .map(|attempt| beginning(&events, attempt))
+            .find(|beginning| *beginning != (None, None));
+        let Some((went_on, first)) = next else {
+            panic!("nobody went on with {blow:?}");
+        };
+        assert_eq!(went_on, blow.checkpoint, "{blow:?}");
+        if let Some(first) = first {
+            let expected = blow.checkpoint.map_or(0..=1, |step| step + 1..=step + 1);
+            assert!(expected.contains(&first), "{blow:?} is followed by step {first}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn runs_that_are_killed_at_random_end_as_if_nothing_had_happened(test: TestDb) {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        let n = number("ATTUNE_KILLS").unwrap_or(8) as usize;
+        let seed = number("ATTUNE_KILL_SEED").unwrap_or_else(|| u64::from(rand::random::<u16>()));
+        println!("ATTUNE_KILLS={n} ATTUNE_KILL_SEED={seed}");
+        let site = Site::new(test).await;
+        let mut undisturbed = HashMap::new();
+        {
+            let _worker = site.worker("alone");
+            for kind in KINDS {
+                let run = site.queue(kind).await;
+                let started = Instant::now();
+                while !site.run(run).await.status.is_final() {
+                    assert!(started.elapsed() < PATIENCE, "{kind:?} does not end");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                let run = site.run(run).await;
+                assert_eq!(run.status, Status::Succeeded, "{:?}", run.error);
+                undisturbed.insert(kind, run.output_hash.unwrap());
+            }
+        }
+        let (runs, struck) = kill_at_random(&site, n, &mut Dice::new(seed)).await;
+
+        let mut by_kind: HashMap<Kind, usize> = HashMap::new();
+        for id in &runs {
+            let run = site.run(*id).await;
+            *by_kind.entry(run.kind).or_default() += struck.iter().filter(|blow| blow.run == *id).count();
+            assert_eq!(run.status, Status::Succeeded, "{:?}, {:?}", run.kind, run.error);
+            assert_eq!(run.output_hash.as_ref(), Some(&undisturbed[&run.kind]), "{:?} has other weights", run.kind);
+            let made = model::Entity::find().filter(model::Column::RunId.eq(*id)).count(&site.db).await.unwrap();
+            assert_eq!(made, 1, "{:?} was finished twice", run.kind);
+            let attempts: Vec<i32> = site.events(*id).await.iter().map(|event| event.attempt).collect();
+            assert!(attempts.is_sorted(), "two attempts at once: {attempts:?}");
+            assert!(!site.store.run_folder(*id).exists(), "its checkpoints are removed");
+        }
+        check_that_runs_went_on(&site, &struck).await;
+        let n_workers = struck.iter().filter(|blow| blow.worker).count();
+        println!("{} runs; {n_workers} workers and {} run processes killed: {by_kind:?}", runs.len(), n - n_workers);
+    }
+}
