@@ -101,3 +101,14 @@ fn a_weight_that_the_family_has_no_place_for_is_told_with_the_family() {
     let said = refusal(model_folder(&golden).path());
     assert!(said.contains("k_proj.bias") && said.contains("a Llama"), "{said}");
 }
+
+#[test]
+fn weights_in_whole_numbers_are_told_to_be_quantised() {
+    let folder = altered(|_, weight| Some(weight));
+    let file = folder.path().join(WEIGHTS);
+    let view = TensorView::new(Dtype::I8, vec![320, 32], &[1; 320 * 32]).unwrap();
+    let views = [("model.embed_tokens.weight".to_owned(), view)];
+    safetensors::serialize_to_file(views, None, &file).unwrap();
+    let said = refusal(folder.path());
+    assert!(said.contains("model.embed_tokens.weight") && said.contains("quantised"), "{said}");
+}

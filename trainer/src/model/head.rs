@@ -10,8 +10,10 @@ use anyhow::Result;
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
-/// Rows whose logits exist at a time: 100 MB in f32 with a vocabulary of 49,152.
+/// Rows whose logits exist at a time, and how many numbers they may be: 100 MB in f32, which is 512
+/// rows with a vocabulary of 49,152 and 165 with Qwen's 151,936.
 const ROWS: i64 = 512;
+const LOGITS: i64 = ROWS * 49_152;
 
 /// What the model says of each token: all (N), f32, without a gradient.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub fn logprobs(
     temperature: f64,
 ) -> TokenStatistics {
     let _guard = tch::no_grad_guard();
-    let pieces = pieces(hidden.size()[0]).map(|rows| {
+    let pieces = pieces(model, hidden.size()[0]).map(|rows| {
         let piece = Piece::new(model, &narrow(hidden, &rows), &narrow(ids, &rows), temperature);
         piece.statistics
     });
@@ -53,7 +55,7 @@ pub fn logprobs_backward(
     let states = hidden.detach();
     let mut state_gradients = Vec::new();
     let mut statistics = Vec::new();
-    for rows in pieces(hidden.size()[0]) {
+    for rows in pieces(model, hidden.size()[0]) {
         let states = narrow(&states, &rows);
         let piece = {
             let _guard = tch::no_grad_guard();
@@ -73,8 +75,9 @@ pub fn logprobs_backward(
     Ok(collect(statistics))
 }
 
-fn pieces(n: i64) -> impl Iterator<Item = Range<i64>> {
-    (0..n).step_by(ROWS as usize).map(move |start| start..n.min(start + ROWS))
+fn pieces(model: &Transformer, n: i64) -> impl Iterator<Item = Range<i64>> {
+    let rows = (LOGITS / model.config.vocab_size).clamp(1, ROWS);
+    (0..n).step_by(rows as usize).map(move |start| start..n.min(start + rows))
 }
 
 fn narrow(x: &Tensor, rows: &Range<i64>) -> Tensor {
