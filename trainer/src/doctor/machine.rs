@@ -5,6 +5,7 @@ use crate::environment::{cpu_info, cpu_info_value, processor as processor_name};
 use std::{
     fs::{self, OpenOptions},
     io::Write,
+    num::NonZero,
     path::Path,
     thread,
 };
@@ -20,7 +21,7 @@ pub(super) fn processor() -> Check {
     let flags: Vec<_> =
         FLAGS.into_iter().filter(|flag| has.split(' ').any(|had| had == *flag)).collect();
     let threads = tch::get_num_threads() as usize;
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let found = format!(
         "{} ({}), {threads} threads on {cores} cores",
         processor_name(),

@@ -124,7 +124,7 @@ impl Listing {
 
     /// The files that the text of an index names.
     pub(super) fn shards(&self, index: &str) -> Result<Vec<RemoteFile>> {
-        let index: Value = serde_json::from_str(index).with_context(|| format!("{INDEX}"))?;
+        let index: Value = serde_json::from_str(index).context(INDEX)?;
         let map = index["weight_map"].as_object().with_context(|| format!("no map in {INDEX}"))?;
         let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
         ensure!(!names.is_empty(), "{INDEX} names no file");
