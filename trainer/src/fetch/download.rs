@@ -25,8 +25,8 @@ pub(super) struct Target<'a> {
     pub folder: &'a Path,
 }
 
-/// In a row, without a byte between them.
-const MAX_FAILURES: u32 = 5;
+/// In a row, without a byte between them: about a minute, the pauses growing to 16 seconds.
+const MAX_FAILURES: u32 = 9;
 
 const CHUNK: usize = 1 << 18;
 
@@ -72,7 +72,7 @@ pub(super) fn download(
         }
         let message = format!("{}: {why}; trying again from {} bytes", file.name, part.length);
         say(report, Level::Warning, message);
-        thread::sleep(Duration::from_millis(250 << failures));
+        thread::sleep(Duration::from_millis(250 << failures.min(6)));
     }
     part.finish(&whole)?;
     Ok(ControlFlow::Continue(()))
