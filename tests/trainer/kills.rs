@@ -109,7 +109,11 @@ impl Site {
             dataset,
             by: None,
         };
-        launch::queue(&self.db, &launch).await.unwrap()
+        // No worker may see the run before its inputs.
+        let changes = database::begin_write(&self.db).await.unwrap();
+        let run = launch::queue(&changes, &launch).await.unwrap();
+        changes.commit().await.unwrap();
+        run
     }
 
     fn worker(&self, name: &str) -> Victim {
@@ -131,6 +135,21 @@ impl Site {
     async fn events(&self, id: RunId) -> Vec<run_event::Model> {
         let events = run_event::Entity::find().filter(run_event::Column::RunId.eq(id));
         events.order_by_asc(run_event::Column::Sequence).all(&self.db).await.unwrap()
+    }
+
+    /// Whether an attempt ended well although its process was struck.
+    async fn had_ended(&self, id: RunId, attempt: i32) -> bool {
+        let started = Instant::now();
+        loop {
+            let run = self.run(id).await;
+            match run.status {
+                Status::Succeeded => return run.attempt == attempt,
+                Status::Interrupted => return false,
+                _ if run.attempt > attempt => return false,
+                _ => assert!(started.elapsed() < PATIENCE, "nobody noticed the blow: {run:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     async fn n_unfinished(&self) -> u64 {
@@ -286,6 +305,10 @@ async fn kill_at_random(site: &Site, n: usize, dice: &mut Dice) -> (Vec<RunId>, 
             }
         } else {
             kill(process);
+        }
+        if !worker && site.had_ended(run, attempt).await {
+            // A blow in the air: the process had done its work and was about to go.
+            continue;
         }
         let checkpoint = site.store.newest_checkpoint(run).map(|checkpoint| checkpoint.step);
         struck.push(Struck { run, attempt, checkpoint, worker });

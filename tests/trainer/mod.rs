@@ -15,6 +15,9 @@ mod resume;
 // Workers and runs that are killed at random.
 mod kills;
 
+// Every mistake has its clear error.
+mod mistakes;
+
 // What PPO optimises is what `score` says.
 mod rollout_reward;
 

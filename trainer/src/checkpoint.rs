@@ -87,11 +87,17 @@ impl Checkpoints {
         let unfinished = self.out.join(format!(".checkpoint-{step}.unfinished"));
         remove(&unfinished)?;
         fs::create_dir(&unfinished)?;
-        write(&unfinished)?;
-        let saved = Saved { identity: self.identity.clone(), step, state };
-        fs::write(unfinished.join(STATE), serde_json::to_vec_pretty(&saved)?)?;
-        sync_tree(&unfinished)?;
-        fs::rename(&unfinished, &folder)?;
+        let complete = || -> Result<()> {
+            write(&unfinished)?;
+            let saved = Saved { identity: self.identity.clone(), step, state };
+            fs::write(unfinished.join(STATE), serde_json::to_vec_pretty(&saved)?)?;
+            sync_tree(&unfinished)?;
+            Ok(fs::rename(&unfinished, &folder)?)
+        };
+        complete().inspect_err(|_| {
+            // On a full disk above all: what is half written is of no use.
+            let _ = remove(&unfinished);
+        })?;
         sync(&self.out)?;
         let all = self.list()?;
         for (_, old) in &all[..all.len().saturating_sub(KEPT)] {

@@ -9,7 +9,8 @@ mod jsonl;
 mod loader;
 mod row;
 
-use crate::{job::Report, tokenizer::Tokenizer};
+use crate::{job::Report, model::ModelConfig, progress::say, tokenizer::Tokenizer};
+use entity::report::Level;
 use loader::{Loader, Text};
 use row::{Answered, Content};
 use serde_json::{Map, Value};
@@ -111,6 +112,24 @@ pub enum DataError {
          shorten the texts", file.display()
     )]
     NothingLeft { file: PathBuf, rows: usize, max_length: usize },
+}
+
+/// The longest sequence that a model in `folder` is trained on: `max_length`, or its context where
+/// that is less, which is told. Beyond its context a model has seen no positions.
+pub fn longest_sequence(
+    folder: &Path,
+    max_length: usize,
+    report: &mut Report,
+) -> anyhow::Result<usize> {
+    let context = ModelConfig::read(folder)?.max_positions as usize;
+    if context >= max_length {
+        return Ok(max_length);
+    }
+    let message = format!(
+        "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken"
+    );
+    say(report, Level::Info, message);
+    Ok(context)
 }
 
 /// Rows for SFT (and for `logprobs`): `messages`, or `prompt` + `completion`.

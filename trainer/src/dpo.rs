@@ -53,8 +53,8 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let mut load =
-        |file: &Path| data::load_preferences(file, &tokenizer, config.max_length, report);
+    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| data::load_preferences(file, &tokenizer, max_length, report);
     let pairs = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

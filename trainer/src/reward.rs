@@ -47,7 +47,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let mut load = |file: &Path| data::load_pairs(file, &tokenizer, config.max_length, report);
+    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| data::load_pairs(file, &tokenizer, max_length, report);
     let pairs = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

@@ -58,7 +58,8 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let mut load = |file: &Path| data::load_examples(file, &tokenizer, config.max_length, report);
+    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| data::load_examples(file, &tokenizer, max_length, report);
     let examples = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

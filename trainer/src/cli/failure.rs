@@ -27,11 +27,22 @@ impl Failure {
     pub(super) fn tell(self) -> ExitCode {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
-            Self::Run(error) => (format!("{error:#}"), 1),
+            Self::Run(error) => (with_remedy(&format!("{error:#}")), 1),
             Self::Panic(message) => (message, 1),
         };
         eprintln!("error: {}", message.trim_end());
         ExitCode::from(code)
+    }
+}
+
+/// A full disk can be met wherever something is written.
+fn with_remedy(message: &str) -> String {
+    match message.contains("No space left on device") {
+        true => format!(
+            "{message}; the disk is full: free some space, or name another folder with --out. \
+             The same command goes on from the last checkpoint"
+        ),
+        false => message.to_owned(),
     }
 }
 

@@ -54,7 +54,7 @@ impl Inputs {
         .one(db)
         .await?
         .context("the run's dataset version is not in the database")?;
-        let dataset = stored(artifacts, &version.hash, "the dataset version")?;
+        let dataset = stored(artifacts, &version.hash, "the dataset version").await?;
         Ok(Self {
             model: model_folder(db, artifacts, parent).await?,
             parent,
@@ -74,14 +74,23 @@ async fn model_folder(
         .one(db)
         .await?
         .context("a model of the run is not in the database")?;
-    stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name))
+    stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name)).await
 }
 
-fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
+/// Where it is, after a look whether it still is what was stored.
+async fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
     let folder = artifacts.path(hash);
     ensure!(
         folder.is_dir(),
         "{what} is not at {}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
+        folder.display()
+    );
+    let (store, name) = (artifacts.clone(), hash.to_owned());
+    let is_whole = tokio::task::spawn_blocking(move || store.verify(&name)).await?;
+    ensure!(
+        is_whole.with_context(|| format!("cannot read {what} at {}", folder.display()))?,
+        "{what} was changed on disk after it was stored: the files at {} no longer have its hash; restore the folder \
+         from a backup, or make it anew",
         folder.display()
     );
     Ok(folder)
