@@ -258,6 +258,7 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
         ("dataset", of_project(&format!("/datasets/{version}"))),
         ("models", of_project("/models")),
         ("model", of_project(&format!("/models/{made}"))),
+        ("chat", of_project(&format!("/models/{made}/chat"))),
         ("not-found", format!("{site}/nowhere")),
     ];
     album.take(&everybodys).await;

@@ -2,8 +2,8 @@
 
 use crate::{
     auth::SignInLimit, background::Background, config::ServeConfig, csrf, database, error,
-    first_start, i18n::Language, request_log, routes, run_digest::RunDigests, run_feed::RunFeed,
-    session,
+    first_start, i18n::Language, live_models::LiveModels, request_log, routes,
+    run_digest::RunDigests, run_feed::RunFeed, session,
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -34,6 +34,7 @@ pub struct App {
     store: ArtifactStore,
     address: SocketAddr,
     db: DatabaseConnection,
+    live: web::Data<LiveModels>,
     first_password: Option<String>,
 }
 
@@ -43,10 +44,12 @@ impl App {
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
-        let (server, address) = bind(config.clone(), db.clone(), store.clone())?;
+        let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
+        let live = web::Data::new(live);
+        let (server, address) = bind(config.clone(), db.clone(), store.clone(), live.clone())?;
         // Last, because the password that it makes is said once: nothing may fail after it.
         let first_password = first_start::prepare(&db).await?;
-        Ok(Self { server, config, store, address, db, first_password })
+        Ok(Self { server, config, store, address, db, live, first_password })
     }
 
     pub fn port(&self) -> u16 {
@@ -78,8 +81,10 @@ impl App {
 
     /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish.
     pub async fn run(self) -> anyhow::Result<()> {
-        let background = Background::start(&self.config, &self.db, &self.store).await;
+        let live = self.live.clone().into_inner();
+        let background = Background::start(&self.config, &self.db, &self.store, live.clone()).await;
         let served = self.server.await;
+        live.put_all_away();
         background.stop().await;
         self.db.close().await?;
         served.context("the server failed")
@@ -90,6 +95,7 @@ fn bind(
     config: ServeConfig,
     db: DatabaseConnection,
     store: ArtifactStore,
+    live: web::Data<LiveModels>,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let listen = config.listen;
     let config = web::Data::new(config);
@@ -107,6 +113,7 @@ fn bind(
             .app_data(store.clone())
             .app_data(feed.clone())
             .app_data(digests.clone())
+            .app_data(live.clone())
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())

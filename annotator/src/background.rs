@@ -4,12 +4,14 @@
 use crate::{
     base_model,
     config::{ServeConfig, Worker},
-    lease_sweep, sample_tasks,
+    lease_sweep,
+    live_models::LiveModels,
+    sample_tasks,
     worker_process::WorkerProcess,
 };
 use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// How long the first page waits for the base at the most. A small one is there when the service
@@ -26,6 +28,7 @@ impl Background {
         config: &ServeConfig,
         db: &DatabaseConnection,
         store: &ArtifactStore,
+        live: Arc<LiveModels>,
     ) -> Self {
         let mut tasks = JoinSet::new();
         if let Some(base) = &config.base {
@@ -37,6 +40,7 @@ impl Background {
         }
         tasks.spawn(lease_sweep::run(db.clone()));
         tasks.spawn(sample_tasks::watch(db.clone(), store.clone()));
+        tasks.spawn(async move { live.put_idle_away().await });
         let worker = match config.worker {
             Worker::None => None,
             Worker::Local => WorkerProcess::start(config)

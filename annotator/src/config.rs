@@ -72,6 +72,9 @@ pub struct ServeConfig {
     /// A Hugging Face folder to offer as the base model.
     #[arg(long, env = "ATTUNE_BASE")]
     pub base: Option<PathBuf>,
+    /// Models that may be loaded at once for people to talk to; 0 allows none.
+    #[arg(long, env = "ATTUNE_LIVE_MODELS", default_value_t = 2, value_name = "N")]
+    pub live_models: usize,
     /// Mark cookies Secure: say so when the app is reached over HTTPS.
     #[arg(long, env = "ATTUNE_SECURE_COOKIES")]
     pub secure_cookies: bool,

@@ -94,4 +94,7 @@ site_map! {
     get  "/projects/{project}/models" => models::list;
     get  "/projects/{project}/models/{model}" => models::show;
     get  "/projects/{project}/models/{model}/download" => models::download::download;
+    get  "/projects/{project}/models/{model}/chat" => models::chat::show;
+    post "/projects/{project}/models/{model}/chat" => models::chat::answer;
+    post "/projects/{project}/models/{model}/v1/chat/completions" => models::completions::create;
 }

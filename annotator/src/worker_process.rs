@@ -37,7 +37,7 @@ pub struct WorkerProcess {
 impl WorkerProcess {
     /// Starts it, or says why there is none.
     pub fn start(config: &ServeConfig) -> anyhow::Result<Self> {
-        let command = worker_command(&find_trainer(config)?, config);
+        let command = worker_command(&find_trainer(config.trainer.as_deref())?, config);
         // Ctrl-C in a terminal reaches the worker as well.
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (stop, stopped) = oneshot::channel();
@@ -67,9 +67,9 @@ fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
 }
 
 /// `--trainer`, else `trainer` beside this executable.
-fn find_trainer(config: &ServeConfig) -> anyhow::Result<PathBuf> {
-    let path = match &config.trainer {
-        Some(path) => path.clone(),
+pub fn find_trainer(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = match given {
+        Some(path) => path.to_owned(),
         None => std::env::current_exe()?
             .with_file_name("trainer")
             .with_extension(std::env::consts::EXE_EXTENSION),

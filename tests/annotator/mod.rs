@@ -19,3 +19,6 @@ mod sample_tasks;
 
 // What an engineer sees of runs.
 mod run_pages;
+
+// Talking to a model.
+mod chat;

@@ -85,6 +85,11 @@ impl Server {
         Self { leash, url, first_password, log }
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.leash.program()
+    }
+
     /// The last lines of what it wrote to standard error.
     pub(crate) fn log(&self) -> String {
         tail(&self.log)

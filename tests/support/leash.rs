@@ -33,6 +33,14 @@ impl Leash {
         Self { shell }
     }
 
+    /// The program's process number: the shell's first child.
+    pub(crate) fn program(&self) -> u32 {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        let children = children.expect("the shell's children");
+        children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a program")
+    }
+
     pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
         self.shell.stdout.take().expect("stdout was piped")
     }

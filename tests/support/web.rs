@@ -63,6 +63,13 @@ impl Visitor {
         request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// What a script of a page of this person sends.
+    pub(crate) async fn send_json(&self, path: &str, body: &serde_json::Value) -> Response {
+        let token = self.token().await;
+        let request = self.unled.post(self.url(path)).header("csrf", token).json(body);
+        request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
     /// The form token of this person's session.
     pub(crate) async fn token(&self) -> String {
         let form = self.get("/sign-in").await.form("/language");

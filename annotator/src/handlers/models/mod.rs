@@ -1,5 +1,7 @@
 //! `/projects/{project}/models`: the models a project can use, each with where it came from.
 
+pub mod chat;
+pub mod completions;
 pub mod download;
 
 use super::runs::words;

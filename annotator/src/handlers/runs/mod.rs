@@ -9,7 +9,7 @@ mod fields;
 mod glance;
 pub mod new;
 pub mod resume;
-mod settings;
+pub(super) mod settings;
 pub mod show;
 pub mod words;
 

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 const MAX_WHOLE: u64 = 1_000_000_000;
 
 /// A mistake: the field and a Fluent key.
-pub(super) type Mistake = (&'static str, &'static str);
+pub(in crate::handlers) type Mistake = (&'static str, &'static str);
 
 /// The default of every setting of a kind.
 pub(super) fn defaults(kind: Kind) -> Map<String, Value> {
@@ -33,7 +33,10 @@ pub(super) fn defaults(kind: Kind) -> Map<String, Value> {
 
 /// The run's settings from the fields that were typed; a field that is absent keeps its default.
 /// Every mistake is returned, in the order of the form.
-pub(super) fn parse(kind: Kind, typed: &HashMap<String, String>) -> Result<Value, Vec<Mistake>> {
+pub(in crate::handlers) fn parse(
+    kind: Kind,
+    typed: &HashMap<String, String>,
+) -> Result<Value, Vec<Mistake>> {
     let mut overrides = Map::new();
     let mut mistakes = Vec::new();
     for field in fields::all(kind) {

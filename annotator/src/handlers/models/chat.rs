@@ -1,0 +1,182 @@
+//! `/projects/{project}/models/{model}/chat`: talking to a model. Nothing that is said here is kept
+//! on the server: the conversation goes back and forth in the form.
+
+use super::{completions, find};
+use crate::{
+    access::{Access, Engineer},
+    error::AppError,
+    handlers::runs::settings,
+    live_models::LiveModels,
+    page::{self, FieldErrors, Page},
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    conversation::{Message, Speaker},
+    ids::ProjectId,
+    model,
+    run::Kind,
+    run_config::SampleConfig,
+};
+use sea_orm::DatabaseConnection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+#[derive(Template)]
+#[template(path = "models/chat.html")]
+struct ChatPage {
+    page: Page,
+    access: Access,
+    model: model::Model,
+    is_on: bool,
+    form: ChatForm,
+    turns: Vec<Message>,
+    errors: FieldErrors,
+}
+
+impl ChatPage {
+    fn turns_json(&self) -> Result<String, askama::Error> {
+        serde_json::to_string(&self.turns).map_err(|error| askama::Error::Custom(error.into()))
+    }
+
+    fn speaker(&self, turn: &Message) -> String {
+        match turn.role {
+            Speaker::Assistant => self.model.name.clone(),
+            _ => self.page.text("chat-you").to_string(),
+        }
+    }
+
+    fn class(&self, turn: &Message) -> &'static str {
+        if turn.role == Speaker::Assistant { "assistant" } else { "user" }
+    }
+
+    fn is_reward(&self) -> bool {
+        self.model.kind == model::Kind::Reward
+    }
+}
+
+/// What is typed, and what was said so far.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChatForm {
+    message: String,
+    system: String,
+    temperature: String,
+    top_p: String,
+    max_new_tokens: String,
+    /// The conversation before the message, as JSON.
+    turns: String,
+}
+
+impl Default for ChatForm {
+    fn default() -> Self {
+        let empty = String::new;
+        Self {
+            message: empty(),
+            system: empty(),
+            temperature: "0.7".to_owned(),
+            top_p: "1".to_owned(),
+            max_new_tokens: "256".to_owned(),
+            turns: empty(),
+        }
+    }
+}
+
+impl ChatForm {
+    fn turns(&self) -> Vec<Message> {
+        serde_json::from_str(&self.turns).unwrap_or_default()
+    }
+
+    /// The settings of an answer, under the rules of a sample run.
+    fn drawing(&self) -> Result<SampleConfig, Vec<settings::Mistake>> {
+        let typed = [
+            ("temperature", &self.temperature),
+            ("top_p", &self.top_p),
+            ("max_new_tokens", &self.max_new_tokens),
+        ];
+        let typed: HashMap<String, String> =
+            typed.map(|(name, text)| (name.to_owned(), text.clone())).into();
+        let config = settings::parse(Kind::Sample, &typed)?;
+        serde_json::from_value(config).map_err(|_| vec![("temperature", "problem-number")])
+    }
+
+    fn request(&self, model: &model::Model, turns: &[Message], drawing: &SampleConfig) -> Value {
+        let system = Some(self.system.trim()).filter(|system| !system.is_empty());
+        let system =
+            system.map(|content| Message { role: Speaker::System, content: content.to_owned() });
+        let messages: Vec<&Message> = system.iter().chain(turns).collect();
+        json!({
+            "model": model.name, "messages": messages, "temperature": drawing.temperature,
+            "top_p": drawing.top_p, "max_tokens": drawing.max_new_tokens,
+        })
+    }
+}
+
+type Path = web::Path<(ProjectId, String)>;
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: Path,
+    db: web::Data<DatabaseConnection>,
+    live: web::Data<LiveModels>,
+) -> Result<HttpResponse, AppError> {
+    let model = find(db.get_ref(), &access, &path.1).await?;
+    let (form, errors) = (ChatForm::default(), FieldErrors::default());
+    page::html(&ChatPage { page, access, model, is_on: live.is_on(), form, turns: vec![], errors })
+}
+
+/// The way without a script: the page again, with the answer.
+pub async fn answer(
+    page: Page,
+    Engineer(access): Engineer,
+    path: Path,
+    form: web::Form<ChatForm>,
+    db: web::Data<DatabaseConnection>,
+    live: web::Data<LiveModels>,
+) -> Result<HttpResponse, AppError> {
+    let model = find(db.get_ref(), &access, &path.1).await?;
+    let (mut form, mut errors) = (form.into_inner(), FieldErrors::default());
+    let mut turns = form.turns();
+    if let Some(answer) = answered(&page, &model, &form, &live, &mut errors).await {
+        let question = std::mem::take(&mut form.message);
+        turns.extend([Message::user(question), Message::assistant(answer)]);
+    }
+    let is_invalid = !errors.is_empty();
+    let shown = ChatPage { page, access, model, is_on: live.is_on(), form, turns, errors };
+    if is_invalid { page::invalid(&shown) } else { page::html(&shown) }
+}
+
+/// The model's answer to the form, or why there is none in `errors`.
+async fn answered(
+    page: &Page,
+    model: &model::Model,
+    form: &ChatForm,
+    live: &LiveModels,
+    errors: &mut FieldErrors,
+) -> Option<String> {
+    if form.message.trim().is_empty() {
+        errors.add("message", page.text("chat-empty"));
+    }
+    let drawing = form.drawing();
+    for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
+        errors.add(field, page.text(problem));
+    }
+    let drawing = drawing.ok().filter(|_| errors.is_empty())?;
+    let turns = [form.turns(), vec![Message::user(&form.message)]].concat();
+    let request = form.request(model, &turns, &drawing);
+    match completions::ask(live, page.language, model, request.to_string().into()).await {
+        Ok(answer) => {
+            let said = answer.json().await.unwrap_or_default();
+            let text = said["choices"][0]["message"]["content"].as_str().map(str::to_owned);
+            if text.is_none() {
+                errors.add("message", page.text("chat-broken"));
+            }
+            text
+        }
+        Err(refusal) => {
+            errors.add("message", refusal.message());
+            None
+        }
+    }
+}
