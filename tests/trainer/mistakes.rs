@@ -194,13 +194,18 @@ fn a_reward_model_with_another_tokenizer_is_refused_with_a_token_that_differs() 
 #[test]
 fn a_loss_that_is_not_a_number_says_what_to_lower() {
     let chats = Chats::new(38, 16);
-    let (data, out) = (chats.demonstrations(), chats.path("out"));
-    for verb in ["sft", "reward", "dpo"] {
-        let data = if verb == "sft" { data.clone() } else { chats.preferences() };
-        let paths =
-            [verb, "--model", &base(), "--data", &data, "--out", &out, "--max-length", "128"];
-        let said =
-            refused(paths.into_iter().chain(["--learning-rate", "1e30", "--save-every", "0"]));
+    let (data, pairs, prompts) = (chats.demonstrations(), chats.preferences(), chats.prompts());
+    let (base, out) = (base(), chats.path("out"));
+    let reward = chats.reward(&base);
+    let starts = [
+        vec!["sft", "--model", &base, "--data", &data],
+        vec!["reward", "--model", &base, "--data", &pairs],
+        vec!["dpo", "--model", &base, "--data", &pairs],
+        vec!["ppo", "--policy", &base, "--reward", &reward, "--prompts", &prompts],
+    ];
+    for start in starts {
+        let hopeless = ["--learning-rate", "1e30", "--save-every", "0", "--max-length", "128"];
+        let said = refused(start.into_iter().chain(["--out", &out]).chain(hopeless));
         says(&said, &["step ", "lower --learning-rate"], &out);
     }
 }

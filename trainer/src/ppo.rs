@@ -38,7 +38,7 @@ use crate::{
     show::Shown,
     tokenizer::Tokenizer,
 };
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use entity::{report::Event, run_config::PpoConfig};
 use models::Models;
 use plan::{Plan, Turn};
@@ -134,7 +134,8 @@ fn train(
         let mut statistics = Statistics::default();
         for pass in 0..config.ppo_epochs {
             for responses in plan.minibatches(step, pass, asked.len(), config.minibatches) {
-                ppo.update(&rollout, &targets, &responses, learning_rate, &mut statistics)?;
+                ppo.update(&rollout, &targets, &responses, learning_rate, &mut statistics)
+                    .with_context(|| format!("step {}", step + 1))?;
                 // A stop waits for the end of the batch: checkpoints lie between batches.
                 let _ = run.advance(responses.len(), 0, report);
             }
@@ -293,7 +294,7 @@ impl<'a> Ppo<'a> {
         let policy_norm = self.policy_optimizer.clip_gradients(max_norm)?;
         let value_norm = self.value_optimizer.clip_gradients(max_norm)?;
         let norm = policy_norm.hypot(value_norm);
-        ensure!(norm.is_finite(), "the gradient is not a number: lower the learning rate");
+        ensure!(norm.is_finite(), "the gradient has the norm {norm}: lower --learning-rate");
         self.policy_optimizer.step(learning_rate)?;
         self.value_optimizer.step(learning_rate)?;
         self.n_updates += 1;

@@ -1,5 +1,6 @@
 //! How the program tells that it failed: one message on stderr, with what to do.
 
+use crate::generate::NOT_NUMBERS;
 use std::{
     any::Any,
     panic::{self, AssertUnwindSafe},
@@ -62,6 +63,9 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
 
 /// What a panic says, without libtorch's stack and with what to do.
 fn sentence(text: &str) -> String {
+    if text.starts_with(NOT_NUMBERS) {
+        return text.to_owned();
+    }
     let Some((_, refusal)) = text.split_once("Torch(\"") else {
         return format!(
             "the program broke off: {text}; this is a bug: set RUST_BACKTRACE=1 to see where"

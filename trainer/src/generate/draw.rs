@@ -2,9 +2,23 @@
 
 use tch::{Device, Kind, Tensor};
 
+/// How the panic begins that a model causes whose weights have run away.
+pub(crate) const NOT_NUMBERS: &str = "the model's outputs are not numbers";
+
+/// Without this a NaN would be drawn as the last token, or as one that the vocabulary lacks.
+fn demand_numbers(of_rows: &Tensor) {
+    let sum = of_rows.sum(Kind::Float).double_value(&[]);
+    assert!(
+        sum.is_finite(),
+        "{NOT_NUMBERS}: its weights are damaged, or --learning-rate was too high: lower it"
+    );
+}
+
 /// The likeliest token of each row: (B, V) → B.
 pub(super) fn greedy(logits: &Tensor) -> Vec<i64> {
-    ids(&logits.argmax(-1, false))
+    let (largest, tokens) = logits.max_dim(-1, false);
+    demand_numbers(&largest);
+    ids(&tokens)
 }
 
 /// A token of each row by inverse transform: (B, V) in f32, a uniform draw per row → B.
@@ -33,6 +47,7 @@ pub(super) fn by_chance(
 fn invert(weights: &Tensor, uniforms: &[f64]) -> Tensor {
     let cumulated = weights.cumsum(-1, Kind::Float);
     let total = cumulated.narrow(1, cumulated.size()[1] - 1, 1);
+    demand_numbers(&total);
     // Rounded down to 24 bits: in f32 the product then stays below the total, and a token of
     // weight zero is never drawn.
     let uniforms: Vec<f32> = uniforms
@@ -87,6 +102,16 @@ mod tests {
     fn top_p_keeps_the_likeliest_up_to_the_one_that_crosses_the_line() {
         let found = drawn(&[0.1, 0.05, 0.55, 0.3], 1.0, 0.6, 20_000);
         assert_shares(&found, &[0.0, 0.0, 0.55 / 0.85, 0.3 / 0.85], 20_000);
+    }
+
+    #[test]
+    fn a_model_without_numbers_draws_nothing() {
+        let logits = Tensor::from_slice(&[0.5f32, f32::NAN, 0.0]).unsqueeze(0);
+        for draw in [|l: &Tensor| greedy(l), |l: &Tensor| by_chance(l, 1.0, 1.0, &[0.3])] {
+            let drawn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| draw(&logits)));
+            let said = *drawn.unwrap_err().downcast::<String>().unwrap();
+            assert!(said.starts_with(NOT_NUMBERS) && said.contains("--learning-rate"), "{said}");
+        }
     }
 
     #[test]

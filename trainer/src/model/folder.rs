@@ -190,7 +190,17 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
 ///
 /// The weights come last, under a temporary name until they are complete: a folder that has them is
 /// whole.
+///
+/// Weights that are not numbers are refused: the last step of a run may have lost them.
 pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) -> Result<()> {
+    for (name, weight) in model.parameters() {
+        let (least, largest) = weight.aminmax(None, false); // either is NaN if any weight is
+        ensure!(
+            (largest - least).double_value(&[]).is_finite(),
+            "training ended with weights that are not numbers ({name}), and nothing was written: \
+             lower --learning-rate"
+        );
+    }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for file in COMPANIONS {
         let (from, to) = (model.folder.join(file), folder.join(file));

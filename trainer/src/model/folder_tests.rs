@@ -49,6 +49,19 @@ fn weights_that_were_cut_off_or_overwritten_are_told_with_what_to_do() {
 }
 
 #[test]
+fn a_model_whose_weights_ran_away_is_not_written() {
+    let out = tempfile::tempdir().unwrap();
+    for lost in [f64::NAN, f64::INFINITY] {
+        let model = tiny();
+        let (name, weight) = model.parameters().last().unwrap();
+        let _ = tch::no_grad(|| weight.narrow(0, 0, 1).fill_(lost));
+        let said = save(&model, &out.path().join("out"), &Map::new()).unwrap_err().to_string();
+        assert!(said.contains(name) && said.contains("--learning-rate"), "{said}");
+        assert!(!out.path().join("out").exists(), "nothing is half-written");
+    }
+}
+
+#[test]
 fn weights_of_another_shape_or_none_at_all_are_named() {
     let norm = "model.norm.weight";
     let folder = altered(|name, w| Some(if name == norm { w.narrow(0, 0, 8).copy() } else { w }));
