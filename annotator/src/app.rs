@@ -16,7 +16,8 @@ use actix_web::{
 use anyhow::{Context, anyhow};
 use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
-use std::{io::ErrorKind, net::SocketAddr};
+use std::{io::ErrorKind, net::SocketAddr, pin::pin};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Everything comes from here, and nothing inline is executed or applied.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
@@ -35,6 +36,7 @@ pub struct App {
     address: SocketAddr,
     db: DatabaseConnection,
     live: web::Data<LiveModels>,
+    feed: RunFeed,
     first_password: Option<String>,
 }
 
@@ -46,10 +48,12 @@ impl App {
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
         let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
         let live = web::Data::new(live);
-        let (server, address) = bind(config.clone(), db.clone(), store.clone(), live.clone())?;
+        let feed = RunFeed::new(db.clone());
+        let shared = (live.clone(), web::Data::new(feed.clone()));
+        let (server, address) = bind(config.clone(), db.clone(), store.clone(), shared)?;
         // Last, because the password that it makes is said once: nothing may fail after it.
         let first_password = first_start::prepare(&db).await?;
-        Ok(Self { server, config, store, address, db, live, first_password })
+        Ok(Self { server, config, store, address, db, live, feed, first_password })
     }
 
     pub fn port(&self) -> u16 {
@@ -79,11 +83,29 @@ impl App {
         text
     }
 
-    /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish.
+    /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish; a
+    /// second signal does not wait for them.
     pub async fn run(self) -> anyhow::Result<()> {
-        let live = self.live.clone().into_inner();
+        let live = self.live.into_inner();
         let background = Background::start(&self.config, &self.db, &self.store, live.clone()).await;
-        let served = self.server.await;
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut asked =
+            async || tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} };
+        let (handle, mut server) = (self.server.handle(), pin!(self.server));
+        let served = tokio::select! {
+            served = &mut server => served,
+            () = asked() => {
+                // What would stream for ever is not waited for.
+                self.feed.close();
+                live.put_all_away();
+                let stopping = handle.stop(true);
+                tokio::select! {
+                    ((), served) = async { tokio::join!(stopping, &mut server) } => served,
+                    () = asked() => { handle.stop(false).await; server.await }
+                }
+            }
+        };
         live.put_all_away();
         background.stop().await;
         self.db.close().await?;
@@ -91,16 +113,18 @@ impl App {
     }
 }
 
+/// What requests share with those who started the server.
+type SharedData = (web::Data<LiveModels>, web::Data<RunFeed>);
+
 fn bind(
     config: ServeConfig,
     db: DatabaseConnection,
     store: ArtifactStore,
-    live: web::Data<LiveModels>,
+    (live, feed): SharedData,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let listen = config.listen;
     let config = web::Data::new(config);
     let store = web::Data::new(store);
-    let feed = web::Data::new(RunFeed::new(db.clone()));
     let digests = web::Data::new(RunDigests::new(db.clone()));
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
@@ -129,6 +153,7 @@ fn bind(
             .wrap(from_fn(request_log::log_requests))
     })
     .shutdown_timeout(10)
+    .disable_signals()
     .bind(listen)
     .map_err(|error| cannot_listen(listen, &error))?;
     let address = *server.addrs().first().context("the server has no address")?;

@@ -95,10 +95,15 @@ impl RunFeed {
                         return;
                     }
                 }
-                // The poller ended although the run goes on: the database failed.
+                // The poller ended although the run goes on: the database failed, or all is closed.
                 if seen.changed().await.is_err() { return; }
             }
         }
+    }
+
+    /// Ends every stream, so that the server can stop; browsers connect again when it is back.
+    pub fn close(&self) {
+        self.pollers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Joins the run's poller, starting it for the first viewer.

@@ -56,12 +56,12 @@ impl WorkerProcess {
 fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
     let mut command = Command::new(trainer);
     command
-        .arg("worker")
+        .args(["worker", "--exit-with-stdin"])
         .env("DATABASE_URL", config.storage.url())
         .env("ATTUNE_LOG_FORMAT", config.log_format.name())
         .arg("--artifacts")
         .arg(config.storage.artifacts_dir())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .kill_on_drop(true);
     command
 }
@@ -97,6 +97,8 @@ async fn supervise(
         match command.spawn().context("cannot start the trainer") {
             Ok(mut child) => {
                 tracing::info!(pid = child.id(), "started the local worker");
+                // Held, because the worker leaves when it closes: if this program is killed, too.
+                let _stdin = child.stdin.take();
                 tokio::select! {
                     _ = &mut stopped => return end(child, GRACE).await,
                     status = child.wait() => tracing::error!(?status, "the local worker ended"),

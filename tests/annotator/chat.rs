@@ -9,7 +9,7 @@ use crate::{
         builders::add_model,
         database::{TestDb, on_both_databases},
         eventually,
-        leash::signal,
+        leash::{has_ended, signal},
         tcp_proxy::TcpProxy,
         trainer::{read_lines, trainer, write_lines},
         web::Visitor,
@@ -70,18 +70,11 @@ fn request(model: &str, more: &Value) -> Value {
 
 /// The processes of live models that this server has started, and the model folders they read.
 fn live_models(server: &Server) -> Vec<(u32, PathBuf)> {
-    let of = |pid: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
-    let parent = format!("PPid:\t{}\n", server.process());
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
-    pids.filter(|pid| of(pid, "status").is_ok_and(|status| status.contains(&parent)))
-        .filter_map(|pid| {
-            let line = of(&pid, "cmdline").ok()?;
-            let arguments: Vec<&str> = line.split('\0').collect();
-            let at = arguments.iter().position(|argument| *argument == "--model")?;
-            Some((pid.parse().ok()?, PathBuf::from(arguments.get(at + 1)?)))
-        })
-        .collect()
+    let model = |(pid, line): (u32, Vec<String>)| {
+        let at = line.iter().position(|argument| argument == "--model")?;
+        Some((pid, PathBuf::from(line.get(at + 1)?)))
+    };
+    server.children().into_iter().filter_map(model).collect()
 }
 
 on_both_databases! {
@@ -199,8 +192,7 @@ async fn a_model_gives_its_place_to_the_next_and_ends_with_the_service() {
     }
     let [(pid, _)] = live_models(&server)[..] else { panic!("one model is loaded") };
     signal("KILL", &server.process().to_string());
-    let is_gone = async || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
-    eventually(Duration::from_secs(10), is_gone, || "the model's process stays".to_owned()).await;
+    has_ended(pid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

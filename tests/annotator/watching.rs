@@ -5,6 +5,7 @@ use crate::support::{
     builders::{add_model, add_run},
     database::{TestDb, on_both_databases},
     eventually,
+    leash::{has_ended, signal},
     tcp_proxy::TcpProxy,
     web::Visitor,
 };
@@ -150,4 +151,16 @@ async fn a_head_request_is_answered_like_the_page_without_its_body() {
     }
     let stranger = Visitor::new(&app.server.url);
     assert_eq!(stranger.ask("head", &project, &[]).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_leaves_no_worker_behind() {
+    let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
+    let service = tokio::task::block_in_place(|| Server::start(&app.database, Worker::Local));
+    let worker = async || {
+        service.children().into_iter().find(|(_, line)| line.contains(&"worker".to_owned()))
+    };
+    let (worker, _) = eventually(Duration::from_secs(20), worker, || "no worker".to_owned()).await;
+    signal("KILL", &service.process().to_string());
+    has_ended(worker).await;
 }

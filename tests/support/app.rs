@@ -90,6 +90,18 @@ impl Server {
         self.leash.program()
     }
 
+    /// The processes that it has started, with their command lines.
+    pub(crate) fn children(&self) -> Vec<(u32, Vec<String>)> {
+        let of = |pid: u32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+        let parent = format!("PPid:\t{}\n", self.process());
+        let entries = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| of(*pid, "status").is_ok_and(|status| status.contains(&parent)))
+            .filter_map(|pid| Some((pid, of(pid, "cmdline").ok()?)))
+            .map(|(pid, line)| (pid, line.split('\0').map(str::to_owned).collect()))
+            .collect()
+    }
+
     /// The last lines of what it wrote to standard error.
     pub(crate) fn log(&self) -> String {
         tail(&self.log)

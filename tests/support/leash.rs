@@ -82,6 +82,12 @@ pub(crate) fn signal(name: &str, process: &str) -> Option<ExitStatus> {
         .ok()
 }
 
+/// Waits until a process is gone.
+pub(crate) async fn has_ended(pid: u32) {
+    let is_gone = async || (!Path::new("/proc").join(pid.to_string()).exists()).then_some(());
+    super::eventually(PATIENCE, is_gone, || format!("process {pid} stays")).await;
+}
+
 #[test]
 fn a_program_on_a_leash_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,10 +20,14 @@ use anyhow::Context;
 use clap::Args;
 use entity::{artifact_store::ArtifactStore, log_format::LogFormat, run};
 use sea_orm::{DatabaseConnection, DbErr};
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 
 pub use database::connect;
@@ -54,6 +58,9 @@ pub struct WorkerArgs {
     /// After how many seconds without a sign of life another worker takes a run over
     #[arg(long, default_value_t = 30)]
     pub lease_seconds: u64,
+    /// Leave when stdin closes, so that the worker ends with the program that started it
+    #[arg(long)]
+    pub exit_with_stdin: bool,
     /// The program that executes a run; tests put another in its place [default: this one]
     #[arg(long, hide = true, value_name = "PATH")]
     pub child: Option<PathBuf>,
@@ -111,7 +118,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             lease: Duration::from_secs(args.lease_seconds.max(1)),
             keep_checkpoints: Duration::from_secs(u64::from(args.keep_checkpoints) * 24 * 60 * 60),
         };
-        let stop = stop_signal()?;
+        let stop = stop_signal(args.exit_with_stdin)?;
         worker.work(stop, args.once, Duration::from_millis(args.poll_ms)).await
     })
 }
@@ -121,8 +128,8 @@ fn default_name() -> String {
     format!("{}-{}", host.trim(), std::process::id())
 }
 
-/// Turns true at Ctrl-C or SIGTERM.
-fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+/// Turns true at Ctrl-C or SIGTERM, or when stdin closes.
+fn stop_signal(with_stdin: bool) -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -130,12 +137,23 @@ fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = stdin_closed(), if with_stdin => {}
         }
         sender.send_replace(true);
         // Kept until the process ends: a closed channel would look like no signal at all.
         sender.closed().await;
     });
     Ok(receiver)
+}
+
+/// On a thread of its own: the runtime would wait for one of its own threads that reads.
+async fn stdin_closed() {
+    let (closed, waits) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = closed.send(());
+    });
+    let _ = waits.await;
 }
 
 impl Worker {
