@@ -12,10 +12,51 @@ use std::{
     fs::{self, File},
     io::ErrorKind,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 const STATE: &str = "attune_state.json";
 const KEPT: usize = 2;
+
+/// What a kill costs at the most, in time.
+const MOST_LOST: Duration = Duration::from_secs(300);
+
+/// Where writing takes long it is done less often: it takes a twentieth of the run's time at the most.
+const WRITING_SHARE: u32 = 20;
+
+/// When a checkpoint is due: every so many steps, and after a while without one.
+#[derive(Debug)]
+pub(crate) struct Rhythm {
+    /// 0 writes none.
+    every: u64,
+    since: Instant,
+    patience: Duration,
+}
+
+impl Rhythm {
+    pub(crate) fn new(every: usize) -> Self {
+        Self { every: every as u64, since: Instant::now(), patience: MOST_LOST }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.every > 0
+    }
+
+    pub(crate) fn is_due(&self, step: u64) -> bool {
+        self.is_due_at(step, Instant::now())
+    }
+
+    fn is_due_at(&self, step: u64, now: Instant) -> bool {
+        let is_late = now.saturating_duration_since(self.since) >= self.patience;
+        self.is_wanted() && (step.is_multiple_of(self.every) || is_late)
+    }
+
+    /// Tells of a checkpoint whose writing began at `began`.
+    pub(crate) fn written(&mut self, began: Instant) {
+        self.since = Instant::now();
+        self.patience = MOST_LOST.max(began.elapsed() * WRITING_SHARE);
+    }
+}
 
 /// The checkpoints of one run.
 #[derive(Debug)]
@@ -186,6 +227,22 @@ fn first_difference(saved: &Value, own: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() {
+        let rhythm = Rhythm::new(100);
+        let after = |seconds| rhythm.since + Duration::from_secs(seconds);
+        assert!(!rhythm.is_due_at(7, after(299)) && rhythm.is_due_at(7, after(300)));
+        assert!(rhythm.is_due_at(200, after(0)));
+        assert!(!Rhythm::new(0).is_due_at(100, after(1000)), "0 writes none");
+        let mut slow = Rhythm::new(100);
+        slow.written(Instant::now() - Duration::from_secs(30));
+        assert!(
+            !slow.is_due_at(7, slow.since + Duration::from_secs(599)),
+            "a twentieth of the time"
+        );
+        assert!(slow.is_due_at(7, slow.since + Duration::from_secs(601)));
+    }
 
     type Opened = Result<(Checkpoints, Option<Found<u64>>)>;
 

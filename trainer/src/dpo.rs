@@ -126,8 +126,8 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
             let n_tokens = chosen.iter().copied().map(n_tokens).sum();
             let work = n_tokens as f64 * LEARNING_COST;
             let flow = session.progress.advance(session.step, work, n_tokens, report);
-            if flow.is_break() && session.step == 0 {
-                return Ok(Outcome::Stopped);
+            if flow.is_break() {
+                return session.stop_within_step(checkpoint);
             }
         }
         // 4. The step.

@@ -29,6 +29,7 @@ pub enum Resume {
 #[cfg(test)]
 pub(crate) mod told {
     use super::{Event, Outcome, Report};
+    use crate::progress::EVERY;
     use anyhow::Result;
     use serde_json::{Map, Value};
     use std::ops::ControlFlow;
@@ -44,6 +45,30 @@ pub(crate) mod told {
             let stop = matches!(&event, Event::Metrics { metrics }
                 if until.is_some() && metrics["step"].as_u64() == until);
             events.push(event);
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (events, outcome.unwrap())
+    }
+
+    /// Runs a verb until the `nth` time that it tells its progress after the metrics of `step`,
+    /// which is within the next step.
+    pub(crate) fn within(
+        step: u64,
+        nth: usize,
+        verb: impl FnOnce(&mut Report) -> Result<Outcome>,
+    ) -> (Vec<Event>, Outcome) {
+        let (mut events, mut n_told) = (Vec::new(), None);
+        let outcome = verb(&mut |event| {
+            match &event {
+                Event::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
+                Event::Progress { .. } => n_told = n_told.map(|n| n + 1),
+                _ => {}
+            }
+            if n_told.is_some() {
+                std::thread::sleep(EVERY); // so that it tells the next time, too
+            }
+            events.push(event);
+            let stop = n_told.is_some_and(|n| n >= nth);
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (events, outcome.unwrap())

@@ -45,7 +45,10 @@ use plan::{Plan, Turn};
 use rollout::{Rollout, Targets};
 use run::Run;
 use statistics::{Statistics, Sums};
-use std::{ops::Range, path::PathBuf};
+use std::{
+    ops::{ControlFlow, Range},
+    path::PathBuf,
+};
 use tch::{Kind, Tensor};
 
 mod models;
@@ -120,7 +123,8 @@ fn train(
         // 1. Roll out: the policy answers a batch of prompts.
         let turns = plan.turns(step);
         let asked: Vec<&PromptIds> = turns.iter().map(|turn| &prompts[turn.prompt]).collect();
-        let completions = ppo.answer(&turns, &asked);
+        let tick = &mut || run.advance(0, 0, report);
+        let Some(completions) = ppo.answer(&turns, &asked, tick) else { return run.stop(ppo) };
 
         // 2. Score: the reward model reads each answer at its last token.
         let scores = ppo.score(&asked, &completions)?;
@@ -129,6 +133,9 @@ fn train(
         // 4. Advantages, whitened over the batch, and returns.
         let rollout = ppo.look_at(&asked, &completions, scores);
         let targets = rollout.targets(config);
+        if run.advance(0, 0, report).is_break() {
+            return run.stop(ppo);
+        }
 
         // 5. Update: passes over the batch, an optimiser step of both models for each minibatch.
         let mut statistics = Statistics::default();
@@ -173,8 +180,13 @@ impl<'a> Ppo<'a> {
         Self { config, tokenizer, models, policy_optimizer, value_optimizer, n_updates: 0 }
     }
 
-    /// Phase 1: one answer to each prompt.
-    fn answer(&self, turns: &[Turn], asked: &[&PromptIds]) -> Vec<Completion> {
+    /// Phase 1: one answer to each prompt; none when `tick`, called at every token, says to stop.
+    fn answer(
+        &self,
+        turns: &[Turn],
+        asked: &[&PromptIds],
+        tick: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Vec<Completion>> {
         let requests: Vec<Request> = turns
             .iter()
             .zip(asked)
@@ -188,7 +200,15 @@ impl<'a> Ppo<'a> {
             seed: self.config.optimisation.seed,
             stop_ids: self.tokenizer.eos_ids(),
         };
-        generate::generate_all(&self.models.policy, &requests, &settings).concat()
+        let mut answers = vec![None; asked.len()];
+        let flow = generate::generate(&self.models.policy, &requests, &settings, &mut |step| {
+            for finished in step.finished {
+                answers[finished.request] = Some(finished.completion);
+            }
+            tick()
+        });
+        let answers = answers.into_iter().flatten().collect();
+        flow.is_continue().then_some(answers)
     }
 
     /// Phase 2: what the reward model says of each answer, less the penalty.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Seconds between two progress events.
-const EVERY: Duration = Duration::from_millis(500);
+pub(crate) const EVERY: Duration = Duration::from_millis(500);
 
 /// Counts work done against work planned, in any unit that is about proportional to time.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Progress {
     done_before: f64,
     tokens: u64,
     tokens_before: u64,
+    /// Work and tokens when the last step ended.
+    marked: (f64, u64),
     seconds_before: f64,
     started: Instant,
     told: Option<Instant>,
@@ -36,6 +38,7 @@ impl Progress {
             done_before: 0.0,
             tokens: 0,
             tokens_before: 0,
+            marked: (0.0, 0),
             seconds_before: 0.0,
             started: Instant::now(),
             told: None,
@@ -47,6 +50,17 @@ impl Progress {
         (self.done, self.done_before) = (done, done);
         (self.tokens, self.tokens_before) = (tokens, tokens);
         self.seconds_before = seconds;
+        self.mark();
+    }
+
+    /// A step is done.
+    pub fn mark(&mut self) {
+        self.marked = (self.done, self.tokens);
+    }
+
+    /// The step under way will not be: what it counted is taken back.
+    pub fn rewind(&mut self) {
+        (self.done, self.tokens) = self.marked;
     }
 
     /// Counts `work`, of which `tokens` were trained on, and tells it from time to time.

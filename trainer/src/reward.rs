@@ -108,8 +108,8 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
             seen.push(learn(&mut session, &pairs, config, n_micro_batches)?);
             let n_tokens = pairs.iter().copied().map(n_tokens).sum();
             let flow = session.progress.advance(session.step, n_tokens as f64, n_tokens, report);
-            if flow.is_break() && session.step == 0 {
-                return Ok(Outcome::Stopped);
+            if flow.is_break() {
+                return session.stop_within_step(export);
             }
         }
         // 3. The step.

@@ -3,7 +3,7 @@
 
 use crate::{
     batches::Batches,
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoints, Rhythm},
     job::{Outcome, Report, Resume},
     model::Transformer,
     optimizer::AdamW,
@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 /// What a session is opened with.
@@ -54,7 +55,7 @@ pub(crate) struct Session {
     kind: &'static str,
     schedule: Schedule,
     max_grad_norm: f64,
-    save_every: u64,
+    rhythm: Rhythm,
     eval_every: u64,
     checkpoints: Checkpoints,
     out: PathBuf,
@@ -106,7 +107,7 @@ impl Session {
             step: 0,
             resumed_from: None,
             max_grad_norm: optimisation.max_grad_norm,
-            save_every: optimisation.save_every as u64,
+            rhythm: Rhythm::new(optimisation.save_every),
             eval_every: opening.eval_every as u64,
             checkpoints,
             out: opening.out.to_path_buf(),
@@ -165,11 +166,9 @@ impl Session {
         report: &mut Report,
     ) -> Result<ControlFlow<()>> {
         self.last.extend(metrics.clone());
+        self.progress.mark();
         let flow = report(Event::Metrics { metrics });
-        let is_due = self.save_every > 0
-            && !self.is_done()
-            && (flow.is_break() || self.step.is_multiple_of(self.save_every));
-        if is_due && self.step > 0 {
+        if !self.is_done() && (flow.is_break() || self.rhythm.is_due(self.step)) {
             self.save_checkpoint(export)?;
         }
         Ok(flow)
@@ -185,16 +184,29 @@ impl Session {
         self.last.extend(metrics.clone());
         // The answer is known: to stop.
         let _ = report(Event::Metrics { metrics });
-        if self.save_every > 0 {
-            self.save_checkpoint(export)?;
-        }
+        self.save_checkpoint(export)?;
         Ok(Outcome::Stopped)
     }
 
+    /// Ends in the middle of a step, whose gradients are dropped, with a checkpoint of those before.
+    pub(crate) fn stop_within_step(
+        &mut self,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+    ) -> Result<Outcome> {
+        self.progress.rewind();
+        self.save_checkpoint(export)?;
+        Ok(Outcome::Stopped)
+    }
+
+    /// Nothing where there is nothing to keep yet, or checkpoints are not wanted.
     fn save_checkpoint(
-        &self,
+        &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
     ) -> Result<()> {
+        if self.step == 0 || !self.rhythm.is_wanted() {
+            return Ok(());
+        }
+        let began = Instant::now();
         let state = State {
             work: self.progress.done(),
             tokens: self.progress.tokens(),
@@ -205,6 +217,7 @@ impl Session {
             export(&self.model, folder)?;
             self.optimizer.save(&folder.join(OPTIMIZER))
         })?;
+        self.rhythm.written(began);
         Ok(())
     }
 

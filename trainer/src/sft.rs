@@ -126,8 +126,8 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
             sums += learn(&mut session, micro_batch, n_answer_tokens)?;
             let n_tokens = micro_batch.iter().map(|example| example.ids.len() as u64).sum();
             let flow = session.progress.advance(session.step, n_tokens as f64, n_tokens, report);
-            if flow.is_break() && session.step == 0 {
-                return Ok(Outcome::Stopped);
+            if flow.is_break() {
+                return session.stop_within_step(export);
             }
         }
         // 3. The step.
@@ -148,7 +148,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         if session.report_step(metrics, export, report)?.is_break() && !session.is_done() {
             return Ok(Outcome::Stopped);
         }
-        // A stop waits for the end of the next step, which writes a checkpoint.
+        // A stop waits for the next step, where a checkpoint is written.
         let _ = show(&session, readable, tokenizer, report);
     }
     session.finish(export)

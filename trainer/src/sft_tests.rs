@@ -131,6 +131,30 @@ fn a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit() {
 }
 
 #[test]
+fn a_run_that_was_stopped_within_a_step_keeps_the_steps_before_it() {
+    let golden = &fixture("trl_sft_trace.json")["messages"];
+    let (config, data) = (traced(golden), golden["data"].as_str().unwrap());
+    let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (uninterrupted, finished) = run_until(&paths(data, whole.path()), &config, None);
+    let verb = |report: &mut Report| run(&paths(data, parts.path()), &config, report);
+    let (told, outcome) = told::within(4, 1, verb);
+    assert_eq!(outcome, Outcome::Stopped);
+    let mut metrics = told::metrics(&told);
+    assert_eq!(metrics.last().unwrap()["step"], 4, "the fifth step was not done");
+    assert!(parts.path().join("checkpoint-4").is_dir());
+
+    let (rest, outcome) = run_until(&paths(data, parts.path()), &config, None);
+    metrics.extend(rest);
+    assert_eq!(metrics, uninterrupted);
+    assert!(weights(whole.path()) == weights(parts.path()), "the weights differ");
+    let tokens = |outcome: Outcome| match outcome {
+        Outcome::Finished(summary) => summary.tokens,
+        Outcome::Stopped => panic!("it was not asked to stop"),
+    };
+    assert_eq!(tokens(outcome), tokens(finished), "no row is counted twice");
+}
+
+#[test]
 fn a_loss_that_is_not_a_number_ends_the_run_with_a_sentence() {
     let golden = &fixture("trl_sft_trace.json")["messages"];
     let config = SftConfig { learning_rate: 1e30, ..traced(golden) };

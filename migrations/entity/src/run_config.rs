@@ -128,7 +128,7 @@ pub struct Optimisation {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// Write a checkpoint every so many steps; 0 writes none
+    /// Write a checkpoint every so many steps, and after five minutes without one; 0 writes none
     #[arg(long, default_value_t = 100)]
     pub save_every: usize,
 }

@@ -2,7 +2,7 @@
 
 use super::{Ppo, PpoPaths, plan::Plan};
 use crate::{
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoints, Rhythm},
     data::PromptIds,
     identity::{hash_of_model, hash_of_sequences},
     job::{Outcome, Report},
@@ -13,14 +13,14 @@ use anyhow::ensure;
 use entity::report::{Event, Level};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path, time::Instant};
 
 /// A run between two rollout batches.
 pub(super) struct Run {
     /// Rollout batches done.
     pub(super) step: u64,
     n_steps: u64,
-    save_every: u64,
+    rhythm: Rhythm,
     checkpoints: Checkpoints,
     progress: Progress,
     /// The last value of each metric.
@@ -59,7 +59,7 @@ impl Run {
         let mut run = Self {
             step: 0,
             n_steps: plan.n_steps,
-            save_every: ppo.config.optimisation.save_every as u64,
+            rhythm: Rhythm::new(ppo.config.optimisation.save_every),
             checkpoints,
             progress: Progress::new(plan.n_steps, work),
             last: Map::new(),
@@ -115,13 +115,24 @@ impl Run {
         answers.extend(examples.into_iter().map(&mut *report));
         answers.push(self.advance(0, n_tokens, report));
         let stops = !is_done && answers.iter().any(ControlFlow::is_break);
-        if self.save_every > 0 && !is_done && (stops || self.step.is_multiple_of(self.save_every)) {
+        if !is_done && (stops || self.rhythm.is_due(self.step)) {
             self.save(ppo)?;
         }
         Ok(if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    fn save(&self, ppo: &Ppo) -> anyhow::Result<()> {
+    /// Ends before a batch has changed the models, with a checkpoint of the batches before.
+    pub(super) fn stop(&mut self, ppo: &Ppo) -> anyhow::Result<Outcome> {
+        self.save(ppo)?;
+        Ok(Outcome::Stopped)
+    }
+
+    /// Nothing where there is nothing to keep yet, or checkpoints are not wanted.
+    fn save(&mut self, ppo: &Ppo) -> anyhow::Result<()> {
+        if self.step == 0 || !self.rhythm.is_wanted() {
+            return Ok(());
+        }
+        let began = Instant::now();
         let state = State {
             n_updates: ppo.n_updates,
             work: self.progress.done(),
@@ -130,6 +141,7 @@ impl Run {
             last: self.last.clone(),
         };
         self.checkpoints.save(self.step, &state, |folder| ppo.save(folder))?;
+        self.rhythm.written(began);
         Ok(())
     }
 

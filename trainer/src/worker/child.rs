@@ -34,6 +34,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// with the time until a request is seen, a person waits two seconds at the most.
 const STOP_PATIENCE: Duration = Duration::from_millis(1300);
 
+/// How much longer it may go on where steps would be lost that no checkpoint holds.
+const WORK_PATIENCE: Duration = Duration::from_secs(8);
+
 /// How much longer it may take over a checkpoint that it is writing.
 const SAVE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -133,6 +136,8 @@ struct Said {
     /// The last message of level error.
     error: Option<String>,
     summary: Option<Summary>,
+    /// Steps done.
+    step: u64,
 }
 
 impl Said {
@@ -149,7 +154,8 @@ impl Said {
     fn take(&mut self, event: Event) {
         match &event {
             // Within one batch only the newest progress says anything.
-            Event::Progress { .. } => {
+            Event::Progress { step, .. } => {
+                self.step = *step;
                 self.events.retain(|event| !matches!(event, Event::Progress { .. }));
             }
             Event::Log { level: Level::Error, message } => self.error = Some(message.clone()),
@@ -179,7 +185,7 @@ impl Listening<'_> {
         let mut flush = interval(FLUSH_EVERY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill_at = None;
-        let (mut may_save, mut told) = (true, None);
+        let (mut may_save, mut may_work, mut told) = (true, true, None);
         loop {
             tokio::select! {
                 line = self.lines.next_line() => match line {
@@ -190,8 +196,11 @@ impl Listening<'_> {
                 },
                 _ = flush.tick() => self.flush(false).await,
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
-                    if std::mem::take(&mut may_save) && self.stopping != Some(Stop::Fenced) && self.folder.is_saving() {
+                    let is_fenced = self.stopping == Some(Stop::Fenced);
+                    if !is_fenced && self.folder.is_saving() && std::mem::take(&mut may_save) {
                         kill_at = Some(Instant::now() + SAVE_PATIENCE);
+                    } else if !is_fenced && self.would_lose_steps() && std::mem::take(&mut may_work) {
+                        kill_at = Some(Instant::now() + WORK_PATIENCE);
                     } else {
                         // Already gone is what is wanted.
                         let _ = child.start_kill();
@@ -220,6 +229,12 @@ impl Listening<'_> {
             }
         }
         self.flush(false).await;
+    }
+
+    /// Whether it has done steps that its newest checkpoint does not hold.
+    fn would_lose_steps(&self) -> bool {
+        let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);
+        self.said.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
     }
 
     /// The first reason to stop stays, but for the loss of the run.
