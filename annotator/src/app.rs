@@ -83,8 +83,8 @@ impl App {
         text
     }
 
-    /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish; a
-    /// second signal does not wait for them.
+    /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish and a
+    /// run write its checkpoint; a second signal does not wait for them.
     pub async fn run(self) -> anyhow::Result<()> {
         let live = self.live.into_inner();
         let background = Background::start(&self.config, &self.db, &self.store, live.clone()).await;
@@ -107,7 +107,10 @@ impl App {
             }
         };
         live.put_all_away();
-        background.stop().await;
+        tokio::select! {
+            () = background.stop() => {}
+            () = asked() => tracing::warn!("did not wait for the checkpoint of the run under way"),
+        }
         self.db.close().await?;
         served.context("the server failed")
     }

@@ -25,8 +25,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// A worker that lived this long was healthy: the waiting starts anew.
 const HEALTHY: Duration = Duration::from_secs(60);
 
-/// How long a worker may take to leave once it was asked: its run stops with a checkpoint.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a worker may take to leave once it was asked: its run stops with a checkpoint, which
+/// the worker itself does not wait for any longer.
+const GRACE: Duration = Duration::from_secs(50);
 
 /// The worker for as long as it is wanted.
 pub struct WorkerProcess {

@@ -35,7 +35,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 const STOP_PATIENCE: Duration = Duration::from_millis(1300);
 
 /// How much longer it may go on where steps would be lost that no checkpoint holds.
-const WORK_PATIENCE: Duration = Duration::from_secs(8);
+const WORK_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How much longer it may take over a checkpoint that it is writing.
 const SAVE_PATIENCE: Duration = Duration::from_secs(30);
