@@ -1,7 +1,12 @@
 //! Folders kept by the hash of their content: models, dataset versions, sampled completions.
 //!
 //! `<root>/<first two digits>/<hash>/…` holds the folder's files as they are, so that a model can
-//! be used in place. A folder appears by a rename, whole or not at all, and is never changed.
+//! be used in place. A folder appears by a rename, whole or not at all, is never changed, and
+//! leaves by a rename.
+
+mod housekeeping;
+
+pub use housekeeping::{Removal, SPARED, n_bytes_below};
 
 use crate::{hash::sha256_hex, ids::RunId};
 use sha2::{Digest, Sha256};
@@ -62,6 +67,11 @@ impl ArtifactStore {
         fs::remove_dir(self.incoming()?)
     }
 
+    /// The folder of everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the artifact is, if it is there.
     pub fn path(&self, hash: &str) -> PathBuf {
         self.root.join(hash.get(..2).unwrap_or("__")).join(hash)
@@ -91,13 +101,18 @@ impl ArtifactStore {
 
     /// A fresh empty folder on the same disk, to be filled and then given to [`Self::adopt`].
     pub fn incoming(&self) -> io::Result<PathBuf> {
-        let folder = self.root.join("incoming").join(uuid::Uuid::now_v7().to_string());
+        self.fresh_folder_in("incoming")
+    }
+
+    fn fresh_folder_in(&self, place: &str) -> io::Result<PathBuf> {
+        let folder = self.root.join(place).join(uuid::Uuid::now_v7().to_string());
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
 
     /// Moves a finished folder (made by [`Self::incoming`], or anywhere on the same disk) into the
-    /// store. A folder with the same content is already there: the new one is dropped.
+    /// store. A folder with the same content is already there: the new one is dropped. Whoever
+    /// adopts has [`SPARED`] to write the row that needs the artifact.
     pub fn adopt(&self, folder: &Path) -> io::Result<Stored> {
         let stored = hash_folder(folder)?;
         let target = self.path(&stored.hash);
@@ -105,10 +120,7 @@ impl ArtifactStore {
         for (_, file) in files_of(folder)? {
             fs::File::open(file)?.sync_all()?;
         }
-        match fs::rename(folder, &target) {
-            Err(_) if target.is_dir() => fs::remove_dir_all(folder)?,
-            renamed => renamed?,
-        }
+        self.place(folder, &stored.hash)?;
         fs::File::open(target.parent().unwrap_or(&self.root))?.sync_all()?;
         Ok(stored)
     }
