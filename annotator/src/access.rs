@@ -97,6 +97,11 @@ pub struct Access {
 
 impl Access {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
+        let access = Self::even_if_deleted(request).await?;
+        if access.project.deleted_at.is_some() { Err(AppError::NotFound) } else { Ok(access) }
+    }
+
+    async fn even_if_deleted(request: &HttpRequest) -> Result<Self, AppError> {
         let SignedIn(account) = SignedIn::of(request).await?;
         let db = database(request)?;
         let id: ProjectId = request
@@ -139,7 +144,7 @@ impl Access {
 }
 
 macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident: $allowed:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($of:ident): $allowed:expr;)*) => {$(
         $(#[$doc])*
         pub struct $name(pub Access);
 
@@ -158,7 +163,7 @@ macro_rules! roles {
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
                 let request = request.clone();
                 Box::pin(async move {
-                    let access = Access::of(&request).await?;
+                    let access = Access::$of(&request).await?;
                     let allowed: fn(&Access) -> bool = $allowed;
                     if allowed(&access) { Ok(Self(access)) } else { Err(AppError::Forbidden) }
                 })
@@ -169,13 +174,17 @@ macro_rules! roles {
 
 roles! {
     /// Anybody with a role in the project.
-    Member: |_| true;
+    Member(of): |_| true;
     /// Writes answers and judges.
-    Annotator: Access::is_annotator;
+    Annotator(of): Access::is_annotator;
+    /// Sends what they wrote: it is kept, even if the project was deleted while they wrote.
+    Author(even_if_deleted): Access::is_annotator;
     /// Prompts, people, quality.
-    Manager: Access::is_manager;
+    Manager(of): Access::is_manager;
     /// Datasets, runs, models.
-    Engineer: Access::is_engineer;
+    Engineer(of): Access::is_engineer;
+    /// Decides whether the project stays.
+    Owner(of): |access| access.account.is_admin;
     /// Whoever looks at what people said: both take it further.
-    ManagerOrEngineer: |access| access.is_manager() || access.is_engineer();
+    ManagerOrEngineer(of): |access| access.is_manager() || access.is_engineer();
 }

@@ -1,9 +1,10 @@
 //! What goes on beside the requests: leases run out, finished runs are followed up, the base is
-//! copied, the local worker works.
+//! copied, what nobody needs leaves the disk, the local worker works.
 
 use crate::{
     base_model,
     config::{ServeConfig, Worker},
+    deletion::sweep,
     lease_sweep,
     live_models::LiveModels,
     sample_tasks,
@@ -40,6 +41,7 @@ impl Background {
         }
         tasks.spawn(lease_sweep::run(db.clone()));
         tasks.spawn(sample_tasks::watch(db.clone(), store.clone()));
+        tasks.spawn(sweep::run(db.clone(), store.clone()));
         tasks.spawn(async move { live.put_idle_away().await });
         let worker = match config.worker {
             Worker::None => None,

@@ -1,7 +1,7 @@
 //! Offering a base: a Hugging Face folder is copied to the artifact store and becomes a model that
 //! every project can start from.
 
-use crate::{artifacts, database};
+use crate::{artifacts, database, deletion};
 use anyhow::{Context, bail};
 use entity::{
     artifact_store::{ArtifactStore, Stored, hash_folder},
@@ -11,7 +11,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, QueryFilter,
+    EntityTrait, Order, QueryFilter, QueryOrder, sea_query::NullOrdering,
 };
 use serde::Deserialize;
 use std::{
@@ -21,7 +21,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Registers the folder unless a base with the same content is there. Copying a large folder takes
+/// Registers the folder unless a base with the same content is there; one that was deleted comes
+/// back. Copying a large folder takes
 /// a while, so the caller need not wait for it.
 pub async fn register(
     db: &DatabaseConnection,
@@ -37,6 +38,11 @@ pub async fn register(
     };
     let changes = database::begin_write(db).await?;
     if let Some(known) = with_hash(&changes, &stored.hash).await? {
+        if known.deleted_at.is_some() {
+            // The same weights are the same model, and what was made from it.
+            deletion::models::undelete(&changes, &known).await?;
+            changes.commit().await?;
+        }
         return Ok(known.id);
     }
     let id = insert(&changes, &stored, n_parameters, &name_of(&folder)).await?;
@@ -52,7 +58,7 @@ fn keep(store: &ArtifactStore, folder: &Path) -> anyhow::Result<(Stored, u64)> {
     }
     let n_parameters = count_parameters(folder)?;
     let known = hash_folder(folder)?;
-    let stored = if store.path(&known.hash).is_dir() { known } else { store.import(folder)? };
+    let stored = if store.touch(&known.hash)? { known } else { store.import(folder)? };
     Ok((stored, n_parameters))
 }
 
@@ -60,6 +66,7 @@ async fn with_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<model
     model::Entity::find()
         .filter(model::Column::ArtifactHash.eq(hash))
         .filter(model::Column::Kind.eq(model::Kind::Base))
+        .order_by_with_nulls(model::Column::DeletedAt, Order::Asc, NullOrdering::First)
         .one(db)
         .await
 }
@@ -84,6 +91,7 @@ async fn insert(
         artifact_hash: Set(stored.hash.clone()),
         n_parameters: Set(n_parameters as i64),
         created_at: Set(UnixMillis::now()),
+        ..Default::default()
     }
     .insert(db)
     .await?;

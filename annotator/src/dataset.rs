@@ -117,6 +117,8 @@ pub async fn freeze(
     let stored = tokio::task::spawn_blocking(move || store.adopt(&incoming))
         .await?
         .context("cannot keep the dataset version in the artifact store")?;
+    // At once, so that it is known, and removed, if no version comes of it.
+    artifacts::record(db, &stored).await?;
     Ok(Frozen { project, kind: contents.kind(), stored, counts, items })
 }
 
@@ -130,7 +132,6 @@ impl Frozen {
         if let Some(known) = self.known(db).await? {
             return Ok(known);
         }
-        artifacts::record(db, &self.stored).await?;
         let id = DatasetVersionId::new();
         let version = dataset_version::ActiveModel {
             id: Set(id),

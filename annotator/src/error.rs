@@ -1,6 +1,7 @@
 //! What can go wrong in a request, what the person is told, and what is logged.
 
 use crate::{
+    deletion::hold::Deleted,
     page::{self, Page},
     request_log::RequestId,
 };
@@ -34,6 +35,9 @@ pub enum AppError {
     /// 409: it changed meanwhile; the text says what.
     #[error("{0}")]
     Conflict(String),
+    /// 410: its files were deleted; its page says when and by whom.
+    #[error("deleted")]
+    Gone,
     /// 413: the upload is larger than accepted.
     #[error("the upload is too large")]
     TooLarge,
@@ -49,6 +53,15 @@ pub enum AppError {
     /// 500: anything else.
     #[error("{0:#}")]
     Internal(#[from] anyhow::Error),
+}
+
+impl From<Deleted> for AppError {
+    fn from(error: Deleted) -> Self {
+        match error {
+            Deleted::Database(error) => Self::Database(error),
+            Deleted::Project | Deleted::Model(_) => Self::Conflict(error.to_string()),
+        }
+    }
 }
 
 impl From<std::io::Error> for AppError {
@@ -71,6 +84,7 @@ impl ResponseError for AppError {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Gone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
@@ -100,6 +114,7 @@ fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
     match status.as_u16() {
         403 => ("error-forbidden-title", "error-forbidden-advice"),
         404 => ("error-not-found-title", "error-not-found-advice"),
+        410 => ("error-gone-title", "error-gone-advice"),
         413 => ("error-too-large-title", "error-too-large-advice"),
         429 => ("error-too-many-title", "error-too-many-advice"),
         400..500 => ("error-request-title", "error-request-advice"),

@@ -1,13 +1,20 @@
-//! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
+//! Queueing a run: the row that a worker claims, what it reads, and who asked for it. And asking it
+//! to stop.
 
-use crate::audit;
+use crate::{
+    audit,
+    deletion::hold::{Deleted, hold},
+};
 use entity::{
     ids::{AccountId, DatasetVersionId, ModelId, ProjectId, RunId},
     run::{self, Kind, Status},
     run_input::{self, Slot},
     time::UnixMillis,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr,
+    EntityTrait, QueryFilter, sea_query::Expr,
+};
 use serde_json::{Value, json};
 
 /// A run that is about to be queued; its settings have been checked.
@@ -26,8 +33,10 @@ pub struct Launch {
     pub by: Option<AccountId>,
 }
 
-/// Writes the run, its inputs and the audit line. Call it in a transaction.
-pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, DbErr> {
+/// Writes the run, its inputs and the audit line, unless something that it needs was deleted. Call
+/// it in a transaction.
+pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, Deleted> {
+    hold(db, launch.project, [launch.model].into_iter().chain(launch.reward)).await?;
     let (id, now) = (RunId::new(), UnixMillis::now());
     run::ActiveModel {
         id: Set(id),
@@ -74,4 +83,24 @@ fn input(
         model_id: Set(model),
         dataset_version_id: Set(dataset),
     }
+}
+
+/// Asks runs to stop; how many were asked. One that no worker holds is over at once; one that works
+/// stops with a checkpoint.
+pub async fn ask_to_stop(db: &impl ConnectionTrait, which: Condition) -> Result<u64, DbErr> {
+    let unclaimed = run::Entity::update_many()
+        .col_expr(run::Column::Status, Expr::value(Status::Cancelled))
+        .col_expr(run::Column::CancelRequested, true.into())
+        .col_expr(run::Column::FinishedAt, UnixMillis::now().0.into())
+        .filter(which.clone())
+        .filter(run::Column::Status.is_in([Status::Queued, Status::Interrupted]))
+        .exec(db)
+        .await?;
+    let held = run::Entity::update_many()
+        .col_expr(run::Column::CancelRequested, true.into())
+        .filter(which)
+        .filter(run::Column::Status.is_in([Status::Claimed, Status::Running]))
+        .exec(db)
+        .await?;
+    Ok(unclaimed.rows_affected + held.rows_affected)
 }

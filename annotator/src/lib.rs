@@ -5,6 +5,7 @@
 //!    argument types), [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what
 //!    every page shows), [`assets`] (the embedded files).
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
+//!    What becomes of what nobody wants: [`deletion`].
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
 //!    was said), [`lease_sweep`], [`import`], [`export`].
 //! 5. The engineers' side: [`dataset`] (freezing what people said), [`artifacts`], [`launch`],
@@ -35,6 +36,7 @@ pub mod session;
 pub mod audit;
 pub mod auth;
 pub mod create_user;
+pub mod deletion;
 pub mod first_start;
 pub mod projects;
 

@@ -3,6 +3,7 @@
 //! A notice is not written by anybody: it follows from the rows. A run that has ended and that the
 //! person who launched it has not seen is news to them, whichever process ended it.
 
+use crate::projects;
 use entity::{
     account,
     ids::{AccountId, RunId},
@@ -48,7 +49,7 @@ impl Standing {
 /// The person's runs that have ended, the newest first.
 pub fn ended_for(account: &account::Model) -> Select<run::Entity> {
     launched_by(account)
-        .filter(run::Column::Status.is_in([Status::Succeeded, Status::Failed, Status::Cancelled]))
+        .filter(run::Column::Status.is_in(Status::FINAL))
         .order_by_desc(run::Column::FinishedAt)
 }
 
@@ -58,9 +59,11 @@ pub fn unseen_by(account: &account::Model) -> Select<run::Entity> {
     ended_for(account).filter(run::Column::Id.not_in_subquery(seen))
 }
 
-/// In projects that they are still in.
+/// In projects that are there and that they are still in.
 fn launched_by(account: &account::Model) -> Select<run::Entity> {
-    let launched = run::Entity::find().filter(run::Column::CreatedBy.eq(account.id));
+    let launched = run::Entity::find()
+        .filter(run::Column::CreatedBy.eq(account.id))
+        .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()));
     if account.is_admin {
         return launched;
     }

@@ -12,23 +12,30 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
-    sea_query::{ExprTrait, OnConflict, Query},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
+    sea_query::{ExprTrait, OnConflict, Query, SelectStatement},
 };
 
-/// A new project; a name that is taken is the database's unique error.
+/// A new project; a name that is taken is the database's unique error, unless by a deleted project,
+/// which makes way.
 pub async fn create(
     db: &impl ConnectionTrait,
     name: &str,
     guidelines: &str,
 ) -> Result<project::Model, DbErr> {
+    if let Some(deleted) =
+        named(name).filter(project::Column::DeletedAt.is_not_null()).one(db).await?
+    {
+        rename_deleted(db, deleted).await?;
+    }
     let row = project::ActiveModel {
         id: Set(ProjectId::new()),
         name: Set(name.trim().to_owned()),
         guidelines: Set(guidelines.to_owned()),
         comparison_overlap: Set(1),
         created_at: Set(UnixMillis::now()),
+        ..Default::default()
     };
     row.insert(db).await
 }
@@ -37,7 +44,29 @@ pub async fn find_by_name(
     db: &impl ConnectionTrait,
     name: &str,
 ) -> Result<Option<project::Model>, DbErr> {
-    project::Entity::find().filter(project::Column::Name.eq(name.trim())).one(db).await
+    named(name).filter(project::Column::DeletedAt.is_null()).one(db).await
+}
+
+fn named(name: &str) -> Select<project::Entity> {
+    project::Entity::find().filter(project::Column::Name.eq(name.trim()))
+}
+
+/// `Name-1f09a2c4`: the end of the project's id, which is its random part.
+async fn rename_deleted(db: &impl ConnectionTrait, deleted: project::Model) -> Result<(), DbErr> {
+    let id = deleted.id.0.simple().to_string();
+    let name = format!("{}-{}", deleted.name, &id[id.len() - 8..]);
+    let mut row = deleted.into_active_model();
+    row.name = Set(name);
+    row.update(db).await.map(drop)
+}
+
+/// The ids of the deleted projects, for a query to leave them out.
+pub fn deleted() -> SelectStatement {
+    Query::select()
+        .column(project::Column::Id)
+        .from(project::Entity)
+        .and_where(project::Column::DeletedAt.is_not_null())
+        .to_owned()
 }
 
 /// The projects that a person sees: all for an administrator, else those with a role in them.
@@ -45,7 +74,9 @@ pub async fn visible_to(
     db: &impl ConnectionTrait,
     account: &account::Model,
 ) -> Result<Vec<project::Model>, DbErr> {
-    let mut query = project::Entity::find().order_by_asc(project::Column::Name);
+    let mut query = project::Entity::find()
+        .filter(project::Column::DeletedAt.is_null())
+        .order_by_asc(project::Column::Name);
     if !account.is_admin {
         let mine = Query::select()
             .column(membership::Column::ProjectId)

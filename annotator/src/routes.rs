@@ -55,6 +55,9 @@ site_map! {
     post "/admin/people" => admin::create_person;
     post "/admin/people/{account}/reset" => admin::reset_password;
     post "/admin/people/{account}/disable" => admin::disable;
+    get  "/projects/{project}/delete" => project::delete::show;
+    post "/projects/{project}/delete" => project::delete::delete;
+    post "/projects/{project}/restore" => project::delete::restore;
 
     // A project: its people
     get  "/projects/{project}" => project::show;
@@ -97,4 +100,6 @@ site_map! {
     get  "/projects/{project}/models/{model}/chat" => models::chat::show;
     post "/projects/{project}/models/{model}/chat" => models::chat::answer;
     post "/projects/{project}/models/{model}/v1/chat/completions" => models::completions::create;
+    get  "/projects/{project}/models/{model}/delete" => models::delete::show;
+    post "/projects/{project}/models/{model}/delete" => models::delete::delete;
 }

@@ -7,7 +7,9 @@
 use crate::{
     database,
     dataset::{self, Contents, Prompts},
+    deletion::hold::Deleted,
     launch::{self, Launch},
+    projects,
 };
 use anyhow::Context;
 use entity::{
@@ -56,8 +58,8 @@ pub async fn watch(db: DatabaseConnection, store: ArtifactStore) {
     }
 }
 
-/// Follows up every run that has succeeded and was not followed up yet, but for those that `failed`
-/// a moment ago, to which new failures are added.
+/// Follows up every run that has succeeded and was not followed up yet, but for those of deleted
+/// projects and those that `failed` a moment ago, to which new failures are added.
 pub async fn follow_up_all(
     db: &DatabaseConnection,
     store: &ArtifactStore,
@@ -67,6 +69,7 @@ pub async fn follow_up_all(
         .filter(run::Column::Status.eq(Status::Succeeded))
         .filter(run::Column::Kind.is_in([Kind::Sample, Kind::Dpo, Kind::Ppo]))
         .filter(run::Column::TasksMadeAt.is_null())
+        .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()))
         .all(db)
         .await?;
     for run in finished {
@@ -106,8 +109,15 @@ async fn follow_up(
                 None => inputs_of(&changes, run.id).await?.1,
             };
             let sample = sample_run_of(run, dataset)?;
-            let sample = launch::queue(&changes, &sample).await?;
-            tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+            match launch::queue(&changes, &sample).await {
+                Ok(sample) => {
+                    tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+                }
+                Err(Deleted::Model(name)) => {
+                    tracing::info!(run = %run.id, name, "the new policy was deleted already");
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Kind::Sample => {
             let made = make_tasks(&changes, store, run).await?;

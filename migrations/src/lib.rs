@@ -19,6 +19,7 @@ impl MigratorTrait for Migrator {
                 name: "m0006_runs_that_survive",
                 sql: include_str!("m0006_runs_that_survive.sql"),
             },
+            Step { name: "m0007_deletion", sql: include_str!("m0007_deletion.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

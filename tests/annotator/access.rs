@@ -42,6 +42,7 @@ type Answers = [Answer; PEOPLE.len()];
 const EVERYBODY: Answers = [Yes; PEOPLE.len()];
 const SIGNED_IN: Answers = [SignIn, Yes, Yes, Yes, Yes, Yes, Yes];
 const ADMINISTRATORS: Answers = [SignIn, No, No, No, No, No, Yes];
+const OWNERS: Answers = [SignIn, Nothing, No, No, No, No, Yes];
 const MEMBERS: Answers = [SignIn, Nothing, Yes, Yes, Yes, Yes, Yes];
 const ANNOTATORS: Answers = [SignIn, Nothing, Yes, No, No, No, Yes];
 const MANAGERS: Answers = [SignIn, Nothing, No, No, Yes, No, Yes];
@@ -79,6 +80,9 @@ const TABLE: &[Row] = &[
     ("post", "/admin/people", ADMINISTRATORS, &[("login", ""), ("name", "")]),
     ("post", "/admin/people/{account}/reset", ADMINISTRATORS, &[]),
     ("post", "/admin/people/{account}/disable", ADMINISTRATORS, &[]),
+    ("get",  "/projects/{project}/delete", OWNERS, &[]),
+    ("post", "/projects/{project}/delete", OWNERS, &[("name", "another")]),
+    ("post", "/projects/{project}/restore", ADMINISTRATORS, &[]),
 
     ("get",  "/projects/{project}", MEMBERS, &[]),
     ("post", "/projects/{project}/settings", MANAGERS, &[("guidelines", "Be kind."), ("overlap", "2")]),
@@ -118,6 +122,8 @@ const TABLE: &[Row] = &[
     ("post", "/projects/{project}/models/{model}/chat", ENGINEERS, &[("message", ""), ("system", ""), ("turns", "[]"),
         ("temperature", "1"), ("top_p", "1"), ("max_new_tokens", "8")]),
     ("post", "/projects/{project}/models/{model}/v1/chat/completions", ENGINEERS, &[("model", "no JSON")]),
+    ("get",  "/projects/{project}/models/{model}/delete", ENGINEERS, &[]),
+    ("post", "/projects/{project}/models/{model}/delete", ENGINEERS, &[]),
 
     // Last, because it ends the sessions that the others need.
     ("post", "/sign-out", SIGNED_IN, &[]),
@@ -333,7 +339,7 @@ on_both_databases! {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
-        assert!(n_tried >= 44, "only {n_tried} were tried");
+        assert!(n_tried >= 48, "only {n_tried} were tried");
     }
 }
 

@@ -55,6 +55,7 @@ impl Bench {
             guidelines: Set(String::new()),
             comparison_overlap: Set(2),
             created_at: Set(NOW),
+            ..Default::default()
         };
         project::Entity::insert(row).exec_without_returning(&db).await.unwrap();
         let row = account::ActiveModel {
@@ -196,6 +197,7 @@ impl Bench {
             artifact_hash: Set("none".into()),
             n_parameters: Set(1),
             created_at: Set(NOW),
+            ..Default::default()
         };
         model::Entity::insert(row).exec_without_returning(&self.db).await.unwrap();
         id

@@ -22,3 +22,8 @@ mod run_pages;
 
 // Talking to a model.
 mod chat;
+
+// What becomes of what nobody wants any more, and of what hangs on it.
+mod deleted_models;
+mod deleted_projects;
+mod sweep;

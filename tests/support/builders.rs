@@ -6,7 +6,7 @@ use annotator::{
     import::row::Row,
 };
 use entity::{
-    artifact_store::ArtifactStore,
+    artifact_store::{ArtifactStore, SPARED},
     completion,
     conversation::Prompt,
     dataset_version_item,
@@ -14,13 +14,14 @@ use entity::{
     ids::{
         CompletionId, DatasetVersionId, JudgementId, ModelId, ProjectId, PromptId, RunId, TaskId,
     },
-    model, prompt, run, task, task_completion, text,
+    model, prompt, run, run_input, task, task_completion, text,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
     IntoActiveModel, ModelTrait, QueryFilter,
 };
+use std::time::SystemTime;
 
 /// Comparison tasks as a sample run leaves them, without the run: one per given overlap.
 pub(crate) async fn add_comparisons(
@@ -101,9 +102,32 @@ pub(crate) async fn add_model(
         artifact_hash: stored.hash,
         n_parameters: 1,
         created_at: UnixMillis::now(),
+        deleted_at: None,
+        deleted_by: None,
     };
     insert(rows, model).await;
     id
+}
+
+/// Another model with the weights of one that is there.
+pub(crate) async fn add_twin(rows: &DatabaseConnection, of: ModelId, name: &str) -> ModelId {
+    let of = model::Entity::find_by_id(of).one(rows).await.unwrap().expect("the model");
+    let twin = model::Model { id: ModelId::new(), name: name.to_owned(), run_id: None, ..of };
+    let id = twin.id;
+    insert(rows, twin).await;
+    id
+}
+
+/// Notes that a run reads a model.
+pub(crate) async fn add_input(rows: &DatabaseConnection, run_id: RunId, model: ModelId) {
+    let (slot, model_id) = (run_input::Slot::Model, Some(model));
+    insert(rows, run_input::Model { run_id, slot, model_id, dataset_version_id: None }).await;
+}
+
+/// Makes an artifact as old as one has to be for its removal.
+pub(crate) fn make_old(store: &ArtifactStore, hash: &str) {
+    let folder = std::fs::File::open(store.path(hash)).expect("the artifact is there");
+    folder.set_modified(SystemTime::now() - 2 * SPARED).expect("its time can be set");
 }
 
 /// An imported answer and the dataset version that was frozen with it.

@@ -73,6 +73,7 @@ impl Site {
             guidelines: Set(String::new()),
             comparison_overlap: Set(1),
             created_at: Set(UnixMillis::now()),
+            ..Default::default()
         };
         project::Entity::insert(row).exec_without_returning(&db).await.unwrap();
         let chats = Chats::new(21, 96);
@@ -208,6 +209,7 @@ impl Adding<'_> {
             artifact_hash: Set(self.artifact(Path::new(folder)).await),
             n_parameters: Set(1),
             created_at: Set(UnixMillis::now()),
+            ..Default::default()
         };
         row.insert(self.db).await.unwrap().id
     }

@@ -80,6 +80,7 @@ impl Site {
             guidelines: Set(String::new()),
             comparison_overlap: Set(1),
             created_at: Set(now),
+            ..Default::default()
         };
         let project = row.insert(&db).await.unwrap().id;
         let row = model::ActiveModel {
@@ -92,6 +93,7 @@ impl Site {
             artifact_hash: Set(store(&db, &artifacts, &finished).await),
             n_parameters: Set(6),
             created_at: Set(now),
+            ..Default::default()
         };
         let base = row.insert(&db).await.unwrap().id;
         let row = dataset_version::ActiveModel {

@@ -1,7 +1,9 @@
 //! `/`: the projects and what waits for you.
 
+use super::runs::words;
 use crate::{
     access::SignedIn,
+    deletion::projects::{Restorable, restorable},
     error::AppError,
     page::{self, Page},
     projects::{self, Waiting},
@@ -17,6 +19,8 @@ struct HomePage {
     page: Page,
     is_admin: bool,
     projects: Vec<Card>,
+    /// For an administrator: what can be restored.
+    deleted: Vec<Restorable>,
 }
 
 struct Card {
@@ -43,5 +47,7 @@ pub async fn show(
             account.is_admin || annotates_in.iter().any(|row| row.project_id == project.id);
         projects.push(Card { project, waiting, may_annotate });
     }
-    page::html(&HomePage { page, is_admin: account.is_admin, projects })
+    let is_admin = account.is_admin;
+    let deleted = if is_admin { restorable(db).await? } else { Vec::new() };
+    page::html(&HomePage { page, is_admin, projects, deleted })
 }

@@ -1,5 +1,7 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
+pub mod delete;
+
 use crate::{
     access::{Access, Admin, Manager, Member},
     audit,

@@ -5,7 +5,7 @@ pub mod view;
 
 use super::demonstrate::DemonstratePage;
 use crate::{
-    access::{Access, Annotator},
+    access::{Access, Annotator, Author},
     assignment,
     error::AppError,
     judgement::{self, Mistake, StoreError, Submission, TaskForm},
@@ -69,9 +69,10 @@ pub async fn show(
 
 pub async fn submit(
     page: Page,
-    by: Annotator,
+    by: Author,
     path: web::Path<TaskPath>,
     form: web::Form<TaskForm>,
+    session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
     let held = Held::find(&db, &by, path.assignment).await?;
@@ -79,28 +80,30 @@ pub async fn submit(
         task::Kind::Demonstrate => Submission::demonstration(&form),
         task::Kind::Compare => Submission::comparison(&form),
     };
-    store_or_explain(page, by, held, form.into_inner(), parsed, &db).await
+    store_or_explain(page, by, held, form.into_inner(), parsed, &session, &db).await
 }
 
 pub async fn skip(
     page: Page,
-    by: Annotator,
+    by: Author,
     path: web::Path<TaskPath>,
     form: web::Form<TaskForm>,
+    session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
     let held = Held::find(&db, &by, path.assignment).await?;
     let parsed = Submission::skip(&form);
-    store_or_explain(page, by, held, form.into_inner(), parsed, &db).await
+    store_or_explain(page, by, held, form.into_inner(), parsed, &session, &db).await
 }
 
 /// Stores the answer and goes to the next task, or shows the form again with what is missing.
 async fn store_or_explain(
     page: Page,
-    by: Annotator,
+    by: Author,
     held: Held,
     form: TaskForm,
     parsed: Result<Submission, Mistake>,
+    session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {
     let submission = match parsed {
@@ -119,6 +122,10 @@ async fn store_or_explain(
         Err(StoreError::NoSuchAssignment) => return Err(AppError::NotFound),
         Err(error @ StoreError::WrongKind) => return Err(AppError::BadRequest(error.to_string())),
         Err(StoreError::Database(error)) => return Err(error.into()),
+    }
+    if by.project.deleted_at.is_some() {
+        page::notify(session, "notice-kept-of-deleted", "")?;
+        return Ok(page::see_other("/"));
     }
     next(page, by.0, db, kind).await.map(|response| after_post(response, kind, &held))
 }
@@ -152,7 +159,7 @@ pub struct Quiet {
 
 /// Keeps what is typed so far and renews the lease.
 pub async fn save_draft(
-    by: Annotator,
+    by: Author,
     path: web::Path<TaskPath>,
     query: web::Query<Quiet>,
     form: web::Form<TaskForm>,

@@ -1,7 +1,7 @@
 //! A language model or a reward model: a Hugging Face folder in the artifact store.
 
 use crate::{
-    ids::{ModelId, ProjectId, RunId},
+    ids::{AccountId, ModelId, ProjectId, RunId},
     time::UnixMillis,
 };
 use sea_orm::entity::prelude::*;
@@ -37,6 +37,10 @@ pub struct Model {
     pub artifact_hash: String,
     pub n_parameters: i64,
     pub created_at: UnixMillis,
+    /// Since when its weights are given up; the row stays for the lineage.
+    pub deleted_at: Option<UnixMillis>,
+    /// None when the service did it, because the project's time was over.
+    pub deleted_by: Option<AccountId>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

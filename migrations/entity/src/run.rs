@@ -43,9 +43,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// Those after which nothing more happens.
+    pub const FINAL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Cancelled];
+
     /// Nothing more will happen to a run in this status.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        Self::FINAL.contains(&self)
     }
 }
 

@@ -3,8 +3,14 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 /// The steps of the schema, as the crate `migrations` names them; a test compares the two.
-pub const STEPS: [&str; 5] =
-    ["m0001_people", "m0002_work", "m0003_training", "m0005_seen_runs", "m0006_runs_that_survive"];
+pub const STEPS: [&str; 6] = [
+    "m0001_people",
+    "m0002_work",
+    "m0003_training",
+    "m0005_seen_runs",
+    "m0006_runs_that_survive",
+    "m0007_deletion",
+];
 
 /// A database beside this program.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,6 +74,11 @@ async fn model_folder(
         .one(db)
         .await?
         .context("a model of the run is not in the database")?;
+    ensure!(
+        model.deleted_at.is_none(),
+        "the model {} was deleted: launch the run again with another",
+        model.name
+    );
     stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name)).await
 }
 

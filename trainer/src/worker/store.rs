@@ -136,6 +136,7 @@ pub(super) async fn succeed(
             artifact_hash: Set(made.stored.hash.clone()),
             n_parameters: Set(made.n_parameters),
             created_at: Set(now),
+            ..Default::default()
         };
         row.insert(&transaction).await?;
     }

@@ -1,7 +1,7 @@
 //! `/projects/{project}/models/{model}/chat`: talking to a model. Nothing that is said here is kept
 //! on the server: the conversation goes back and forth in the form.
 
-use super::{completions, find};
+use super::{completions, find, kept};
 use crate::{
     access::{Access, Engineer},
     error::AppError,
@@ -121,7 +121,7 @@ pub async fn show(
     db: web::Data<DatabaseConnection>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = find(db.get_ref(), &access, &path.1).await?;
+    let model = kept(find(db.get_ref(), &access, &path.1).await?)?;
     let (form, errors) = (ChatForm::default(), FieldErrors::default());
     page::html(&ChatPage { page, access, model, is_on: live.is_on(), form, turns: vec![], errors })
 }

@@ -80,6 +80,10 @@ pub async fn ask(
     model: &model::Model,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
+    if model.deleted_at.is_some() {
+        let message = language.text("chat-deleted");
+        return Err(Refusal::new(StatusCode::GONE, "model_deleted", message));
+    }
     if model.kind == model::Kind::Reward {
         let message = language.text("chat-reward");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_a_language_model", message));

@@ -1,7 +1,7 @@
 //! `/projects/{project}/models/{model}/download`: the Hugging Face folder as a zip, written while it
 //! is read, so that no copy of it is held anywhere.
 
-use super::find;
+use super::{find, kept};
 use crate::{access::Engineer, error::AppError};
 use actix_web::{HttpResponse, http::header, web};
 use anyhow::Context;
@@ -36,7 +36,7 @@ pub async fn download(
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let model = find(db.get_ref(), &access, &path.1).await?;
+    let model = kept(find(db.get_ref(), &access, &path.1).await?)?;
     let name = safe_name(&model.name);
     let files = files_of(&store.path(&model.artifact_hash))?;
     let (writer, reader) = tokio::io::duplex(BUFFER);

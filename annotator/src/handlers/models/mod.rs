@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod completions;
+pub mod delete;
 pub mod download;
 
 use super::runs::words;
@@ -14,7 +15,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    artifact, dataset_version,
+    account, artifact, dataset_version,
     ids::{ModelId, ProjectId, RunId},
     model, run,
     run_input::{self, Slot},
@@ -48,6 +49,10 @@ impl Entry {
         words::bytes(self.n_bytes)
     }
 
+    fn is_deleted(&self) -> bool {
+        self.model.deleted_at.is_some()
+    }
+
     fn is_reward(&self) -> bool {
         self.model.kind == model::Kind::Reward
     }
@@ -69,6 +74,11 @@ async fn find(
     let id: ModelId = id.parse().map_err(|_| AppError::NotFound)?;
     let model = model::Entity::find_by_id(id).filter(of_project(access.project.id)).one(db).await?;
     model.ok_or(AppError::NotFound)
+}
+
+/// The model if its weights are there.
+fn kept(model: model::Model) -> Result<model::Model, AppError> {
+    if model.deleted_at.is_some() { Err(AppError::Gone) } else { Ok(model) }
 }
 
 /// Adds to models what is said of them, with one question per table.
@@ -122,7 +132,25 @@ async fn described(
 struct ModelsPage {
     page: Page,
     access: Access,
+    /// Bases, and the project's own.
     models: Vec<Entry>,
+    deleted: Vec<Entry>,
+}
+
+impl ModelsPage {
+    /// Whether another model of the list has the same weights.
+    fn is_shared(&self, entry: &Entry) -> bool {
+        let same = |other: &&Entry| other.model.artifact_hash == entry.model.artifact_hash;
+        self.models.iter().filter(same).count() > 1
+    }
+
+    /// What the project's own models take, weights that several have counted once.
+    fn total(&self) -> String {
+        let own = self.models.iter().filter(|entry| entry.model.project_id.is_some());
+        let sizes: HashMap<&str, i64> =
+            own.map(|entry| (entry.model.artifact_hash.as_str(), entry.n_bytes)).collect();
+        words::bytes(sizes.values().sum())
+    }
 }
 
 pub async fn list(
@@ -136,7 +164,8 @@ pub async fn list(
         .all(db.get_ref())
         .await?;
     let models = described(db.get_ref(), models).await?;
-    page::html(&ModelsPage { page, access, models })
+    let (deleted, models) = models.into_iter().partition(Entry::is_deleted);
+    page::html(&ModelsPage { page, access, models, deleted })
 }
 
 #[derive(Template)]
@@ -148,6 +177,26 @@ struct ModelPage {
     children: Vec<model::Model>,
     readers: Vec<run::Model>,
     files: Vec<(String, String)>,
+    /// Who deleted it, by name; none when it went with its project.
+    deleted_by: Option<String>,
+}
+
+impl ModelPage {
+    /// When it was deleted and by whom.
+    fn deletion(&self) -> Option<String> {
+        let at = words::date_time(self.entry.model.deleted_at?);
+        let text = match &self.deleted_by {
+            Some(by) => self.page.text("model-deleted-by").arg("by", by),
+            None => self.page.text("model-deleted-by-service"),
+        };
+        Some(text.arg("at", at).to_string())
+    }
+
+    /// An engineer's own, or, for an administrator, a base.
+    fn can_be_deleted(&self) -> bool {
+        let is_ours = self.entry.model.project_id.is_some() || self.access.account.is_admin;
+        is_ours && !self.entry.is_deleted()
+    }
 }
 
 pub async fn show(
@@ -165,10 +214,18 @@ pub async fn show(
         .all(db.get_ref())
         .await?;
     let readers = lineage::readers(db.get_ref(), access.project.id, model.id).await?;
-    let files = download::files_of(&store.path(&model.artifact_hash))?;
+    let files = match model.deleted_at {
+        None => download::files_of(&store.path(&model.artifact_hash))?,
+        Some(_) => Vec::new(),
+    };
     let files =
         files.into_iter().map(|file| (file.name, words::bytes(file.n_bytes as i64))).collect();
+    let deleted_by = match model.deleted_by {
+        Some(id) => account::Entity::find_by_id(id).one(db.get_ref()).await?,
+        None => None,
+    };
+    let deleted_by = deleted_by.map(|account| account.display_name);
     let mut entries = described(db.get_ref(), vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
-    page::html(&ModelPage { page, access, entry, children, readers, files })
+    page::html(&ModelPage { page, access, entry, children, readers, files, deleted_by })
 }

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod compare;
 mod course;
 mod curves;
+mod deleted;
 pub mod events;
 mod fields;
 mod glance;

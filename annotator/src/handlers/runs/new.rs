@@ -2,6 +2,7 @@
 //! it.
 
 use super::{
+    deleted,
     fields::{self, Control, Field},
     kind_of, settings, words,
 };
@@ -165,6 +166,7 @@ async fn offered(
         .add(model::Column::ProjectId.is_null());
     let mut models = model::Entity::find()
         .filter(usable)
+        .filter(model::Column::DeletedAt.is_null())
         .filter(model::Column::Kind.is_in(kinds.iter().copied()))
         .order_by_desc(model::Column::CreatedAt)
         .all(db)
@@ -206,9 +208,8 @@ pub async fn show(
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    page::html(
-        &NewRunPage::load(db.get_ref(), page, access, kind, typed, FieldErrors::default()).await?,
-    )
+    let errors = deleted::explain(db.get_ref(), &page, &typed).await?;
+    page::html(&NewRunPage::load(db.get_ref(), page, access, kind, typed, errors).await?)
 }
 
 /// The form of a run that was launched before. Its dataset version is chosen again, so that the
@@ -365,7 +366,9 @@ async fn chosen_model(
     let Some(id) = chosen.and_then(|id| id.parse::<ModelId>().ok()) else { return Ok(None) };
     let model = model::Entity::find_by_id(id).one(db).await?;
     let fits = |model: &model::Model| {
-        kinds.contains(&model.kind) && model.project_id.is_none_or(|owner| owner == project)
+        model.deleted_at.is_none()
+            && kinds.contains(&model.kind)
+            && model.project_id.is_none_or(|owner| owner == project)
     };
     Ok(model.filter(fits).map(|model| model.id))
 }

@@ -1,25 +1,47 @@
 //! `/projects/{project}/runs/{run}/resume`: going on with a run that was cancelled or has failed.
 
 use super::find;
-use crate::{access::Engineer, audit, database, error::AppError, page};
+use crate::{access::Engineer, audit, database, deletion::hold::hold, error::AppError, page};
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use entity::{
     artifact_store::ArtifactStore,
-    ids::{ProjectId, RunId},
+    ids::{ModelId, ProjectId, RunId},
+    model,
     run::{self, Status},
+    run_input,
     time::UnixMillis,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, sea_query::Expr,
 };
 use serde_json::json;
 
 /// Steps done by a run that can be continued; none for any other.
-pub(super) fn checkpoint_of(store: &ArtifactStore, run: &run::Model) -> Option<u64> {
-    let is_over = matches!(run.status, Status::Failed | Status::Cancelled);
-    is_over.then(|| store.newest_checkpoint(run.id))?.map(|checkpoint| checkpoint.step)
+pub(super) async fn checkpoint_of(
+    db: &impl ConnectionTrait,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> Result<Option<u64>, DbErr> {
+    if !matches!(run.status, Status::Failed | Status::Cancelled) {
+        return Ok(None);
+    }
+    let Some(checkpoint) = store.newest_checkpoint(run.id) else { return Ok(None) };
+    let lacks_a_model = model::Entity::find()
+        .filter(model::Column::Id.is_in(models_of(db, run).await?))
+        .filter(model::Column::DeletedAt.is_not_null())
+        .count(db)
+        .await?
+        > 0;
+    Ok((!lacks_a_model).then_some(checkpoint.step))
+}
+
+/// The models that a run reads.
+async fn models_of(db: &impl ConnectionTrait, run: &run::Model) -> Result<Vec<ModelId>, DbErr> {
+    let inputs =
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
+    Ok(inputs.into_iter().filter_map(|input| input.model_id).collect())
 }
 
 pub async fn resume(
@@ -31,10 +53,11 @@ pub async fn resume(
 ) -> Result<HttpResponse, AppError> {
     let run = find(db.get_ref(), &access, &path.1).await?;
     let changes = database::begin_write(db.get_ref()).await?;
-    let Some(step) = checkpoint_of(&store, &run) else {
+    let Some(step) = checkpoint_of(&changes, &store, &run).await? else {
         page::notify(&session, "notice-run-has-no-checkpoint", "")?;
         return Ok(page::see_other(&access.url(&format!("/runs/{}", run.id))));
     };
+    hold(&changes, access.project.id, models_of(&changes, &run).await?).await?;
     if put_back(&changes, run.id).await? {
         let details = json!({"step": step});
         audit::record(&changes, access.account.id, "run.resume", run.id, details).await?;

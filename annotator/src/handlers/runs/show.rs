@@ -159,7 +159,7 @@ pub async fn show(
         notices::see(db, &run, access.account.id).await?;
     }
     page::html(&RunPage {
-        checkpoint: resume::checkpoint_of(&store, &run),
+        checkpoint: resume::checkpoint_of(db, &store, &run).await?,
         by: launched_by(db, &run).await?,
         inputs: inputs_of(db, &run).await?,
         output: output_of(db, &run).await?,

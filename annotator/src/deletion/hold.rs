@@ -1,0 +1,44 @@
+//! Keeping what a run is about to read from being deleted.
+
+use entity::{
+    ids::{ModelId, ProjectId},
+    model, project,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
+
+/// Why a run cannot be queued: something of it was deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum Deleted {
+    #[error("the project was deleted")]
+    Project,
+    #[error("the model {0} was deleted")]
+    Model(String),
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// Makes sure that a run's project and models are there until this transaction ends: a deletion
+/// waits for it, or has come before it and is found. (SQLite lets one writer in at a time.)
+pub async fn hold(
+    turn: &impl ConnectionTrait,
+    project: ProjectId,
+    models: impl IntoIterator<Item = ModelId>,
+) -> Result<(), Deleted> {
+    let project = project::Entity::find_by_id(project).lock(LockType::Share).one(turn).await?;
+    if project.is_none_or(|project| project.deleted_at.is_some()) {
+        return Err(Deleted::Project);
+    }
+    let models = model::Entity::find()
+        .filter(model::Column::Id.is_in(models))
+        .order_by_asc(model::Column::Id)
+        .lock(LockType::Share)
+        .all(turn)
+        .await?;
+    match models.into_iter().find(|model| model.deleted_at.is_some()) {
+        Some(deleted) => Err(Deleted::Model(deleted.name)),
+        None => Ok(()),
+    }
+}
