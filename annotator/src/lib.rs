@@ -5,7 +5,7 @@
 //!    argument types), [`error`] (one error, its statuses and pages), [`page`] and [`i18n`] (what
 //!    every page shows), [`assets`] (the embedded files).
 //! 3. People: [`auth`], [`projects`], [`audit`], [`first_start`], [`create_user`].
-//!    What becomes of what nobody wants: [`deletion`].
+//!    What becomes of what nobody wants: [`deletion`], [`disk_use`].
 //! 4. Their work: [`prompts`], [`texts`], [`assignment`] (which task next), [`judgement`] (what
 //!    was said), [`lease_sweep`], [`import`], [`export`].
 //! 5. The engineers' side: [`dataset`] (freezing what people said), [`artifacts`], [`launch`],
@@ -37,6 +37,7 @@ pub mod audit;
 pub mod auth;
 pub mod create_user;
 pub mod deletion;
+pub mod disk_use;
 pub mod first_start;
 pub mod projects;
 

@@ -55,6 +55,7 @@ site_map! {
     post "/admin/people" => admin::create_person;
     post "/admin/people/{account}/reset" => admin::reset_password;
     post "/admin/people/{account}/disable" => admin::disable;
+    get  "/admin/disk" => admin::disk::show;
     get  "/projects/{project}/delete" => project::delete::show;
     post "/projects/{project}/delete" => project::delete::delete;
     post "/projects/{project}/restore" => project::delete::restore;

@@ -80,6 +80,7 @@ const TABLE: &[Row] = &[
     ("post", "/admin/people", ADMINISTRATORS, &[("login", ""), ("name", "")]),
     ("post", "/admin/people/{account}/reset", ADMINISTRATORS, &[]),
     ("post", "/admin/people/{account}/disable", ADMINISTRATORS, &[]),
+    ("get",  "/admin/disk", ADMINISTRATORS, &[]),
     ("get",  "/projects/{project}/delete", OWNERS, &[]),
     ("post", "/projects/{project}/delete", OWNERS, &[("name", "another")]),
     ("post", "/projects/{project}/restore", ADMINISTRATORS, &[]),

@@ -26,4 +26,5 @@ mod chat;
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;
 mod deleted_projects;
+mod disk;
 mod sweep;

@@ -1,5 +1,7 @@
 //! `/admin/people`: every account of the installation.
 
+pub mod disk;
+
 use crate::{
     access::Admin,
     audit,
