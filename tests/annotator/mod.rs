@@ -3,8 +3,9 @@
 // Two servers, sixteen people, and the slots of two hundred tasks.
 mod races;
 
-// Who may open which page.
+// Who may open which page, and what guards a session.
 mod access;
+mod sessions;
 
 // What whoever watches the service relies on.
 mod watching;
