@@ -185,8 +185,16 @@ impl LiveModels {
 
     /// Loads on a task of its own, so that it goes on when the person who asked first leaves.
     fn start(&self, model: &model::Model) -> Place {
-        let folder = self.store.path(&model.artifact_hash);
-        let loading = tokio::spawn(Server::start(self.trainer.clone(), folder, model.name.clone()));
+        let (trainer, name) = (self.trainer.clone(), model.name.clone());
+        let (store, hash) = (self.store.clone(), model.artifact_hash.clone());
+        let loading = tokio::spawn(async move {
+            let failed = |reason: String| Unavailable::Failed(reason);
+            let folder = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await;
+            let folder = folder
+                .map_err(|error| failed(error.to_string()))?
+                .map_err(|unusable| failed(format!("{name} {unusable}")))?;
+            Server::start(trainer, folder, name).await
+        });
         let server = loading.map(|loaded| match loaded {
             Ok(server) => server.map(Arc::new),
             Err(error) => Err(Unavailable::Failed(error.to_string())),

@@ -147,8 +147,8 @@ on_both_databases! {
     }
 }
 
-/// A second model: the base's weights and another chat template.
-async fn add_sibling(app: &TestApp, project: &str) -> model::Model {
+/// A second model: the base with something changed.
+async fn add_sibling(app: &TestApp, project: &str, change_it: impl FnOnce(&Path)) -> model::Model {
     let id: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
     let sibling = add_model(&app.rows, &store(app), id, "sibling").await;
     let weights = store(app).path(&base(&app.rows).await.artifact_hash);
@@ -157,6 +157,7 @@ async fn add_sibling(app: &TestApp, project: &str) -> model::Model {
         fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
     fs::write(folder.join("note.txt"), "another folder, another hash").unwrap();
+    change_it(&folder);
     let stored = store(app).adopt(&folder).unwrap();
     change(&app.rows, sibling, |row| row.artifact_hash = Set(stored.hash)).await
 }
@@ -176,7 +177,7 @@ async fn change(
 async fn a_model_gives_its_place_to_the_next_and_ends_with_the_service() {
     let app = TestApp::start(TestDb::sqlite().await, Worker::Local).await;
     let project = app.new_project("Places").await;
-    let (base, sibling) = (base(&app.rows).await, add_sibling(&app, &project).await);
+    let (base, sibling) = (base(&app.rows).await, add_sibling(&app, &project, |_| ()).await);
     let flags = ["--live-models", "1"];
     let server =
         tokio::task::block_in_place(|| Server::start_with(&app.database, Worker::None, &flags));
@@ -215,15 +216,24 @@ async fn a_model_that_cannot_be_talked_to_says_why() {
     let said = told(&app.admin, reward.id).await;
     assert!(said.contains("A reward model scores answers"), "{said}");
 
-    let sibling = add_sibling(&app, &project).await;
-    let folder = store(&app).path(&sibling.artifact_hash);
-    let _ = fs::remove_file(folder.join("chat_template.jinja"));
-    let file = folder.join("tokenizer_config.json");
-    let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    config.as_object_mut().unwrap().remove("chat_template");
-    fs::write(file, config.to_string()).unwrap();
+    let without_template = |folder: &Path| {
+        let _ = fs::remove_file(folder.join("chat_template.jinja"));
+        let file = folder.join("tokenizer_config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        config.as_object_mut().unwrap().remove("chat_template");
+        fs::write(file, config.to_string()).unwrap();
+    };
+    let sibling = add_sibling(&app, &project, without_template).await;
     let said = told(&app.admin, sibling.id).await;
     assert!(said.contains("no chat template"), "{said}");
+
+    // Its files change behind the program's back.
+    let base = base(&app.rows).await;
+    let config = store(&app).path(&base.artifact_hash).join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + " ").unwrap();
+    let said = told(&app.admin, base.id).await;
+    assert!(said.contains("was changed on disk after it was stored"), "{said}");
 
     let flags = ["--live-models", "0"];
     let off =

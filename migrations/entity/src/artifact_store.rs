@@ -32,6 +32,23 @@ pub struct NotWritable {
     reason: io::Error,
 }
 
+/// What is in the store cannot be used; a sentence that begins with what it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error(
+        "is not at {}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    #[error(
+        "was changed on disk after it was stored: the files at {} no longer have its hash; \
+         restore the folder from a backup, or make it anew", .0.display()
+    )]
+    Changed(PathBuf),
+    #[error("cannot be read at {}: {reason}", folder.display())]
+    Unreadable { folder: PathBuf, reason: io::Error },
+}
+
 /// A folder that is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -134,6 +151,19 @@ impl ArtifactStore {
             fs::copy(file, target)?;
         }
         self.adopt(&incoming)
+    }
+
+    /// Where the artifact is, after a look at every byte whether it still is what was stored.
+    pub fn open_whole(&self, hash: &str) -> Result<PathBuf, Unusable> {
+        let folder = self.path(hash);
+        if !folder.is_dir() {
+            return Err(Unusable::Missing(folder));
+        }
+        match self.verify(hash) {
+            Ok(true) => Ok(folder),
+            Ok(false) => Err(Unusable::Changed(folder)),
+            Err(reason) => Err(Unusable::Unreadable { folder, reason }),
+        }
     }
 
     /// Whether the stored files still have the hash they are named by.
