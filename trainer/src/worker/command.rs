@@ -1,7 +1,7 @@
 //! From a run's row to the command line that does it.
 
 use super::output::AttemptFolder;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use entity::{
     artifact_store::ArtifactStore,
     dataset_version,
@@ -84,21 +84,9 @@ async fn model_folder(
 
 /// Where it is, after a look whether it still is what was stored.
 async fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
-    let folder = artifacts.path(hash);
-    ensure!(
-        folder.is_dir(),
-        "{what} is not at {}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
-        folder.display()
-    );
-    let (store, name) = (artifacts.clone(), hash.to_owned());
-    let is_whole = tokio::task::spawn_blocking(move || store.verify(&name)).await?;
-    ensure!(
-        is_whole.with_context(|| format!("cannot read {what} at {}", folder.display()))?,
-        "{what} was changed on disk after it was stored: the files at {} no longer have its hash; restore the folder \
-         from a backup, or make it anew",
-        folder.display()
-    );
-    Ok(folder)
+    let (store, hash) = (artifacts.clone(), hash.to_owned());
+    let opened = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await?;
+    opened.map_err(|unusable| anyhow!("{what} {unusable}"))
 }
 
 fn has_rows(file: &Path) -> bool {
