@@ -343,8 +343,7 @@ async fn check_that_runs_went_on(site: &Site, struck: &[Struck]) {
         let next = (blow.attempt + 1..=last)
             .map(|attempt| (attempt, beginning(&events, attempt)))
             .find(|(_, beginning)| *beginning != (None, None));
-        let nobody = || panic!("nobody went on with {blow:?}");
-        let (attempt, (went_on, first)) = next.unwrap_or_else(nobody);
+        let (attempt, (went_on, first)) = next.expect("somebody goes on with a struck run");
         if attempt > blow.attempt + 1 {
             // One between was struck before its first word was stored; its own blow is looked at.
             assert!(went_on >= blow.checkpoint, "{blow:?} is followed by {went_on:?}");
@@ -396,6 +395,6 @@ on_both_databases! {
         }
         check_that_runs_went_on(&site, &struck).await;
         let n_workers = struck.iter().filter(|blow| blow.worker).count();
-        println!("{} runs; {n_workers} workers and {} run processes killed: {by_kind:?}", runs.len(), n - n_workers);
+        println!("{} runs; {n_workers} workers and {} processes killed: {by_kind:?}", runs.len(), n - n_workers);
     }
 }
