@@ -188,11 +188,10 @@ impl LiveModels {
         let (trainer, name) = (self.trainer.clone(), model.name.clone());
         let (store, hash) = (self.store.clone(), model.artifact_hash.clone());
         let loading = tokio::spawn(async move {
-            let failed = |reason: String| Unavailable::Failed(reason);
             let folder = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await;
             let folder = folder
-                .map_err(|error| failed(error.to_string()))?
-                .map_err(|unusable| failed(format!("{name} {unusable}")))?;
+                .map_err(|error| Unavailable::Failed(error.to_string()))?
+                .map_err(|unusable| Unavailable::Failed(format!("{name} {unusable}")))?;
             Server::start(trainer, folder, name).await
         });
         let server = loading.map(|loaded| match loaded {

@@ -82,10 +82,16 @@ pub(crate) fn signal(name: &str, process: &str) -> Option<ExitStatus> {
         .ok()
 }
 
+/// Whether a process has ended; a dead one is listed until somebody asks how it ended.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
 /// Waits until a process is gone.
 pub(crate) async fn has_ended(pid: u32) {
-    let is_gone = async || (!Path::new("/proc").join(pid.to_string()).exists()).then_some(());
-    super::eventually(PATIENCE, is_gone, || format!("process {pid} stays")).await;
+    let look = async || is_gone(pid).then_some(());
+    super::eventually(PATIENCE, look, || format!("process {pid} stays")).await;
 }
 
 #[test]

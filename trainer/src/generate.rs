@@ -108,15 +108,27 @@ pub fn generate_all(
     requests: &[Request],
     settings: &Settings,
 ) -> Vec<Vec<Completion>> {
+    let all = generate_while(model, requests, settings, &mut || ControlFlow::Continue(()));
+    all.expect("nobody asks to stop")
+}
+
+/// [`generate_all`] unless `tick`, called at every token, says to stop.
+pub fn generate_while(
+    model: &Transformer,
+    requests: &[Request],
+    settings: &Settings,
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Option<Vec<Vec<Completion>>> {
     let mut answers: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|request| vec![None; request.n]).collect();
-    let _ = generate(model, requests, settings, &mut |step| {
+    let flow = generate(model, requests, settings, &mut |step| {
         for finished in step.finished {
             answers[finished.request][finished.sample] = Some(finished.completion);
         }
-        ControlFlow::Continue(())
+        tick()
     });
-    answers.into_iter().map(|row| row.into_iter().flatten().collect()).collect()
+    let answers = answers.into_iter().map(|row| row.into_iter().flatten().collect());
+    flow.is_continue().then(|| answers.collect())
 }
 
 /// An answer whose first token is drawn and that waits for a slot.

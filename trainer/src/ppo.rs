@@ -200,15 +200,8 @@ impl<'a> Ppo<'a> {
             seed: self.config.optimisation.seed,
             stop_ids: self.tokenizer.eos_ids(),
         };
-        let mut answers = vec![None; asked.len()];
-        let flow = generate::generate(&self.models.policy, &requests, &settings, &mut |step| {
-            for finished in step.finished {
-                answers[finished.request] = Some(finished.completion);
-            }
-            tick()
-        });
-        let answers = answers.into_iter().flatten().collect();
-        flow.is_continue().then_some(answers)
+        let answers = generate::generate_while(&self.models.policy, &requests, &settings, tick)?;
+        Some(answers.concat())
     }
 
     /// Phase 2: what the reward model says of each answer, less the penalty.
