@@ -282,6 +282,7 @@ on_both_databases! {
             artifacts: place.store.clone(),
             name: "worker".to_owned(),
             program: "/nowhere".into(),
+            vmstat: "/nowhere".into(),
             lease: Duration::from_secs(30),
             keep_checkpoints: Duration::from_secs(30),
         };

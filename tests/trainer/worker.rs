@@ -1,222 +1,22 @@
 //! Workers on a real database. The child is a script where the training itself is not the matter.
 
-use crate::support::{
-    binaries,
-    database::{TestDb, on_both_databases},
-    leash::Leash,
-};
+mod site;
+
+use crate::support::{binaries, database::on_both_databases, leash::Leash};
 use entity::{
-    artifact,
-    artifact_store::ArtifactStore,
-    dataset_version,
-    ids::{DatasetVersionId, ModelId, ProjectId, RunId},
-    model, project,
-    run::{self, Kind, Status},
-    run_event, run_input,
-    run_input::Slot,
-    time::UnixMillis,
+    model,
+    run::{self, Status},
 };
-use migrations::{Migrator, MigratorTrait};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
-    QueryOrder,
-};
-use serde_json::json;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+use site::{HANG, PATIENCE, SUCCEED, Site, never};
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use trainer::worker::{Ended, Worker};
-
-/// How long a test waits for what a worker does within a second or two.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Finds --out and says that it has begun.
-const BEGIN: &str = r#"#!/bin/sh
-while [ $# -gt 0 ]; do case $1 in --out) out=$2;; esac; shift; done
-echo '{"event":"progress","step":1,"n_steps":2,"fraction":0.5,"tokens_per_second":7.5,"seconds_left":1.0}'
-echo '{"event":"metrics","metrics":{"step":1,"loss":2.5}}'
-"#;
-
-/// Puts the finished model in its place and ends well.
-const SUCCEED: &str = r#"cp "$(dirname "$0")"/finished/* "$out"/
-echo '{"kind":"sft","steps":2,"tokens":20,"seconds":1.0,"tokens_per_second":20.0,"peak_rss_mb":1,"final":{"loss":2.5}}'
-"#;
-
-/// Works until stdin closes, as `--exit-with-stdin` has it.
-const HANG: &str = "cat > /dev/null\n";
-
-/// A project with a base model and a dataset version.
-struct Site {
-    test: TestDb,
-    db: DatabaseConnection,
-    artifacts: ArtifactStore,
-    project: ProjectId,
-    base: ModelId,
-    dataset: DatasetVersionId,
-}
-
-impl Site {
-    async fn new(test: TestDb) -> Self {
-        let db = test.connect().await;
-        Migrator::up(&db, None).await.unwrap();
-        let artifacts = ArtifactStore::open(test.folder.path().join("artifacts")).unwrap();
-        let finished = test.folder.path().join("finished");
-        fs::create_dir_all(&finished).unwrap();
-        fs::write(finished.join("config.json"), "{}").unwrap();
-        fs::write(finished.join("model.safetensors"), six_parameters()).unwrap();
-        let data = test.folder.path().join("data");
-        fs::create_dir_all(&data).unwrap();
-        fs::write(data.join("train.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n")
-            .unwrap();
-        let now = UnixMillis::now();
-        let row = project::ActiveModel {
-            id: Set(ProjectId::new()),
-            name: Set("Animals".into()),
-            guidelines: Set(String::new()),
-            comparison_overlap: Set(1),
-            created_at: Set(now),
-            ..Default::default()
-        };
-        let project = row.insert(&db).await.unwrap().id;
-        let row = model::ActiveModel {
-            id: Set(ModelId::new()),
-            project_id: Set(None),
-            name: Set("base".into()),
-            kind: Set(model::Kind::Base),
-            parent_id: Set(None),
-            run_id: Set(None),
-            artifact_hash: Set(store(&db, &artifacts, &finished).await),
-            n_parameters: Set(6),
-            created_at: Set(now),
-            ..Default::default()
-        };
-        let base = row.insert(&db).await.unwrap().id;
-        let row = dataset_version::ActiveModel {
-            id: Set(DatasetVersionId::new()),
-            project_id: Set(project),
-            kind: Set(dataset_version::Kind::Demonstrations),
-            hash: Set(store(&db, &artifacts, &data).await),
-            counts: Set(dataset_version::Counts { train: 1, ..Default::default() }),
-            created_by: Set(None),
-            created_at: Set(now),
-        };
-        let dataset = row.insert(&db).await.unwrap().id;
-        Self { test, db, artifacts, project, base, dataset }
-    }
-
-    async fn queue(&self) -> RunId {
-        let id = RunId::new();
-        let row = run::ActiveModel {
-            id: Set(id),
-            project_id: Set(self.project),
-            kind: Set(Kind::Sft),
-            config: Set(json!({"max_steps": 2})),
-            status: Set(Status::Queued),
-            attempt: Set(0),
-            fruitless_attempts: Set(0),
-            furthest_step: Set(0),
-            worker: Set(None),
-            lease_expires_at: Set(None),
-            cancel_requested: Set(false),
-            progress: Set(0.0),
-            step: Set(0),
-            n_steps: Set(0),
-            tokens_per_second: Set(None),
-            seconds_left: Set(None),
-            error: Set(None),
-            summary: Set(None),
-            environment: Set(None),
-            output_hash: Set(None),
-            output_model_id: Set(None),
-            tasks_made_at: Set(None),
-            created_by: Set(None),
-            created_at: Set(UnixMillis::now()),
-            started_at: Set(None),
-            finished_at: Set(None),
-        };
-        row.insert(&self.db).await.unwrap();
-        for (slot, model_id, dataset_version_id) in
-            [(Slot::Model, Some(self.base), None), (Slot::Dataset, None, Some(self.dataset))]
-        {
-            let row = run_input::ActiveModel {
-                run_id: Set(id),
-                slot: Set(slot),
-                model_id: Set(model_id),
-                dataset_version_id: Set(dataset_version_id),
-            };
-            row.insert(&self.db).await.unwrap();
-        }
-        id
-    }
-
-    /// A worker with a connection of its own, whose child is that script.
-    async fn worker(&self, name: &str, script: &str, lease: Duration) -> Worker {
-        Worker {
-            db: trainer::worker::connect(&self.test.url).await.unwrap(),
-            artifacts: self.artifacts.clone(),
-            name: name.into(),
-            program: self.script(name, script),
-            lease,
-            keep_checkpoints: Duration::from_secs(3600),
-        }
-    }
-
-    fn script(&self, name: &str, script: &str) -> PathBuf {
-        let path = self.test.folder.path().join(format!("{name}.sh"));
-        fs::write(&path, format!("{BEGIN}{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    async fn run(&self, id: RunId) -> run::Model {
-        run::Entity::find_by_id(id).one(&self.db).await.unwrap().unwrap()
-    }
-
-    async fn until(&self, id: RunId, status: Status) -> run::Model {
-        let started = Instant::now();
-        loop {
-            let run = self.run(id).await;
-            if run.status == status {
-                return run;
-            }
-            assert!(started.elapsed() < PATIENCE, "waited for {status:?}: {run:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn events(&self, id: RunId) -> Vec<run_event::Model> {
-        let events = run_event::Entity::find().filter(run_event::Column::RunId.eq(id));
-        events.order_by_asc(run_event::Column::Sequence).all(&self.db).await.unwrap()
-    }
-}
-
-async fn store(db: &DatabaseConnection, artifacts: &ArtifactStore, folder: &Path) -> String {
-    let stored = artifacts.import(folder).unwrap();
-    let row = artifact::ActiveModel {
-        hash: Set(stored.hash.clone()),
-        n_bytes: Set(stored.n_bytes as i64),
-        created_at: Set(UnixMillis::now()),
-    };
-    row.insert(db).await.unwrap();
-    stored.hash
-}
-
-/// A safetensors file of one 2 × 3 tensor.
-fn six_parameters() -> Vec<u8> {
-    let header =
-        json!({"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).to_string();
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 24]].concat()
-}
-
-/// Nobody asks the worker to stop.
-fn never() -> watch::Receiver<bool> {
-    watch::channel(false).1
-}
+use trainer::worker::Ended;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -286,19 +86,32 @@ on_both_databases! {
 }
 
 on_both_databases! {
-    async fn a_child_that_is_killed_is_tried_again_and_not_for_ever(test: TestDb) {
+    async fn a_run_that_the_memory_does_not_suffice_for_is_given_up_at_the_third_attempt(test: TestDb) {
         let site = Site::new(test).await;
         let id = site.queue().await;
-        let worker = site.worker("a", "kill -9 $$\n", LEASE).await;
-        let mut statuses = Vec::new();
-        for _ in 0..7 {
-            worker.work(never(), true, Duration::ZERO).await.unwrap();
-            statuses.push(site.run(id).await.status);
-        }
-        // The first attempt got to step 1, the five after it no further.
-        assert_eq!(statuses, [[Status::Interrupted; 6].as_slice(), &[Status::Failed]].concat());
+        let vmstat = site.test.folder.path().join("vmstat");
+        let script = format!("echo oom_kill $(date +%s%N) > {}; kill -9 $$\n", vmstat.display());
+        let worker = site.worker("a", &script, LEASE).await;
+        fs::write(&vmstat, "oom_kill 0\n").unwrap();
+        // The first attempt got to step 1, those after it no further.
+        let statuses = site.statuses_after_attempts(&worker, id, 4).await;
+        assert_eq!(statuses, [[Status::Interrupted; 3].as_slice(), &[Status::Failed]].concat());
         let error = site.run(id).await.error.unwrap();
-        assert!(error.contains("killed 5 times in a row without getting past step 1"), "{error}");
+        assert!(error.starts_with("The memory ran out"), "{error}");
+        assert!(error.contains("attempt 3 in a row that did not get past step 1"), "{error}");
+    }
+}
+
+on_both_databases! {
+    async fn a_child_that_somebody_kills_is_tried_again_and_not_for_ever(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        fs::write(site.test.folder.path().join("vmstat"), "oom_kill 3\n").unwrap();
+        let worker = site.worker("a", "kill -9 $$\n", LEASE).await;
+        let statuses = site.statuses_after_attempts(&worker, id, 22).await;
+        assert_eq!(statuses, [[Status::Interrupted; 21].as_slice(), &[Status::Failed]].concat());
+        let error = site.run(id).await.error.unwrap();
+        assert!(error.contains("killed 20 times in a row without getting past step 1"), "{error}");
     }
 }
 

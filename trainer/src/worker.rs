@@ -2,7 +2,8 @@
 //! line, so that a crash fails one run and a run from the web page and one from a shell are the same.
 //!
 //! [`claim`] takes a run and holds it by a lease, [`command`] turns its row into arguments, [`child`]
-//! watches the process, [`store`] writes what it says, [`output`] keeps what it made.
+//! watches the process, [`death`] tells why it was killed, [`store`] writes what it says, [`output`]
+//! keeps what it made.
 //!
 //! **Invariant:** every write names the run's attempt, so that a worker that lost its lease (it was
 //! frozen, or cut off) writes nothing when it wakes; its child works in a folder that the next
@@ -12,6 +13,7 @@ mod child;
 mod claim;
 mod command;
 mod database;
+mod death;
 mod output;
 mod prune;
 mod store;
@@ -74,6 +76,8 @@ pub struct Worker {
     pub name: String,
     /// The program that executes a run, as a `trainer`.
     pub program: PathBuf,
+    /// Where the kernel counts the processes that it killed for want of memory.
+    pub vmstat: PathBuf,
     pub lease: Duration,
     /// For how long a run that failed or was cancelled can be continued.
     pub keep_checkpoints: Duration,
@@ -115,6 +119,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
                 Some(program) => program.clone(),
                 None => std::env::current_exe().context("cannot find this program's own file")?,
             },
+            vmstat: PathBuf::from("/proc/vmstat"),
             lease: Duration::from_secs(args.lease_seconds.max(1)),
             keep_checkpoints: Duration::from_secs(u64::from(args.keep_checkpoints) * 24 * 60 * 60),
         };

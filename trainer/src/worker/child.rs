@@ -5,6 +5,7 @@
 use super::{
     Ended, Worker,
     claim::{Hold, Lease},
+    death::{Death, n_oom_kills},
     output::AttemptFolder,
     store,
 };
@@ -15,7 +16,6 @@ use entity::{
 };
 use std::{
     ffi::OsString,
-    os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -68,6 +68,7 @@ pub(super) async fn run(
     lease: &Lease,
     shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<End> {
+    let oom_kills = n_oom_kills(&worker.vmstat);
     let mut child = spawn(worker, arguments)?;
     let stderr = tokio::spawn(tail(child.stderr.take().context("the child has no stderr")?));
     let stdout = child.stdout.take().context("the child has no stdout")?;
@@ -90,7 +91,7 @@ pub(super) async fn run(
         }
     };
     let status = status.context("cannot wait for the training process")?;
-    Ok(listening.end(status, stderr).await)
+    Ok(listening.end(status, oom_kills, stderr).await)
 }
 
 fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
@@ -259,7 +260,12 @@ impl Listening<'_> {
         }
     }
 
-    async fn end(self, status: ExitStatus, stderr: JoinHandle<String>) -> End {
+    async fn end(
+        self,
+        status: ExitStatus,
+        oom_kills: Option<u64>,
+        stderr: JoinHandle<String>,
+    ) -> End {
         let summary = self.said.summary.clone().filter(|_| status.success());
         match (self.stopping, summary) {
             (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
@@ -267,42 +273,17 @@ impl Listening<'_> {
             (_, Some(summary)) => End::Finished(summary),
             (Some(Stop::Shutdown), None) => End::Other(Ended::Released),
             (None, None) => {
-                let stderr = stderr.await.unwrap_or_default();
-                End::Other(died(&self.said, status, &stderr))
+                let death = Death {
+                    status,
+                    oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
+                    said: self.said.error.as_deref(),
+                    stderr: &stderr.await.unwrap_or_default(),
+                    step: self.said.step,
+                };
+                End::Other(death.verdict(self.run))
             }
         }
     }
-}
-
-/// A process that was killed is tried again, for as long as that leads anywhere (`claim`); one that
-/// gave up itself would give up again.
-fn died(said: &Said, status: ExitStatus, stderr: &str) -> Ended {
-    let Some(signal) = status.signal() else {
-        let reason = said.error.clone().or_else(|| last_words(stderr));
-        return Ended::Failed(reason.unwrap_or_else(|| {
-            format!("The training process ended without a result ({status}).")
-        }));
-    };
-    let likely = if signal == 9 { ", most often because the memory ran out" } else { "" };
-    let words = last_words(stderr).map(|words| format!(" It last said: {words}"));
-    Ended::Interrupted(format!(
-        "The training process was killed (signal {signal}){likely}; it will be resumed.{}",
-        words.unwrap_or_default()
-    ))
-}
-
-/// The error at the end of stderr: what follows the last "error:", else the last few lines.
-fn last_words(stderr: &str) -> Option<String> {
-    let lower = stderr.to_ascii_lowercase();
-    let text = match lower.rfind("error: ") {
-        Some(at) => &stderr[at + "error: ".len()..],
-        None => {
-            let from = stderr.trim_end().rmatch_indices('\n').nth(9).map_or(0, |(at, _)| at);
-            &stderr[from..]
-        }
-    };
-    let text: String = text.trim().chars().take(2000).collect();
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -336,13 +317,5 @@ mod tests {
             [Event::Log { level: Level::Info, message: "Killing time".into() }]
         );
         assert_eq!(said.summary.unwrap().tokens, 2);
-    }
-
-    #[test]
-    fn the_error_at_the_end_of_stderr_is_what_a_person_reads() {
-        let stderr = "loading\nwarning: x\nError: nothing left\n\nCaused by:\n    0 rows\n";
-        assert_eq!(last_words(stderr).unwrap(), "nothing left\n\nCaused by:\n    0 rows");
-        assert_eq!(last_words("one\ntwo\n").unwrap(), "one\ntwo");
-        assert_eq!(last_words(" \n"), None);
     }
 }

@@ -13,8 +13,10 @@ use sea_orm::{
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Attempts in a row that may end without getting further than any before them.
-const MOST_FRUITLESS: i32 = 5;
+/// Attempts in a row that may end without getting further than any before them, for whatever reason:
+/// more than machines are ever restarted in a row, and few enough that a run which takes its worker
+/// down with it, as in a container that is ended when its memory runs out, does not do so for ever.
+const MOST_FRUITLESS: i32 = 20;
 
 /// How often a worker looks whether a person wants the run to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -66,8 +68,8 @@ pub(super) async fn next(
 pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
     (run.fruitless_attempts > MOST_FRUITLESS).then(|| {
         format!(
-            "It was killed {MOST_FRUITLESS} times in a row without getting past step {}, most often because the memory \
-             ran out. A smaller batch size or length needs less; the log has its last words.",
+            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past step {}. If the memory \
+             ran out, a smaller batch size or length needs less; the log has its last words.",
             run.furthest_step
         )
     })
