@@ -121,6 +121,10 @@ async fn launch_sft(browser: &Browser, project: &str) -> RunId {
     for (name, value) in [("learning_rate", "0.001"), ("epochs", "60"), ("max_length", "128")] {
         browser.fill(&format!("[name={name}]"), value).await;
     }
+    // What it says of the memory follows what is typed.
+    let said =
+        "return document.querySelector('[data-facts]').textContent.includes(' of 128 tokens')";
+    browser.wait_for(said).await;
     browser.click("main form button.primary").await;
     let id = |path: &str| path.rsplit('/').next().and_then(|id| id.parse().ok());
     browser

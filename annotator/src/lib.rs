@@ -12,7 +12,8 @@
 //!    [`lineage`] (which models learnt from what),
 //!    [`run_feed`] (a run's events to its viewers), [`run_digest`] (what it said, sorted out),
 //!    [`sample_tasks`] (answers become tasks),
-//!    [`notices`], [`base_model`], [`live_models`] (to talk to), [`worker_process`], all kept going by [`background`].
+//!    [`notices`], [`base_model`], [`model_facts`] (what is said of a model before it is chosen),
+//!    [`live_models`] (to talk to), [`worker_process`], all kept going by [`background`].
 //! 6. [`handlers`]: the pages.
 //!
 //! **Invariant:** this crate never links libtorch, and starts in well under a second.
@@ -58,6 +59,7 @@ pub mod dataset;
 pub mod launch;
 pub mod lineage;
 pub mod live_models;
+pub mod model_facts;
 pub mod notices;
 pub mod run_digest;
 pub mod run_feed;

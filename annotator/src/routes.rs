@@ -90,6 +90,7 @@ site_map! {
     get  "/projects/{project}/runs" => runs::list;
     get  "/projects/{project}/runs/new/{kind}" => runs::new::show;
     post "/projects/{project}/runs/new/{kind}" => runs::new::launch;
+    get  "/projects/{project}/runs/new/{kind}/facts" => runs::facts::show;
     get  "/projects/{project}/runs/compare" => runs::compare::compare;
     get  "/projects/{project}/runs/{run}" => runs::show::show;
     get  "/projects/{project}/runs/{run}/events" => runs::events::follow;

@@ -111,6 +111,7 @@ const TABLE: &[Row] = &[
     ("get",  "/projects/{project}/runs", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/new/{kind}", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/new/{kind}", ENGINEERS, &[("model", "")]),
+    ("get",  "/projects/{project}/runs/new/{kind}/facts", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/compare", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/{run}", ENGINEERS, &[]),
     ("get",  "/projects/{project}/runs/{run}/events", ENGINEERS, &[]),

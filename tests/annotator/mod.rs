@@ -19,6 +19,7 @@ mod run_feed;
 mod sample_tasks;
 
 // What an engineer sees of runs.
+mod model_facts;
 mod run_pages;
 
 // Talking to a model.

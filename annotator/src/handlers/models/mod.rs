@@ -5,11 +5,11 @@ pub mod completions;
 pub mod delete;
 pub mod download;
 
-use super::runs::words;
+use super::runs::{facts::Facts, words};
 use crate::{
     access::{Access, Engineer},
     error::AppError,
-    lineage,
+    lineage, model_facts,
     page::{self, Page},
 };
 use actix_web::{HttpResponse, web};
@@ -177,6 +177,8 @@ struct ModelPage {
     children: Vec<model::Model>,
     readers: Vec<run::Model>,
     files: Vec<(String, String)>,
+    /// None once its files are gone.
+    facts: Option<Facts>,
     /// Who deleted it, by name; none when it went with its project.
     deleted_by: Option<String>,
 }
@@ -225,7 +227,14 @@ pub async fn show(
         None => None,
     };
     let deleted_by = deleted_by.map(|account| account.display_name);
+    let facts = match model.deleted_at {
+        None => {
+            let known = model_facts::of(db.get_ref(), &store, &model).await?;
+            Some(Facts::of(db.get_ref(), &page, &model, &known).await?)
+        }
+        Some(_) => None,
+    };
     let mut entries = described(db.get_ref(), vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
-    page::html(&ModelPage { page, access, entry, children, readers, files, deleted_by })
+    page::html(&ModelPage { page, access, entry, children, readers, files, facts, deleted_by })
 }

@@ -3,13 +3,14 @@
 
 use super::{
     deleted,
+    facts::Facts,
     fields::{self, Control, Field},
+    inputs::{Rows, chosen_model, chosen_rows, contents, offered, trainable},
     kind_of, settings, words,
 };
 use crate::{
     access::{Access, Engineer},
     database,
-    dataset::{self, Contents, Prompts},
     error::AppError,
     launch::{self, Launch},
     page::{self, FieldErrors, Page},
@@ -20,21 +21,17 @@ use askama::Template;
 use entity::{
     artifact_store::ArtifactStore,
     dataset_version,
-    ids::{DatasetVersionId, ModelId, ProjectId, RunId},
+    ids::{ModelId, ProjectId, RunId},
     model,
     run::{self, Kind},
     run_input::{self, Slot},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
-    QueryOrder,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
 };
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
-
-/// The value of the dataset field that freezes a version when the run is launched.
-const FREEZE_NOW: &str = "new";
 
 #[derive(Template)]
 #[template(path = "runs/new.html")]
@@ -46,6 +43,8 @@ struct NewRunPage {
     /// Only for PPO.
     reward_models: Vec<model::Model>,
     versions: Vec<dataset_version::Model>,
+    /// Of the model that is chosen.
+    facts: Option<Facts>,
     typed: HashMap<String, String>,
     errors: FieldErrors,
 }
@@ -53,12 +52,13 @@ struct NewRunPage {
 impl NewRunPage {
     async fn load(
         db: &DatabaseConnection,
+        store: &ArtifactStore,
         page: Page,
         access: Access,
         kind: Kind,
         typed: HashMap<String, String>,
         errors: FieldErrors,
-    ) -> Result<Self, DbErr> {
+    ) -> Result<Self, AppError> {
         let models = offered(db, access.project.id, trainable(kind)).await?;
         let reward_models = match kind {
             Kind::Ppo => offered(db, access.project.id, &[model::Kind::Reward]).await?,
@@ -70,7 +70,8 @@ impl NewRunPage {
             .order_by_desc(dataset_version::Column::CreatedAt)
             .all(db)
             .await?;
-        Ok(Self { page, access, kind, models, reward_models, versions, typed, errors })
+        let facts = Facts::load(db, store, &page, kind, &models, &reward_models, &typed).await?;
+        Ok(Self { page, access, kind, models, reward_models, versions, facts, typed, errors })
     }
 
     /// What stands in a field: what was typed, else the default.
@@ -144,49 +145,6 @@ impl NewRunPage {
     }
 }
 
-/// The models that a kind of run starts from, those that fit best first.
-fn trainable(kind: Kind) -> &'static [model::Kind] {
-    match kind {
-        Kind::Sft => &[model::Kind::Base, model::Kind::Sft, model::Kind::Policy],
-        Kind::Reward | Kind::Dpo | Kind::Ppo => {
-            &[model::Kind::Sft, model::Kind::Policy, model::Kind::Base]
-        }
-        Kind::Sample => &[model::Kind::Policy, model::Kind::Sft, model::Kind::Base],
-    }
-}
-
-/// The project's models and the bases of these kinds: by kind as given, the newest first.
-async fn offered(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kinds: &[model::Kind],
-) -> Result<Vec<model::Model>, DbErr> {
-    let usable = Condition::any()
-        .add(model::Column::ProjectId.eq(project))
-        .add(model::Column::ProjectId.is_null());
-    let mut models = model::Entity::find()
-        .filter(usable)
-        .filter(model::Column::DeletedAt.is_null())
-        .filter(model::Column::Kind.is_in(kinds.iter().copied()))
-        .order_by_desc(model::Column::CreatedAt)
-        .all(db)
-        .await?;
-    models.sort_by_key(|model| kinds.iter().position(|kind| *kind == model.kind));
-    Ok(models)
-}
-
-/// What a kind of run reads. `prompts` is the form's choice, for sampling only: PPO never sees the
-/// prompts that are held out.
-fn contents(kind: Kind, prompts: Option<&str>) -> Contents {
-    match (kind, prompts) {
-        (Kind::Sft, _) => Contents::Demonstrations,
-        (Kind::Reward | Kind::Dpo, _) => Contents::Preferences,
-        (Kind::Sample, Some("held_out")) => Contents::Prompts(Prompts::HeldOut),
-        (Kind::Sample, Some("all")) => Contents::Prompts(Prompts::All),
-        (Kind::Sample | Kind::Ppo, _) => Contents::Prompts(Prompts::Train),
-    }
-}
-
 #[derive(Deserialize)]
 pub struct Prefill {
     /// A run whose form is shown again.
@@ -201,6 +159,7 @@ pub async fn show(
     path: web::Path<(ProjectId, String)>,
     prefill: web::Query<Prefill>,
     db: web::Data<DatabaseConnection>,
+    store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
     let kind = kind_of(&path.1)?;
     let mut typed = match prefill.from {
@@ -209,7 +168,7 @@ pub async fn show(
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
     let errors = deleted::explain(db.get_ref(), &page, &typed).await?;
-    page::html(&NewRunPage::load(db.get_ref(), page, access, kind, typed, errors).await?)
+    page::html(&NewRunPage::load(db.get_ref(), &store, page, access, kind, typed, errors).await?)
 }
 
 /// The form of a run that was launched before. Its dataset version is chosen again, so that the
@@ -263,9 +222,9 @@ pub async fn launch(
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
         }
-        Err(errors) => {
-            page::invalid(&NewRunPage::load(db.get_ref(), page, access, kind, typed, errors).await?)
-        }
+        Err(errors) => page::invalid(
+            &NewRunPage::load(db.get_ref(), &store, page, access, kind, typed, errors).await?,
+        ),
     }
 }
 
@@ -293,6 +252,7 @@ async fn try_launch(
             errors.add("reward_model", page.text("problem-choose-reward-model"));
         }
     }
+    let reward = reward.map(|model| model.id);
     let rows = chosen_rows(db, store, project, kind, typed).await?;
     if let Err(problem) = &rows {
         errors.add("dataset", page.text(problem));
@@ -313,62 +273,10 @@ async fn try_launch(
         Rows::Version(id) => id,
         Rows::Frozen(frozen) => frozen.record(&changes, by).await?,
     };
+    let model = model.id;
     let run =
         launch::queue(&changes, &Launch { project, kind, config, model, reward, dataset, by })
             .await?;
     changes.commit().await?;
     Ok(Ok(run))
-}
-
-/// What the run reads: a version that is there, or one that is about to be.
-enum Rows {
-    Version(DatasetVersionId),
-    Frozen(Box<dataset::Frozen>),
-}
-
-/// The outer error is ours, the inner one the person's: a Fluent key.
-async fn chosen_rows(
-    db: &DatabaseConnection,
-    store: &ArtifactStore,
-    project: ProjectId,
-    kind: Kind,
-    typed: &HashMap<String, String>,
-) -> Result<Result<Rows, &'static str>, AppError> {
-    let contents = contents(kind, typed.get("prompts").map(String::as_str));
-    let chosen = typed.get("dataset").map_or(FREEZE_NOW, String::as_str);
-    if chosen == FREEZE_NOW {
-        let frozen = dataset::freeze(db, store, project, contents).await?;
-        return Ok(match frozen.counts.train {
-            0 if frozen.counts.eval > 0 => Err("problem-only-held-out"),
-            0 => Err(words::nothing_to_read(kind)),
-            _ => Ok(Rows::Frozen(Box::new(frozen))),
-        });
-    }
-    let Ok(id) = chosen.parse::<DatasetVersionId>() else {
-        return Ok(Err("problem-choose-dataset"));
-    };
-    let version = dataset_version::Entity::find_by_id(id).one(db).await?;
-    let fits = |version: &dataset_version::Model| {
-        version.project_id == project && version.kind == contents.kind()
-    };
-    Ok(match version.filter(fits) {
-        Some(version) => Ok(Rows::Version(version.id)),
-        None => Err("problem-choose-dataset"),
-    })
-}
-
-async fn chosen_model(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kinds: &[model::Kind],
-    chosen: Option<&String>,
-) -> Result<Option<ModelId>, DbErr> {
-    let Some(id) = chosen.and_then(|id| id.parse::<ModelId>().ok()) else { return Ok(None) };
-    let model = model::Entity::find_by_id(id).one(db).await?;
-    let fits = |model: &model::Model| {
-        model.deleted_at.is_none()
-            && kinds.contains(&model.kind)
-            && model.project_id.is_none_or(|owner| owner == project)
-    };
-    Ok(model.filter(fits).map(|model| model.id))
 }
