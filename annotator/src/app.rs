@@ -150,6 +150,7 @@ fn bind(
             .wrap(from_fn(csrf::require_token))
             .wrap(from_fn(error::error_pages))
             .wrap(session::middleware(db.clone(), config.secure_cookies))
+            .wrap(from_fn(error::last_resort))
             .wrap(Compress::default())
             .wrap(security_headers())
             .wrap(from_fn(head_without_stream))

@@ -1,7 +1,9 @@
 //! What can go wrong in a request, what the person is told, and what is logged.
 
 use crate::{
+    assets,
     deletion::hold::Deleted,
+    i18n::Language,
     page::{self, Page},
     request_log::RequestId,
 };
@@ -160,6 +162,47 @@ pub async fn error_pages(
         ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
     let html = HttpResponse::build(status).insert_header(header::ContentType::html()).body(body);
     Ok(ServiceResponse::new(response.into_parts().0, html))
+}
+
+#[derive(Debug, Template)]
+#[template(path = "unavailable.html")]
+struct UnavailablePage {
+    language: Language,
+    number: Option<RequestId>,
+}
+
+/// A failure that left nothing to make a usual page of: no session, no account.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+struct Unavailable(UnavailablePage);
+
+impl ResponseError for Unavailable {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code())
+            .insert_header(header::ContentType::html())
+            .body(self.0.render().unwrap_or_default())
+    }
+}
+
+/// Middleware around sessions and [`error_pages`], which need the database: what fails there, most
+/// often because it does not answer, is told on a page that needs nothing.
+pub async fn last_resort(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let language = Language::of(request.request(), None);
+    let number = RequestId::of(request.request());
+    next.call(request).await.map_err(|error| {
+        if !error.as_response_error().status_code().is_server_error() {
+            return error;
+        }
+        tracing::error!(%error, "a request could not be answered");
+        Unavailable(UnavailablePage { language, number }).into()
+    })
 }
 
 /// For every address without a page.

@@ -23,7 +23,7 @@ use sea_orm::{
 use std::{
     fmt,
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     path::Path,
 };
 
@@ -89,13 +89,25 @@ pub fn read_bytes(bytes: &[u8]) -> anyhow::Result<Vec<Row>> {
 fn read_rows(lines: impl BufRead) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (line_idx, line) in lines.lines().enumerate() {
-        let line = line.with_context(|| format!("line {} is not UTF-8 text", line_idx + 1))?;
+        let line = line.map_err(|error| unreadable(line_idx + 1, &error))?;
+        // What some programs begin a UTF-8 file with.
+        let line = if line_idx == 0 { line.trim_start_matches('\u{feff}') } else { &line };
         if !line.trim().is_empty() {
-            rows.push(Row::parse(&line).map_err(|error| RowError { line: line_idx + 1, error })?);
+            rows.push(Row::parse(line).map_err(|error| RowError { line: line_idx + 1, error })?);
         }
     }
     anyhow::ensure!(!rows.is_empty(), "there are no rows in it");
     Ok(rows)
+}
+
+fn unreadable(line: usize, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => anyhow::anyhow!("line {line} is not UTF-8 text"),
+        io::ErrorKind::UnexpectedEof => {
+            anyhow::anyhow!("the compressed file ends too early, in line {line}; send it again")
+        }
+        _ => anyhow::anyhow!("line {line} cannot be read: {error}"),
+    }
 }
 
 /// Uploads rows from the web app, all or none.
@@ -275,6 +287,31 @@ mod tests {
         let error =
             read_bytes(b"{\"prompt\":\"Q\"}\n\n{\"text\":\"T\"}\n").unwrap_err().to_string();
         assert!(error.starts_with("line 3: field `text`"), "{error}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_row() {
+        let marked = format!("\u{feff}{LINES}");
+        assert_eq!(read_bytes(marked.as_bytes()).unwrap(), read_bytes(LINES.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_row_is_told_by_its_place_in_the_file() {
+        let refusal = |bytes: &[u8]| read_bytes(bytes).unwrap_err().to_string();
+        let broken = refusal(b"{\"prompt\":\"Q\"}\n{\"prompt\": Q}\n");
+        assert_eq!(broken, "line 2: not JSON: expected value at character 12");
+        let list = refusal(b"[{\"prompt\":\"Q\"}]");
+        assert!(list.starts_with("line 1: not a row, which is a JSON object"), "{list}");
+        assert_eq!(refusal(b"{\"prompt\":\"\xff\"}"), "line 1 is not UTF-8 text");
+    }
+
+    #[test]
+    fn a_compressed_file_that_was_cut_off_is_told_so() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(LINES.as_bytes()).unwrap();
+        let whole = gzip.finish().unwrap();
+        let error = read_bytes(&whole[..whole.len() - 9]).unwrap_err().to_string();
+        assert!(error.contains("ends too early"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use entity::{
     model, run, run_input,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::HashSet;
 
 /// A run that read a dataset version, and the model that it made.
 pub struct Use {
@@ -61,6 +62,34 @@ pub async fn versions_with(
         Some((version, item.split))
     };
     Ok(versions.into_iter().filter_map(with_split).collect())
+}
+
+/// The project's models that were made from these or against them, and from those in turn, the
+/// oldest first: a policy learnt from the judgements of its reward model, too.
+pub async fn descendants(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    of: impl IntoIterator<Item = ModelId>,
+) -> Result<Vec<model::Model>, DbErr> {
+    let mut newest: Vec<ModelId> = of.into_iter().collect();
+    let mut known: HashSet<ModelId> = newest.iter().copied().collect();
+    let mut found = Vec::new();
+    while !newest.is_empty() {
+        let inputs = run_input::Entity::find()
+            .filter(run_input::Column::ModelId.is_in(newest))
+            .all(db)
+            .await?;
+        let made = model::Entity::find()
+            .filter(model::Column::ProjectId.eq(project))
+            .filter(model::Column::RunId.is_in(inputs.iter().map(|input| input.run_id)))
+            .all(db)
+            .await?;
+        let made: Vec<_> = made.into_iter().filter(|model| known.insert(model.id)).collect();
+        newest = made.iter().map(|model| model.id).collect();
+        found.extend(made);
+    }
+    found.sort_by_key(|model| model.created_at);
+    Ok(found)
 }
 
 /// The project's runs that read a model, the newest first; a base is read in other projects too.

@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// Taken over from a proxy that numbers requests itself.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What nobody asked for: whoever watches the service and open pages do, all the time.
+const ROUTINE: [&str; 3] = ["/health", "/ready", "/notices/new"];
+
 /// Longer numbers are not taken over.
 const MAX_LENGTH: usize = 64;
 
@@ -59,7 +62,7 @@ pub async fn log_requests(
     let id = RequestId::sent(&request).unwrap_or_else(RequestId::fresh);
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.path().to_owned());
-    let is_routine = path.starts_with("/static/") || path == "/health" || path == "/ready";
+    let is_routine = path.starts_with("/static/") || ROUTINE.contains(&path.as_str());
     let span = tracing::info_span!("request", request_id = %id, %method, path, account = Empty);
     let started = Instant::now();
     let answering = async move {

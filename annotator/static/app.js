@@ -4,6 +4,22 @@
 // The summary of a form's errors is read out and seen first.
 document.querySelector("[data-focus]")?.focus();
 
+// On a narrow screen the place that you are at may be far to the right.
+document.querySelector("nav.place [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+// Tables without their head, as a narrow screen shows them, name each value; the first names its row.
+function labelTables(within = document) {
+  for (const table of within.querySelectorAll("table.stacks")) {
+    const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent.trim());
+    for (const row of table.querySelectorAll("tbody tr")) {
+      for (const [at, cell] of [...row.cells].entries()) {
+        if (at > 0 && heads[at] && !cell.querySelector("a, .tag, progress, time, button")) cell.dataset.label = heads[at];
+      }
+    }
+  }
+}
+labelTables();
+
 const notices = document.getElementById("notices");
 if (notices) followNotices(notices);
 

@@ -6,6 +6,7 @@
 const PAUSE_MS = 500; // between two copies at the least, so that a fast run does not flood the server
 
 function adopt(fresh) {
+  labelTables(fresh); // as app.js has labelled those that are here
   document.title = fresh.title;
   for (const section of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(section.id);

@@ -16,9 +16,9 @@ use entity::{
     artifact_store::ArtifactStore,
     completion,
     ids::{ModelId, ProjectId, RunId},
-    run,
+    model, run,
 };
-use sea_orm::{EntityTrait, sea_query::Expr};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::Expr};
 
 const ANNA: [&str; 3] = ["annotator", "manager", "engineer"];
 
@@ -107,6 +107,32 @@ on_both_databases! {
         let older = taught.anna.get(older).await;
         assert!(older.text().contains("A newer revision has replaced this one."), "{}", older.text());
         assert!(older.text().contains("No dataset version contains it."), "{}", older.text());
+    }
+}
+
+on_both_databases! {
+    async fn what_was_made_from_a_pupil_is_told_with_the_judgement_that_it_learnt_from(database: TestDb) {
+        let taught = Taught::by_anna(database).await;
+        let store = store(&taught.app);
+        let reward = add_model(&taught.app.rows, &store, id_of(&taught.project), "the-judge").await;
+        let kind = model::ActiveModel { id: Set(reward), kind: Set(model::Kind::Reward), ..Default::default() };
+        kind.update(&taught.app.rows).await.unwrap();
+        let settings = [("model", taught.model), ("reward_model", reward)].map(|(name, id)| (name.to_owned(), id.to_string()));
+        let run = taught.app.queue(&taught.anna, &taught.project, "ppo", &settings).await;
+        let policy = succeed(&taught.app.rows, &store, run, "the-policy").await;
+
+        let version = taught.get("/datasets").await.links("main a[href*='/datasets/']");
+        let mut judgement = None;
+        for version in version {
+            let rows = taught.anna.get(&version).await.links("main a[href*='/judgements/']");
+            judgement = judgement.or(rows.first().cloned());
+        }
+        let page = taught.anna.get(&judgement.expect("a judgement")).await;
+        let address = format!("{}/models/{policy}", taught.project);
+        assert!(page.links("main p a").contains(&address), "{}", page.text());
+        let page = taught.anna.get(&address).await;
+        let judge = format!("{}/models/{reward}", taught.project);
+        assert!(page.links("dl.pairs a").contains(&judge), "a policy names its reward model: {}", page.text());
     }
 }
 

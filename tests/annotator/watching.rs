@@ -56,12 +56,18 @@ async fn a_service_without_its_database_is_alive_and_not_ready() {
     database.url = direct.replace(&server, &line.address.to_string());
     let service = tokio::task::block_in_place(|| Server::start(&database, Worker::None));
     assert_eq!(ready(&service.url).await.0, StatusCode::OK);
+    let admin = Visitor::new(&service.url);
+    admin.sign_in("admin", service.first_password.as_deref().unwrap()).await;
     line.cut();
     let (status, said) = ready(&service.url).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(said["database"].as_str().unwrap().starts_with("does not answer"), "{said}");
     let alive = reqwest::get(format!("{}/health", service.url)).await.unwrap();
     assert_eq!(alive.status(), StatusCode::OK);
+    let page = admin.try_get("/settings").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(page.texts("h1"), ["The database does not answer"]);
+    assert!(page.texts("main code").len() == 1, "with the request's number: {}", page.text());
     line.mend();
     let is_back = async || (ready(&service.url).await.0 == StatusCode::OK).then_some(());
     eventually(Duration::from_secs(30), is_back, || "it does not come back".to_owned()).await;

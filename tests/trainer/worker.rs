@@ -13,6 +13,7 @@ use std::{
     collections::HashSet,
     fs,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -112,6 +113,24 @@ on_both_databases! {
         assert_eq!(statuses, [[Status::Interrupted; 21].as_slice(), &[Status::Failed]].concat());
         let error = site.run(id).await.error.unwrap();
         assert!(error.contains("killed 20 times in a row without getting past step 1"), "{error}");
+    }
+}
+
+on_both_databases! {
+    async fn a_worker_with_another_artifacts_folder_than_the_web_app_s_takes_no_run(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        let elsewhere = site.test.folder.path().join("elsewhere");
+        let worker = Command::new(binaries::trainer())
+            .args(["worker", "--once", "--database-url", &site.test.url, "--artifacts"])
+            .arg(&elsewhere)
+            .output()
+            .unwrap();
+        assert!(!worker.status.success());
+        let said = String::from_utf8(worker.stderr).unwrap();
+        assert!(said.contains("elsewhere holds no model and no dataset of this database"), "{said}");
+        assert_eq!(site.run(id).await.status, Status::Queued);
+        assert!(!elsewhere.exists(), "a mistyped folder is not made");
     }
 }
 

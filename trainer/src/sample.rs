@@ -166,7 +166,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
         };
         (self.report)(Event::Sample {
             step: request as u64,
-            prompt: self.tokenizer.decode(&self.prompts[request].ids),
+            prompt: self.tokenizer.prompt_text(&self.prompts[request].ids),
             completion: self.tokenizer.completion_text(&completion.token_ids),
             finish_reason: completion.finish_reason,
             score: None,

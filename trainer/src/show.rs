@@ -71,7 +71,7 @@ impl<'a> Shown<'a> {
     ) -> Vec<Event> {
         let event = |(at, answer): (usize, &Completion)| Event::Sample {
             step,
-            prompt: tokenizer.decode(self.prompts[at]),
+            prompt: tokenizer.prompt_text(self.prompts[at]),
             completion: tokenizer.completion_text(&answer.token_ids),
             finish_reason: answer.finish_reason,
             score: scores.map(|scores| scores[at].into()),

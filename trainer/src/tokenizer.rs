@@ -99,6 +99,11 @@ impl Tokenizer {
         self.decode_ids(&said, true)
     }
 
+    /// What a person reads of a prompt: its words, without the template's special tokens.
+    pub fn prompt_text(&self, ids: &[i64]) -> String {
+        self.completion_text(ids).trim().to_owned()
+    }
+
     fn decode_ids(&self, ids: &[i64], skip_special_tokens: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|&id| u32::try_from(id).ok()).collect();
         self.inner.decode(&ids, skip_special_tokens).unwrap_or_default()

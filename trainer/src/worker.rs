@@ -9,6 +9,7 @@
 //! frozen, or cut off) writes nothing when it wakes; its child works in a folder that the next
 //! attempt has renamed.
 
+mod artifacts;
 mod child;
 mod claim;
 mod command;
@@ -111,9 +112,10 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let db = connect(&args.database_url).await?;
         let worker = Worker {
-            db: connect(&args.database_url).await?,
-            artifacts: ArtifactStore::open_writable(&args.artifacts)?,
+            artifacts: artifacts::open(&db, &args.artifacts).await?,
+            db,
             name: args.name.clone().unwrap_or_else(default_name),
             program: match &args.child {
                 Some(program) => program.clone(),
@@ -210,7 +212,9 @@ impl Worker {
         };
         match store::end(&self.db, run, &ended).await {
             Ok(true) => self.clean_up(run, &ended),
-            Ok(false) => tracing::warn!(run = %run.id, "another worker has this run"),
+            Ok(false) => {
+                tracing::warn!(run = %run.id, "the lease ran out, or the run was ended: nothing was written")
+            }
             // The lease runs out, and the next worker brings the run to its end.
             Err(error) => tracing::error!(run = %run.id, "cannot write how it ended: {error}"),
         }

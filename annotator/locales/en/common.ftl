@@ -51,3 +51,5 @@ error-request-title = This could not be understood
 error-request-advice = Go back, reload the page and try again.
 error-internal-title = Something failed here
 error-internal-advice = It is our fault, and it is in the log. Try again in a moment; what you typed is kept in this browser.
+error-unavailable-title = The database does not answer
+error-unavailable-advice = Try again in a minute: load this page once more. What you typed is kept in this browser, and runs go on. If it stays like this, tell whoever looks after the service; its log says why.

@@ -37,4 +37,5 @@ judgement-prompt = Everything said of this prompt
 judgement-author = Written by
 judgement-said = What was said
 judgement-learnt = What learnt from it
+judgement-further = Made from these models or against them:
 judgement-in-none = No dataset version contains it.

@@ -42,6 +42,8 @@ run-all-metrics = Every metric, newest value
 run-samples = What it answers
 run-sample-first = First, step { $step }
 run-sample-newest = Newest, step { $step }
+run-sample-answer = Answer
+run-sample-empty = (it answered nothing)
 run-sample-cut-off = cut off: it reached the most tokens that an answer may have
 run-sample-score = score { $score }
 run-inputs = What it works with
@@ -59,11 +61,15 @@ run-log = Log
 
 glance-learning = Is it learning?
 glance-drift = Is it drifting?
-glance-course = How long yet?
+glance-course = How much longer?
 glance-cost = What has it cost?
 glance-held-out-loss = Loss on held-out prompts
 glance-loss-once = Measured once so far. Ask for more measurements in the settings, or wait for the one after the last step.
 glance-loss-fell = It fell by { $percent } %: the model learns to answer as people do, on prompts that it never saw.
+glance-loss-fell-few = It fell by { $percent } %, but on { $n ->
+    [one] { $n } held-out prompt
+   *[other] { $n } held-out prompts
+} only: too few to say how it answers others.
 glance-loss-flat = It has not changed by even 1 %. Try a higher learning rate or more epochs.
 glance-loss-rose = It rose by { $percent } %. Lower the learning rate, or look at the data.
 glance-loss-rose-again = It was lowest at step { $step } ({ $lowest }) and has risen by { $percent } % since: the model learns its examples by heart. Stop earlier next time.
@@ -98,6 +104,7 @@ course-queued = { $n ->
    *[other] { $n } runs are ahead of it.
 }
 course-next = It is next, as soon as a worker is free.
+course-no-worker = It is next, and nobody has taken it for { $time }. Is a worker running, or is it busy elsewhere? Start one with `trainer worker`, with the database and the artifacts folder of this service, or let the service start one (`--worker local`).
 course-claimed = A worker has it and loads what it needs.
 course-running = It has begun.
 course-left = about { $time }
@@ -111,7 +118,7 @@ course-cancelled = It was cancelled.
 cost-time = Time at work
 cost-attempts = Attempts
 cost-tokens = Tokens
-cost-memory = Memory at the most
+cost-memory = Peak memory
 cost-device = Computed on
 
 beside = Compare
@@ -177,6 +184,8 @@ config-group-machine = Machine, seed and checkpoints
 
 config-learning-rate = Learning rate
 config-learning-rate-help = The highest it gets. Small models want larger ones: 1e-3 for a toy, 2e-5 for a billion parameters.
+config-learning-rate-reward-help = The highest it gets. Small models want larger ones: 1e-3 for a toy, 1e-5 for a billion parameters.
+config-learning-rate-policy-help = The highest it gets. Far smaller than for fine-tuning: 1e-6 for a billion parameters, 3e-4 for a toy.
 config-epochs = Epochs
 config-epochs-help = Passes over the data.
 config-batch-size = Batch size

@@ -37,4 +37,5 @@ judgement-prompt = Всё, что сказали об этом запросе
 judgement-author = Написала модель
 judgement-said = Что сказали
 judgement-learnt = Кто на этом учился
+judgement-further = Из этих моделей или с их помощью получены:
 judgement-in-none = Ни одна версия данных его не содержит.

@@ -20,7 +20,7 @@ use askama::Template;
 use entity::{
     account, dataset_version,
     dataset_version_item::Split,
-    ids::{JudgementId, ProjectId, PromptId, RunId},
+    ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
     judgement::{self, Payload},
     model, prompt, task,
 };
@@ -43,6 +43,8 @@ struct JudgementPage {
     /// All of the same assignment, the newest first.
     revisions: Vec<judgement::Model>,
     contained: Vec<Contained>,
+    /// Made from models that learnt from it, or against them.
+    further: Vec<model::Model>,
 }
 
 /// What the macro that draws a conversation wants.
@@ -97,6 +99,7 @@ pub async fn show(
         Some(id) => account::Entity::find_by_id(id).one(db).await?.map(|who| who.display_name),
         None => None,
     };
+    let contained = contained(db, judgement.id).await?;
     let view = JudgementPage {
         prompt: prompt.id,
         shown: Shown { conversation: conversation(page.language, asked.as_deref()) },
@@ -104,12 +107,20 @@ pub async fn show(
         said: said(db, &page, &judgement).await?,
         by,
         revisions: revisions(db, &judgement).await?,
-        contained: contained(db, judgement.id).await?,
+        further: lineage::descendants(db, access.project.id, models_of(&contained)).await?,
+        contained,
         page,
         access,
         judgement,
     };
     page::html(&view)
+}
+
+fn models_of(contained: &[Contained]) -> impl Iterator<Item = ModelId> {
+    contained
+        .iter()
+        .flat_map(|each| &each.uses)
+        .filter_map(|learnt| Some(learnt.model.as_ref()?.id))
 }
 
 /// The judgement that an address names, if it is of this project.

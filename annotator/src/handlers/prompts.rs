@@ -15,7 +15,7 @@ use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
 use clap::ValueEnum;
-use entity::{ids::PromptId, prompt};
+use entity::{conversation::Prompt, ids::PromptId, prompt};
 use futures_util::TryStreamExt;
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -33,13 +33,20 @@ struct PromptsPage {
     page: Page,
     access: Access,
     n_prompts: u64,
-    /// Id and beginning of each.
-    prompts: Vec<(PromptId, String)>,
+    prompts: Vec<Listed>,
     /// From 1.
     number: u64,
     n_pages: u64,
     pasted: String,
     errors: FieldErrors,
+}
+
+/// A prompt by its beginning.
+struct Listed {
+    id: PromptId,
+    beginning: String,
+    /// Given without messages, so that no chat template is put around it.
+    is_plain: bool,
 }
 
 impl PromptsPage {
@@ -58,14 +65,19 @@ impl PromptsPage {
         let rows = newest.fetch_page(number - 1).await?;
         let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let removed = page.text("text-removed").to_string();
-        let headline = |row: &prompt::Model| match bodies.get(&row.text_hash) {
-            Some(body) => prompts::headline(prompts::parse(body)),
-            None => removed.clone(),
+        let listed = |row: &prompt::Model| {
+            let Some(body) = bodies.get(&row.text_hash) else {
+                return Listed { id: row.id, beginning: removed.clone(), is_plain: false };
+            };
+            let prompt = prompts::parse(body);
+            let is_plain = matches!(prompt, Prompt::Text(_));
+            let beginning = texts::beginning(&prompts::headline(prompt));
+            Listed { id: row.id, beginning, is_plain }
         };
         Ok(Self {
             n_prompts: totals.number_of_items,
             n_pages: totals.number_of_pages,
-            prompts: rows.iter().map(|row| (row.id, headline(row))).collect(),
+            prompts: rows.iter().map(listed).collect(),
             number,
             pasted: String::new(),
             errors: FieldErrors::default(),

@@ -2,7 +2,7 @@
 
 use entity::conversation::{Message, Prompt, Speaker};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A row, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub struct RowError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("not a JSON object: {0}")]
-    NotAnObject(String),
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    #[error("not a row, which is a JSON object in one line, such as {{\"prompt\": \"…\"}}")]
+    NotAnObject,
     #[error(
         "field `{0}` is not read; a row has `prompt`, `prompt` and `completion`, `messages`, or `prompt`, `chosen` and `rejected`"
     )]
@@ -48,8 +50,11 @@ const FIELDS: [&str; 5] = ["prompt", "completion", "messages", "chosen", "reject
 
 impl Row {
     pub fn parse(line: &str) -> Result<Self, Refusal> {
-        let fields: Map<String, Value> =
-            serde_json::from_str(line).map_err(|error| Refusal::NotAnObject(error.to_string()))?;
+        let fields = match serde_json::from_str(line) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err(Refusal::NotAnObject),
+            Err(error) => return Err(Refusal::NotJson(without_line(&error))),
+        };
         if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
             return Err(Refusal::UnknownField(unknown.clone()));
         }
@@ -79,6 +84,13 @@ impl Row {
             (Some(_), None, Some(_)) => Err(Refusal::Together("completion", "rejected")),
         }
     }
+}
+
+/// serde_json counts lines, and every row is one: "… at character 12".
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    format!("{what} at character {}", error.column())
 }
 
 fn from_messages(value: &Value) -> Result<Row, Refusal> {
@@ -191,6 +203,6 @@ mod tests {
             refused(r#"{"prompt":[{"role":"user","content":"x","name":"n"}]}"#).contains("name")
         );
         assert!(refused("[1]").contains("JSON object"));
-        assert!(refused("not json").contains("JSON object"));
+        assert!(refused("not json").contains("not JSON"));
     }
 }

@@ -33,6 +33,8 @@ struct Entry {
     /// The run that made it, and what that read.
     run: Option<run::Model>,
     dataset: Option<dataset_version::Model>,
+    /// What scored its answers while it learnt.
+    reward: Option<model::Model>,
     n_bytes: i64,
 }
 
@@ -86,20 +88,18 @@ async fn described(
     db: &impl ConnectionTrait,
     models: Vec<model::Model>,
 ) -> Result<Vec<Entry>, DbErr> {
-    let parents = model::Entity::find()
-        .filter(model::Column::Id.is_in(models.iter().filter_map(|model| model.parent_id)))
-        .all(db)
-        .await?;
-    let parents: HashMap<ModelId, _> =
-        parents.into_iter().map(|parent| (parent.id, parent)).collect();
     let run_ids: Vec<RunId> = models.iter().filter_map(|model| model.run_id).collect();
     let runs = run::Entity::find().filter(run::Column::Id.is_in(run_ids.clone())).all(db).await?;
     let runs: HashMap<RunId, _> = runs.into_iter().map(|run| (run.id, run)).collect();
     let inputs = run_input::Entity::find()
         .filter(run_input::Column::RunId.is_in(run_ids))
-        .filter(run_input::Column::Slot.eq(Slot::Dataset))
+        .filter(run_input::Column::Slot.is_in([Slot::Dataset, Slot::Reward]))
         .all(db)
         .await?;
+    let rewards = inputs.iter().filter_map(|input| input.model_id);
+    let named = models.iter().filter_map(|model| model.parent_id).chain(rewards);
+    let named = model::Entity::find().filter(model::Column::Id.is_in(named)).all(db).await?;
+    let named: HashMap<ModelId, _> = named.into_iter().map(|model| (model.id, model)).collect();
     let versions = dataset_version::Entity::find()
         .filter(
             dataset_version::Column::Id
@@ -108,8 +108,13 @@ async fn described(
         .all(db)
         .await?;
     let read_by = |run: RunId| {
-        let input = inputs.iter().find(|input| input.run_id == run)?;
+        let of_run = |input: &&run_input::Model| input.run_id == run && input.slot == Slot::Dataset;
+        let input = inputs.iter().find(of_run)?;
         versions.iter().find(|version| Some(version.id) == input.dataset_version_id).cloned()
+    };
+    let scored_by = |run: RunId| {
+        let of_run = |input: &&run_input::Model| input.run_id == run && input.slot == Slot::Reward;
+        named.get(&inputs.iter().find(of_run)?.model_id?).cloned()
     };
     let artifacts = artifact::Entity::find()
         .filter(artifact::Column::Hash.is_in(models.iter().map(|model| &model.artifact_hash)))
@@ -118,9 +123,10 @@ async fn described(
     let sizes: HashMap<String, i64> =
         artifacts.into_iter().map(|artifact| (artifact.hash, artifact.n_bytes)).collect();
     let describe = |model: model::Model| Entry {
-        parent: model.parent_id.and_then(|id| parents.get(&id).cloned()),
+        parent: model.parent_id.and_then(|id| named.get(&id).cloned()),
         run: model.run_id.and_then(|id| runs.get(&id).cloned()),
         dataset: model.run_id.and_then(read_by),
+        reward: model.run_id.and_then(scored_by),
         n_bytes: sizes.get(&model.artifact_hash).copied().unwrap_or(0),
         model,
     };

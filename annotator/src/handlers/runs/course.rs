@@ -9,6 +9,9 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
 
+/// How long a run waits at the head of the queue before its page asks for a worker.
+const NO_WORKER_AFTER_MS: i64 = 60_000;
+
 /// Where a run is on its way: a figure, and a sentence.
 pub(super) struct Course {
     pub figure: String,
@@ -26,7 +29,7 @@ impl Course {
             Status::Queued if n_ahead > 0 => {
                 (String::new(), page.text("course-queued").arg("n", n_ahead).to_string())
             }
-            Status::Queued => (String::new(), page.text("course-next").to_string()),
+            Status::Queued => (String::new(), Self::next(page, run)),
             Status::Claimed => (String::new(), page.text("course-claimed").to_string()),
             Status::Interrupted => (taken, page.text("course-interrupted").to_string()),
             Status::Running => return Self::running(page, run, &step()),
@@ -35,6 +38,16 @@ impl Course {
             Status::Cancelled => (taken, format!("{} {}", page.text("course-cancelled"), step())),
         };
         Self { figure, says: says.trim_end().to_owned() }
+    }
+
+    /// Of a run that nothing is ahead of.
+    fn next(page: &Page, run: &run::Model) -> String {
+        let waits_ms = UnixMillis::now().0 - run.created_at.0;
+        if waits_ms < NO_WORKER_AFTER_MS {
+            return page.text("course-next").to_string();
+        }
+        let time = words::duration(page, waits_ms as f64 / 1000.0);
+        page.text("course-no-worker").arg("time", time).to_string()
     }
 
     fn running(page: &Page, run: &run::Model, step: &str) -> Self {

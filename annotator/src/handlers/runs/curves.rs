@@ -146,6 +146,9 @@ fn svg(lines: &[Line]) -> anyhow::Result<String> {
     let all = || lines.iter().flat_map(|line| line.shown.iter());
     let steps = bounds(all().map(|(step, _)| *step), 0.0);
     let values = bounds(all().map(|(_, value)| *value), 0.06);
+    // Ticks are sums, whose zero is rarely exact.
+    let nothing = (values.end - values.start) * 1e-9;
+    let tick = |value: &f64| short(if value.abs() < nothing { 0.0 } else { *value });
     let mut chart = ChartBuilder::on(&area)
         .margin(8)
         .margin_right(14)
@@ -162,7 +165,7 @@ fn svg(lines: &[Line]) -> anyhow::Result<String> {
         .x_labels(6)
         .y_labels(5)
         .x_label_formatter(&|step| if step.fract() == 0.0 { short(*step) } else { String::new() })
-        .y_label_formatter(&|value| short(*value))
+        .y_label_formatter(&tick)
         .x_label_style(text(Pos::new(HPos::Center, VPos::Top)))
         .y_label_style(text(Pos::new(HPos::Right, VPos::Center)))
         .draw()?;
@@ -255,6 +258,19 @@ mod tests {
             !svg.contains("style=") && !svg.contains("\"#") && !svg.contains("<script"),
             "{svg}"
         );
+    }
+
+    #[test]
+    fn the_tick_at_zero_says_zero() {
+        for tenths in 1..60 {
+            let (low, high) = (-0.01 * f64::from(tenths), 0.6 - 0.01 * f64::from(tenths));
+            let margins = [(1.0, low), (2.0, high)];
+            let charts = draw(Kind::Dpo, &said(&[("rewards/margins", &margins)])).unwrap();
+            let labels = charts[0].svg.lines().filter_map(|line| line.parse::<f64>().ok());
+            for label in labels {
+                assert!(label == 0.0 || label.abs() > 1e-9, "{label} from {low} to {high}");
+            }
+        }
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Control {
 
 const LEARNING_RATE: Field =
     field("learning_rate", Number, "config-learning-rate", "config-learning-rate-help");
+const REWARD_LEARNING_RATE: Field =
+    field("learning_rate", Number, "config-learning-rate", "config-learning-rate-reward-help");
+const POLICY_LEARNING_RATE: Field =
+    field("learning_rate", Number, "config-learning-rate", "config-learning-rate-policy-help");
 const EPOCHS: Field = field("epochs", Number, "config-epochs", "config-epochs-help");
 const BATCH_SIZE: Field = field("batch_size", Whole, "config-batch-size", "config-batch-size-help");
 const MAX_LENGTH: Field = field("max_length", Whole, "config-max-length", "config-max-length-help");
@@ -115,7 +119,7 @@ const REWARD: &[Group] = &[
     Group {
         title: "config-group-main",
         fields: &[
-            LEARNING_RATE,
+            REWARD_LEARNING_RATE,
             EPOCHS,
             field("batch_size", Whole, "config-batch-size-pairs", "config-batch-size-help"),
             field("max_length", Whole, "config-max-length", "config-max-length-pairs-help"),
@@ -142,7 +146,7 @@ const DPO: &[Group] = &[
     Group {
         title: "config-group-main",
         fields: &[
-            LEARNING_RATE,
+            POLICY_LEARNING_RATE,
             field("beta", Number, "config-beta", "config-beta-help"),
             EPOCHS,
             field("batch_size", Whole, "config-batch-size-pairs", "config-batch-size-help"),
@@ -164,7 +168,7 @@ const PPO: &[Group] = &[
     Group {
         title: "config-group-main",
         fields: &[
-            LEARNING_RATE,
+            POLICY_LEARNING_RATE,
             field("episodes", Whole, "config-episodes", "config-episodes-help"),
             field(
                 "batch_size",

@@ -28,6 +28,9 @@ const LOSS_FLAT: f64 = 0.01;
 /// A held-out loss this part above its lowest is rising again.
 const LOSS_ROSE: f64 = 0.02;
 
+/// Held-out rows below which their loss says little of others.
+const MIN_HELD_OUT: u64 = 10;
+
 /// Points below which a noisy metric says nothing.
 const MIN_POINTS: usize = 8;
 
@@ -61,17 +64,19 @@ impl Finding {
     }
 }
 
-/// How the metric that matters has gone; none where there is none yet.
-pub(super) fn learning(kind: Kind, said: &Digest) -> Option<Finding> {
+/// How the metric that matters has gone; none where there is none yet. `n_held_out` rows were kept
+/// from training, if that is known.
+pub(super) fn learning(kind: Kind, said: &Digest, n_held_out: Option<u64>) -> Option<Finding> {
     match kind {
-        Kind::Sft => held_out_loss(said).or_else(|| {
+        Kind::Sft => held_out_loss(said, n_held_out).or_else(|| {
             noisy(said, "loss", "glance-train-loss", "glance-no-held-out-loss", Better::Lower)
         }),
-        Kind::Reward => held_out_accuracy(said, "eval_accuracy").or_else(|| {
+        Kind::Reward => held_out_accuracy(said, "eval_accuracy", true).or_else(|| {
             let says = "glance-no-held-out-pairs";
             noisy(said, "accuracy", "glance-train-accuracy", says, Better::Higher)
         }),
-        Kind::Dpo => held_out_accuracy(said, "eval_rewards/accuracies").or_else(|| {
+        // Before the first step policy and reference are one, and no answer is better than another.
+        Kind::Dpo => held_out_accuracy(said, "eval_rewards/accuracies", false).or_else(|| {
             let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
             noisy(said, metric, "glance-train-accuracy", says, Better::Higher)
         }),
@@ -90,7 +95,7 @@ pub(super) fn drift(kind: Kind, said: &Digest) -> Vec<Finding> {
     }
 }
 
-fn held_out_loss(said: &Digest) -> Option<Finding> {
+fn held_out_loss(said: &Digest, n_held_out: Option<u64>) -> Option<Finding> {
     let series = said.series.get("eval_loss")?;
     let (first, now) = (series.first()?, series.last()?);
     let (lowest_step, lowest) =
@@ -106,6 +111,9 @@ fn held_out_loss(said: &Digest) -> Option<Finding> {
             ("step", short(lowest_step)),
         ];
         (Mood::Watch, "glance-loss-rose-again", args)
+    } else if let (true, Some(n @ ..MIN_HELD_OUT)) = (change <= -LOSS_FLAT, n_held_out) {
+        let args = vec![("percent", percent(first)), ("n", n.to_string())];
+        (Mood::Plain, "glance-loss-fell-few", args)
     } else if change <= -LOSS_FLAT {
         (Mood::Good, "glance-loss-fell", vec![("percent", percent(first))])
     } else if change < LOSS_FLAT {
@@ -118,7 +126,7 @@ fn held_out_loss(said: &Digest) -> Option<Finding> {
 }
 
 /// An accuracy that comes with its interval: `metric_low` to `metric_high`.
-fn held_out_accuracy(said: &Digest, metric: &str) -> Option<Finding> {
+fn held_out_accuracy(said: &Digest, metric: &str, has_start: bool) -> Option<Finding> {
     let series = said.series.get(metric)?;
     let (low, high) = (said.last(&format!("{metric}_low"))?, said.last(&format!("{metric}_high"))?);
     let (mood, says) = if low > 0.5 {
@@ -133,7 +141,8 @@ fn held_out_accuracy(said: &Digest, metric: &str) -> Option<Finding> {
         ("low", percent(low)),
         ("high", percent(high)),
     ];
-    let figure = from_to(series, |value| format!("{} %", percent(value)));
+    let write = |value| format!("{} %", percent(value));
+    let figure = if has_start { from_to(series, write) } else { write(series.last()?) };
     Some(Finding { title: "glance-held-out-accuracy", mood, figure, says, args })
 }
 
@@ -285,7 +294,7 @@ mod tests {
     }
 
     fn sft(losses: &[f64]) -> (Mood, &'static str, String) {
-        let found = learning(Kind::Sft, &said(&[("eval_loss", losses)])).unwrap();
+        let found = learning(Kind::Sft, &said(&[("eval_loss", losses)]), Some(40)).unwrap();
         (found.mood, found.says, found.figure)
     }
 
@@ -299,8 +308,26 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_on_a_handful_of_rows_is_no_praise() {
+        let said = said(&[("eval_loss", &[3.0, 2.1])]);
+        let found = learning(Kind::Sft, &said, Some(1)).unwrap();
+        assert_eq!((found.mood, found.says), (Mood::Plain, "glance-loss-fell-few"));
+        assert_eq!(found.args[1], ("n", "1".to_owned()));
+    }
+
+    #[test]
+    fn dpo_has_no_accuracy_to_start_from() {
+        let said = said(&[
+            ("eval_rewards/accuracies", &[0.0, 0.75]),
+            ("eval_rewards/accuracies_low", &[0.6]),
+            ("eval_rewards/accuracies_high", &[0.9]),
+        ]);
+        assert_eq!(learning(Kind::Dpo, &said, None).unwrap().figure, "75 %");
+    }
+
+    #[test]
     fn without_held_out_prompts_the_training_loss_is_shown_and_not_judged() {
-        let found = learning(Kind::Sft, &said(&[("loss", &[3.0; 20])])).unwrap();
+        let found = learning(Kind::Sft, &said(&[("loss", &[3.0; 20])]), None).unwrap();
         assert_eq!((found.mood, found.says), (Mood::Plain, "glance-no-held-out-loss"));
     }
 
@@ -313,7 +340,7 @@ mod tests {
                 ("eval_accuracy_high", &[high]),
                 ("eval_pairs", &[40.0]),
             ]);
-            learning(Kind::Reward, &said).unwrap()
+            learning(Kind::Reward, &said, None).unwrap()
         };
         let good = accuracy(0.6, 0.75, 0.86);
         assert_eq!((good.says, good.figure.as_str()), ("glance-accuracy-good", "50 % → 75 %"));
@@ -325,7 +352,7 @@ mod tests {
     #[test]
     fn a_score_counts_as_risen_only_above_its_noise() {
         let says = |scores: &[f64]| {
-            learning(Kind::Ppo, &said(&[("objective/scores", scores)])).unwrap().says
+            learning(Kind::Ppo, &said(&[("objective/scores", scores)]), None).unwrap().says
         };
         let noise = |at: usize| if at.is_multiple_of(2) { 0.5 } else { -0.5 };
         let flat: Vec<f64> = (0..40).map(noise).collect();

@@ -25,8 +25,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     account,
-    ids::{AccountId, RunId},
+    ids::{AccountId, ModelId, RunId},
+    model,
     run::{self, Kind},
+    run_input::{self, Slot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
@@ -53,6 +55,10 @@ struct RunsPage {
     access: Access,
     runs: Vec<run::Model>,
     people: HashMap<AccountId, String>,
+    /// What each starts from.
+    inputs: HashMap<RunId, ModelId>,
+    /// Those that are started from or were made.
+    models: HashMap<ModelId, model::Model>,
 }
 
 impl RunsPage {
@@ -67,6 +73,14 @@ impl RunsPage {
 
     fn percent(&self, run: &run::Model) -> String {
         format!("{:.0}", run.progress * 100.0)
+    }
+
+    fn input(&self, run: &run::Model) -> Option<&model::Model> {
+        self.inputs.get(&run.id).and_then(|id| self.models.get(id))
+    }
+
+    fn output(&self, run: &run::Model) -> Option<&model::Model> {
+        run.output_model_id.and_then(|id| self.models.get(&id))
     }
 
     fn by(&self, run: &run::Model) -> &str {
@@ -91,5 +105,18 @@ pub async fn list(
         .all(db.get_ref())
         .await?;
     let people = people.into_iter().map(|account| (account.id, account.display_name)).collect();
-    page::html(&RunsPage { page, access, runs, people })
+    let inputs = run_input::Entity::find()
+        .filter(run_input::Column::RunId.is_in(runs.iter().map(|run| run.id)))
+        .filter(run_input::Column::Slot.eq(Slot::Model))
+        .all(db.get_ref())
+        .await?;
+    let inputs: HashMap<_, _> =
+        inputs.into_iter().filter_map(|input| Some((input.run_id, input.model_id?))).collect();
+    let outputs = runs.iter().filter_map(|run| run.output_model_id);
+    let models = model::Entity::find()
+        .filter(model::Column::Id.is_in(inputs.values().copied().chain(outputs)))
+        .all(db.get_ref())
+        .await?;
+    let models = models.into_iter().map(|model| (model.id, model)).collect();
+    page::html(&RunsPage { page, access, runs, people, inputs, models })
 }

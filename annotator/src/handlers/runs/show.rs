@@ -26,7 +26,7 @@ use entity::{
     ids::ProjectId,
     model,
     report::{Environment, Level},
-    run::{self, Status},
+    run::{self, Kind, Status},
     run_input, task,
 };
 use sea_orm::{
@@ -100,6 +100,11 @@ impl RunPage {
         }
     }
 
+    /// Answers of one model, of which none is older than the other.
+    fn is_sample(&self) -> bool {
+        self.run.kind == Kind::Sample
+    }
+
     fn can_be_cancelled(&self) -> bool {
         !self.run.status.is_final() && !self.run.cancel_requested
     }
@@ -158,14 +163,19 @@ pub async fn show(
     if run.status.is_final() {
         notices::see(db, &run, access.account.id).await?;
     }
+    let inputs = inputs_of(db, &run).await?;
+    let n_held_out = inputs.iter().find_map(|input| match input {
+        Input::Dataset(version) => Some(version.counts.eval),
+        Input::Model { .. } => None,
+    });
     page::html(&RunPage {
         checkpoint: resume::checkpoint_of(db, &store, &run).await?,
         by: launched_by(db, &run).await?,
-        inputs: inputs_of(db, &run).await?,
+        inputs,
         output: output_of(db, &run).await?,
         n_tasks: task::Entity::find().filter(task::Column::RunId.eq(run.id)).count(db).await?,
         charts: curves::draw(run.kind, &said)?,
-        learning: glance::learning(run.kind, &said),
+        learning: glance::learning(run.kind, &said, n_held_out),
         drift: glance::drift(run.kind, &said),
         course: Course::of(&page, &run, &said, course::n_ahead(db, &run).await?),
         cost: course::cost(&page, &run, &said),

@@ -14,7 +14,13 @@ use crate::{
     prompts, texts,
 };
 use askama::Template;
-use entity::{conversation::Speaker, draft, ids::AssignmentId, judgement::Payload, prompt, task};
+use entity::{
+    conversation::{Prompt, Speaker},
+    draft,
+    ids::AssignmentId,
+    judgement::Payload,
+    prompt, task,
+};
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::{DatabaseConnection, EntityTrait};
 
@@ -81,7 +87,14 @@ pub fn conversation(language: Language, canonical_json: Option<&str>) -> Vec<Tur
             html: markdown::to_html(&message.content),
         }
     };
-    prompts::messages(prompts::parse(json)).into_iter().map(turn).collect()
+    match prompts::parse(json) {
+        Prompt::Text(text) => vec![Turn {
+            class: "user",
+            speaker: language.text("speaker-plain-text").to_string(),
+            html: markdown::to_html(&text),
+        }],
+        Prompt::Messages(messages) => messages.into_iter().map(turn).collect(),
+    }
 }
 
 /// A task that a person holds or held.
