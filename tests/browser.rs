@@ -16,7 +16,7 @@ use entity::{
     dataset_version,
     ids::RunId,
     judgement::{self, Payload, Verdict},
-    model, prompt, run, run_event,
+    model, prompt, run, run_event, session,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
@@ -52,6 +52,42 @@ async fn a_person_teaches_a_model_in_chromium() {
     watch(&browser, &app, &line, run).await;
     download(&browser, &app, &format!("{site}{project}"), run).await;
     take_pictures(&browser, &app, &site, &project, run).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_survives_the_end_of_a_session_in_chromium() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
+    let project = app.new_project("Long answers").await;
+    app.add_prompts(&project, Subject::all(5).into_iter().take(2).map(Subject::question)).await;
+    let password = app.new_account(&project, "anna", &["annotator"]).await;
+    let site = &app.server.url;
+    sign_in(&browser, site, "anna", &password).await;
+    browser.open(&format!("{site}{project}/demonstrate")).await;
+    let task = browser.path().await;
+    session::Entity::delete_many().exec(&app.rows).await.unwrap();
+
+    let answer = "An answer that took half an hour.";
+    browser.fill("#answer", answer).await;
+    let said = "return document.querySelector('[data-draft-status]').textContent";
+    browser
+        .wait_until("a word about the session", || async {
+            browser.run(said).await.as_str().unwrap().starts_with("You have been signed out")
+        })
+        .await;
+    browser.click("main form button.primary").await;
+    browser.wait_for("return 'error' in document.body.dataset").await;
+    sign_in(&browser, site, "anna", &password).await;
+    browser.open(&format!("{site}{task}")).await;
+    let kept = browser.run("return document.querySelector('#answer').value").await;
+    assert_eq!(kept, answer);
+    browser.click("main form button.primary").await;
+    browser.wait_until("the next task", || async { browser.path().await != task }).await;
+    let kept = browser
+        .run("return Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length")
+        .await;
+    assert_eq!(kept, 0, "what arrived is forgotten");
     browser.close().await;
 }
 

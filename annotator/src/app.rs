@@ -99,10 +99,11 @@ impl App {
                 // What would stream for ever is not waited for.
                 self.feed.close();
                 live.put_all_away();
-                let stopping = handle.stop(true);
+                // Both requests are on their way with the call; the server says when it has ended.
+                let _ = handle.stop(true);
                 tokio::select! {
-                    ((), served) = async { tokio::join!(stopping, &mut server) } => served,
-                    () = asked() => { handle.stop(false).await; server.await }
+                    served = &mut server => served,
+                    () = asked() => { let _ = handle.stop(false); server.await }
                 }
             }
         };

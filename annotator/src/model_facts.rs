@@ -110,7 +110,9 @@ fn languages(card: &str) -> Vec<String> {
     let front_matter = card.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let front_matter = front_matter.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---"));
     let Some((front_matter, _)) = front_matter else { return Vec::new() };
-    let codes = match serde_saphyr::from_str(front_matter) {
+    // Norwegian is "no".
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let codes = match serde_saphyr::from_str_with_options(front_matter, options) {
         Ok(FrontMatter { language: Some(OneOrMany::One(code)) }) => vec![code],
         Ok(FrontMatter { language: Some(OneOrMany::Many(codes)) }) => codes,
         Ok(FrontMatter { language: None }) | Err(_) => return Vec::new(),
@@ -141,7 +143,7 @@ mod tests {
         assert_eq!(of("language:\n- en\n- ru"), ["English", "русский"]);
         assert_eq!(of("language: [ru, multilingual]"), ["русский", "multilingual"]);
         // YAML 1.1 would take Norwegian for "false".
-        assert_eq!(of("language:\n  - no"), ["norsk"]);
+        assert_eq!(of("language:\n  - no"), ["Norsk"]);
         assert_eq!(of("datasets: x"), Vec::<String>::new());
         assert_eq!(languages("# A model\nlanguage: en\n"), Vec::<String>::new());
         assert_eq!(languages("---\r\nlanguage:\r\n- de\r\n---\r\n"), ["Deutsch"]);

@@ -101,13 +101,14 @@ function setUpOutside(place) {
   show();
 }
 
-// What was submitted is kept in this browser until a page that is neither an error nor the same
-// task shows that it arrived.
+// What was submitted is kept in this browser until the page after it shows that it arrived: one that
+// is neither an error, nor the way to sign in again, nor the same task.
 function forgetWhatArrived() {
   const sent = sessionStorage.getItem("sent");
-  if (!sent || "error" in document.body.dataset) return;
-  if (sent !== "draft:" + task?.dataset.url) localStorage.removeItem(sent);
-  sessionStorage.removeItem("sent");
+  if (!sent) return;
+  sessionStorage.removeItem("sent"); // whatever comes after an error says nothing of it
+  const failed = "error" in document.body.dataset || location.pathname === "/sign-in";
+  if (!failed && sent !== "draft:" + task?.dataset.url) localStorage.removeItem(sent);
 }
 
 function setUpTask(form) {
@@ -172,6 +173,8 @@ function keepDraft(form) {
     say("saving");
     try {
       const answer = await fetch(url, { method: "POST", body: body(), redirect: "manual" });
+      // The session has ended: this page cannot send anything any more, and signing in mends it.
+      if (answer.type === "opaqueredirect" || answer.status === 400) return say("ended");
       if (!answer.ok) throw new Error(answer.status);
       saved = now;
       if (localStorage.getItem(place) === now) localStorage.removeItem(place);

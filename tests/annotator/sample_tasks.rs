@@ -1,7 +1,11 @@
 //! What follows a finished run, on both databases.
 
 use super::bench::Bench;
-use crate::support::database::on_both_databases;
+use crate::support::{
+    app::{TestApp, Worker},
+    builders::add_comparisons,
+    database::on_both_databases,
+};
 use annotator::{
     dataset::{self, Contents, Prompts},
     sample_tasks,
@@ -148,5 +152,21 @@ on_both_databases! {
         let version = dataset_version::Entity::find_by_id(version).one(&bench.db).await.unwrap().unwrap();
         assert_eq!(version.kind, dataset_version::Kind::Prompts);
         assert!(version.counts.train > 0, "{:?}", version.counts);
+    }
+}
+
+on_both_databases! {
+    async fn an_answer_that_was_cut_off_is_marked_where_it_is_compared(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Cut").await;
+        let annotator = app.new_person(&project, "annotator", &["annotator"]).await;
+        add_comparisons(&app.rows, &project, [1]).await;
+        let page = annotator.get(&format!("{project}/compare")).await;
+        assert!(!page.text().contains("It was cut off here"), "{}", page.text());
+        let one = completion::Entity::find().one(&app.rows).await.unwrap().unwrap();
+        let cut = completion::ActiveModel { id: Set(one.id), finish_reason: Set(Some("length".into())), ..Default::default() };
+        cut.update(&app.rows).await.unwrap();
+        let page = annotator.get(&format!("{project}/compare")).await;
+        assert_eq!(page.text().matches("It was cut off here").count(), 1, "{}", page.text());
     }
 }

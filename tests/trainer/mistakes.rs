@@ -192,6 +192,22 @@ fn a_reward_model_with_another_tokenizer_is_refused_with_a_token_that_differs() 
 }
 
 #[test]
+fn a_reward_model_in_the_place_of_a_language_model_is_refused() {
+    let chats = Chats::new(38, 16);
+    let (reward, out) = (chats.reward(&base()), chats.path("out"));
+    let (rows, pairs, prompts) = (chats.demonstrations(), chats.preferences(), chats.prompts());
+    for (verb, data, file) in [
+        ("sft", "--data", &rows),
+        ("dpo", "--data", &pairs),
+        ("sample", "--prompts", &prompts),
+        ("logprobs", "--data", &rows),
+    ] {
+        let said = refused([verb, "--model", &reward, data, file, "--out", &out]);
+        says(&said, &["is a reward model, which scores answers and writes none"], &out);
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_a_number_says_what_to_lower() {
     let chats = Chats::new(38, 16);
     let (data, pairs, prompts) = (chats.demonstrations(), chats.preferences(), chats.prompts());

@@ -60,7 +60,8 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
-    let model = Transformer::load(&paths.model, environment.kind, environment.device)?;
+    let model =
+        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let task =
         Task { model, pairs: &pairs, held_out: &held_out, out: &paths.out, resume: paths.resume };
     train(task, config, report)

@@ -79,7 +79,8 @@ pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let examples = data::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
-    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
+        .expect_language()?;
     let mut out = create(&paths.out)?;
 
     let _guard = tch::no_grad_guard();

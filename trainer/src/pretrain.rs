@@ -43,7 +43,7 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
     let texts = data::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let (kind, device) = (environment.kind, environment.device);
     let model = if Transformer::has_weights(&paths.model) {
-        Transformer::load(&paths.model, kind, device)?
+        Transformer::load(&paths.model, kind, device)?.expect_language()?
     } else {
         say(report, Level::Info, "the model has no weights yet: starting from random ones");
         Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?

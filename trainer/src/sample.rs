@@ -60,7 +60,8 @@ pub fn run(
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
+        .expect_language()?;
     let prompts =
         data::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Refuse, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;

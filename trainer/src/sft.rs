@@ -65,7 +65,8 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
-    let model = Transformer::load(&paths.model, environment.kind, environment.device)?;
+    let model =
+        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
     let task = Task {
         kind: "sft",

@@ -39,3 +39,4 @@ judgement-said = What was said
 judgement-learnt = What learnt from it
 judgement-further = Made from these models or against them:
 judgement-in-none = No dataset version contains it.
+said-by = By

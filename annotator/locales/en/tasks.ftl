@@ -19,12 +19,14 @@ draft-save = Save draft
 draft-saved = Draft saved
 draft-saving = Saving…
 draft-local = Not reached: your draft is kept in this browser and sent as soon as it can be
+draft-ended = You have been signed out: your draft is kept in this browser. Sign in and open this task again.
 draft-restored = What you typed here before was brought back from this browser.
 notice-draft-saved = Your draft is saved.
 
 compare-title = Which answer is better?
 compare-side = Answer { $label }
 compare-legend = Which answer is better, and by how much?
+compare-cut-off = It was cut off here: the answer had reached its greatest length.
 compare-a-much = A much better
 compare-a-better = A better
 compare-a-slightly = A slightly

@@ -39,3 +39,4 @@ judgement-said = Что сказали
 judgement-learnt = Кто на этом учился
 judgement-further = Из этих моделей или с их помощью получены:
 judgement-in-none = Ни одна версия данных его не содержит.
+said-by = Кто

@@ -26,7 +26,12 @@ pub struct ComparePage {
 pub struct Side {
     label: char,
     html: String,
+    /// It reached the most tokens that an answer might have.
+    is_cut_off: bool,
 }
+
+/// How an answer ends that was cut off, in the words of `trainer sample`.
+const CUT_OFF: &str = "length";
 
 /// A button of the scale: value in the form, keycap, Fluent key.
 pub struct Choice {
@@ -61,7 +66,9 @@ pub async fn sides(
     let removed = language.text("text-removed").to_string();
     let html =
         |row: &completion::Model| markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed));
-    Ok(('A'..).zip(&answers).map(|(label, row)| Side { label, html: html(row) }).collect())
+    let is_cut_off = |row: &completion::Model| row.finish_reason.as_deref() == Some(CUT_OFF);
+    let side = |(label, row)| Side { label, html: html(row), is_cut_off: is_cut_off(row) };
+    Ok(('A'..).zip(&answers).map(side).collect())
 }
 
 /// The answers of a task in an order of their positions.

@@ -89,6 +89,17 @@ impl Transformer {
         Self::read(folder, kind, device, false)
     }
 
+    /// The model, if it writes answers: a reward model only scores them.
+    pub fn expect_language(self) -> Result<Self> {
+        let is_language = self.config.purpose == Purpose::Language;
+        ensure!(
+            is_language,
+            "{} is a reward model, which scores answers and writes none; this needs a language model",
+            self.folder.display()
+        );
+        Ok(self)
+    }
+
     /// Whether a folder has weights, or only says how a model is to be built.
     pub fn has_weights(folder: &Path) -> bool {
         has_weights(folder)

@@ -21,16 +21,11 @@ impl Models {
     /// The reference is the policy as it was, the value model starts as the reward model.
     pub(super) fn load(paths: &PpoPaths, kind: Kind, device: Device) -> anyhow::Result<Self> {
         let models = Self {
-            policy: Transformer::load(&paths.policy, kind, device)?,
+            policy: Transformer::load(&paths.policy, kind, device)?.expect_language()?,
             value: Transformer::load(&paths.reward, kind, device)?,
             reference: Transformer::load_frozen(&paths.policy, kind, device)?,
             reward: Transformer::load_frozen(&paths.reward, kind, device)?,
         };
-        ensure!(
-            models.policy.config.purpose == Purpose::Language,
-            "{} is a reward model; a policy is a language model",
-            paths.policy.display()
-        );
         ensure!(
             models.reward.config.purpose == Purpose::Score,
             "{} is a language model; `trainer reward` makes a reward model of it",

@@ -107,7 +107,7 @@ impl Engine {
 fn load(args: &ServeArgs) -> Result<Transformer> {
     let started = Environment::start(args.device, args.dtype, &mut |_| ControlFlow::Continue(()))?;
     let environment = started.context("nobody asked to stop")?;
-    Transformer::load_frozen(&args.model, environment.kind, environment.device)
+    Transformer::load_frozen(&args.model, environment.kind, environment.device)?.expect_language()
 }
 
 /// Answers one request after the other until nobody can ask any more.
