@@ -1,10 +1,14 @@
 //! A Hugging Face hub of one's own: the routes that a download uses, and bad days on purpose.
 
+use super::tiny_base;
 use entity::hash::sha256_hex as sha256;
 use std::{
     collections::HashMap,
+    fs,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -18,6 +22,40 @@ pub(crate) struct Repository {
     pub(crate) files: HashMap<String, Vec<u8>>,
     /// Readable with this token alone.
     pub(crate) gate: Option<String>,
+}
+
+impl Repository {
+    /// The tiny base with what a repository of the hub has besides.
+    pub(crate) fn tiny() -> Self {
+        let mut repository = Self::default();
+        for entry in fs::read_dir(tiny_base()).expect("the tiny base").flatten() {
+            let name = entry.file_name().into_string().expect("a plain name");
+            repository.files.insert(name, fs::read(entry.path()).expect("a file"));
+        }
+        for (name, text) in [
+            ("README.md", "# Tiny base"),
+            ("LICENSE", "Do what you like."),
+            ("pytorch_model.bin", "a pickle"),
+            ("logo.png", "a picture"),
+            ("onnx/model.onnx", "another format"),
+            (".gitattributes", "*.safetensors lfs"),
+        ] {
+            repository.files.insert(name.into(), text.as_bytes().to_vec());
+        }
+        repository
+    }
+}
+
+/// Lets a command know this hub alone, and `home` as the folder of the hub's own library: what the
+/// person who runs the tests has set must not reach it.
+pub(crate) fn client<'a>(command: &'a mut Command, endpoint: &str, home: &Path) -> &'a mut Command {
+    for variable in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"] {
+        command.env_remove(variable);
+    }
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(proxy).env_remove(proxy.to_lowercase());
+    }
+    command.env("HF_HOME", home).env("HF_ENDPOINT", endpoint)
 }
 
 /// A request, as far as the tests ask.

@@ -3,7 +3,7 @@
 use crate::support::{
     app::clean,
     binaries, eventually,
-    hub::{Hub, Repository},
+    hub::{self, Hub, Repository},
     tiny_base,
 };
 use entity::hash::sha256_hex;
@@ -18,26 +18,6 @@ use tempfile::TempDir;
 
 const NAME: &str = "people/tiny-base";
 const WEIGHTS: &str = "model.safetensors";
-
-/// The tiny base with what a repository of the hub has besides.
-fn repository() -> Repository {
-    let mut repository = Repository::default();
-    for entry in fs::read_dir(tiny_base()).expect("the tiny base").flatten() {
-        let name = entry.file_name().into_string().expect("a plain name");
-        repository.files.insert(name, fs::read(entry.path()).expect("a file"));
-    }
-    for (name, text) in [
-        ("README.md", "# Tiny base"),
-        ("LICENSE", "Do what you like."),
-        ("pytorch_model.bin", "a pickle"),
-        ("logo.png", "a picture"),
-        ("onnx/model.onnx", "another format"),
-        (".gitattributes", "*.safetensors lfs"),
-    ] {
-        repository.files.insert(name.into(), text.as_bytes().to_vec());
-    }
-    repository
-}
 
 /// A person's machine: a folder to fetch into, and a home of the hub's own.
 struct Desk(TempDir);
@@ -57,15 +37,7 @@ impl Desk {
 
     fn command(&self, endpoint: &str, name: &str) -> Command {
         let mut command = Command::new(binaries::trainer());
-        for variable in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"] {
-            command.env_remove(variable);
-        }
-        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env_remove(proxy).env_remove(proxy.to_lowercase());
-        }
-        clean(&mut command)
-            .env("HF_HOME", self.home())
-            .env("HF_ENDPOINT", endpoint)
+        hub::client(clean(&mut command), endpoint, &self.home())
             .args(["fetch", name, "--report", "json", "--out"])
             .arg(self.out())
             .stdin(Stdio::null());
@@ -103,7 +75,7 @@ fn assert_is_the_tiny_base(folder: &Path) {
 
 #[test]
 fn a_repository_becomes_a_model_folder_and_nothing_else_is_fetched() {
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     let desk = Desk::new();
     let output = desk.command(&hub.endpoint(), NAME).env("HF_TOKEN", "hf_mine").output().unwrap();
     let events = events(&output);
@@ -134,7 +106,7 @@ fn a_repository_becomes_a_model_folder_and_nothing_else_is_fetched() {
 
 #[test]
 fn a_connection_that_breaks_is_taken_up_where_it_broke() {
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     hub.cut(WEIGHTS, &[300_000, 100_000]);
     let desk = Desk::new();
     let events = events(&desk.fetch(&hub));
@@ -153,7 +125,7 @@ fn a_connection_that_breaks_is_taken_up_where_it_broke() {
 
 #[tokio::test]
 async fn a_command_that_was_killed_goes_on_when_it_is_started_again() {
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     hub.fall_silent(WEIGHTS, 500_000);
     let desk = Desk::new();
     let mut first =
@@ -176,7 +148,7 @@ async fn a_command_that_was_killed_goes_on_when_it_is_started_again() {
 
 #[test]
 fn shards_are_fetched_as_the_index_names_them() {
-    let mut repository = repository();
+    let mut repository = Repository::tiny();
     let weights = repository.files.remove(WEIGHTS).unwrap();
     let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
     for (shard, half) in shards.iter().zip(weights.chunks(weights.len().div_ceil(2))) {
@@ -195,7 +167,7 @@ fn shards_are_fetched_as_the_index_names_them() {
 
 #[test]
 fn what_the_hubs_own_library_fetched_is_not_fetched_again() {
-    let repository = repository();
+    let repository = Repository::tiny();
     let weights = repository.files[WEIGHTS].clone();
     let hub = Hub::start(NAME, repository);
     let desk = Desk::new();
@@ -213,7 +185,7 @@ fn a_model_that_cannot_be_trained_is_refused_before_its_weights_are_fetched() {
         (json!({"model_type": "mamba", "architectures": ["MambaForCausalLM"]}), "Qwen3ForCausalLM"),
         (json!({"quantization_config": {"quant_method": "awq"}}), "quantised"),
     ] {
-        let mut repository = repository();
+        let mut repository = Repository::tiny();
         let config = repository.files.get_mut("config.json").unwrap();
         let mut changed: Value = serde_json::from_slice(config).unwrap();
         changed.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -232,7 +204,7 @@ fn a_repository_that_lacks_what_a_model_needs_is_told_apart() {
     for (removed, sentence) in
         [("tokenizer.json", "has no tokenizer.json"), (WEIGHTS, "only as PyTorch pickles")]
     {
-        let mut repository = repository();
+        let mut repository = Repository::tiny();
         repository.files.remove(removed);
         let hub = Hub::start(NAME, repository);
         let desk = Desk::new();
@@ -243,7 +215,7 @@ fn a_repository_that_lacks_what_a_model_needs_is_told_apart() {
 
 #[test]
 fn a_missing_repository_a_missing_revision_and_a_gate_say_what_to_do() {
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     let desk = Desk::new();
     let said = desk.refusal(&mut desk.command(&hub.endpoint(), "people/tiny-bass"));
     assert!(said.contains("there is no repository people/tiny-bass"), "{said}");
@@ -251,7 +223,7 @@ fn a_missing_repository_a_missing_revision_and_a_gate_say_what_to_do() {
     let said = desk.refusal(desk.command(&hub.endpoint(), NAME).args(["--revision", "v9"]));
     assert!(said.contains("has no such --revision"), "{said}");
 
-    let gated = Repository { gate: Some("hf_member".into()), ..repository() };
+    let gated = Repository { gate: Some("hf_member".into()), ..Repository::tiny() };
     let hub = Hub::start(NAME, gated);
     let said = desk.refusal(&mut desk.command(&hub.endpoint(), NAME));
     assert!(said.contains("is gated") && said.contains("set HF_TOKEN"), "{said}");
@@ -274,7 +246,7 @@ fn a_hub_that_cannot_be_reached_and_a_disk_too_small_are_told() {
     assert!(said.contains("cannot reach http://127.0.0.1:1"), "{said}");
     assert!(said.contains("HF_ENDPOINT"), "{said}");
 
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     hub.claim(WEIGHTS, 1_000_000_000_000_000_000);
     let said = desk.refusal(&mut desk.command(&hub.endpoint(), NAME));
     assert!(said.contains("the disk is too full") && said.contains("make room"), "{said}");
@@ -282,7 +254,7 @@ fn a_hub_that_cannot_be_reached_and_a_disk_too_small_are_told() {
 
 #[test]
 fn a_file_that_arrives_altered_is_thrown_away() {
-    let hub = Hub::start(NAME, repository());
+    let hub = Hub::start(NAME, Repository::tiny());
     hub.alter(WEIGHTS);
     let desk = Desk::new();
     let said = desk.refusal(&mut desk.command(&hub.endpoint(), NAME));
@@ -292,4 +264,29 @@ fn a_file_that_arrives_altered_is_thrown_away() {
     for name in [WEIGHTS.to_owned(), format!("{WEIGHTS}.part")] {
         assert!(!partial.join(name).exists());
     }
+}
+
+#[test]
+fn a_folder_of_this_machine_is_a_base_after_the_same_checks() {
+    let desk = Desk::new();
+    let source = desk.0.path().join("mine");
+    fs::create_dir_all(&source).unwrap();
+    for (name, content) in Repository::tiny().files {
+        if !name.contains('/') {
+            fs::write(source.join(name), content).unwrap();
+        }
+    }
+    let nowhere = "http://127.0.0.1:1"; // nothing listens there
+    let fetched = desk.command(nowhere, source.to_str().unwrap()).output().unwrap();
+    let events = events(&fetched);
+    assert_eq!(events.last().unwrap()["kind"], "fetch");
+    assert_is_the_tiny_base(&desk.out());
+    assert!(!desk.out().join("pytorch_model.bin").exists());
+
+    fs::remove_dir_all(desk.out()).unwrap();
+    fs::remove_file(source.join("tokenizer.json")).unwrap();
+    let said = desk.refusal(&mut desk.command(nowhere, source.to_str().unwrap()));
+    assert!(said.contains("/mine has no tokenizer.json"), "{said}");
+    let said = desk.refusal(&mut desk.command(nowhere, "/no/such/folder"));
+    assert!(said.contains("there is no folder /no/such/folder on this machine"), "{said}");
 }

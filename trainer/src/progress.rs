@@ -24,9 +24,14 @@ pub struct Progress {
     /// Work and tokens when the last step ended.
     marked: (f64, u64),
     seconds_before: f64,
+    /// Work is bytes that arrive, not tokens.
+    counts_bytes: bool,
     started: Instant,
     told: Option<Instant>,
 }
+
+/// A step of work that is counted in bytes.
+const MEGABYTE: f64 = 1e6;
 
 impl Progress {
     /// `planned` units of work in all, over `n_steps` steps.
@@ -40,9 +45,23 @@ impl Progress {
             tokens_before: 0,
             marked: (0.0, 0),
             seconds_before: 0.0,
+            counts_bytes: false,
             started: Instant::now(),
             told: None,
         }
+    }
+
+    /// `planned` bytes in all; a step is a megabyte.
+    pub fn of_bytes(planned: u64) -> Self {
+        let n_steps = (planned as f64 / MEGABYTE).ceil().max(1.0) as u64;
+        Self { counts_bytes: true, ..Self::new(n_steps, planned as f64) }
+    }
+
+    /// Counts bytes that arrived, for [`Self::of_bytes`].
+    pub fn arrive(&mut self, bytes: u64, report: &mut Report) -> ControlFlow<()> {
+        let done = self.done + bytes as f64;
+        let step = if done < self.planned { (done / MEGABYTE) as u64 } else { self.n_steps };
+        self.advance(step, bytes as f64, 0, report)
     }
 
     /// Takes over what an earlier process of the same run did.
@@ -79,20 +98,17 @@ impl Progress {
         self.told = Some(Instant::now());
         let seconds = self.started.elapsed().as_secs_f64();
         let work_here = self.done - self.done_before;
-        let (speed, left) = if work_here > 0.0 && seconds > 0.0 {
-            let left = (self.planned - self.done).max(0.0) * seconds / work_here;
-            let tokens = (self.tokens - self.tokens_before) as f64;
-            // Work that is not measured in tokens has no such speed.
-            ((tokens > 0.0).then_some(tokens / seconds), Some(left))
-        } else {
-            (None, None)
-        };
+        let is_under_way = work_here > 0.0 && seconds > 0.0;
+        let left = (self.planned - self.done).max(0.0) * seconds / work_here;
+        let tokens = (self.tokens - self.tokens_before) as f64;
         report(Event::Progress {
             step,
             n_steps: self.n_steps,
             fraction: if self.planned > 0.0 { (self.done / self.planned).min(1.0) } else { 1.0 },
-            tokens_per_second: speed,
-            seconds_left: left,
+            // Work that is not measured in tokens has no such speed.
+            tokens_per_second: (is_under_way && tokens > 0.0).then_some(tokens / seconds),
+            bytes_per_second: self.counts_bytes.then_some(work_here / seconds.max(1e-9)),
+            seconds_left: is_under_way.then_some(left),
         })
     }
 
@@ -185,6 +201,23 @@ mod tests {
         let summary = progress.summary("sft", 100, Map::new());
         assert_eq!((summary.tokens, summary.steps), (300, 100));
         assert!(summary.peak_rss_mb > 0 && summary.seconds > 0.0);
+    }
+
+    #[test]
+    fn bytes_are_told_as_megabytes_of_megabytes_and_the_last_one_is_told() {
+        let mut told = Vec::new();
+        let mut progress = Progress::of_bytes(2_500_000);
+        progress.resume(1_200_000.0, 0, 0.0);
+        for bytes in [0, 100, 1_299_900] {
+            let _ = progress.arrive(bytes, &mut |event| {
+                let Event::Progress { step, n_steps, bytes_per_second, .. } = event else {
+                    panic!("a progress event");
+                };
+                told.push((step, n_steps, bytes_per_second.is_some()));
+                ControlFlow::Continue(())
+            });
+        }
+        assert_eq!(told, [(1, 3, true), (3, 3, true)]);
     }
 
     #[test]

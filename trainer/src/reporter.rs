@@ -119,11 +119,21 @@ impl Reporter {
     }
 
     fn progress(&mut self, event: &Event) {
-        let Event::Progress { step, n_steps, fraction, tokens_per_second, seconds_left } = event
+        let Event::Progress {
+            step,
+            n_steps,
+            fraction,
+            tokens_per_second,
+            bytes_per_second,
+            seconds_left,
+        } = event
         else {
             return;
         };
-        let mut parts = vec![format!("step {step}/{n_steps}")];
+        let mut parts = match bytes_per_second {
+            Some(speed) => vec![format!("{step} of {n_steps} MB, {:.1} MB/s", speed / 1e6)],
+            None => vec![format!("step {step}/{n_steps}")],
+        };
         parts.extend(
             tokens_per_second.map(|speed| format!("{} tokens/s", HumanCount(speed as u64))),
         );

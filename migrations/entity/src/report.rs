@@ -18,6 +18,9 @@ pub enum Event {
         n_steps: u64,
         fraction: f64,
         tokens_per_second: Option<f64>,
+        /// Of what fetches; its steps are megabytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_per_second: Option<f64>,
         seconds_left: Option<f64>,
     },
     /// What the model answers now, for a person to read.
@@ -66,7 +69,7 @@ pub struct Environment {
 pub struct Summary {
     /// "sft", "reward", …
     pub kind: String,
-    /// Optimiser steps (PPO: rollout batches; sample: prompts).
+    /// Optimiser steps (PPO: rollout batches; sample: prompts; fetch: megabytes).
     pub steps: u64,
     /// Every token of the sequences trained on, no padding (PPO and sample: response tokens).
     pub tokens: u64,

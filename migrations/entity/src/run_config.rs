@@ -4,6 +4,7 @@
 //! Names and defaults are TRL's where TRL has the setting; the comment says so where they differ.
 
 mod dpo;
+mod fetch;
 mod ppo;
 mod pretrain;
 mod reward;
@@ -11,6 +12,7 @@ mod sample;
 mod sft;
 
 pub use dpo::DpoConfig;
+pub use fetch::{FetchConfig, Source};
 pub use ppo::{KlEstimator, PpoConfig};
 pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;

@@ -1,8 +1,9 @@
-//! One file from the hub: in parts if the connection breaks, checked, and whole or not there.
+//! One file of a base: in parts if the connection breaks, checked, and whole or not there.
 
 use super::{
-    hub_client::{Hub, Opened, Problem},
+    hub_client::{Opened, Problem},
     hub_files::RemoteFile,
+    origin::Origin,
 };
 use crate::{job::Report, progress::say};
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -19,8 +20,7 @@ use std::{
 
 /// Where files come from and where they go.
 pub(super) struct Target<'a> {
-    pub hub: &'a Hub,
-    pub repository: &'a str,
+    pub origin: &'a Origin<'a>,
     pub commit: &'a str,
     pub folder: &'a Path,
 }
@@ -43,7 +43,7 @@ pub(super) fn download(
     }
     let path = target.folder.join(file.part_name());
     if !path.is_file()
-        && let Some(cached) = target.hub.cached(target.repository, file)
+        && let Some(cached) = target.origin.cached(file)
         && fs::copy(&cached, &path).is_ok()
     {
         say(report, Level::Info, format!("{} is in {}", file.name, cached.display()));
@@ -53,7 +53,7 @@ pub(super) fn download(
     let mut failures = 0;
     while !part.is_whole() {
         let before = part.length;
-        let why = match target.hub.open(target.repository, target.commit, &file.name, part.length) {
+        let why = match target.origin.open(target.commit, &file.name, part.length) {
             Ok(opened) => match part.take(opened, report, on_bytes)? {
                 Taken::All => break,
                 Taken::Stopped => return Ok(ControlFlow::Break(())),
@@ -68,7 +68,7 @@ pub(super) fn download(
         };
         failures = if part.length > before { 1 } else { failures + 1 };
         if failures >= MAX_FAILURES {
-            return Err(target.hub.unreachable(&why));
+            return Err(target.origin.unreachable(&why));
         }
         let message = format!("{}: {why}; trying again from {} bytes", file.name, part.length);
         say(report, Level::Warning, message);

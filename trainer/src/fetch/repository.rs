@@ -1,17 +1,17 @@
-//! A model folder from a repository of the Hugging Face hub.
+//! A model folder from a repository of the Hugging Face hub, or from a folder of this machine.
 
 use super::{
     download::{Target, download},
-    hub_client::Hub,
     hub_files::{CONFIG, INDEX, RemoteFile},
     make_folder,
+    origin::Origin,
 };
 use crate::{
     job::{Outcome, Report},
     model::ModelConfig,
     progress::{Progress, say},
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use entity::report::Level;
 use serde_json::Map;
 use std::{fs, ops::ControlFlow, path::Path};
@@ -19,30 +19,20 @@ use std::{fs, ops::ControlFlow, path::Path};
 /// Which commit a partial folder is of.
 const COMMIT: &str = ".commit";
 
-/// Whether `name` looks like ORG/NAME.
-pub(super) fn is_repository(name: &str) -> bool {
-    let is_plain = |part: &str| {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
-    };
-    name.split_once('/').is_some_and(|(owner, name)| is_plain(owner) && is_plain(name))
-}
-
 /// Fills `partial` with what a model folder needs; what it is, for a person.
 pub(super) fn fetch(
-    repository: &str,
-    revision: &str,
+    origin: &Origin,
     partial: &Path,
     report: &mut Report,
 ) -> Result<(Outcome, String)> {
     // 1. What there is.
-    let hub = Hub::from_environment()?;
-    let listing = hub.listing(repository, revision)?;
+    let repository = &*origin.name();
+    let listing = origin.listing()?;
     let files = listing.model_files(repository)?;
-    let told = format!("{repository} ({})", listing.commit(revision));
-    begin(partial, listing.commit(revision))?;
-    let commit = listing.commit(revision);
-    let target = Target { hub: &hub, repository, commit, folder: partial };
+    let commit = origin.commit(&listing);
+    let told = origin.told(commit);
+    begin(partial, commit)?;
+    let target = Target { origin, commit, folder: partial };
     let mut get_small = |file: &RemoteFile| -> Result<String> {
         // Whoever asked to stop is asked again at the first large file.
         let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
@@ -57,7 +47,8 @@ pub(super) fn fetch(
     get_small(&config)?;
     if let Err(error) = ModelConfig::read(partial) {
         let _ = fs::remove_dir_all(partial);
-        return Err(error.context(format!("{repository} cannot be trained here")));
+        // Not where it lies: that is no place for a person to look.
+        bail!("{repository} cannot be trained here: {}", error.root_cause());
     }
     let shards = match listing.file(INDEX) {
         Some(index) if listing.is_sharded() => listing
@@ -70,23 +61,22 @@ pub(super) fn fetch(
     let files: Vec<RemoteFile> = files.into_iter().chain(shards).collect();
     make_room(&files, partial)?;
     let planned: u64 = files.iter().filter_map(|file| file.size).sum();
-    let mut progress = Progress::new(files.len() as u64, planned as f64);
+    let mut progress = Progress::of_bytes(planned);
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
     if arrived > 0 {
         progress.resume(arrived as f64, 0, 0.0);
         say(report, Level::Info, format!("going on from {:.1} MB", arrived as f64 / 1e6));
     }
-    for (n_done, file) in (0..).zip(&files) {
-        let flow = download(&target, file, report, &mut |bytes, report| {
-            progress.advance(n_done, bytes as f64, 0, report)
-        })?;
-        if flow.is_break() || progress.advance(n_done + 1, 0.0, 0, report).is_break() {
+    for file in &files {
+        let flow =
+            download(&target, file, report, &mut |bytes, report| progress.arrive(bytes, report))?;
+        if flow.is_break() || progress.arrive(0, report).is_break() {
             return Ok((Outcome::Stopped, told));
         }
     }
     fs::remove_file(partial.join(COMMIT))?;
-    let summary = progress.summary("fetch", files.len() as u64, Map::new());
-    Ok((Outcome::Finished(summary), told))
+    let megabytes = (progress.done() / 1e6).ceil() as u64;
+    Ok((Outcome::Finished(progress.summary("fetch", megabytes, Map::new())), told))
 }
 
 /// Opens the partial folder; what it has of another commit is thrown away.
