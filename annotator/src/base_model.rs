@@ -1,18 +1,14 @@
 //! Offering a base: a Hugging Face folder is copied to the artifact store and becomes a model that
 //! every project can start from.
 
-use crate::{artifacts, database, deletion};
+use crate::{artifacts, database};
 use anyhow::{Context, bail};
 use entity::{
     artifact_store::{ArtifactStore, Stored, hash_folder},
+    base_model::{self, NewBase, Registered},
     ids::ModelId,
-    model,
-    time::UnixMillis,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, Order, QueryFilter, QueryOrder, sea_query::NullOrdering,
-};
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -22,8 +18,7 @@ use std::{
 };
 
 /// Registers the folder unless a base with the same content is there; one that was deleted comes
-/// back. Copying a large folder takes
-/// a while, so the caller need not wait for it.
+/// back. Copying a large folder takes a while, so the caller need not wait for it.
 pub async fn register(
     db: &DatabaseConnection,
     store: &ArtifactStore,
@@ -37,18 +32,15 @@ pub async fn register(
         .await??
     };
     let changes = database::begin_write(db).await?;
-    if let Some(known) = with_hash(&changes, &stored.hash).await? {
-        if known.deleted_at.is_some() {
-            // The same weights are the same model, and what was made from it.
-            deletion::models::undelete(&changes, &known).await?;
-            changes.commit().await?;
-        }
-        return Ok(known.id);
-    }
-    let id = insert(&changes, &stored, n_parameters, &name_of(&folder)).await?;
+    artifacts::record(&changes, &stored).await?;
+    let (name, n_parameters) = (&*name_of(&folder), n_parameters as i64);
+    let base = NewBase { name, stored: &stored, n_parameters, run: None };
+    let registered = base_model::register(&changes, base).await?;
     changes.commit().await?;
-    tracing::info!(folder = %folder.display(), model = %id, "registered a base");
-    Ok(id)
+    if let Registered::New(id) = registered {
+        tracing::info!(folder = %folder.display(), model = %id, "registered a base");
+    }
+    Ok(registered.id())
 }
 
 /// Copies the folder to the store unless it is there.
@@ -60,42 +52,6 @@ fn keep(store: &ArtifactStore, folder: &Path) -> anyhow::Result<(Stored, u64)> {
     let known = hash_folder(folder)?;
     let stored = if store.touch(&known.hash)? { known } else { store.import(folder)? };
     Ok((stored, n_parameters))
-}
-
-async fn with_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<model::Model>, DbErr> {
-    model::Entity::find()
-        .filter(model::Column::ArtifactHash.eq(hash))
-        .filter(model::Column::Kind.eq(model::Kind::Base))
-        .order_by_with_nulls(model::Column::DeletedAt, Order::Asc, NullOrdering::First)
-        .one(db)
-        .await
-}
-
-async fn insert(
-    db: &impl ConnectionTrait,
-    stored: &Stored,
-    n_parameters: u64,
-    name: &str,
-) -> Result<ModelId, DbErr> {
-    let id = ModelId::new();
-    artifacts::record(db, stored).await?;
-    let taken = model::Entity::find().filter(model::Column::Name.eq(name)).one(db).await?.is_some();
-    let name = if taken { format!("{name}-{}", &stored.hash[..8]) } else { name.to_owned() };
-    model::ActiveModel {
-        id: Set(id),
-        project_id: Set(None),
-        name: Set(name),
-        kind: Set(model::Kind::Base),
-        parent_id: Set(None),
-        run_id: Set(None),
-        artifact_hash: Set(stored.hash.clone()),
-        n_parameters: Set(n_parameters as i64),
-        created_at: Set(UnixMillis::now()),
-        ..Default::default()
-    }
-    .insert(db)
-    .await?;
-    Ok(id)
 }
 
 /// The folder's own name, without a path.

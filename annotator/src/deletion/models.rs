@@ -168,15 +168,3 @@ pub async fn delete(
     turn.commit().await?;
     Ok(Outcome::Deleted)
 }
-
-/// Takes the mark off again, for a base that is offered anew. Its weights are there.
-pub async fn undelete(turn: &impl ConnectionTrait, model: &model::Model) -> Result<(), DbErr> {
-    model::Entity::update_many()
-        .col_expr(model::Column::DeletedAt, Expr::value(None::<UnixMillis>))
-        .col_expr(model::Column::DeletedBy, Expr::value(None::<AccountId>))
-        .filter(model::Column::Id.eq(model.id))
-        .exec(turn)
-        .await?;
-    let details = json!({"name": model.name, "artifact": model.artifact_hash});
-    audit::record(turn, None, "model.restore", model.id, details).await
-}

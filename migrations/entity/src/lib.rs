@@ -9,8 +9,8 @@
 //!    [`assignment`], [`draft`], [`judgement`].
 //! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
 //!    [`run_input`], [`run_event`].
-//! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
-//!    [`artifact_store`] (where what it made is kept).
+//! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it),
+//!    [`artifact_store`] (where what it made is kept) and [`base_model`] (how a base is registered).
 //! 6. [`schema`] (which version of the tables this is), [`database_problem`] (why a database cannot
 //!    be used, in words) and [`log_format`].
 //!
@@ -47,6 +47,7 @@ pub mod run_input;
 pub mod run_seen;
 
 pub mod artifact_store;
+pub mod base_model;
 pub mod report;
 pub mod run_config;
 
