@@ -8,6 +8,7 @@ use crate::{
 use entity::{
     ids::{AccountId, DatasetVersionId, ModelId, ProjectId, RunId},
     run::{self, Kind, Status},
+    run_config::FetchConfig,
     run_input::{self, Slot},
     time::UnixMillis,
 };
@@ -17,7 +18,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-/// A run that is about to be queued; its settings have been checked.
+/// A run on a model that is about to be queued; its settings have been checked.
 #[derive(Clone, Debug)]
 pub struct Launch {
     pub project: ProjectId,
@@ -37,12 +38,42 @@ pub struct Launch {
 /// it in a transaction.
 pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, Deleted> {
     hold(db, launch.project, [launch.model].into_iter().chain(launch.reward)).await?;
-    let (id, now) = (RunId::new(), UnixMillis::now());
+    let Launch { project, kind, by, .. } = *launch;
+    let id = add_row(db, project, kind, &launch.config, by).await?;
+    let model = |slot, model| input(id, slot, Some(model), None);
+    let mut inputs = vec![
+        model(Slot::Model, launch.model),
+        input(id, Slot::Dataset, None, Some(launch.dataset)),
+    ];
+    inputs.extend(launch.reward.map(|reward| model(Slot::Reward, reward)));
+    run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
+    Ok(id)
+}
+
+/// The same for a base that is to be fetched: such a run reads nothing of ours.
+pub async fn queue_fetch(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    config: &FetchConfig,
+    by: AccountId,
+) -> Result<RunId, Deleted> {
+    hold(db, project, []).await?;
+    Ok(add_row(db, project, Kind::Fetch, &json!(config), Some(by)).await?)
+}
+
+async fn add_row(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    kind: Kind,
+    config: &Value,
+    by: Option<AccountId>,
+) -> Result<RunId, DbErr> {
+    let id = RunId::new();
     run::ActiveModel {
         id: Set(id),
-        project_id: Set(launch.project),
-        kind: Set(launch.kind),
-        config: Set(launch.config.clone()),
+        project_id: Set(project),
+        kind: Set(kind),
+        config: Set(config.clone()),
         status: Set(Status::Queued),
         attempt: Set(0),
         fruitless_attempts: Set(0),
@@ -51,21 +82,14 @@ pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, 
         progress: Set(0.0),
         step: Set(0),
         n_steps: Set(0),
-        created_by: Set(launch.by),
-        created_at: Set(now),
+        created_by: Set(by),
+        created_at: Set(UnixMillis::now()),
         ..<run::ActiveModel as Default>::default()
     }
     .insert(db)
     .await?;
-    let model = |slot, model| input(id, slot, Some(model), None);
-    let mut inputs = vec![
-        model(Slot::Model, launch.model),
-        input(id, Slot::Dataset, None, Some(launch.dataset)),
-    ];
-    inputs.extend(launch.reward.map(|reward| model(Slot::Reward, reward)));
-    run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
-    if let Some(by) = launch.by {
-        let details = json!({ "kind": launch.kind, "config": launch.config });
+    if let Some(by) = by {
+        let details = json!({ "kind": kind, "config": config });
         audit::record(db, by, "run.launch", id, details).await?;
     }
     Ok(id)

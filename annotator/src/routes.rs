@@ -97,6 +97,8 @@ site_map! {
     post "/projects/{project}/runs/{run}/cancel" => runs::cancel::cancel;
     post "/projects/{project}/runs/{run}/resume" => runs::resume::resume;
     get  "/projects/{project}/models" => models::list;
+    get  "/projects/{project}/models/new" => models::new::show;
+    post "/projects/{project}/models/new" => models::new::launch;
     get  "/projects/{project}/models/{model}" => models::show;
     get  "/projects/{project}/models/{model}/download" => models::download::download;
     get  "/projects/{project}/models/{model}/chat" => models::chat::show;

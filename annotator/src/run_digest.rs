@@ -36,6 +36,8 @@ pub struct Digest {
     pub series: BTreeMap<String, Series>,
     pub samples: Vec<Sampled>,
     pub log: VecDeque<LogLine>,
+    /// How fast a base arrives, as it said last.
+    pub bytes_per_second: Option<f64>,
     /// When each attempt said its first and its newest word.
     pub attempts: BTreeMap<i32, (UnixMillis, UnixMillis)>,
 }
@@ -116,7 +118,10 @@ impl Digest {
                     self.log.pop_front();
                 }
             }
-            Ok(Event::Started { .. } | Event::Progress { .. }) | Err(_) => {}
+            Ok(Event::Progress { bytes_per_second, .. }) => {
+                self.bytes_per_second = bytes_per_second;
+            }
+            Ok(Event::Started { .. }) | Err(_) => {}
         }
     }
 

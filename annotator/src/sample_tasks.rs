@@ -123,7 +123,7 @@ async fn follow_up(
             let made = make_tasks(&changes, store, run).await?;
             tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
         }
-        Kind::Sft | Kind::Reward => {}
+        Kind::Sft | Kind::Reward | Kind::Fetch => {}
     }
     Ok(changes.commit().await?)
 }

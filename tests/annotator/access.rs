@@ -118,6 +118,8 @@ const TABLE: &[Row] = &[
     ("post", "/projects/{project}/runs/{run}/cancel", ENGINEERS, &[]),
     ("post", "/projects/{project}/runs/{run}/resume", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models", ENGINEERS, &[]),
+    ("get",  "/projects/{project}/models/new", ENGINEERS, &[]),
+    ("post", "/projects/{project}/models/new", ENGINEERS, &[("source", ""), ("revision", "")]),
     ("get",  "/projects/{project}/models/{model}", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models/{model}/download", ENGINEERS, &[]),
     ("get",  "/projects/{project}/models/{model}/chat", ENGINEERS, &[]),

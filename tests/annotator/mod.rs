@@ -25,6 +25,9 @@ mod run_pages;
 // Talking to a model.
 mod chat;
 
+// A base that somebody names and a worker fetches.
+mod bases;
+
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;
 mod deleted_projects;

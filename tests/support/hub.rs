@@ -103,6 +103,11 @@ impl Hub {
         Self { address, state }
     }
 
+    /// One more repository, or another in the place of one.
+    pub(crate) fn add(&self, name: &str, repository: Repository) {
+        self.state.lock().unwrap().repositories.insert(name.to_owned(), repository);
+    }
+
     /// For HF_ENDPOINT.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)

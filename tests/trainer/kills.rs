@@ -100,6 +100,7 @@ impl Site {
             Kind::Sft => (self.base, self.demonstrations),
             Kind::Reward | Kind::Dpo => (self.base, self.preferences),
             Kind::Ppo | Kind::Sample => (self.sft, self.prompts),
+            Kind::Fetch => unreachable!("it reads no model"),
         };
         let launch = Launch {
             project: self.project,

@@ -236,23 +236,31 @@ impl Worker {
         }
         let inputs = command::Inputs::load(&self.db, &self.artifacts, run).await?;
         let folder = output::attempt_folder(&self.artifacts, run)?;
-        let arguments = command::arguments(run, &inputs, &folder)?;
-        let finished = match child::run(self, run, &arguments, &folder, lease, stop).await? {
-            child::End::Finished(summary) => summary,
-            child::End::Other(ended) => return Ok(ended),
+        let finished = match folder.summary(run.kind) {
+            Some(summary) => summary,
+            None => {
+                let arguments = command::arguments(run, &inputs, &folder)?;
+                match child::run(self, run, &arguments, &folder, lease, stop).await? {
+                    child::End::Finished(summary) => summary,
+                    child::End::Other(ended) => return Ok(ended),
+                }
+            }
         };
+        if let Err(error) = folder.keep_summary(&finished) {
+            tracing::warn!(run = %run.id, "cannot note that it is done: {error}");
+        }
         let made = output::keep(&self.artifacts, run, &folder).await?;
         let succeeded = store::succeed(&self.db, run, &inputs, &finished, &made).await?;
         Ok(if succeeded { Ended::Succeeded } else { Ended::Fenced })
     }
 
     /// Of a run that has succeeded nothing is kept but its output; of one that failed or was
-    /// cancelled the newest checkpoint, from which it can be continued.
+    /// cancelled what it can be continued from: the newest checkpoint, or what has arrived.
     fn clean_up(&self, run: &run::Model, ended: &Ended) {
         let tidied = match ended {
             Ended::Succeeded => output::remove_folder(&self.artifacts, run.id),
             Ended::Failed(_) | Ended::Cancelled => {
-                output::keep_newest_checkpoint(&self.artifacts, run.id)
+                output::keep_what_can_be_continued(&self.artifacts, run)
             }
             Ended::Interrupted(_) | Ended::Released | Ended::Fenced => return,
         };

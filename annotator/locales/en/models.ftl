@@ -1,5 +1,5 @@
 models-title = Models
-models-none = There is no model yet. Start the service with --base FOLDER to offer a base, then fine-tune it.
+models-none = There is no model yet. Add a base, then fine-tune it.
 model-name = Name
 model-kind = Kind
 model-kind-base = base
@@ -8,7 +8,7 @@ model-kind-reward = reward model
 model-kind-policy = policy
 model-parameters = Parameters
 model-parent = Made from
-model-no-parent = Nothing: it was given to the service
+model-no-parent = Nothing: it is a base
 model-run = Run
 model-dataset = Data
 model-made = Added
@@ -41,3 +41,19 @@ facts-memory-sample = { $total } GB with { $n ->
     [one] { $n } sequence
    *[other] { $n } sequences
 } of { $length } tokens at once; { $weights } GB of it for the model.
+
+base-add = Add a base
+base-add-lead = A base is a pretrained model that training starts from. A worker fetches it once, and every project can use it.
+base-folder-help = Administrators may also name a folder on the worker's machine, from / on.
+base-fit = Llama 2 and 3, Qwen2, Qwen2.5 and Qwen3 can be trained here; anything else is refused before its weights are fetched. A gated model needs HF_TOKEN where the worker runs.
+base-fetch = Fetch it
+config-source = Model
+config-source-help = As the Hugging Face hub calls it: ORG/NAME, for example Qwen/Qwen3-0.6B.
+config-revision = Revision
+config-revision-help = A branch, a tag or a commit, if not the newest state.
+problem-base-empty = Say which model: ORG/NAME, for example Qwen/Qwen3-0.6B.
+problem-base-source = This is no name of the hub. It has two parts: ORG/NAME, for example Qwen/Qwen3-0.6B.
+problem-base-source-or-folder = This is neither a name of the hub, such as Qwen/Qwen3-0.6B, nor a folder from / on.
+problem-base-folder-refused = Only administrators may name a folder of the worker's machine. Enter a name of the hub, ORG/NAME, or ask an administrator.
+problem-base-revision = Enter a branch, a tag or a commit, without spaces.
+problem-base-revision-of-folder = A folder has no revision: leave this empty.

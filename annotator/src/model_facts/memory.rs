@@ -83,6 +83,7 @@ pub fn estimate(
         }
         Kind::Ppo => Some(ppo(model, reward?, &read(config)?)),
         Kind::Sample => Some(sampling(model, &read(config)?)),
+        Kind::Fetch => None,
     }
 }
 
@@ -309,6 +310,7 @@ mod tests {
             Kind::Reward => of::<RewardConfig>(overrides),
             Kind::Dpo => of::<DpoConfig>(overrides),
             Kind::Ppo => of::<PpoConfig>(overrides),
+            Kind::Fetch => unreachable!("it computes nothing"),
         }
     }
 

@@ -107,13 +107,21 @@ impl ArtifactStore {
     /// The newest complete checkpoint of a run, if its folder holds one:
     /// `<run>/<attempt>/output/checkpoint-<step>`.
     pub fn newest_checkpoint(&self, run: RunId) -> Option<Checkpoint> {
-        let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
         let attempts = entries(self.run_folder(run)).map(|attempt| attempt.path().join("output"));
         let checkpoints = attempts.flat_map(entries).filter_map(|entry| {
             let step = entry.file_name().to_str()?.strip_prefix("checkpoint-")?.parse().ok()?;
             Some(Checkpoint { folder: entry.path(), step })
         });
         checkpoints.max_by_key(|checkpoint| checkpoint.step)
+    }
+
+    /// Whether a run that fetches has left something to go on from: what has arrived is in
+    /// `<run>/<attempt>/output.partial`, and in `output` once it is whole.
+    pub fn has_fetched(&self, run: RunId) -> bool {
+        entries(self.run_folder(run)).any(|attempt| {
+            attempt.path().join("output.partial").is_dir()
+                || entries(attempt.path().join("output")).next().is_some()
+        })
     }
 
     /// A fresh empty folder on the same disk, to be filled and then given to [`Self::adopt`].
@@ -182,6 +190,10 @@ pub fn hash_folder(folder: &Path) -> io::Result<Stored> {
         listing += &format!("{}  {name}\n", hex::encode(digest.finalize()));
     }
     Ok(Stored { hash: sha256_hex(listing), n_bytes })
+}
+
+fn entries(folder: PathBuf) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 /// The files below a folder as (path with `/` relative to it, full path), sorted.

@@ -28,7 +28,7 @@ pub struct Model {
     pub id: ModelId,
     /// None for a base, which every project may use.
     pub project_id: Option<ProjectId>,
-    /// Unique.
+    /// Unique. Of a base that was fetched, the repository's.
     pub name: String,
     pub kind: Kind,
     pub parent_id: Option<ModelId>,

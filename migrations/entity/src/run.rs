@@ -1,4 +1,4 @@
-//! A job for a worker: train a model or sample from one.
+//! A job for a worker: fetch a base, train a model or sample from one.
 
 use crate::{
     ids::{AccountId, ModelId, ProjectId, RunId},
@@ -18,11 +18,13 @@ pub enum Kind {
     Reward,
     Dpo,
     Ppo,
+    /// Brings a base: reads no model and no dataset version.
+    Fetch,
 }
 
 impl Kind {
-    /// Every kind, in the order in which a project comes to need them.
-    pub const ALL: [Self; 5] = [Self::Sft, Self::Sample, Self::Reward, Self::Dpo, Self::Ppo];
+    /// What is done with models, in the order in which a project comes to need it.
+    pub const OF_MODELS: [Self; 5] = [Self::Sft, Self::Sample, Self::Reward, Self::Dpo, Self::Ppo];
 }
 
 /// `Queued → Claimed → Running → Succeeded | Failed | Cancelled`; a lost heartbeat makes a run

@@ -66,12 +66,16 @@ pub(super) async fn next(
 
 /// Why a run that dies again and again at the same place is given up, if it is.
 pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
-    (run.fruitless_attempts > MOST_FRUITLESS).then(|| {
-        format!(
-            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past step {}. If the memory \
-             ran out, a smaller batch size or length needs less; the log has its last words.",
-            run.furthest_step
-        )
+    let furthest = run.furthest_step;
+    (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run.kind {
+        run::Kind::Fetch => format!(
+            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past {furthest} MB; the log \
+             has its last words."
+        ),
+        _ => format!(
+            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past step {furthest}. If the memory \
+             ran out, a smaller batch size or length needs less; the log has its last words."
+        ),
     })
 }
 

@@ -7,7 +7,9 @@ use entity::{
     dataset_version,
     ids::ModelId,
     model, run,
-    run_config::{DpoConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig},
+    run_config::{
+        DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+    },
     run_input::{self, Slot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
@@ -17,16 +19,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a run reads, as folders and files of the artifact store.
-#[derive(Clone, Debug)]
+/// What a run reads, as folders and files of the artifact store; a run that fetches reads nothing.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
-    pub(super) model: PathBuf,
+    model: Option<PathBuf>,
     /// The model in slot `Model`, which the new one descends from.
-    pub(super) parent: ModelId,
-    pub(super) reward: Option<PathBuf>,
-    pub(super) train: PathBuf,
+    pub(super) parent: Option<ModelId>,
+    reward: Option<PathBuf>,
+    train: Option<PathBuf>,
     /// Held-out rows, if there are any.
-    pub(super) eval: Option<PathBuf>,
+    eval: Option<PathBuf>,
 }
 
 impl Inputs {
@@ -35,6 +37,9 @@ impl Inputs {
         artifacts: &ArtifactStore,
         run: &run::Model,
     ) -> anyhow::Result<Self> {
+        if run.kind == run::Kind::Fetch {
+            return Ok(Self::default());
+        }
         let slots = run_input::Entity::find()
             .filter(run_input::Column::RunId.eq(run.id))
             .all(db)
@@ -56,10 +61,10 @@ impl Inputs {
         .context("the run's dataset version is not in the database")?;
         let dataset = stored(artifacts, &version.hash, "the dataset version").await?;
         Ok(Self {
-            model: model_folder(db, artifacts, parent).await?,
-            parent,
+            model: Some(model_folder(db, artifacts, parent).await?),
+            parent: Some(parent),
             reward,
-            train: dataset.join("train.jsonl"),
+            train: Some(dataset.join("train.jsonl")),
             eval: Some(dataset.join("eval.jsonl")).filter(|file| has_rows(file)),
         })
     }
@@ -99,35 +104,24 @@ pub(super) fn arguments(
     inputs: &Inputs,
     folder: &AttemptFolder,
 ) -> anyhow::Result<Vec<OsString>> {
+    let (model, reward, train) = (&inputs.model, &inputs.reward, &inputs.train);
+    let (verb, files) = match run.kind {
+        run::Kind::Sample => ("sample", vec![("--model", model), ("--prompts", train)]),
+        run::Kind::Sft => ("sft", vec![("--model", model), ("--data", train)]),
+        run::Kind::Reward => ("reward", vec![("--model", model), ("--data", train)]),
+        run::Kind::Dpo => ("dpo", vec![("--model", model), ("--data", train)]),
+        run::Kind::Ppo => {
+            ("ppo", vec![("--policy", model), ("--reward", reward), ("--prompts", train)])
+        }
+        run::Kind::Fetch => return fetch_arguments(run, folder),
+    };
     let config = folder.config();
     fs::write(&config, config_text(run)?)
         .with_context(|| format!("cannot write {}", config.display()))?;
-    let reward = || inputs.reward.clone().context("the run names no reward model");
-    let (verb, files) = match run.kind {
-        run::Kind::Sample => {
-            ("sample", vec![("--model", inputs.model.clone()), ("--prompts", inputs.train.clone())])
-        }
-        run::Kind::Sft => {
-            ("sft", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
-        }
-        run::Kind::Reward => {
-            ("reward", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
-        }
-        run::Kind::Dpo => {
-            ("dpo", vec![("--model", inputs.model.clone()), ("--data", inputs.train.clone())])
-        }
-        run::Kind::Ppo => (
-            "ppo",
-            vec![
-                ("--policy", inputs.model.clone()),
-                ("--reward", reward()?),
-                ("--prompts", inputs.train.clone()),
-            ],
-        ),
-    };
     let mut arguments: Vec<OsString> = vec![verb.into()];
     let mut give = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
     for (flag, path) in files {
+        let path = path.clone().with_context(|| format!("the run names nothing for {flag}"))?;
         give(flag, path.into());
     }
     if let (run::Kind::Sft | run::Kind::Reward | run::Kind::Dpo, Some(eval)) =
@@ -148,6 +142,19 @@ pub(super) fn arguments(
     Ok(arguments)
 }
 
+/// A fetch reads what its settings name, and goes on from what has arrived by itself.
+fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<Vec<OsString>> {
+    let config: FetchConfig = checked(&run.config)?;
+    // An earlier worker died before it could note that this is whole; it is fetched anew.
+    fs::remove_dir_all(folder.output()).context("cannot put away what an earlier attempt left")?;
+    let mut arguments: Vec<OsString> = vec!["fetch".into(), "--out".into()];
+    arguments.push(folder.output().into());
+    arguments.push(format!("--revision={}", config.revision).into());
+    let rest = ["--report", "json", "--exit-with-stdin", "--", &config.source];
+    arguments.extend(rest.map(OsString::from));
+    Ok(arguments)
+}
+
 /// The run's settings as TOML; they are checked here once more, because a row may be older than
 /// this program.
 fn config_text(run: &run::Model) -> anyhow::Result<String> {
@@ -157,13 +164,17 @@ fn config_text(run: &run::Model) -> anyhow::Result<String> {
         run::Kind::Reward => toml_of::<RewardConfig>(&run.config),
         run::Kind::Dpo => toml_of::<DpoConfig>(&run.config),
         run::Kind::Ppo => toml_of::<PpoConfig>(&run.config),
+        run::Kind::Fetch => toml_of::<FetchConfig>(&run.config),
     }
 }
 
 fn toml_of<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<String> {
+    Ok(toml::to_string(&checked::<C>(config)?)?)
+}
+
+fn checked<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<C> {
     let settings = config.as_object().context("the run's settings are not an object")?;
-    let config = C::default().with_overrides(settings)?;
-    Ok(toml::to_string(&config)?)
+    Ok(C::default().with_overrides(settings)?)
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl Death<'_> {
         }
         let advice = match cause {
             Cause::Crash(_) => "",
+            _ if run.kind == run::Kind::Fetch => "",
             _ => " A smaller batch size or length needs less.",
         };
         Ended::Failed(format!(

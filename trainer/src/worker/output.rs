@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use entity::{
     artifact_store::{ArtifactStore, Stored},
     ids::RunId,
+    report::Summary,
     run,
 };
 use std::{
@@ -21,6 +22,8 @@ pub(super) struct Made {
     pub(super) n_parameters: i64,
 }
 
+const SUMMARY: &str = "summary.json";
+
 /// Where one attempt at a run works: `<artifacts>/runs/<run>/<attempt>`.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptFolder(PathBuf);
@@ -36,6 +39,21 @@ impl AttemptFolder {
 
     pub(super) fn output(&self) -> PathBuf {
         self.0.join("output")
+    }
+
+    /// What the child said at its end, if an earlier attempt saw that and was killed before its
+    /// output was kept.
+    pub(super) fn summary(&self, kind: run::Kind) -> Option<Summary> {
+        let text = fs::read(self.0.join(SUMMARY)).ok()?;
+        let is_whole = is_complete(kind, &self.output()).unwrap_or(false);
+        serde_json::from_slice(&text).ok().filter(|_| is_whole)
+    }
+
+    pub(super) fn keep_summary(&self, summary: &Summary) -> io::Result<()> {
+        let (path, unfinished) = (self.0.join(SUMMARY), self.0.join("summary.partial"));
+        fs::write(&unfinished, serde_json::to_vec(summary)?)?;
+        File::open(&unfinished)?.sync_all()?;
+        fs::rename(unfinished, path)
     }
 
     /// Whether a checkpoint is being written.
@@ -66,8 +84,18 @@ pub(super) fn attempt_folder(
     Ok(folder)
 }
 
-/// Leaves nothing of a run's folder but its newest checkpoint, and no folder where there is none.
-pub(super) fn keep_newest_checkpoint(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
+/// Leaves of a run's folder what it can be continued from, and no folder where there is nothing.
+pub(super) fn keep_what_can_be_continued(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+) -> io::Result<()> {
+    match run.kind {
+        run::Kind::Fetch if artifacts.has_fetched(run.id) => Ok(()),
+        _ => keep_newest_checkpoint(artifacts, run.id),
+    }
+}
+
+fn keep_newest_checkpoint(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
     let Some(newest) = artifacts.newest_checkpoint(run) else {
         return remove_folder(artifacts, run);
     };
@@ -103,21 +131,25 @@ pub(super) async fn keep(
 ) -> anyhow::Result<Made> {
     let (artifacts, output, kind) = (artifacts.clone(), folder.output(), run.kind);
     tokio::task::spawn_blocking(move || {
-        let n_parameters =
-            count_parameters(&output).context("cannot read the weights that the run wrote")?;
-        let is_complete = match kind {
-            run::Kind::Sample => output.join("completions.jsonl").is_file(),
-            _ => n_parameters > 0 && output.join("config.json").is_file(),
-        };
+        let unreadable = "cannot read the weights that the run wrote";
         ensure!(
-            is_complete,
+            is_complete(kind, &output).context(unreadable)?,
             "the run ended well but left no complete output; this is a bug of the trainer"
         );
+        let n_parameters = count_parameters(&output).context(unreadable)?;
         let stored =
             artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
         Ok(Made { stored, n_parameters })
     })
     .await?
+}
+
+/// Whether a folder has what a run of this kind makes.
+fn is_complete(kind: run::Kind, output: &Path) -> io::Result<bool> {
+    Ok(match kind {
+        run::Kind::Sample => output.join("completions.jsonl").is_file(),
+        _ => count_parameters(output)? > 0 && output.join("config.json").is_file(),
+    })
 }
 
 /// The number of weights in a folder's safetensors files, from their headers.

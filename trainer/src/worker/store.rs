@@ -3,10 +3,12 @@
 use super::{Ended, command::Inputs, database::begin_write, output::Made};
 use entity::{
     artifact,
+    base_model::{self, NewBase, Registered},
     ids::ModelId,
     model,
     report::{Event, Level, Summary},
     run::{self, Status},
+    run_config::FetchConfig,
     run_event,
     time::UnixMillis,
 };
@@ -107,12 +109,10 @@ pub(super) async fn succeed(
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     let now = UnixMillis::now();
-    let model_id = model_kind(run.kind).map(|_| ModelId::new());
     let ended = ending(Status::Succeeded, now)
         .col_expr(run::Column::Progress, Expr::val(1.0))
         .col_expr(run::Column::Summary, Expr::val(json(summary)))
         .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
-        .col_expr(run::Column::OutputModelId, Expr::val(model_id))
         .filter(mine(run))
         .exec(&transaction)
         .await?;
@@ -127,23 +127,79 @@ pub(super) async fn succeed(
     .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
     .exec_without_returning(&transaction)
     .await?;
-    if let (Some(id), Some((kind, word))) = (model_id, model_kind(run.kind)) {
-        let row = model::ActiveModel {
-            id: Set(id),
-            project_id: Set(Some(run.project_id)),
-            name: Set(model_name(word, run)),
-            kind: Set(kind),
-            parent_id: Set(Some(inputs.parent)),
-            run_id: Set(Some(run.id)),
-            artifact_hash: Set(made.stored.hash.clone()),
-            n_parameters: Set(made.n_parameters),
-            created_at: Set(now),
-            ..Default::default()
+    if let Some(model) = register(&transaction, run, inputs, made).await? {
+        let made = run::ActiveModel {
+            id: Set(run.id),
+            output_model_id: Set(Some(model)),
+            ..<run::ActiveModel as Default>::default()
         };
-        row.insert(&transaction).await?;
+        made.update(&transaction).await?;
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Makes a model of the run's output; none of answers.
+async fn register(
+    db: &impl ConnectionTrait,
+    run: &run::Model,
+    inputs: &Inputs,
+    made: &Made,
+) -> Result<Option<ModelId>, DbErr> {
+    let (kind, word) = match run.kind {
+        run::Kind::Sample => return Ok(None),
+        run::Kind::Fetch => return register_base(db, run, made).await.map(Some),
+        run::Kind::Sft => (model::Kind::Sft, "sft"),
+        run::Kind::Reward => (model::Kind::Reward, "reward"),
+        run::Kind::Dpo => (model::Kind::Policy, "dpo"),
+        run::Kind::Ppo => (model::Kind::Policy, "policy"),
+    };
+    let id = ModelId::new();
+    let row = model::ActiveModel {
+        id: Set(id),
+        project_id: Set(Some(run.project_id)),
+        name: Set(model_name(word, run)),
+        kind: Set(kind),
+        parent_id: Set(inputs.parent),
+        run_id: Set(Some(run.id)),
+        artifact_hash: Set(made.stored.hash.clone()),
+        n_parameters: Set(made.n_parameters),
+        created_at: Set(UnixMillis::now()),
+        ..Default::default()
+    };
+    row.insert(db).await?;
+    Ok(Some(id))
+}
+
+/// What was fetched, as a base of every project. What is registered already is not registered twice,
+/// and the run says so.
+async fn register_base(
+    db: &impl ConnectionTrait,
+    run: &run::Model,
+    made: &Made,
+) -> Result<ModelId, DbErr> {
+    let config: FetchConfig = serde_json::from_value(run.config.clone()).unwrap_or_default();
+    let base = NewBase {
+        name: config.model_name(),
+        stored: &made.stored,
+        n_parameters: made.n_parameters,
+        run: Some(run.id),
+    };
+    let registered = base_model::register(db, base).await?;
+    let told = match &registered {
+        Registered::New(_) => None,
+        Registered::Known(model) => Some(format!(
+            "A base with the same content is registered already, as {}; it is not registered twice.",
+            model.name
+        )),
+        Registered::Restored(model) => {
+            Some(format!("It is the base {}, which was deleted and is there again.", model.name))
+        }
+    };
+    if let Some(message) = told {
+        insert_events(db, run, &[Event::Log { level: Level::Info, message }]).await?;
+    }
+    Ok(registered.id())
 }
 
 /// Writes how an attempt ended, where [`succeed`] has not. False when the run is another worker's.
@@ -165,7 +221,7 @@ pub(super) async fn end(
             (release(), Some(Event::Log { level: Level::Warning, message: reason.clone() }))
         }
         Ended::Released => {
-            let message = "The worker was stopped; the next one goes on from the last checkpoint.";
+            let message = "The worker was stopped; the next one goes on where it was.";
             let message = message.to_owned();
             // Nothing that the run did wrong.
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
@@ -216,17 +272,6 @@ fn release() -> UpdateMany<run::Entity> {
         .col_expr(run::Column::Worker, Expr::val(None::<String>))
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(None::<UnixMillis>))
         .col_expr(run::Column::SecondsLeft, Expr::val(None::<f64>))
-}
-
-/// What a run of this kind makes, with the word its name begins with; none for answers.
-fn model_kind(kind: run::Kind) -> Option<(model::Kind, &'static str)> {
-    match kind {
-        run::Kind::Sample => None,
-        run::Kind::Sft => Some((model::Kind::Sft, "sft")),
-        run::Kind::Reward => Some((model::Kind::Reward, "reward")),
-        run::Kind::Dpo => Some((model::Kind::Policy, "dpo")),
-        run::Kind::Ppo => Some((model::Kind::Policy, "policy")),
-    }
 }
 
 /// `sft-1f09a2c4`: the end of the run's id, which is its random part.

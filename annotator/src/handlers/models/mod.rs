@@ -4,6 +4,7 @@ pub mod chat;
 pub mod completions;
 pub mod delete;
 pub mod download;
+pub mod new;
 
 use super::runs::{facts::Facts, words};
 use crate::{
@@ -83,13 +84,19 @@ fn kept(model: model::Model) -> Result<model::Model, AppError> {
     if model.deleted_at.is_some() { Err(AppError::Gone) } else { Ok(model) }
 }
 
-/// Adds to models what is said of them, with one question per table.
+/// Adds to models what is said of them, with one question per table. A run of another project,
+/// which fetched a base, is not this project's to know.
 async fn described(
     db: &impl ConnectionTrait,
+    project: ProjectId,
     models: Vec<model::Model>,
 ) -> Result<Vec<Entry>, DbErr> {
     let run_ids: Vec<RunId> = models.iter().filter_map(|model| model.run_id).collect();
-    let runs = run::Entity::find().filter(run::Column::Id.is_in(run_ids.clone())).all(db).await?;
+    let runs = run::Entity::find()
+        .filter(run::Column::Id.is_in(run_ids.clone()))
+        .filter(run::Column::ProjectId.eq(project))
+        .all(db)
+        .await?;
     let runs: HashMap<RunId, _> = runs.into_iter().map(|run| (run.id, run)).collect();
     let inputs = run_input::Entity::find()
         .filter(run_input::Column::RunId.is_in(run_ids))
@@ -169,7 +176,7 @@ pub async fn list(
         .order_by_desc(model::Column::CreatedAt)
         .all(db.get_ref())
         .await?;
-    let models = described(db.get_ref(), models).await?;
+    let models = described(db.get_ref(), access.project.id, models).await?;
     let (deleted, models) = models.into_iter().partition(Entry::is_deleted);
     page::html(&ModelsPage { page, access, models, deleted })
 }
@@ -240,7 +247,7 @@ pub async fn show(
         }
         Some(_) => None,
     };
-    let mut entries = described(db.get_ref(), vec![model]).await?;
+    let mut entries = described(db.get_ref(), access.project.id, vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
     page::html(&ModelPage { page, access, entry, children, readers, files, facts, deleted_by })
 }

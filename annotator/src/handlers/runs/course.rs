@@ -4,7 +4,7 @@ use super::{curves::short, words};
 use crate::{page::Page, run_digest::Digest};
 use entity::{
     report::{Environment, Summary},
-    run::{self, Status},
+    run::{self, Kind, Status},
     time::UnixMillis,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
@@ -21,9 +21,9 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn of(page: &Page, run: &run::Model, said: &Digest, n_ahead: u64) -> Self {
         let taken = words::duration(page, worked_seconds(run, said, UnixMillis::now()));
-        let step = || {
-            let text = page.text("course-step").arg("step", run.step).arg("steps", run.n_steps);
-            if run.n_steps > 0 { text.to_string() } else { String::new() }
+        let step = || match run.n_steps {
+            0 => String::new(),
+            _ => steps_done(page, run),
         };
         let (figure, says) = match run.status {
             Status::Queued if n_ahead > 0 => {
@@ -32,7 +32,7 @@ impl Course {
             Status::Queued => (String::new(), Self::next(page, run)),
             Status::Claimed => (String::new(), page.text("course-claimed").to_string()),
             Status::Interrupted => (taken, page.text("course-interrupted").to_string()),
-            Status::Running => return Self::running(page, run, &step()),
+            Status::Running => return Self::running(page, run, said, &step()),
             Status::Succeeded => (taken, page.text("course-succeeded").to_string()),
             Status::Failed => (taken, format!("{} {}", page.text("course-failed"), step())),
             Status::Cancelled => (taken, format!("{} {}", page.text("course-cancelled"), step())),
@@ -50,20 +50,37 @@ impl Course {
         page.text("course-no-worker").arg("time", time).to_string()
     }
 
-    fn running(page: &Page, run: &run::Model, step: &str) -> Self {
+    fn running(page: &Page, run: &run::Model, said: &Digest, step: &str) -> Self {
         let figure = match run.seconds_left {
             Some(left) => {
                 page.text("course-left").arg("time", words::duration(page, left)).to_string()
             }
             None => String::new(),
         };
-        let speed = run.tokens_per_second.map_or_else(String::new, |speed| {
-            page.text("course-speed").arg("speed", short(speed)).to_string()
-        });
+        let tokens = |speed| page.text("course-speed").arg("speed", short(speed)).to_string();
+        let bytes =
+            |speed| page.text("course-bytes").arg("speed", words::network_bytes(speed)).to_string();
+        let speed = run.tokens_per_second.map(tokens).or(said.bytes_per_second.map(bytes));
+        let speed = speed.unwrap_or_default();
         let says = format!("{step} {speed}");
         match says.trim() {
             "" => Self { figure, says: page.text("course-running").to_string() },
             says => Self { figure, says: says.to_owned() },
+        }
+    }
+}
+
+/// Steps of steps; those of a fetch are megabytes.
+fn steps_done(page: &Page, run: &run::Model) -> String {
+    match run.kind {
+        Kind::Fetch => {
+            let all = words::network_bytes(run.n_steps as f64 * 1e6);
+            let done = words::network_bytes(words::arrived(run));
+            page.text("course-arrived").arg("done", done).arg("all", all).to_string()
+        }
+        _ => {
+            let text = page.text("course-step").arg("step", run.step).arg("steps", run.n_steps);
+            text.to_string()
         }
     }
 }
@@ -114,7 +131,8 @@ pub(super) fn cost(page: &Page, run: &run::Model, said: &Digest) -> Vec<(&'stati
     let summary: Option<Summary> =
         run.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
     let tokens = summary.as_ref().map(|summary| summary.tokens as f64);
-    if let Some(tokens) = tokens.or_else(|| said.last("num_tokens")) {
+    let has_tokens = run.kind != Kind::Fetch;
+    if let Some(tokens) = tokens.or_else(|| said.last("num_tokens")).filter(|_| has_tokens) {
         rows.push(("cost-tokens", words::parameters(tokens as i64)));
     }
     if let Some(summary) = &summary {
@@ -132,10 +150,7 @@ pub(super) fn cost(page: &Page, run: &run::Model, said: &Digest) -> Vec<(&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entity::{
-        ids::{ProjectId, RunId},
-        run::Kind,
-    };
+    use entity::ids::{ProjectId, RunId};
     use serde_json::json;
 
     fn run(status: Status, attempt: i32, finished_at: Option<i64>) -> run::Model {

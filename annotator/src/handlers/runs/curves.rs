@@ -65,7 +65,7 @@ pub(super) fn charts_of(kind: Kind) -> &'static [&'static [&'static str]] {
             &["policy/clipfrac_avg"],
             &["val/num_eos_tokens"],
         ],
-        Kind::Sample => &[],
+        Kind::Sample | Kind::Fetch => &[],
     }
 }
 

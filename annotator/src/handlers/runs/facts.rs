@@ -99,7 +99,7 @@ fn participant(model: &model::Model, known: &ModelFacts) -> Option<Participant> 
 fn in_words(page: &Page, kind: Kind, memory: &Memory) -> String {
     let key = match kind {
         Kind::Sample => "facts-memory-sample",
-        Kind::Sft | Kind::Reward | Kind::Dpo | Kind::Ppo => "facts-memory-train",
+        _ => "facts-memory-train",
     };
     page.text(key)
         .arg("weights", rounded(memory.weights))

@@ -11,6 +11,8 @@ pub(super) enum Control {
     Whole,
     /// A number; a comma is as good as a point.
     Number,
+    /// A name.
+    Text,
     /// Yes or no.
     Switch,
     /// One of these: value and Fluent key.
@@ -34,7 +36,7 @@ pub(super) struct Group {
     pub fields: &'static [Field],
 }
 
-use Control::{Choice, Number, Switch, Whole};
+use Control::{Choice, Number, Switch, Text, Whole};
 
 const fn field(
     name: &'static str,
@@ -58,7 +60,7 @@ impl Control {
     /// What a select offers; none for a text field.
     pub(super) fn choices(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Whole | Number => &[],
+            Whole | Number | Text => &[],
             Switch => YES_NO,
             Choice(choices) => choices,
         }
@@ -255,6 +257,15 @@ const SAMPLE: &[Group] = &[
     },
 ];
 
+/// The form of these two is a page of its own: `handlers/models/new.rs`.
+const FETCH: &[Group] = &[Group {
+    title: "config-group-main",
+    fields: &[
+        field("source", Text, "config-source", "config-source-help"),
+        field("revision", Text, "config-revision", "config-revision-help"),
+    ],
+}];
+
 /// The form of a kind of run.
 pub(super) fn groups(kind: Kind) -> &'static [Group] {
     match kind {
@@ -263,6 +274,7 @@ pub(super) fn groups(kind: Kind) -> &'static [Group] {
         Kind::Reward => REWARD,
         Kind::Dpo => DPO,
         Kind::Ppo => PPO,
+        Kind::Fetch => FETCH,
     }
 }
 
@@ -279,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_form_asks_for_exactly_the_settings_of_its_kind() {
-        for kind in Kind::ALL {
+        for kind in Kind::OF_MODELS.into_iter().chain([Kind::Fetch]) {
             let defaults = settings::defaults(kind);
             let known: BTreeSet<_> = defaults.keys().map(String::as_str).collect();
             let asked: Vec<_> = all(kind).map(|field| field.name).collect();
@@ -290,7 +302,7 @@ mod tests {
 
     #[test]
     fn every_choice_that_is_offered_is_accepted() {
-        for kind in Kind::ALL {
+        for kind in Kind::OF_MODELS {
             for field in all(kind) {
                 for (value, _) in field.control.choices() {
                     assert_eq!(settings::checked_one(kind, field, value), Ok(()), "{}", field.name);

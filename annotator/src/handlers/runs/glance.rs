@@ -81,7 +81,7 @@ pub(super) fn learning(kind: Kind, said: &Digest, n_held_out: Option<u64>) -> Op
             noisy(said, metric, "glance-train-accuracy", says, Better::Higher)
         }),
         Kind::Ppo => noisy(said, "objective/scores", "glance-score", "", Better::Higher),
-        Kind::Sample => None,
+        Kind::Sample | Kind::Fetch => None,
     }
 }
 

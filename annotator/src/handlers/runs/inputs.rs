@@ -30,6 +30,7 @@ pub(super) fn trainable(kind: Kind) -> &'static [model::Kind] {
             &[model::Kind::Sft, model::Kind::Policy, model::Kind::Base]
         }
         Kind::Sample => &[model::Kind::Policy, model::Kind::Sft, model::Kind::Base],
+        Kind::Fetch => &[],
     }
 }
 
@@ -62,6 +63,7 @@ pub(super) fn contents(kind: Kind, prompts: Option<&str>) -> Contents {
         (Kind::Sample, Some("held_out")) => Contents::Prompts(Prompts::HeldOut),
         (Kind::Sample, Some("all")) => Contents::Prompts(Prompts::All),
         (Kind::Sample | Kind::Ppo, _) => Contents::Prompts(Prompts::Train),
+        (Kind::Fetch, _) => unreachable!("`kind_of` names no fetch, which reads nothing"),
     }
 }
 
@@ -85,7 +87,7 @@ pub(super) async fn chosen_rows(
         let frozen = dataset::freeze(db, store, project, contents).await?;
         return Ok(match frozen.counts.train {
             0 if frozen.counts.eval > 0 => Err("problem-only-held-out"),
-            0 => Err(words::nothing_to_read(kind)),
+            0 => Err(words::nothing_to_read(contents.kind())),
             _ => Ok(Rows::Frozen(Box::new(frozen))),
         });
     }

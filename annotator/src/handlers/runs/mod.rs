@@ -36,9 +36,9 @@ use std::collections::HashMap;
 /// Runs that the list shows: the newest.
 const SHOWN: u64 = 200;
 
-/// The kind that an address names.
+/// The kind that an address names, of those that are done with models.
 fn kind_of(slug: &str) -> Result<Kind, AppError> {
-    Kind::ALL.into_iter().find(|kind| words::slug(*kind) == slug).ok_or(AppError::NotFound)
+    Kind::OF_MODELS.into_iter().find(|kind| words::slug(*kind) == slug).ok_or(AppError::NotFound)
 }
 
 /// The run that an address names, if it is of this project.
@@ -68,7 +68,7 @@ impl RunsPage {
     }
 
     fn kinds(&self) -> [(&'static str, &'static str); 5] {
-        Kind::ALL.map(|kind| (words::slug(kind), words::new_run(kind)))
+        Kind::OF_MODELS.map(|kind| (words::slug(kind), words::new_run(kind)))
     }
 
     fn percent(&self, run: &run::Model) -> String {

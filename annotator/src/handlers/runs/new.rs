@@ -126,7 +126,7 @@ impl NewRunPage {
     }
 
     fn freezes(&self) -> &'static str {
-        words::freezes(self.kind)
+        words::freezes(contents(self.kind, None).kind())
     }
 
     fn model_kind(&self, model: &model::Model) -> &'static str {

@@ -8,7 +8,7 @@ use entity::{
     artifact_store::ArtifactStore,
     ids::{ModelId, ProjectId, RunId},
     model,
-    run::{self, Status},
+    run::{self, Kind, Status},
     run_input,
     time::UnixMillis,
 };
@@ -27,14 +27,18 @@ pub(super) async fn checkpoint_of(
     if !matches!(run.status, Status::Failed | Status::Cancelled) {
         return Ok(None);
     }
-    let Some(checkpoint) = store.newest_checkpoint(run.id) else { return Ok(None) };
+    let step = match run.kind {
+        Kind::Fetch => store.has_fetched(run.id).then_some(run.step as u64),
+        _ => store.newest_checkpoint(run.id).map(|checkpoint| checkpoint.step),
+    };
+    let Some(step) = step else { return Ok(None) };
     let lacks_a_model = model::Entity::find()
         .filter(model::Column::Id.is_in(models_of(db, run).await?))
         .filter(model::Column::DeletedAt.is_not_null())
         .count(db)
         .await?
         > 0;
-    Ok((!lacks_a_model).then_some(checkpoint.step))
+    Ok((!lacks_a_model).then_some(step))
 }
 
 /// The models that a run reads.

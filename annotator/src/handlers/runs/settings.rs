@@ -4,7 +4,8 @@ use super::fields::{self, Control, Field};
 use entity::{
     run::Kind,
     run_config::{
-        ConfigError, DpoConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+        ConfigError, DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig,
+        SftConfig,
     },
 };
 use serde_json::{Map, Value};
@@ -24,6 +25,7 @@ pub(super) fn defaults(kind: Kind) -> Map<String, Value> {
         Kind::Reward => serde_json::to_value(RewardConfig::default()),
         Kind::Dpo => serde_json::to_value(DpoConfig::default()),
         Kind::Ppo => serde_json::to_value(PpoConfig::default()),
+        Kind::Fetch => serde_json::to_value(FetchConfig::default()),
     };
     match defaults {
         Ok(Value::Object(settings)) => settings,
@@ -84,6 +86,7 @@ fn value(field: &Field, text: &str) -> Result<Value, &'static str> {
             let number: Option<f64> = text.replace(',', ".").parse().ok();
             number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
         }
+        Control::Text => Ok(Value::String(text.to_owned())),
         Control::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
         Control::Choice(choices) => {
             let known = choices.iter().any(|(choice, _)| *choice == text);
@@ -99,6 +102,7 @@ fn check(kind: Kind, overrides: &Map<String, Value>) -> Result<Value, Vec<Config
         Kind::Reward => check_as::<RewardConfig>(overrides),
         Kind::Dpo => check_as::<DpoConfig>(overrides),
         Kind::Ppo => check_as::<PpoConfig>(overrides),
+        Kind::Fetch => check_as::<FetchConfig>(overrides),
     }
 }
 
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_untouched_form_gives_the_defaults() {
-        for kind in Kind::ALL {
+        for kind in Kind::OF_MODELS {
             let defaults = defaults(kind);
             let as_shown =
                 defaults.iter().map(|(name, value)| (name.clone(), shown(value))).collect();

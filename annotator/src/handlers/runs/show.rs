@@ -105,6 +105,34 @@ impl RunPage {
         self.run.kind == Kind::Sample
     }
 
+    /// From where a run that is over would go on.
+    fn continues_from(&self, step: &u64) -> String {
+        match self.run.kind {
+            Kind::Fetch => {
+                let size = words::network_bytes(words::arrived(&self.run));
+                self.page.text("run-resume-fetch-help").arg("size", size).to_string()
+            }
+            _ => self.page.text("run-resume-help").arg("step", *step).to_string(),
+        }
+    }
+
+    /// The form that this run was launched by.
+    fn form(&self) -> String {
+        match self.run.kind {
+            Kind::Fetch => self.access.url("/models/new"),
+            kind => self.access.url(&format!("/runs/new/{}", words::slug(kind))),
+        }
+    }
+
+    /// What is said of the model that came of it.
+    fn made(&self, model: &model::Model) -> &'static str {
+        match self.run.kind {
+            Kind::Fetch if model.run_id == Some(self.run.id) => "run-fetched-base",
+            Kind::Fetch => "run-fetched-known-base",
+            _ => "run-made-model",
+        }
+    }
+
     fn can_be_cancelled(&self) -> bool {
         !self.run.status.is_final() && !self.run.cancel_requested
     }

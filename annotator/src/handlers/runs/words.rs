@@ -7,7 +7,7 @@ use entity::{
     dataset_version,
     dataset_version_item::Split,
     model,
-    run::{Kind, Status},
+    run::{self, Kind, Status},
     time::UnixMillis,
 };
 
@@ -19,6 +19,7 @@ pub fn slug(kind: Kind) -> &'static str {
         Kind::Reward => "reward",
         Kind::Dpo => "dpo",
         Kind::Ppo => "ppo",
+        Kind::Fetch => "fetch",
     }
 }
 
@@ -29,6 +30,7 @@ pub fn kind(kind: Kind) -> &'static str {
         Kind::Reward => "run-kind-reward",
         Kind::Dpo => "run-kind-dpo",
         Kind::Ppo => "run-kind-ppo",
+        Kind::Fetch => "run-kind-fetch",
     }
 }
 
@@ -39,6 +41,7 @@ pub fn new_run(kind: Kind) -> &'static str {
         Kind::Reward => "run-new-reward",
         Kind::Dpo => "run-new-dpo",
         Kind::Ppo => "run-new-ppo",
+        Kind::Fetch => "base-add",
     }
 }
 
@@ -50,24 +53,25 @@ pub fn lead(kind: Kind) -> &'static str {
         Kind::Reward => "run-lead-reward",
         Kind::Dpo => "run-lead-dpo",
         Kind::Ppo => "run-lead-ppo",
+        Kind::Fetch => "base-add-lead",
     }
 }
 
-/// What is frozen when a run of this kind is launched.
-pub fn freezes(kind: Kind) -> &'static str {
+/// What is frozen when a run that reads this is launched.
+pub fn freezes(kind: dataset_version::Kind) -> &'static str {
     match kind {
-        Kind::Sft => "dataset-freeze-demonstrations",
-        Kind::Reward | Kind::Dpo => "dataset-freeze-preferences",
-        Kind::Sample | Kind::Ppo => "dataset-freeze-prompts",
+        dataset_version::Kind::Demonstrations => "dataset-freeze-demonstrations",
+        dataset_version::Kind::Preferences => "dataset-freeze-preferences",
+        dataset_version::Kind::Prompts => "dataset-freeze-prompts",
     }
 }
 
-/// Why a run has nothing to read, and what to do about it.
-pub fn nothing_to_read(kind: Kind) -> &'static str {
+/// Why a run that reads this has nothing to read, and what to do about it.
+pub fn nothing_to_read(kind: dataset_version::Kind) -> &'static str {
     match kind {
-        Kind::Sft => "problem-no-demonstrations",
-        Kind::Reward | Kind::Dpo => "problem-no-preferences",
-        Kind::Sample | Kind::Ppo => "problem-no-prompts",
+        dataset_version::Kind::Demonstrations => "problem-no-demonstrations",
+        dataset_version::Kind::Preferences => "problem-no-preferences",
+        dataset_version::Kind::Prompts => "problem-no-prompts",
     }
 }
 
@@ -154,6 +158,21 @@ pub fn parameters(count: i64) -> String {
     scaled(count as f64, 1000.0, &["", " K", " M", " B", " T"])
 }
 
+/// Which base a run fetches, if it does.
+pub fn fetched(run: &run::Model) -> Option<&str> {
+    run.config.get("source")?.as_str().filter(|_| run.kind == Kind::Fetch)
+}
+
+/// How much of a base a run has fetched, in bytes: its steps are whole megabytes.
+pub fn arrived(run: &run::Model) -> f64 {
+    run.progress * run.n_steps as f64 * 1e6
+}
+
+/// "513 MB": what came over a network, in its units.
+pub fn network_bytes(count: f64) -> String {
+    scaled(count, 1000.0, &[" B", " kB", " MB", " GB", " TB"])
+}
+
 /// "513 MiB".
 pub fn bytes(count: i64) -> String {
     scaled(count as f64, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
@@ -179,6 +198,7 @@ mod tests {
         assert_eq!(parameters(1_240_000_000), "1.2 B");
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(538_090_408), "513 MiB");
+        assert_eq!(network_bytes(1_500_000_000.0), "1.5 GB");
     }
 
     #[test]
