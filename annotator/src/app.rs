@@ -100,10 +100,10 @@ impl App {
                 self.feed.close();
                 live.put_all_away();
                 // Both requests are on their way with the call; the server says when it has ended.
-                let _ = handle.stop(true);
+                drop(handle.stop(true));
                 tokio::select! {
                     served = &mut server => served,
-                    () = asked() => { let _ = handle.stop(false); server.await }
+                    () = asked() => { drop(handle.stop(false)); server.await }
                 }
             }
         };

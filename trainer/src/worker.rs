@@ -213,7 +213,7 @@ impl Worker {
         match store::end(&self.db, run, &ended).await {
             Ok(true) => self.clean_up(run, &ended),
             Ok(false) => {
-                tracing::warn!(run = %run.id, "the lease ran out, or the run was ended: nothing was written")
+                tracing::warn!(run = %run.id, "the lease ran out, or the run was ended: nothing was written");
             }
             // The lease runs out, and the next worker brings the run to its end.
             Err(error) => tracing::error!(run = %run.id, "cannot write how it ended: {error}"),

@@ -36,16 +36,14 @@ enum Cause {
 impl Cause {
     fn in_words(self) -> String {
         match self {
-            Self::OutOfMemory => {
-                "The memory ran out, and the system killed the training process".into()
-            }
-            Self::Unknown => "The training process was killed (signal 9), most often because the \
+            Self::OutOfMemory => "The memory ran out, and the system killed its process".into(),
+            Self::Unknown => "Its process was killed (signal 9), most often because the \
                               memory ran out"
                 .into(),
             Self::SomebodyElse => {
-                "The training process was killed (signal 9), though the memory sufficed".into()
+                "Its process was killed (signal 9), though the memory sufficed".into()
             }
-            Self::Crash(signal) => format!("The training process crashed (signal {signal})"),
+            Self::Crash(signal) => format!("Its process crashed (signal {signal})"),
         }
     }
 }
@@ -57,7 +55,7 @@ impl Death<'_> {
         let Some(cause) = self.cause() else {
             let reason = self.said.map(str::to_owned).or_else(|| last_words(self.stderr));
             return Ended::Failed(reason.unwrap_or_else(|| {
-                format!("The training process ended without a result ({}).", self.status)
+                format!("Its process ended without a result ({}).", self.status)
             }));
         };
         let words = last_words(self.stderr).map(|words| format!(" It last said: {words}"));
