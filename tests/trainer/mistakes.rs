@@ -136,6 +136,25 @@ fn a_prompt_longer_than_the_context_is_named_with_both_lengths() {
 }
 
 #[test]
+fn one_prompt_that_is_too_long_can_be_left_out_and_the_others_are_answered() {
+    let chats = Chats::new(35, 1);
+    let (prompts, out) = (chats.path("mixed.jsonl"), chats.path("answers.jsonl"));
+    let long = "The fox runs gladly at dawn. ".repeat(200);
+    let row = |text: &str| json!({"prompt": [{"role": "user", "content": text}]}).to_string();
+    fs::write(&prompts, [row("One?"), row(&long), row("Two?")].join("\n")).unwrap();
+    let mut command = Command::new(binaries::trainer());
+    let paths = ["sample", "--model", &base(), "--prompts", &prompts, "--out", &out];
+    let skipping = ["--max-length", "100000", "--skip-long-prompts", "true"];
+    let output = clean(&mut command).args(paths).args(skipping).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 of 3 rows dropped"), "{said}");
+    let answers = fs::read_to_string(&out).unwrap();
+    let rows = answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(rows.map(|row| row["index"].clone()).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
 fn rows_longer_than_the_context_are_cut_to_it_and_that_is_told() {
     let chats = Chats::new(35, 4);
     let (data, out) = (chats.demonstrations(), chats.path("out"));

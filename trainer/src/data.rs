@@ -234,7 +234,8 @@ pub fn load_prompts(
         match (ids.is_empty(), is_long, too_long) {
             (true, ..) => Err("the prompt has no tokens".to_owned()),
             (_, true, TooLong::Refuse) => Err(format!(
-                "the prompt has {} tokens, more than max_length {max_length}; raise --max-length",
+                "the prompt has {} tokens, more than max_length {max_length}; raise --max-length, or leave such prompts out by \
+                 --skip-long-prompts true",
                 ids.len()
             )),
             (_, true, TooLong::Drop) => {

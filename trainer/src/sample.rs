@@ -62,8 +62,11 @@ pub fn run(
     let tokenizer = Tokenizer::load(&paths.model)?;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
-    let prompts =
-        data::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Refuse, report)?;
+    let (longest, too_long) = match config.skip_long_prompts {
+        true => (config.max_length.min(room_beside(config.max_new_tokens, &model)?), TooLong::Drop),
+        false => (config.max_length, TooLong::Refuse),
+    };
+    let prompts = data::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
 
     let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config.n, report);
@@ -93,6 +96,16 @@ pub fn run(
         ("stopped".to_owned(), json!(n_stopped as f64 / n_answers as f64)),
     ]);
     Ok(Outcome::Finished(progress.summary("sample", rows.len() as u64, last)))
+}
+
+/// Tokens that a prompt may have beside an answer of that length.
+fn room_beside(max_new_tokens: usize, model: &Transformer) -> anyhow::Result<usize> {
+    let context = model.config.max_positions as usize;
+    ensure!(
+        max_new_tokens < context,
+        "an answer of {max_new_tokens} tokens leaves no room for a prompt in the {context} that the model reads"
+    );
+    Ok(context - max_new_tokens)
 }
 
 /// The model's positions end somewhere; a prompt that leaves no room for an answer is named.

@@ -250,6 +250,12 @@ const SAMPLE: &[Group] = &[
                 "config-batch-size-decoded-help",
             ),
             field("max_length", Whole, "config-max-length", "config-max-length-sample-help"),
+            field(
+                "skip_long_prompts",
+                Switch,
+                "config-skip-long-prompts",
+                "config-skip-long-prompts-help",
+            ),
             field("seed", Whole, "config-seed", "config-seed-sample-help"),
             DTYPE,
             DEVICE,

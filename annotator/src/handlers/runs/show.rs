@@ -80,7 +80,11 @@ impl RunPage {
     fn sentence(&self, finding: &Finding) -> String {
         let text = self.page.text(finding.says);
         let with_arguments =
-            finding.args.iter().fold(text, |text, (name, value)| text.arg(name, value));
+            finding.args.iter().fold(text, |text, (name, value)| match value.parse::<i64>() {
+                // A number, which plurals go by.
+                Ok(number) => text.arg(name, number),
+                Err(_) => text.arg(name, value),
+            });
         with_arguments.to_string()
     }
 
@@ -147,7 +151,10 @@ impl RunPage {
         let config = self.run.config.as_object();
         let setting = |field: &fields::Field| {
             let value = config?.get(field.name)?;
-            Some((field.label, settings::shown(value), defaults.get(field.name) != Some(value)))
+            let shown = settings::shown(value);
+            let choice = field.control.choices().iter().find(|(choice, _)| *choice == shown);
+            let shown = choice.map_or(shown, |(_, label)| self.page.text(label).to_string());
+            Some((field.label, shown, defaults.get(field.name) != Some(value)))
         };
         fields::all(self.run.kind).filter_map(setting).collect()
     }

@@ -20,9 +20,12 @@ pub struct SampleConfig {
     /// Sequences decoded at once
     #[arg(long, default_value_t = 32)]
     pub batch_size: usize,
-    /// Tokens per prompt; longer prompts are an error
+    /// Tokens per prompt; longer prompts are an error, or left out
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
+    /// Leave out prompts that are too long, instead of ending with an error
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    pub skip_long_prompts: bool,
     /// Seed of the draws: the same seed gives the same answers
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
@@ -43,6 +46,7 @@ impl Default for SampleConfig {
             top_p: 1.0,
             batch_size: 32,
             max_length: 1024,
+            skip_long_prompts: false,
             seed: 42,
             dtype: Dtype::Auto,
             device: Device::Auto,
