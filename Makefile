@@ -6,10 +6,11 @@ ARGS ?=
 
 CARGO_DENY_VERSION := 0.20.2
 DEFAULT_BASE := .base/SmolLM2-135M-Instruct
+REPOSITORY := [[:alnum:]][[:alnum:]_.-]*/[[:alnum:]][[:alnum:]_.-]*
 GET := python3 trainer/libtorch/get.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint libtorch base bench build prerequisites
+.PHONY: help run test lint libtorch base bench build base-named prerequisites
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,15 +22,12 @@ help: ## Show this list
 	@echo "  make libtorch DEVICE=cuda adds the CUDA 13 libraries (2 GB)"
 	@echo "  LIBTORCH=DIR make …       uses a libtorch 2.11.0 that is there already"
 
-run: build ## Start the web app and a worker: fetches libtorch and a base model, builds, prints the address
+run: base-named build ## Start the web app and a worker: fetches libtorch and a base model, builds, prints the address
 	@base="$(BASE)"; \
 	if [ "$$base" = "$(DEFAULT_BASE)" ]; then $(MAKE) --no-print-directory base || exit 1; \
-	elif [ ! -d "$$base" ] && echo "$$base" | grep -Eqx '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]][[:alnum:]_.-]*'; then \
+	elif [ ! -d "$$base" ]; then \
 		base=".base/$$base"; \
 		[ -d "$$base" ] || target/release/trainer fetch "$(BASE)" --out "$$base" >/dev/null || exit 1; fi; \
-	if [ ! -f "$$base/config.json" ]; then \
-		echo "BASE=$(BASE) is neither a Hugging Face folder (it has no config.json) nor ORG/NAME of the hub" >&2; \
-		exit 1; fi; \
 	exec target/release/annotator serve --base "$$base" $(ARGS)
 
 test: libtorch ## Build everything and run every test
@@ -58,6 +56,13 @@ bench: base ## Time training and sampling on the default base, beside TRL where 
 
 build: libtorch
 	cargo build --release --package annotator --package trainer
+
+# Before the build, which takes long.
+base-named:
+	@if [ "$(BASE)" != "$(DEFAULT_BASE)" ] && [ ! -f "$(BASE)/config.json" ] \
+		&& { [ -d "$(BASE)" ] || ! echo "$(BASE)" | grep -Eqx '$(REPOSITORY)'; }; then \
+		echo "BASE=$(BASE) is neither a Hugging Face folder (it has no config.json) nor ORG/NAME of the hub" >&2; \
+		exit 1; fi
 
 prerequisites:
 	@missing=; \

@@ -46,8 +46,13 @@ impl Storage {
     pub fn url(&self) -> String {
         match &self.database_url {
             Some(url) => url.clone(),
-            None => format!("sqlite://{}?mode=rwc", self.data_dir.join("attune.db").display()),
+            None => format!("sqlite://{}?mode=rwc", self.embedded().display()),
         }
+    }
+
+    /// The file of the embedded database.
+    pub fn embedded(&self) -> PathBuf {
+        self.data_dir.join("attune.db")
     }
 
     /// The artifact store's folder.

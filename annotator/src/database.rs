@@ -1,7 +1,7 @@
 //! The database: SQLite in the data folder, or whatever `DATABASE_URL` names. One code path.
 
 use crate::config::Storage;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use entity::{
     database_problem::{self, DatabaseProblem},
     schema::{self, State},
@@ -58,6 +58,18 @@ pub async fn open(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
     let db = connect(storage).await?;
     migrate(&db).await?;
     Ok(db)
+}
+
+/// Like [`open`], for what only reads: no embedded database is made where there is none.
+pub async fn open_existing(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
+    let folder = &storage.data_dir;
+    if storage.database_url.is_none() && !storage.embedded().exists() {
+        bail!(
+            "there is no database in {}; name its folder with --data-dir, or the database with --database-url",
+            folder.display()
+        );
+    }
+    open(storage).await
 }
 
 /// Starts a transaction that will write. SQLite takes its write lock here (`BEGIN IMMEDIATE`):

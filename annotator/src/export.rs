@@ -18,7 +18,7 @@ use std::{
 
 /// The verb: writes the rows, and says on standard error how many were left out and why.
 pub async fn run(request: Export) -> anyhow::Result<()> {
-    let db = database::open(&request.storage).await?;
+    let db = database::open_existing(&request.storage).await?;
     let project = projects::find_by_name(&db, &request.project)
         .await?
         .with_context(|| format!("there is no project named {:?}", request.project))?;

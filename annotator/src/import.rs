@@ -59,7 +59,10 @@ pub async fn run(request: Import) -> anyhow::Result<()> {
     let turn = database::begin_write(&db).await?;
     let project = match projects::find_by_name(&turn, &request.project).await? {
         Some(project) => project,
-        None => projects::create(&turn, &request.project, first_start::GUIDELINES).await?,
+        None => {
+            println!("there was no project of that name: made {}", request.project);
+            projects::create(&turn, &request.project, first_start::GUIDELINES).await?
+        }
     };
     let counts = store(&turn, project.id, &rows).await?;
     turn.commit().await?;

@@ -110,3 +110,18 @@ async fn a_database_that_is_not_there_is_made() {
 fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
+
+#[test]
+fn an_export_makes_no_database_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binaries::annotator());
+    let arguments = ["export", "--project", "Any", "--format", "trl-sft", "--out", "-"];
+    let output = clean(&mut command).args(arguments).current_dir(folder.path()).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("there is no database in data; name its folder with --data-dir"),
+        "{said}"
+    );
+    assert!(!folder.path().join("data").exists());
+}

@@ -17,6 +17,7 @@ model-readers = Runs that read it
 model-children = Made from it
 model-files = Files
 model-files-help = A Hugging Face folder: transformers, vLLM and llama.cpp's converter load it as it is.
+model-files-reward-help = A Hugging Face folder: transformers loads it as it is, as a model for sequence classification with one label, the score.
 
 facts-on-disk = { $size } on disk
 facts-context = Context

@@ -17,6 +17,7 @@ model-readers = Запуски, которые её читали
 model-children = Что получено из неё
 model-files = Файлы
 model-files-help = Папка в формате Hugging Face: transformers, vLLM и конвертер llama.cpp загружают её без изменений.
+model-files-reward-help = Папка в формате Hugging Face: transformers загружает её без изменений как модель классификации последовательностей с одной меткой — оценкой.
 
 facts-on-disk = { $size } на диске
 facts-context = Контекст

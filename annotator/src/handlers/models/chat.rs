@@ -36,6 +36,13 @@ struct ChatPage {
 }
 
 impl ChatPage {
+    /// Whether the settings must be unfolded: something was typed there, or is wrong there.
+    fn has_settings(&self) -> bool {
+        let is_wrong = |name: &&str| self.errors.of(name).is_some();
+        !self.form.system.is_empty()
+            || ["temperature", "top_p", "max_new_tokens"].iter().any(is_wrong)
+    }
+
     fn turns_json(&self) -> Result<String, askama::Error> {
         serde_json::to_string(&self.turns).map_err(|error| askama::Error::Custom(error.into()))
     }
@@ -147,6 +154,15 @@ pub async fn answer(
     if is_invalid { page::invalid(&shown) } else { page::html(&shown) }
 }
 
+/// A setting's label, as a Fluent key.
+fn label_of(setting: &str) -> &'static str {
+    match setting {
+        "temperature" => "config-temperature",
+        "top_p" => "config-top-p",
+        _ => "config-max-new-tokens",
+    }
+}
+
 /// The model's answer to the form, or why there is none in `errors`.
 async fn answered(
     page: &Page,
@@ -160,7 +176,7 @@ async fn answered(
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        errors.add(field, page.text(problem));
+        errors.add(field, format_args!("{}: {}", page.text(label_of(field)), page.text(problem)));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
     let turns = [form.turns(), vec![Message::user(&form.message)]].concat();

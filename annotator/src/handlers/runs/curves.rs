@@ -186,7 +186,11 @@ fn bounds(values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });
-    let room = if high > low { (high - low) * margin } else { (high.abs() * 0.1).max(1e-9) };
+    let room = match high > low {
+        true => (high - low) * margin,
+        false if high == 0.0 => 1.0,
+        false => high.abs() * 0.1,
+    };
     low - room..high + room
 }
 
