@@ -5,7 +5,7 @@
 //! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
 //! snapshot and over-assigns; the counter's row lock does not.
 
-use crate::database;
+use crate::{database, prompts};
 use entity::{
     account,
     assignment::{self, State},
@@ -91,8 +91,8 @@ struct TaskRow {
     id: TaskId,
 }
 
-/// Moves the counter of the oldest task with a free slot that this person has not dealt with. A
-/// task whose lease they let run out may come back to them.
+/// Moves the counter of the oldest task with a free slot that this person has not dealt with and
+/// whose prompt is not withdrawn. A task whose lease they let run out may come back to them.
 async fn take_slot_of_any(
     turn: &DatabaseTransaction,
     account: AccountId,
@@ -113,6 +113,7 @@ async fn take_slot_of_any(
         .and_where(task::Column::Kind.eq(kind))
         .and_where(task::Column::OpenSlots.gt(0))
         .and_where(task::Column::Id.not_in_subquery(dealt_with))
+        .and_where(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))
         .order_by(task::Column::Id, sea_orm::Order::Asc)
         .limit(1);
     if turn.get_database_backend() == DbBackend::Postgres {

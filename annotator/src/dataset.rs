@@ -3,7 +3,8 @@
 //! A version is a folder in the artifact store: `train.jsonl` and `eval.jsonl` in TRL's format, and
 //! `ids.jsonl`, which says where every row came from and what was left out. The folder's hash names
 //! the version, so that it covers ids and text hashes, and freezing the same content again gives
-//! the version that is already there.
+//! the version that is already there. A prompt that is withdrawn at that moment is not in it, nor
+//! is anything that was said of it.
 //!
 //! **Invariant:** a prompt is on the same side of the split in every version, because its side
 //! follows from the hash of its text alone.
@@ -211,6 +212,7 @@ async fn write_prompts(
 ) -> anyhow::Result<()> {
     let all = prompt::Entity::find()
         .filter(prompt::Column::ProjectId.eq(project))
+        .filter(prompt::Column::WithdrawnAt.is_null())
         .order_by_asc(prompt::Column::TextHash)
         .all(db)
         .await?;

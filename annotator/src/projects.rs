@@ -1,6 +1,6 @@
 //! Projects and who works on them.
 
-use crate::access::Access;
+use crate::{access::Access, prompts};
 use entity::{
     account, assignment,
     ids::{AccountId, MembershipId, ProjectId},
@@ -206,7 +206,10 @@ async fn open_tasks(
     use assignment::State::{Extra, Leased, Skipped, Submitted};
     // A lease that ran out may be taken up again, so `Expired` is not dealt with.
     let dealt_with = mine(&[Leased, Submitted, Extra, Skipped]);
-    let free = task::Column::OpenSlots.gt(0).and(task::Column::Id.not_in_subquery(dealt_with));
+    let free = task::Column::OpenSlots
+        .gt(0)
+        .and(task::Column::Id.not_in_subquery(dealt_with))
+        .and(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)));
     task::Entity::find()
         .filter(task::Column::ProjectId.eq(project))
         .filter(task::Column::Kind.eq(kind))

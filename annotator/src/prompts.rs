@@ -1,4 +1,6 @@
-//! Prompts of a project and the demonstration tasks that ask for their ideal answer.
+//! Prompts of a project, the demonstration tasks that ask for their ideal answer, and prompts that
+//! were withdrawn: nobody is given their tasks and no new dataset version holds them, until they
+//! are brought back. What was said of them stays.
 
 use entity::{
     conversation::{Message, Prompt, Speaker},
@@ -7,11 +9,13 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    sea_query::{Expr, OnConflict, Query, SelectStatement},
 };
 
-/// The prompt's row, stored unless the project has it. True when it is new.
+/// The prompt's row, stored unless the project has it; one that was withdrawn comes back. True when
+/// it is new or came back.
 pub async fn store(
     db: &impl ConnectionTrait,
     project: ProjectId,
@@ -24,7 +28,7 @@ pub async fn store(
         .one(db)
         .await?;
     if let Some(known) = known {
-        return Ok((known.id, false));
+        return Ok((known.id, restore(db, known.id).await?));
     }
     let id = PromptId::new();
     let row = prompt::ActiveModel {
@@ -32,9 +36,43 @@ pub async fn store(
         project_id: Set(project),
         text_hash: Set(text_hash),
         created_at: Set(UnixMillis::now()),
+        withdrawn_at: Set(None),
     };
     prompt::Entity::insert(row).exec_without_returning(db).await?;
     Ok((id, true))
+}
+
+/// Takes the prompt out of the work; false when it was out already. Whoever holds a task of it may
+/// finish.
+pub async fn withdraw(db: &impl ConnectionTrait, prompt: PromptId) -> Result<bool, DbErr> {
+    let withdrawn = prompt::Entity::update_many()
+        .col_expr(prompt::Column::WithdrawnAt, Expr::value(UnixMillis::now()))
+        .filter(prompt::Column::Id.eq(prompt))
+        .filter(prompt::Column::WithdrawnAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(withdrawn.rows_affected == 1)
+}
+
+/// Brings a withdrawn prompt back; false when it was at work.
+pub async fn restore(db: &impl ConnectionTrait, prompt: PromptId) -> Result<bool, DbErr> {
+    let restored = prompt::Entity::update_many()
+        .col_expr(prompt::Column::WithdrawnAt, Expr::value(None::<UnixMillis>))
+        .filter(prompt::Column::Id.eq(prompt))
+        .filter(prompt::Column::WithdrawnAt.is_not_null())
+        .exec(db)
+        .await?;
+    Ok(restored.rows_affected == 1)
+}
+
+/// The ids of the project's withdrawn prompts, for a query to leave them out.
+pub fn withdrawn(project: ProjectId) -> SelectStatement {
+    Query::select()
+        .column(prompt::Column::Id)
+        .from(prompt::Entity)
+        .and_where(prompt::Column::ProjectId.eq(project))
+        .and_where(prompt::Column::WithdrawnAt.is_not_null())
+        .to_owned()
 }
 
 /// Asks one person for the ideal answer to a prompt. Asking twice is asking once.
@@ -65,7 +103,7 @@ pub async fn ask_for_demonstration(
     Ok(())
 }
 
-/// Stores the prompts with a demonstration task each; returns how many were new.
+/// Stores the prompts with a demonstration task each; returns how many were new or came back.
 pub async fn add(
     db: &impl ConnectionTrait,
     project: ProjectId,

@@ -82,6 +82,8 @@ site_map! {
 
     // A project: what people said, and what was made of it
     get  "/projects/{project}/prompts/{prompt}" => prompt::show;
+    post "/projects/{project}/prompts/{prompt}/withdraw" => prompt::withdraw::withdraw;
+    post "/projects/{project}/prompts/{prompt}/restore" => prompt::withdraw::restore;
     get  "/projects/{project}/judgements/{judgement}" => judgement::show;
     get  "/projects/{project}/datasets" => datasets::list;
     get  "/projects/{project}/datasets/{version}" => datasets::show;

@@ -20,6 +20,10 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("m0006_runs_that_survive.sql"),
             },
             Step { name: "m0007_deletion", sql: include_str!("m0007_deletion.sql") },
+            Step {
+                name: "m0008_withdrawn_prompts",
+                sql: include_str!("m0008_withdrawn_prompts.sql"),
+            },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

@@ -104,6 +104,8 @@ const TABLE: &[Row] = &[
     ("post", "/projects/{project}/tasks/{assignment}/preview", ANNOTATORS, &[("answer", "Y")]),
 
     ("get",  "/projects/{project}/prompts/{prompt}", MANAGERS_AND_ENGINEERS, &[]),
+    ("post", "/projects/{project}/prompts/{prompt}/withdraw", MANAGERS, &[]),
+    ("post", "/projects/{project}/prompts/{prompt}/restore", MANAGERS, &[]),
     ("get",  "/projects/{project}/judgements/{judgement}", MANAGERS_AND_ENGINEERS, &[]),
     ("get",  "/projects/{project}/datasets", ENGINEERS, &[]),
     ("get",  "/projects/{project}/datasets/{version}", ENGINEERS, &[]),

@@ -98,6 +98,7 @@ impl Bench {
             project_id: Set(self.project),
             text_hash: Set(self.text(&text).await),
             created_at: Set(NOW),
+            withdrawn_at: Set(None),
         };
         prompt::Entity::insert(row).exec_without_returning(&self.db).await.unwrap();
         id

@@ -18,6 +18,9 @@ mod lineage;
 mod run_feed;
 mod sample_tasks;
 
+// A prompt that should not be there.
+mod withdrawn_prompts;
+
 // What an engineer sees of runs.
 mod model_facts;
 mod run_pages;

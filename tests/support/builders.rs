@@ -179,7 +179,8 @@ async fn add_prompt(
 ) -> PromptId {
     let text_hash = store(rows, &subject.prompt().to_canonical_json()).await;
     let id = PromptId::new();
-    insert(rows, prompt::Model { id, project_id, text_hash, created_at: UnixMillis::now() }).await;
+    let (created_at, withdrawn_at) = (UnixMillis::now(), None);
+    insert(rows, prompt::Model { id, project_id, text_hash, created_at, withdrawn_at }).await;
     id
 }
 

@@ -20,6 +20,14 @@ dataset-line = Line
 
 prompt-said = What people said of it
 prompt-nothing-said = Nobody has said anything yet.
+prompt-withdraw = Withdraw this prompt
+prompt-withdraw-hint = Once withdrawn, it is asked of nobody any more, and new dataset versions and exports leave it out, with what was said of it. Whoever is working on it may finish. Nothing is deleted, and it can be brought back.
+prompt-withdrawn = withdrawn
+prompt-withdrawn-since = Withdrawn on { $at } UTC.
+prompt-withdrawn-help = Nobody is given its tasks, and no new dataset version holds it or what was said of it.
+prompt-restore = Bring it back
+notice-prompt-withdrawn = The prompt is withdrawn.
+notice-prompt-restored = The prompt is back.
 
 judgement-title = Judgement
 judgement-demonstration = written answer

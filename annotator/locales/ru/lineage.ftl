@@ -20,6 +20,14 @@ dataset-line = Строка файла
 
 prompt-said = Что о нём сказали
 prompt-nothing-said = Пока никто ничего не сказал.
+prompt-withdraw = Изъять этот запрос
+prompt-withdraw-hint = Изъятый запрос больше никому не достанется, а в новые версии данных и выгрузки не войдут ни он, ни то, что о нём сказали. Кто работает над ним сейчас, сможет закончить. Ничего не удаляется: запрос можно вернуть.
+prompt-withdrawn = изъят
+prompt-withdrawn-since = Изъят { $at } UTC.
+prompt-withdrawn-help = Задания по нему никому не достаются. В новых версиях данных нет ни его, ни того, что о нём сказали.
+prompt-restore = Вернуть
+notice-prompt-withdrawn = Запрос изъят.
+notice-prompt-restored = Запрос снова в работе.
 
 judgement-title = Суждение
 judgement-demonstration = написанный ответ

@@ -28,7 +28,7 @@ pub(super) struct Judged {
 }
 
 /// The latest revision of every assignment (an imported judgement has none and stands for itself),
-/// sorted by the prompt's hash and the judgement's id.
+/// sorted by the prompt's hash and the judgement's id. Nothing of withdrawn prompts.
 pub(super) async fn latest_judgements(
     db: &impl ConnectionTrait,
     project: ProjectId,
@@ -65,6 +65,7 @@ pub(super) async fn latest_judgements(
         .join(JoinType::InnerJoin, prompt_of)
         .filter(task::Column::ProjectId.eq(project))
         .filter(task::Column::Kind.eq(kind))
+        .filter(prompt::Column::WithdrawnAt.is_null())
         .filter(Expr::exists(newer_revision).not())
         .order_by_asc(prompt::Column::TextHash)
         .order_by_asc(judgement::Column::Id)

@@ -9,6 +9,7 @@ use crate::{
     markdown,
     page::{self, FieldErrors, Page},
     projects::{self, Waiting},
+    prompts,
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
@@ -90,16 +91,17 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let id = access.project.id;
-    let prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
+    let all_prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
     let open_comparisons = task::Entity::find()
         .filter(task::Column::ProjectId.eq(id))
         .filter(task::Column::Kind.eq(task::Kind::Compare))
-        .filter(task::Column::OpenSlots.gt(0));
+        .filter(task::Column::OpenSlots.gt(0))
+        .filter(task::Column::PromptId.not_in_subquery(prompts::withdrawn(id)));
     let view = ProjectPage {
         waiting: Waiting::of(db, access.account.id, id).await?,
         guidelines_html: markdown::to_html(&access.project.guidelines),
         overlap: access.project.comparison_overlap,
-        n_prompts: prompts.count(db).await?,
+        n_prompts: all_prompts.count(db).await?,
         n_demonstrations: projects::n_answers(db, id, task::Kind::Demonstrate).await?,
         n_comparisons: projects::n_answers(db, id, task::Kind::Compare).await?,
         n_open_comparisons: open_comparisons.count(db).await?,

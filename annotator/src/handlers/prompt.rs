@@ -1,5 +1,7 @@
 //! `/projects/{project}/prompts/{prompt}`: a prompt and what people said of it.
 
+pub mod withdraw;
+
 use super::{
     judgement::gist,
     runs::words,
@@ -34,6 +36,9 @@ const SHOWN: u64 = 500;
 struct PromptPage {
     page: Page,
     access: Access,
+    id: PromptId,
+    /// Since when, if it is.
+    withdrawn: Option<String>,
     shown: Shown,
     said: Vec<Line>,
 }
@@ -60,14 +65,23 @@ pub async fn show(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let id: PromptId = path.1.parse().map_err(|_| AppError::NotFound)?;
-    let prompt = prompt::Entity::find_by_id(id).one(db).await?;
-    let prompt =
-        prompt.filter(|prompt| prompt.project_id == access.project.id).ok_or(AppError::NotFound)?;
+    let prompt = find(db, &access, &path.1).await?;
     let asked = texts::load(db, &prompt.text_hash).await?;
     let shown = Shown { conversation: conversation(page.language, asked.as_deref()) };
     let said = said_of(db, &page, prompt.id).await?;
-    page::html(&PromptPage { page, access, shown, said })
+    let withdrawn = prompt.withdrawn_at.map(words::date_time);
+    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, shown, said })
+}
+
+/// The prompt that an address names, if it is of this project.
+async fn find(
+    db: &impl ConnectionTrait,
+    access: &Access,
+    id: &str,
+) -> Result<prompt::Model, AppError> {
+    let id: PromptId = id.parse().map_err(|_| AppError::NotFound)?;
+    let prompt = prompt::Entity::find_by_id(id).one(db).await?;
+    prompt.filter(|prompt| prompt.project_id == access.project.id).ok_or(AppError::NotFound)
 }
 
 async fn said_of(

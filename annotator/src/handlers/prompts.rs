@@ -47,6 +47,7 @@ struct Listed {
     beginning: String,
     /// Given without messages, so that no chat template is put around it.
     is_plain: bool,
+    is_withdrawn: bool,
 }
 
 impl PromptsPage {
@@ -66,13 +67,15 @@ impl PromptsPage {
         let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let removed = page.text("text-removed").to_string();
         let listed = |row: &prompt::Model| {
-            let Some(body) = bodies.get(&row.text_hash) else {
-                return Listed { id: row.id, beginning: removed.clone(), is_plain: false };
+            let (beginning, is_plain) = match bodies.get(&row.text_hash) {
+                Some(body) => {
+                    let prompt = prompts::parse(body);
+                    let is_plain = matches!(prompt, Prompt::Text(_));
+                    (texts::beginning(&prompts::headline(prompt)), is_plain)
+                }
+                None => (removed.clone(), false),
             };
-            let prompt = prompts::parse(body);
-            let is_plain = matches!(prompt, Prompt::Text(_));
-            let beginning = texts::beginning(&prompts::headline(prompt));
-            Listed { id: row.id, beginning, is_plain }
+            Listed { id: row.id, beginning, is_plain, is_withdrawn: row.withdrawn_at.is_some() }
         };
         Ok(Self {
             n_prompts: totals.number_of_items,

@@ -15,6 +15,8 @@ pub struct Model {
     /// Of the canonical JSON of [`crate::conversation::Prompt`]; unique within the project.
     pub text_hash: String,
     pub created_at: UnixMillis,
+    /// Since when it is asked of nobody and in no new dataset version; None: it is at work.
+    pub withdrawn_at: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -3,13 +3,14 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 /// The steps of the schema, as the crate `migrations` names them; a test compares the two.
-pub const STEPS: [&str; 6] = [
+pub const STEPS: [&str; 7] = [
     "m0001_people",
     "m0002_work",
     "m0003_training",
     "m0005_seen_runs",
     "m0006_runs_that_survive",
     "m0007_deletion",
+    "m0008_withdrawn_prompts",
 ];
 
 /// A database beside this program.
