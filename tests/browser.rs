@@ -275,7 +275,8 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
     let version = dataset_version::Entity::find().one(&app.rows).await.unwrap().unwrap().id;
     let said = judgement::Entity::find().all(&app.rows).await.unwrap();
     let compared = said.iter().find(|row| matches!(row.payload, Payload::Comparison { .. }));
-    let prompt = prompt::Entity::find().one(&app.rows).await.unwrap().unwrap().id;
+    let of_run = prompt::Column::ProjectId.eq(run.project_id); // not of the demo
+    let prompt = prompt::Entity::find().filter(of_run).one(&app.rows).await.unwrap().unwrap().id;
     let mut album = Album { browser, too_wide: Vec::new() };
     let everybodys = [
         ("home", format!("{site}/")),
