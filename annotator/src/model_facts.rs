@@ -10,7 +10,14 @@ use entity::{artifact_store::ArtifactStore, ids::ModelId, model};
 use isolang::Language;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::Deserialize;
-use std::{fs, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// Bytes of a file that are read. A tokenizer's configuration may name thousands of tokens.
+const MOST_READ: u64 = 16 << 20;
 
 /// The numbers of a transformer as `config.json` calls them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -76,13 +83,20 @@ async fn read(store: &ArtifactStore, model: &model::Model) -> Result<ModelFacts,
 
 /// Of a Hugging Face folder.
 fn in_folder(folder: &Path) -> ModelFacts {
-    let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let text = |name: &str| beginning(&folder.join(name)).ok();
     ModelFacts {
         shape: text("config.json").and_then(|config| serde_json::from_str(&config).ok()),
         has_chat_template: folder.join("chat_template.jinja").is_file()
             || text("tokenizer_config.json").is_some_and(|config| has_template(&config)),
         languages: text("README.md").map(|card| languages(&card)).unwrap_or_default(),
     }
+}
+
+/// A card may be of any size, and comes from anywhere.
+fn beginning(file: &Path) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(file)?.take(MOST_READ).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn has_template(tokenizer_config: &str) -> bool {
@@ -133,6 +147,7 @@ fn name_of(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_languages_of_a_model_card_are_told_by_their_own_names() {

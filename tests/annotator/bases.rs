@@ -23,7 +23,7 @@ use entity::{
 };
 use migrations::{Migrator, MigratorTrait};
 use reqwest::StatusCode;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
@@ -284,6 +284,17 @@ on_both_databases! {
         let run = house.app.wait_for_run(run).await;
         assert_eq!(house.model(&run).await.name, "my-base");
         assert!(house.hub.asked().is_empty());
+
+        // Nor may anybody else have it read again.
+        let cancelled = run::ActiveModel { id: Set(run.id), status: Set(run::Status::Cancelled), ..Default::default() };
+        cancelled.update(&house.app.rows).await.unwrap();
+        fs::create_dir_all(house.store.run_folder(run.id).join("1/output.partial")).unwrap();
+        let page = format!("{}/runs/{}", house.project, run.id);
+        assert!(house.engineer.get(&page).await.find_form("/resume").is_none());
+        let token = house.engineer.token().await;
+        let asked = house.engineer.ask("post", &format!("{page}/resume"), &[("csrf", token.as_str())]).await;
+        assert_eq!(asked.status(), StatusCode::FORBIDDEN);
+        assert!(house.app.admin.get(&page).await.find_form("/resume").is_some());
     }
 }
 

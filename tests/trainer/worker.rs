@@ -128,7 +128,7 @@ on_both_databases! {
             .unwrap();
         assert!(!worker.status.success());
         let said = String::from_utf8(worker.stderr).unwrap();
-        assert!(said.contains("elsewhere holds no model and no dataset of this database"), "{said}");
+        assert!(said.contains("elsewhere holds no model of this database"), "{said}");
         assert_eq!(site.run(id).await.status, Status::Queued);
         assert!(!elsewhere.exists(), "a mistyped folder is not made");
     }
@@ -168,6 +168,37 @@ on_both_databases! {
         change.update(&site.db).await.unwrap();
         working.await.unwrap().unwrap();
         assert_eq!(site.run(id).await.status, Status::Cancelled);
+    }
+}
+
+on_both_databases! {
+    async fn a_run_that_was_done_before_the_wish_to_stop_reached_it_is_kept(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        // As a process that is writing its result: it hears the signal and ends well all the same.
+        let script = format!("trap '' TERM; sleep 1; {SUCCEED}");
+        let worker = site.worker("a", &script, Duration::from_secs(6)).await;
+        let working = tokio::spawn(async move { worker.work(never(), true, Duration::ZERO).await });
+        site.until(id, Status::Running).await;
+        let change = run::ActiveModel { id: Set(id), cancel_requested: Set(true), ..Default::default() };
+        change.update(&site.db).await.unwrap();
+        working.await.unwrap().unwrap();
+        let run = site.run(id).await;
+        assert_eq!(run.status, Status::Succeeded, "{:?}", run.error);
+        assert!(run.output_model_id.is_some());
+    }
+}
+
+on_both_databases! {
+    async fn checkpoints_that_led_to_a_result_are_no_part_of_it(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        let script = format!("mkdir -p \"$out\"/checkpoint-1 \"$out\"/.checkpoint-2.unfinished; {SUCCEED}");
+        let worker = site.worker("a", &script, LEASE).await;
+        worker.work(never(), true, Duration::ZERO).await.unwrap();
+        let made = site.run(id).await.output_hash.expect("a result");
+        let files: HashSet<_> = fs::read_dir(site.artifacts.path(&made)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(files, HashSet::from(["config.json".into(), "model.safetensors".into()]));
     }
 }
 

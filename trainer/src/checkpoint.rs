@@ -64,6 +64,8 @@ pub struct Checkpoints {
     out: PathBuf,
     /// Configuration and inputs; two runs with the same are the same run.
     identity: Value,
+    /// Who started the run removes them.
+    held: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,7 +92,8 @@ impl Checkpoints {
         resume: Resume,
     ) -> Result<(Self, Option<Found<S>>)> {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        let checkpoints = Self { out: out.to_path_buf(), identity };
+        let held = resume == Resume::Held;
+        let checkpoints = Self { out: out.to_path_buf(), identity, held };
         let Some((_, folder)) = checkpoints.list()?.pop() else { return Ok((checkpoints, None)) };
         if resume == Resume::Never {
             bail!(
@@ -147,8 +150,11 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// Removes every checkpoint: the run is done and its result written.
+    /// Removes every checkpoint, unless they are held: the run is done and its result written.
     pub fn remove_all(&self) -> Result<()> {
+        if self.held {
+            return Ok(());
+        }
         for entry in fs::read_dir(&self.out)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -290,6 +296,15 @@ mod tests {
         let error = open(out.path(), 2, Resume::Auto).unwrap_err().to_string();
         assert!(error.contains("config: seed is 1 there and 2 here"), "{error}");
         assert!(open(out.path(), 1, Resume::Never).is_err());
+    }
+
+    #[test]
+    fn whoever_holds_a_run_removes_its_checkpoints() {
+        let out = tempfile::tempdir().unwrap();
+        let (checkpoints, _) = open(out.path(), 1, Resume::Held).unwrap();
+        save(&checkpoints, 3);
+        checkpoints.remove_all().unwrap();
+        assert_eq!(open(out.path(), 1, Resume::Held).unwrap().1.unwrap().step, 3);
     }
 
     #[test]

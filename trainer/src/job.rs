@@ -23,6 +23,9 @@ pub enum Resume {
     Auto,
     /// From the start; a checkpoint in the output folder is an error.
     Never,
+    /// As `auto`, and whoever started it removes the checkpoints, once the result is safe.
+    #[value(hide = true)]
+    Held,
 }
 
 /// For tests: what a verb tells.

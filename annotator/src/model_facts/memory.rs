@@ -51,7 +51,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn total(&self) -> u64 {
-        self.weights + self.batch
+        self.weights.saturating_add(self.batch)
     }
 }
 
@@ -104,7 +104,7 @@ fn supervised(
     largest(optimisation.dtype, |precision| Memory {
         weights: PROCESS + model.trained(precision),
         batch: model.saved(n_sequences, length, precision)
-            + if has_head { model.logits(n_sequences * length) } else { 0 },
+            + if has_head { model.logits(n_sequences.saturating_mul(length)) } else { 0 },
         n_sequences,
         length,
     })
@@ -115,7 +115,8 @@ fn ppo(policy: Participant, reward: Participant, config: &PpoConfig) -> Memory {
     let n_sequences = config.optimisation.batch_size as u64;
     let length = policy.at_most((config.max_length + config.response_length) as u64);
     let policy_batch = |precision| {
-        policy.saved(n_sequences, length, precision) + policy.logits(n_sequences * length)
+        policy.saved(n_sequences, length, precision)
+            + policy.logits(n_sequences.saturating_mul(length))
     };
     largest(config.optimisation.dtype, |precision| Memory {
         weights: PROCESS
@@ -138,7 +139,8 @@ fn sampling(model: Participant, config: &SampleConfig) -> Memory {
         let per_place = 2 * shape.key_size() * shape.num_hidden_layers * precision.bytes();
         Memory {
             weights: PROCESS + 100_000_000 + 2 * model.frozen(precision),
-            batch: n_sequences * (length * per_place + shape.vocab_size * 16),
+            batch: n_sequences
+                .saturating_mul(length.saturating_mul(per_place) + shape.vocab_size * 16),
             n_sequences,
             length,
         }
@@ -212,7 +214,7 @@ impl Participant {
         };
         let pairs = length * shape.num_attention_heads * per_pair;
         let per_token = shape.num_hidden_layers * (norms + rest + pairs);
-        ((n_sequences * length * per_token) as f64 * GAPS) as u64
+        (n_sequences as f64 * length as f64 * per_token as f64 * GAPS) as u64
     }
 
     fn logits(&self, n_tokens: u64) -> u64 {

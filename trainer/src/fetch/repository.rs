@@ -91,13 +91,16 @@ fn begin(partial: &Path, commit: &str) -> Result<()> {
 }
 
 /// An error where the disk has no room for what is missing.
+/// Bytes of the disk that are left to others: the database may be on it.
+const RESERVE: u64 = 1 << 30;
+
 fn make_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
     let missing: u64 =
         files.iter().map(|f| f.size.unwrap_or(0).saturating_sub(f.arrived(partial))).sum();
     let disk = rustix::fs::statvfs(partial).context("cannot tell how full the disk is")?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     ensure!(
-        missing <= free,
+        missing.saturating_add(RESERVE) <= free,
         "the disk is too full: {:.1} GB are to be fetched into {}, {:.1} GB are free; make room and \
          start the command again, or give --out on another disk",
         missing as f64 / 1e9,

@@ -234,6 +234,9 @@ impl Listening<'_> {
 
     /// Whether it has done steps that its newest checkpoint does not hold.
     fn would_lose_steps(&self) -> bool {
+        if self.run.kind == run::Kind::Fetch {
+            return false; // What has arrived is there.
+        }
         let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);
         self.said.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
     }
@@ -269,8 +272,9 @@ impl Listening<'_> {
         let summary = self.said.summary.clone().filter(|_| status.success());
         match (self.stopping, summary) {
             (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
-            (Some(Stop::Cancel), _) => End::Other(Ended::Cancelled),
+            // Whoever wanted to stop it came too late: it is done.
             (_, Some(summary)) => End::Finished(summary),
+            (Some(Stop::Cancel), None) => End::Other(Ended::Cancelled),
             (Some(Stop::Shutdown), None) => End::Other(Ended::Released),
             (None, None) => {
                 let death = Death {

@@ -134,7 +134,7 @@ pub(super) fn arguments(
     } else {
         give("--out", folder.output().into());
         give("--metrics", folder.metrics().into());
-        give("--resume", "auto".into());
+        give("--resume", "held".into());
     }
     give("--config", config.into());
     give("--report", "json".into());

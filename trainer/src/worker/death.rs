@@ -41,7 +41,7 @@ impl Cause {
                               memory ran out"
                 .into(),
             Self::SomebodyElse => {
-                "Its process was killed (signal 9), though the memory sufficed".into()
+                "Its process was killed (signal 9), but not by the system for want of memory".into()
             }
             Self::Crash(signal) => format!("Its process crashed (signal {signal})"),
         }

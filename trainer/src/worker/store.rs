@@ -21,6 +21,9 @@ use sea_orm::{
 };
 use std::time::Duration;
 
+/// Seconds between tries to write how a run ended: a database may be away for a moment.
+const PATIENCE: [u64; 4] = [1, 2, 4, 8];
+
 /// The run, as long as no other worker has taken it and it has not ended.
 pub(super) fn mine(run: &run::Model) -> Condition {
     Condition::all()
@@ -101,6 +104,25 @@ async fn insert_events(
 
 /// Registers what the run made and ends it, in one transaction. False as in [`append`].
 pub(super) async fn succeed(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    inputs: &Inputs,
+    summary: &Summary,
+    made: &Made,
+) -> Result<bool, DbErr> {
+    for patience in PATIENCE {
+        match try_succeed(db, run, inputs, summary, made).await {
+            Err(error) => {
+                tracing::warn!(run = %run.id, "cannot write that it is done, trying again: {error}");
+            }
+            written => return written,
+        }
+        tokio::time::sleep(Duration::from_secs(patience)).await;
+    }
+    try_succeed(db, run, inputs, summary, made).await
+}
+
+async fn try_succeed(
     db: &DatabaseConnection,
     run: &run::Model,
     inputs: &Inputs,
@@ -231,7 +253,7 @@ pub(super) async fn end(
             )
         }
     };
-    for patience in [1, 2, 4, 8] {
+    for patience in PATIENCE {
         match write_end(db, run, update.clone(), said.as_slice()).await {
             Err(error) => {
                 tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");

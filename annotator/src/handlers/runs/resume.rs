@@ -1,7 +1,13 @@
 //! `/projects/{project}/runs/{run}/resume`: going on with a run that was cancelled or has failed.
 
 use super::find;
-use crate::{access::Engineer, audit, database, deletion::hold::hold, error::AppError, page};
+use crate::{
+    access::{Access, Engineer},
+    audit, database,
+    deletion::hold::hold,
+    error::AppError,
+    page,
+};
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use entity::{
@@ -9,6 +15,7 @@ use entity::{
     ids::{ModelId, ProjectId, RunId},
     model,
     run::{self, Kind, Status},
+    run_config::{FetchConfig, Source},
     run_input,
     time::UnixMillis,
 };
@@ -41,6 +48,14 @@ pub(super) async fn checkpoint_of(
     Ok((!lacks_a_model).then_some(step))
 }
 
+/// A folder of the worker's machine is an administrator's to name, and to read anew.
+pub(super) fn may_resume(run: &run::Model, access: &Access) -> bool {
+    let config = serde_json::from_value::<FetchConfig>(run.config.clone());
+    let reads_a_folder = run.kind == Kind::Fetch
+        && config.is_ok_and(|config| matches!(config.source(), Some(Source::Folder(_))));
+    !reads_a_folder || access.account.is_admin
+}
+
 /// The models that a run reads.
 async fn models_of(db: &impl ConnectionTrait, run: &run::Model) -> Result<Vec<ModelId>, DbErr> {
     let inputs =
@@ -56,6 +71,9 @@ pub async fn resume(
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
     let run = find(db.get_ref(), &access, &path.1).await?;
+    if !may_resume(&run, &access) {
+        return Err(AppError::Forbidden);
+    }
     let changes = database::begin_write(db.get_ref()).await?;
     let Some(step) = checkpoint_of(&changes, &store, &run).await? else {
         page::notify(&session, "notice-run-has-no-checkpoint", "")?;

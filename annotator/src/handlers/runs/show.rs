@@ -198,13 +198,14 @@ pub async fn show(
     if run.status.is_final() {
         notices::see(db, &run, access.account.id).await?;
     }
+    let checkpoint = resume::checkpoint_of(db, &store, &run).await?;
     let inputs = inputs_of(db, &run).await?;
     let n_held_out = inputs.iter().find_map(|input| match input {
         Input::Dataset(version) => Some(version.counts.eval),
         Input::Model { .. } => None,
     });
     page::html(&RunPage {
-        checkpoint: resume::checkpoint_of(db, &store, &run).await?,
+        checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
         by: launched_by(db, &run).await?,
         inputs,
         output: output_of(db, &run).await?,
