@@ -66,6 +66,7 @@ run-log = Log
 glance-learning = Is it learning?
 glance-drift = Is it drifting?
 glance-course = How much longer?
+glance-course-over = How long did it take?
 glance-cost = What has it cost?
 glance-held-out-loss = Loss on held-out prompts
 glance-loss-once = Measured once so far. Ask for more measurements in the settings, or wait for the one after the last step.
@@ -161,7 +162,7 @@ duration-hours = { $hours } h { $minutes } min
 duration-minutes = { $minutes } min { $seconds } s
 duration-seconds = { $seconds } s
 
-notice-run-queued = The run is in the queue. This page follows it.
+notice-run-queued = The run was put in the queue. This page follows it.
 notice-run-cancelled = The run was asked to stop.
 notice-run-has-no-checkpoint = There is no checkpoint to go on from any more; launch the run again.
 

@@ -172,7 +172,7 @@ impl Part {
     fn cannot_write(&self, error: io::Error) -> Error {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow!(
-                "the disk is full: {} has {} bytes so far; make room and start the command again, \
+                "the disk is full: {} has {} bytes so far; make room and start again, \
                  it goes on from there",
                 self.path.display(),
                 self.length
@@ -197,10 +197,7 @@ impl Part {
         };
         if let Some(wrong) = wrong {
             fs::remove_file(&self.path)?;
-            bail!(
-                "{} arrived altered, {wrong}: start the command again to fetch it anew",
-                self.expected.name
-            );
+            bail!("{} arrived altered, {wrong}: start again to fetch it anew", self.expected.name);
         }
         fs::rename(&self.path, whole).with_context(|| format!("cannot make {}", whole.display()))
     }

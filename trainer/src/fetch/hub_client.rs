@@ -162,7 +162,7 @@ impl Hub {
             );
         }
         anyhow!(
-            "cannot reach {}: {why}; check the connection and start the command again, or set \
+            "cannot reach {}: {why}; check the connection and start again, or set \
              HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy",
             self.endpoint
         )
@@ -222,7 +222,7 @@ impl Hub {
             }
             (_, "GatedRepo") | (403, _) if has_token => format!(
                 "{repository} is gated, and the account of your token may not read it: accept its \
-                 terms on {endpoint}/{repository} and start the command again"
+                 terms on {endpoint}/{repository} and start again"
             ),
             (_, "GatedRepo") | (403, _) => format!(
                 "{repository} is gated: accept its terms on {endpoint}/{repository} and set HF_TOKEN \

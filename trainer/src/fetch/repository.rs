@@ -102,7 +102,7 @@ fn make_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
     ensure!(
         missing.saturating_add(RESERVE) <= free,
         "the disk is too full: {:.1} GB are to be fetched into {}, {:.1} GB are free; make room and \
-         start the command again, or give --out on another disk",
+         start again, or give --out on another disk",
         missing as f64 / 1e9,
         partial.display(),
         free as f64 / 1e9
