@@ -65,20 +65,24 @@ pub async fn of(
     store: &ArtifactStore,
     model: &model::Model,
 ) -> Result<ModelFacts, AppError> {
-    let mut facts = read(store, model).await?;
+    let mut facts = read(store, model, in_folder).await?;
     let mut parent = model.parent_id;
     while let Some(id) = parent.filter(|_| facts.languages.is_empty()) {
         let Some(model) = model::Entity::find_by_id::<ModelId>(id).one(db).await? else { break };
-        facts.languages = read(store, &model).await?.languages;
+        facts.languages = read(store, &model, languages_in).await?;
         parent = model.parent_id;
     }
     Ok(facts)
 }
 
-async fn read(store: &ArtifactStore, model: &model::Model) -> Result<ModelFacts, AppError> {
+async fn read<T: Send + 'static>(
+    store: &ArtifactStore,
+    model: &model::Model,
+    of: fn(&Path) -> T,
+) -> Result<T, AppError> {
     let folder = store.path(&model.artifact_hash);
-    let facts = tokio::task::spawn_blocking(move || in_folder(&folder)).await;
-    Ok(facts.context("reading what is known of a model")?)
+    let known = tokio::task::spawn_blocking(move || of(&folder)).await;
+    Ok(known.context("reading what is known of a model")?)
 }
 
 /// Of a Hugging Face folder.
@@ -88,8 +92,12 @@ fn in_folder(folder: &Path) -> ModelFacts {
         shape: text("config.json").and_then(|config| serde_json::from_str(&config).ok()),
         has_chat_template: folder.join("chat_template.jinja").is_file()
             || text("tokenizer_config.json").is_some_and(|config| has_template(&config)),
-        languages: text("README.md").map(|card| languages(&card)).unwrap_or_default(),
+        languages: languages_in(folder),
     }
+}
+
+fn languages_in(folder: &Path) -> Vec<String> {
+    beginning(&folder.join("README.md")).map(|card| languages(&card)).unwrap_or_default()
 }
 
 /// A card may be of any size, and comes from anywhere.

@@ -152,17 +152,7 @@ impl Checkpoints {
 
     /// Removes every checkpoint, unless they are held: the run is done and its result written.
     pub fn remove_all(&self) -> Result<()> {
-        if self.held {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&self.out)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if step_of(&name).is_some() || is_unfinished(&name) {
-                remove(&path)?;
-            }
-        }
-        Ok(())
+        if self.held { Ok(()) } else { remove_all_in(&self.out) }
     }
 
     /// Complete checkpoints, oldest first.
@@ -181,6 +171,18 @@ impl Checkpoints {
 }
 
 /// Whether a folder of this name is a checkpoint that is being written, or was when its writer died.
+/// Removes the checkpoints in an output folder, whole or not.
+pub(crate) fn remove_all_in(out: &Path) -> Result<()> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if step_of(&name).is_some() || is_unfinished(&name) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with(".checkpoint-")
 }

@@ -1,6 +1,9 @@
 //! One line of an import file: which of TRL's types it is, or what is wrong with it.
 
-use entity::conversation::{Message, Prompt, Speaker};
+use entity::{
+    conversation::{Message, Prompt, Speaker},
+    json_problem,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -53,7 +56,7 @@ impl Row {
         let fields = match serde_json::from_str(line) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => return Err(Refusal::NotAnObject),
-            Err(error) => return Err(Refusal::NotJson(without_line(&error))),
+            Err(error) => return Err(Refusal::NotJson(json_problem::in_a_row(&error))),
         };
         if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
             return Err(Refusal::UnknownField(unknown.clone()));
@@ -84,13 +87,6 @@ impl Row {
             (Some(_), None, Some(_)) => Err(Refusal::Together("completion", "rejected")),
         }
     }
-}
-
-/// serde_json counts lines, and every row is one: "… at character 12".
-fn without_line(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    format!("{what} at character {}", error.column())
 }
 
 fn from_messages(value: &Value) -> Result<Row, Refusal> {

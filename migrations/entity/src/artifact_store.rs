@@ -91,7 +91,12 @@ impl ArtifactStore {
 
     /// Where the artifact is, if it is there.
     pub fn path(&self, hash: &str) -> PathBuf {
-        self.root.join(hash.get(..2).unwrap_or("__")).join(hash)
+        Self::path_in(&self.root, hash)
+    }
+
+    /// The same in a folder that need not be a store.
+    pub fn path_in(root: &Path, hash: &str) -> PathBuf {
+        root.join(hash.get(..2).unwrap_or("__")).join(hash)
     }
 
     /// Where a run works and keeps its checkpoints until it ends.

@@ -12,7 +12,7 @@
 //! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it),
 //!    [`artifact_store`] (where what it made is kept) and [`base_model`] (how a base is registered).
 //! 6. [`schema`] (which version of the tables this is), [`database_problem`] (why a database cannot
-//!    be used, in words) and [`log_format`].
+//!    be used, in words), [`json_problem`] (the same of a row) and [`log_format`].
 //!
 //! **Invariant:** this crate keeps no database open and links no libtorch.
 
@@ -52,5 +52,6 @@ pub mod report;
 pub mod run_config;
 
 pub mod database_problem;
+pub mod json_problem;
 pub mod log_format;
 pub mod schema;

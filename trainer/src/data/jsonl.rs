@@ -1,6 +1,7 @@
 //! JSON Lines files read row by row, plain or gzipped.
 
 use super::DataError;
+use entity::json_problem;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::{
@@ -93,21 +94,14 @@ impl Reader {
             Ok(other) => {
                 Err(self.problem(format!("expected an object, found {}", super::row::kind(&other))))
             }
-            Err(error) => Err(self.problem(format!("not JSON: {}", without_line(&error)))),
+            Err(error) => {
+                Err(self.problem(format!("not JSON: {}", json_problem::in_a_row(&error))))
+            }
         }
     }
 
     fn problem(&self, problem: String) -> DataError {
         DataError::Line { file: self.file.clone(), line: self.number, problem }
-    }
-}
-
-/// serde_json counts lines within the one line that it was given.
-fn without_line(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" at line ") {
-        Some((what, _)) => format!("{what} at character {}", error.column()),
-        None => text,
     }
 }
 

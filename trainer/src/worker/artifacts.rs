@@ -20,10 +20,8 @@ pub(super) async fn open(db: &DatabaseConnection, folder: &Path) -> Result<Artif
         .all(db)
         .await
         .context("cannot read the database's models")?;
-    let is_there = |model: &model::Model| {
-        let hash = &model.artifact_hash;
-        folder.join(hash.get(..2).unwrap_or("__")).join(hash).exists()
-    };
+    let is_there =
+        |model: &model::Model| ArtifactStore::path_in(folder, &model.artifact_hash).exists();
     if !newest.is_empty() && !newest.iter().any(is_there) {
         bail!(
             "{} holds no model of this database; give the web app's own folder with --artifacts \

@@ -1,5 +1,6 @@
 //! A run's folder while it works, and what becomes of it.
 
+use crate::checkpoint;
 use crate::checkpoint::is_unfinished;
 use anyhow::{Context, ensure};
 use entity::{
@@ -137,24 +138,13 @@ pub(super) async fn keep(
             "the run ended well but left no complete output; this is a bug of the trainer"
         );
         let n_parameters = count_parameters(&output).context(unreadable)?;
-        remove_checkpoints(&output).context("cannot remove the checkpoints")?;
+        // The result is whole, and noted as such: what led to it is not part of it.
+        checkpoint::remove_all_in(&output)?;
         let stored =
             artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
         Ok(Made { stored, n_parameters })
     })
     .await?
-}
-
-/// The result is whole, and noted as such: what led to it is not part of it.
-fn remove_checkpoints(output: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(output)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && name.trim_start_matches('.').starts_with("checkpoint-") {
-            fs::remove_dir_all(&path)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether a folder has what a run of this kind makes.

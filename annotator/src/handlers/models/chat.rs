@@ -38,9 +38,8 @@ struct ChatPage {
 impl ChatPage {
     /// Whether the settings must be unfolded: something was typed there, or is wrong there.
     fn has_settings(&self) -> bool {
-        let is_wrong = |name: &&str| self.errors.of(name).is_some();
-        !self.form.system.is_empty()
-            || ["temperature", "top_p", "max_new_tokens"].iter().any(is_wrong)
+        let is_wrong = self.errors.iter().any(|(field, _)| *field != "message");
+        !self.form.system.is_empty() || is_wrong
     }
 
     fn turns_json(&self) -> Result<String, askama::Error> {
@@ -154,15 +153,6 @@ pub async fn answer(
     if is_invalid { page::invalid(&shown) } else { page::html(&shown) }
 }
 
-/// A setting's label, as a Fluent key.
-fn label_of(setting: &str) -> &'static str {
-    match setting {
-        "temperature" => "config-temperature",
-        "top_p" => "config-top-p",
-        _ => "config-max-new-tokens",
-    }
-}
-
 /// The model's answer to the form, or why there is none in `errors`.
 async fn answered(
     page: &Page,
@@ -176,7 +166,8 @@ async fn answered(
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        errors.add(field, format_args!("{}: {}", page.text(label_of(field)), page.text(problem)));
+        let label = page.text(settings::label(Kind::Sample, field));
+        errors.add(field, format_args!("{label}: {}", page.text(problem)));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
     let turns = [form.turns(), vec![Message::user(&form.message)]].concat();

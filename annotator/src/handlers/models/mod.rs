@@ -114,15 +114,13 @@ async fn described(
         )
         .all(db)
         .await?;
+    let input_of =
+        |run, slot| inputs.iter().find(|input| input.run_id == run && input.slot == slot);
     let read_by = |run: RunId| {
-        let of_run = |input: &&run_input::Model| input.run_id == run && input.slot == Slot::Dataset;
-        let input = inputs.iter().find(of_run)?;
+        let input = input_of(run, Slot::Dataset)?;
         versions.iter().find(|version| Some(version.id) == input.dataset_version_id).cloned()
     };
-    let scored_by = |run: RunId| {
-        let of_run = |input: &&run_input::Model| input.run_id == run && input.slot == Slot::Reward;
-        named.get(&inputs.iter().find(of_run)?.model_id?).cloned()
-    };
+    let scored_by = |run: RunId| named.get(&input_of(run, Slot::Reward)?.model_id?).cloned();
     let artifacts = artifact::Entity::find()
         .filter(artifact::Column::Hash.is_in(models.iter().map(|model| &model.artifact_hash)))
         .all(db)
@@ -240,14 +238,14 @@ pub async fn show(
         None => None,
     };
     let deleted_by = deleted_by.map(|account| account.display_name);
-    let facts = match model.deleted_at {
-        None => {
-            let known = model_facts::of(db.get_ref(), &store, &model).await?;
-            Some(Facts::of(db.get_ref(), &page, &model, &known).await?)
-        }
-        Some(_) => None,
-    };
     let mut entries = described(db.get_ref(), access.project.id, vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
+    let facts = match entry.is_deleted() {
+        true => None,
+        false => {
+            let known = model_facts::of(db.get_ref(), &store, &entry.model).await?;
+            Some(Facts::of(&page, &entry.model, &known, entry.n_bytes))
+        }
+    };
     page::html(&ModelPage { page, access, entry, children, readers, files, facts, deleted_by })
 }

@@ -3,7 +3,7 @@
 //! a script asks for it again when something else is chosen or typed.
 
 use super::{
-    inputs::{offered, trainable},
+    inputs::{offered, scoring, trainable},
     kind_of, settings, words,
 };
 use crate::{
@@ -55,7 +55,9 @@ impl Facts {
             Some(reward) => participant(reward, &model_facts::of(db, store, reward).await?),
             None => None,
         };
-        let mut facts = Self::of(db, page, model, &known).await?;
+        let artifact = artifact::Entity::find_by_id(&*model.artifact_hash).one(db).await?;
+        let mut facts =
+            Self::of(page, model, &known, artifact.map_or(0, |artifact| artifact.n_bytes));
         let memory = settings::parse(kind, typed)
             .ok()
             .zip(participant(model, &known))
@@ -65,24 +67,18 @@ impl Facts {
     }
 
     /// Of a model by itself.
-    pub async fn of(
-        db: &DatabaseConnection,
-        page: &Page,
-        model: &model::Model,
-        known: &ModelFacts,
-    ) -> Result<Self, AppError> {
-        let artifact = artifact::Entity::find_by_id(&*model.artifact_hash).one(db).await?;
+    pub fn of(page: &Page, model: &model::Model, known: &ModelFacts, n_bytes: i64) -> Self {
         let context = known.shape.and_then(|shape| shape.max_position_embeddings);
-        Ok(Self {
+        Self {
             name: model.name.clone(),
             parameters: words::parameters(model.n_parameters),
-            size: words::bytes(artifact.map_or(0, |artifact| artifact.n_bytes)),
+            size: words::bytes(n_bytes),
             context: context.map(|n| page.text("facts-tokens").arg("n", n).to_string()),
             has_chat_template: known.has_chat_template,
             is_reward: model.kind == model::Kind::Reward,
             languages: (!known.languages.is_empty()).then(|| known.languages.join(", ")),
             memory: None,
-        })
+        }
     }
 }
 
@@ -134,10 +130,7 @@ pub async fn show(
     let kind = kind_of(&path.1)?;
     let db = db.get_ref();
     let models = offered(db, access.project.id, trainable(kind)).await?;
-    let reward_models = match kind {
-        Kind::Ppo => offered(db, access.project.id, &[model::Kind::Reward]).await?,
-        _ => Vec::new(),
-    };
+    let reward_models = offered(db, access.project.id, scoring(kind)).await?;
     let facts = Facts::load(db, &store, &page, kind, &models, &reward_models, &typed).await?;
     page::html(&FactsFragment { page, facts })
 }

@@ -34,12 +34,20 @@ pub(super) fn trainable(kind: Kind) -> &'static [model::Kind] {
     }
 }
 
+/// The models that score answers in a kind of run.
+pub(super) fn scoring(kind: Kind) -> &'static [model::Kind] {
+    if kind == Kind::Ppo { &[model::Kind::Reward] } else { &[] }
+}
+
 /// The project's models and the bases of these kinds: by kind as given, the newest first.
 pub(super) async fn offered(
     db: &impl ConnectionTrait,
     project: ProjectId,
     kinds: &[model::Kind],
 ) -> Result<Vec<model::Model>, DbErr> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
     let usable = Condition::any()
         .add(model::Column::ProjectId.eq(project))
         .add(model::Column::ProjectId.is_null());
@@ -109,7 +117,7 @@ pub(super) async fn chosen_model(
     project: ProjectId,
     kinds: &[model::Kind],
     chosen: Option<&String>,
-) -> Result<Option<model::Model>, DbErr> {
+) -> Result<Option<ModelId>, DbErr> {
     let Some(id) = chosen.and_then(|id| id.parse::<ModelId>().ok()) else { return Ok(None) };
     let model = model::Entity::find_by_id(id).one(db).await?;
     let fits = |model: &model::Model| {
@@ -117,5 +125,5 @@ pub(super) async fn chosen_model(
             && kinds.contains(&model.kind)
             && model.project_id.is_none_or(|owner| owner == project)
     };
-    Ok(model.filter(fits))
+    Ok(model.filter(fits).map(|model| model.id))
 }

@@ -5,7 +5,7 @@ use super::{
     deleted,
     facts::Facts,
     fields::{self, Control, Field},
-    inputs::{Rows, chosen_model, chosen_rows, contents, offered, trainable},
+    inputs::{Rows, chosen_model, chosen_rows, contents, offered, scoring, trainable},
     kind_of, settings, words,
 };
 use crate::{
@@ -60,10 +60,7 @@ impl NewRunPage {
         errors: FieldErrors,
     ) -> Result<Self, AppError> {
         let models = offered(db, access.project.id, trainable(kind)).await?;
-        let reward_models = match kind {
-            Kind::Ppo => offered(db, access.project.id, &[model::Kind::Reward]).await?,
-            _ => Vec::new(),
-        };
+        let reward_models = offered(db, access.project.id, scoring(kind)).await?;
         let versions = dataset_version::Entity::find()
             .filter(dataset_version::Column::ProjectId.eq(access.project.id))
             .filter(dataset_version::Column::Kind.eq(contents(kind, None).kind()))
@@ -246,23 +243,19 @@ async fn try_launch(
     }
     let mut reward = None;
     if kind == Kind::Ppo {
-        reward =
-            chosen_model(db, project, &[model::Kind::Reward], typed.get("reward_model")).await?;
+        reward = chosen_model(db, project, scoring(kind), typed.get("reward_model")).await?;
         if reward.is_none() {
             errors.add("reward_model", page.text("problem-choose-reward-model"));
         }
     }
-    let reward = reward.map(|model| model.id);
     let rows = chosen_rows(db, store, project, kind, typed).await?;
     if let Err(problem) = &rows {
         errors.add("dataset", page.text(problem));
     }
     let config = settings::parse(kind, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        let label = fields::all(kind)
-            .find(|known| known.name == *field)
-            .map_or("runs-title", |known| known.label);
-        errors.add(field, format_args!("{}: {}", page.text(label), page.text(problem)));
+        let label = page.text(settings::label(kind, field));
+        errors.add(field, format_args!("{label}: {}", page.text(problem)));
     }
     let (Some(model), Ok(rows), Ok(config), true) = (model, rows, config, errors.is_empty()) else {
         return Ok(Err(errors));
@@ -273,7 +266,6 @@ async fn try_launch(
         Rows::Version(id) => id,
         Rows::Frozen(frozen) => frozen.record(&changes, by).await?,
     };
-    let model = model.id;
     let run =
         launch::queue(&changes, &Launch { project, kind, config, model, reward, dataset, by })
             .await?;

@@ -17,6 +17,11 @@ const MAX_WHOLE: u64 = 1_000_000_000;
 /// A mistake: the field and a Fluent key.
 pub(in crate::handlers) type Mistake = (&'static str, &'static str);
 
+/// The Fluent key of a setting's label.
+pub(in crate::handlers) fn label(kind: Kind, setting: &str) -> &'static str {
+    fields::all(kind).find(|field| field.name == setting).map_or("runs-title", |field| field.label)
+}
+
 /// The default of every setting of a kind.
 pub(super) fn defaults(kind: Kind) -> Map<String, Value> {
     let defaults = match kind {
