@@ -47,11 +47,14 @@ use std::{
 /// Models are Hugging Face folders, data are JSON lines in TRL's formats (`.gz` too):
 /// `messages`; `prompt` and `completion`; `prompt`, `chosen` and `rejected`; or `prompt` alone.
 #[derive(Debug, Parser)]
-#[command(name = "trainer", version, args_override_self = true, max_term_width = 100)]
+#[command(name = "trainer", version, args_override_self = true, max_term_width = 100, after_help = VARIABLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
+
+const VARIABLES: &str = "Environment:
+  ATTUNE_DETERMINISTIC=1  Deterministic algorithms on a GPU, too: the same run gives the same numbers bit for bit, about half as fast. On a CPU it always does";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

@@ -35,7 +35,7 @@ use crate::{
     optimizer::AdamW,
     sample,
     schedule::Schedule,
-    show::Shown,
+    show::{ShowSchedule, Shown},
     tokenizer::Tokenizer,
 };
 use anyhow::{Context, ensure};
@@ -114,8 +114,12 @@ fn train(
         n_steps: plan.n_steps,
     };
     let mut run = Run::open(ppo, prompts, paths, &plan, report)?;
-    if run.step == 0 && ppo.show(prompts, 0)?.into_iter().try_for_each(&mut *report).is_break() {
-        return Ok(Outcome::Stopped);
+    let mut showing = ShowSchedule::new(plan.n_steps);
+    if run.step == 0 {
+        let examples = showing.show(|| ppo.show(prompts, 0))?;
+        if examples.into_iter().try_for_each(&mut *report).is_break() {
+            return Ok(Outcome::Stopped);
+        }
     }
     for step in run.step..plan.n_steps {
         let learning_rate = schedule.learning_rate(step);
@@ -151,8 +155,11 @@ fn train(
         // 6. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = run.metrics(&plan, learning_rate);
         metrics.extend(statistics.metrics(&rollout, &targets, &completions, config));
-        let is_due = Shown::is_due(step + 1, plan.n_steps);
-        let examples = if is_due { ppo.show(prompts, step + 1)? } else { Vec::new() };
+        let examples = if showing.is_due(step + 1) {
+            showing.show(|| ppo.show(prompts, step + 1))?
+        } else {
+            Vec::new()
+        };
         if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
             return Ok(Outcome::Stopped);
         }

@@ -7,7 +7,7 @@ use crate::{
     job::{Outcome, Report, Resume},
     model::{self, PackedBatch, Transformer, head},
     session::{Opening, Session, object},
-    show::{self, Shown},
+    show::{self, ShowSchedule, Shown},
     tokenizer::Tokenizer,
 };
 use anyhow::Result;
@@ -100,6 +100,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
     };
     let export = |model: &Transformer, folder: &Path| model::save(model, folder, &Map::new());
     let mut session = Session::open(model, &opening, report)?;
+    let mut schedule = ShowSchedule::new(session.batches.n_steps);
 
     // 1. What the model can do before it learns.
     if session.step == 0 && !held_out.is_empty() {
@@ -112,7 +113,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
         }
     }
     let readable = if held_out.is_empty() { examples } else { held_out };
-    if session.step == 0 && show(&session, readable, tokenizer, report).is_break() {
+    if session.step == 0 && show(&session, readable, tokenizer, &mut schedule, report).is_break() {
         return Ok(Outcome::Stopped);
     }
     while !session.is_done() {
@@ -150,7 +151,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
             return Ok(Outcome::Stopped);
         }
         // A stop waits for the next step, where a checkpoint is written.
-        let _ = show(&session, readable, tokenizer, report);
+        let _ = show(&session, readable, tokenizer, &mut schedule, report);
     }
     session.finish(export)
 }
@@ -160,13 +161,14 @@ fn show(
     session: &Session,
     examples: &[Example],
     tokenizer: Option<&Tokenizer>,
+    schedule: &mut ShowSchedule,
     report: &mut Report,
 ) -> ControlFlow<()> {
-    let is_due = Shown::is_due(session.step, session.batches.n_steps);
+    let is_due = schedule.is_due(session.step);
     let Some(tokenizer) = tokenizer.filter(|_| is_due) else { return ControlFlow::Continue(()) };
     let prompts = examples.iter().map(|example| &example.ids[..example.prompt_len]);
     let shown = Shown::new(&session.model, prompts, show::MAX_NEW_TOKENS);
-    let answers = shown.answers(&session.model, tokenizer);
+    let answers = schedule.show(|| shown.answers(&session.model, tokenizer));
     shown.events(tokenizer, session.step, &answers, None).into_iter().try_for_each(report)
 }
 

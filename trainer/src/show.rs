@@ -7,6 +7,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use entity::report::Event;
+use std::time::{Duration, Instant};
 
 /// Prompts that are answered.
 const PROMPTS: usize = 3;
@@ -14,8 +15,62 @@ const PROMPTS: usize = 3;
 /// Tokens of an answer, where the run has no length of its own: showing stays cheap beside training.
 pub(crate) const MAX_NEW_TOKENS: usize = 64;
 
-/// Answers are shown about this often in a run, beside its start and its end.
+/// Answers are shown about this often in a run at the most, beside its start and its end.
 const SHOWN: u64 = 10;
+
+/// The part of a run's time that showing answers may take.
+const MOST_OF_THE_TIME: f64 = 0.02;
+
+/// When a run shows answers: at its start and its end, and between them as often as its time allows.
+#[derive(Debug)]
+pub(crate) struct ShowSchedule {
+    n_steps: u64,
+    started: Instant,
+    budget: ShowBudget,
+}
+
+impl ShowSchedule {
+    /// For a run that starts now, or goes on.
+    pub(crate) fn new(n_steps: u64) -> Self {
+        Self { n_steps, started: Instant::now(), budget: ShowBudget::default() }
+    }
+
+    /// Whether answers are to be shown after `step`.
+    pub(crate) fn is_due(&self, step: u64) -> bool {
+        let is_an_end = step == 0 || step == self.n_steps;
+        Shown::is_due(step, self.n_steps)
+            && (is_an_end || self.budget.allows(self.started.elapsed()))
+    }
+
+    /// Shows answers, and counts the time that it takes.
+    pub(crate) fn show<T>(&mut self, show: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let shown = show();
+        self.budget.spend(began.elapsed());
+        shown
+    }
+}
+
+/// How much time went into showing answers.
+#[derive(Debug, Default)]
+struct ShowBudget {
+    spent: Duration,
+    /// What it took the last time, and so about what it will take the next.
+    last: Duration,
+}
+
+impl ShowBudget {
+    fn spend(&mut self, took: Duration) {
+        self.spent += took;
+        self.last = took;
+    }
+
+    /// Whether answers can be shown `elapsed` into the run, and all of them together still take no
+    /// more than their part of its time.
+    fn allows(&self, elapsed: Duration) -> bool {
+        self.spent + self.last <= (elapsed + self.last).mul_f64(MOST_OF_THE_TIME)
+    }
+}
 
 /// The prompts of a run that are answered again and again.
 pub(crate) struct Shown<'a> {
@@ -36,8 +91,8 @@ impl<'a> Shown<'a> {
         Self { prompts, max_new_tokens }
     }
 
-    /// Whether answers are shown after `step` of `n_steps`.
-    pub(crate) fn is_due(step: u64, n_steps: u64) -> bool {
+    /// Whether answers are shown after `step` of `n_steps`, if there is time for it.
+    fn is_due(step: u64, n_steps: u64) -> bool {
         step == 0 || step == n_steps || step.is_multiple_of(n_steps.div_ceil(SHOWN).max(1))
     }
 
@@ -91,6 +146,26 @@ mod tests {
         let due = |n_steps| (0..=n_steps).filter(|step| Shown::is_due(*step, n_steps)).count();
         assert_eq!((due(1), due(5), due(1000)), (2, 6, 11));
         assert!(Shown::is_due(7, 7));
+    }
+
+    #[test]
+    fn showing_answers_takes_no_more_than_two_percent_of_a_run() {
+        let seconds = Duration::from_secs;
+        let mut budget = ShowBudget::default();
+        assert!(budget.allows(seconds(0)), "nobody knows yet how long it takes");
+        budget.spend(seconds(2));
+        assert!(!budget.allows(seconds(197)));
+        assert!(budget.allows(seconds(198)), "4 of 200 seconds");
+        budget.spend(seconds(2));
+        assert!(!budget.allows(seconds(200)) && budget.allows(seconds(298)), "6 of 300 seconds");
+    }
+
+    #[test]
+    fn a_run_that_has_no_time_for_it_shows_its_first_and_its_last_answers() {
+        let mut schedule = ShowSchedule::new(1000);
+        schedule.show(|| std::thread::sleep(Duration::from_millis(20)));
+        let due: Vec<u64> = (0..=1000).filter(|step| schedule.is_due(*step)).collect();
+        assert_eq!(due, [0, 1000]);
     }
 
     #[test]

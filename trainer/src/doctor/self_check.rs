@@ -3,6 +3,7 @@
 
 use super::Check;
 use crate::{
+    environment::choose_algorithms,
     ffi,
     model::{ModelConfig, PackedBatch, Transformer, folder::expected_shapes, head},
 };
@@ -90,7 +91,7 @@ fn place(kind: Kind, device: Device) -> String {
 }
 
 fn compute(golden: &Golden, kind: Kind, device: Device) -> Result<Numbers> {
-    ffi::use_deterministic_algorithms(device != Device::Cpu)?;
+    choose_algorithms(device)?;
     let config = ModelConfig::parse(&golden.config.to_string())?;
     let model = model(config, kind, device)?;
     let batch = PackedBatch::new(&[&golden.ids], device);
