@@ -8,14 +8,18 @@ mod config_file;
 mod failure;
 
 use crate::{
-    doctor, dpo, fetch,
+    algorithms::{dpo, ppo, pretrain, reward, sft},
+    answer::{
+        logprobs::{self, MeasureConfig},
+        sample, score,
+        serve::{self, ServeArgs},
+    },
+    doctor, fetch,
     job::{Outcome, Report},
-    logprobs::{self, MeasureConfig},
-    openmp, ppo, pretrain,
-    reporter::{Format, Reporter},
-    reward, sample, score,
-    serve::{self, ServeArgs},
-    sft,
+    run::{
+        openmp,
+        reporter::{Format, Reporter},
+    },
     worker::{self, WorkerArgs},
 };
 use anyhow::{Result, anyhow};

@@ -8,7 +8,7 @@ mod devices;
 mod machine;
 mod self_check;
 
-use crate::reporter::Format;
+use crate::run::reporter::Format;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;

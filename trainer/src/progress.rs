@@ -1,6 +1,6 @@
 //! How far a run is, how fast it goes, and what it says at the end.
 
-use crate::{environment::peak_rss_mb, job::Report};
+use crate::{job::Report, run::environment::peak_rss_mb};
 use entity::report::{Event, Level, Summary};
 use serde_json::{Map, Value};
 use std::{

@@ -1,6 +1,6 @@
 //! How the program tells that it failed: one message on stderr, with what to do.
 
-use crate::generate::NOT_NUMBERS;
+use crate::answer::generate::NOT_NUMBERS;
 use std::{
     any::Any,
     panic::{self, AssertUnwindSafe},

@@ -3,9 +3,9 @@
 
 use super::Check;
 use crate::{
-    environment::choose_algorithms,
     ffi,
     model::{ModelConfig, PackedBatch, Transformer, folder::expected_shapes, head},
+    run::environment::choose_algorithms,
 };
 use anyhow::Result;
 use serde::Deserialize;

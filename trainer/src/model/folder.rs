@@ -288,5 +288,4 @@ impl safetensors::View for Stored<'_> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

@@ -1,7 +1,6 @@
 //! A run's folder while it works, and what becomes of it.
 
-use crate::checkpoint;
-use crate::checkpoint::is_unfinished;
+use crate::run::checkpoint::{self, is_unfinished};
 use anyhow::{Context, ensure};
 use entity::{
     artifact_store::{ArtifactStore, Stored},
