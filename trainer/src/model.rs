@@ -1,15 +1,12 @@
 //! Language and reward models of the Llama, Qwen2 and Qwen3 families: Hugging Face folders in and
 //! out, and one forward pass over sequences without padding.
 //!
-//! [`config`] says what a folder holds and [`family`] where families differ, [`folder`] reads and
-//! writes it, [`packed`] is a batch,
-//! [`transformer`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head
+//! [`trainer_base::model_config`] says what a folder holds and where families differ, [`folder`] reads
+//! and writes it, [`packed`] is a batch, [`transformer`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head
 //! in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
 //! generating, with its [`kv_cache`].
 
-pub mod config;
 pub mod decode;
-pub mod family;
 pub mod folder;
 pub mod head;
 pub mod kv_cache;
@@ -19,8 +16,6 @@ pub mod transformer;
 pub(crate) mod attention;
 pub(crate) mod padding;
 
-pub use config::{ModelConfig, Purpose};
-pub use family::Family;
 pub use folder::save;
 pub use packed::PackedBatch;
 pub use transformer::{Parameter, Transformer};

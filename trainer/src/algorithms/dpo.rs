@@ -9,8 +9,6 @@ mod reference;
 
 use crate::{
     algorithms::{reward::wilson_interval, sft::EVALUATION_COST},
-    data::{self, Preference},
-    job::{Outcome, Report, Resume},
     math::ops,
     model::{self, PackedBatch, Transformer, head},
     run::{
@@ -18,34 +16,19 @@ use crate::{
         identity::{hash_of_model, hash_of_sequences},
         session::{Opening, Session, object},
     },
-    tokenizer::Tokenizer,
 };
 use anyhow::Result;
 use entity::run_config::DpoConfig;
 use reference::Reference;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Kind, Tensor};
-
-/// Where `trainer dpo` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct DpoPaths {
-    /// Folder of the model to start from, which is the reference too
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Comparisons: `chosen` and `rejected`, with `prompt` or with the prompt inside both
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Folder for the policy, and for checkpoints meanwhile
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Comparisons that are not trained on, to measure the accuracy on
-    #[arg(long, value_name = "FILE")]
-    pub eval_data: Option<PathBuf>,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    rows::{self, Preference},
+    settings::{DpoPaths, Resume},
+    tokenizer::Tokenizer,
+};
 
 /// Trains a policy on comparisons and writes it as a Hugging Face folder.
 pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
@@ -54,8 +37,8 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| data::load_preferences(file, &tokenizer, max_length, report);
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_preferences(file, &tokenizer, max_length, report);
     let pairs = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

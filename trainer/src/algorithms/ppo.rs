@@ -31,12 +31,9 @@ use crate::{
         sample,
         show::{ShowSchedule, Shown},
     },
-    data::{self, Example, PromptIds, TooLong},
-    job::{Outcome, Report, Resume},
     math::{ops, optimizer::AdamW, schedule::Schedule},
     model::{Transformer, head},
     run::environment::Environment,
-    tokenizer::Tokenizer,
 };
 use anyhow::{Context, ensure};
 use entity::{report::Event, run_config::PpoConfig};
@@ -45,11 +42,14 @@ use plan::{Plan, Turn};
 use rollout::{Rollout, Targets};
 use run::Run;
 use statistics::{Statistics, Sums};
-use std::{
-    ops::{ControlFlow, Range},
-    path::PathBuf,
-};
+use std::ops::{ControlFlow, Range};
 use tch::{Kind, Tensor};
+use trainer_base::{
+    job::{Outcome, Report},
+    rows::{self, Example, PromptIds, TooLong},
+    settings::PpoPaths,
+    tokenizer::Tokenizer,
+};
 
 mod models;
 mod plan;
@@ -59,25 +59,6 @@ mod score;
 mod statistics;
 #[cfg(test)]
 mod tests;
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct PpoPaths {
-    /// The policy to improve, which is also the reference: a Hugging Face folder
-    #[arg(long, value_name = "DIR")]
-    pub policy: PathBuf,
-    /// The reward model, from which the value model starts too
-    #[arg(long, value_name = "DIR")]
-    pub reward: PathBuf,
-    /// Prompts to answer (JSONL, .gz allowed)
-    #[arg(long, value_name = "FILE")]
-    pub prompts: PathBuf,
-    /// Where the new policy goes
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
-}
 
 /// Sequences decoded at once in a rollout.
 const SLOTS: usize = 64;
@@ -91,7 +72,7 @@ pub fn run(paths: &PpoPaths, config: &PpoConfig, report: &mut Report) -> anyhow:
     score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
     let tokenizer = Tokenizer::load(&paths.policy)?;
     let prompts =
-        data::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Drop, report)?;
+        rows::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Drop, report)?;
     let models = Models::load(paths, environment.kind, environment.device)?;
     sample::ensure_they_fit(&prompts.rows, config.response_length, &models.policy)?;
     let mut ppo = Ppo::new(models, tokenizer, config);

@@ -2,36 +2,21 @@
 
 use crate::{
     algorithms::sft::{self, Task},
-    data,
-    job::{Outcome, Report, Resume},
     model::Transformer,
-    progress::say,
     run::environment::Environment,
-    tokenizer::Tokenizer,
 };
 use anyhow::Result;
 use entity::{
     report::Level,
     run_config::{PretrainConfig, SftConfig},
 };
-use std::path::PathBuf;
-
-/// Where `trainer pretrain` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct PretrainPaths {
-    /// Folder with config.json and tokenizer.json; without weights in it they start at random
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Texts: `text`, a row per line
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Folder for the trained model, and for checkpoints meanwhile
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::say,
+    rows,
+    settings::PretrainPaths,
+    tokenizer::Tokenizer,
+};
 
 /// Trains on texts and writes the model as a Hugging Face folder.
 pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) -> Result<Outcome> {
@@ -40,7 +25,7 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let texts = data::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let (kind, device) = (environment.kind, environment.device);
     let model = if Transformer::has_weights(&paths.model) {
         Transformer::load(&paths.model, kind, device)?.expect_language()?

@@ -5,8 +5,6 @@
 
 use crate::{
     algorithms::sft::EVALUATION_COST,
-    data::{self, Pair},
-    job::{Outcome, Report, Resume},
     math::ops,
     model::{PackedBatch, Transformer, padding},
     run::{
@@ -14,33 +12,18 @@ use crate::{
         identity::{hash_of_model, hash_of_sequences},
         session::{Opening, Session, object},
     },
-    tokenizer::Tokenizer,
 };
 use anyhow::Result;
 use entity::run_config::RewardConfig;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Kind, Tensor};
-
-/// Where `trainer reward` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RewardPaths {
-    /// Folder of the model to start from; a language model gets a new score head
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Comparisons: `chosen` and `rejected`, with `prompt` or with the prompt inside both
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Folder for the reward model, and for checkpoints meanwhile
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Comparisons that are not trained on, to measure the accuracy on
-    #[arg(long, value_name = "FILE")]
-    pub eval_data: Option<PathBuf>,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    rows::{self, Pair},
+    settings::{Resume, RewardPaths},
+    tokenizer::Tokenizer,
+};
 
 /// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
 pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<Outcome> {
@@ -49,8 +32,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| data::load_pairs(file, &tokenizer, max_length, report);
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_pairs(file, &tokenizer, max_length, report);
     let pairs = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

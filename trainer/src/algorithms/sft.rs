@@ -2,44 +2,24 @@
 
 use crate::{
     answer::show::{self, ShowSchedule, Shown},
-    data::{self, Example},
-    job::{Outcome, Report, Resume},
     model::{self, PackedBatch, Transformer, head},
     run::{
         environment::Environment,
         identity::{hash_of_model, hash_of_sequences},
         session::{Opening, Session, object},
     },
-    tokenizer::Tokenizer,
 };
 use anyhow::Result;
 use entity::run_config::SftConfig;
 use serde_json::{Map, Value, json};
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
-
-/// Where `trainer sft` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct SftPaths {
-    /// Folder of the model to start from
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Demonstrations: `messages`, or `prompt` and `completion`, a row per line
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Folder for the trained model, and for checkpoints meanwhile
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Demonstrations that are not trained on, to measure the loss on
-    #[arg(long, value_name = "FILE")]
-    pub eval_data: Option<PathBuf>,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    rows::{self, Example},
+    settings::{Resume, SftPaths},
+    tokenizer::Tokenizer,
+};
 
 /// What a run of next-token training works on.
 pub(crate) struct Task<'a> {
@@ -60,8 +40,8 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let max_length = data::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| data::load_examples(file, &tokenizer, max_length, report);
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_examples(file, &tokenizer, max_length, report);
     let examples = load(&paths.data)?.rows;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,

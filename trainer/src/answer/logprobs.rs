@@ -1,76 +1,23 @@
 //! `trainer logprobs`: how likely a model finds given answers, token by token.
 
 use crate::{
-    data,
-    job::{Outcome, Report},
     model::{PackedBatch, Transformer, head},
-    progress::Progress,
     run::environment::Environment,
-    tokenizer::Tokenizer,
 };
 use anyhow::{Context, Result};
-use entity::run_config::{ConfigError, Device, Dtype, RunConfig};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::{
     fs::File,
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-/// Where `trainer logprobs` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct LogprobsPaths {
-    /// Folder of the model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Prompts with answers: `messages`, or `prompt` and `completion`, a row per line
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Where to write a line per row: index, prompt_token_ids, token_ids, logprobs
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// How `logprobs` and `score` measure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
-pub struct MeasureConfig {
-    /// Tokens per sequence; longer rows are cut (logprobs) or dropped (score), and counted
-    #[arg(long, default_value_t = 1024)]
-    pub max_length: usize,
-    /// Sequences per forward pass
-    #[arg(long, default_value_t = 8)]
-    pub batch_size: usize,
-    /// Precision
-    #[arg(long, value_enum, default_value_t = Dtype::F32)]
-    pub dtype: Dtype,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    pub device: Device,
-}
-
-impl Default for MeasureConfig {
-    fn default() -> Self {
-        Self { max_length: 1024, batch_size: 8, dtype: Dtype::F32, device: Device::Auto }
-    }
-}
-
-impl RunConfig for MeasureConfig {
-    fn problems(&self) -> Vec<ConfigError> {
-        let problem = |field: &str, least: usize| ConfigError {
-            field: field.into(),
-            problem: format!("must be at least {least}"),
-        };
-        let mut found = Vec::new();
-        if self.max_length < 2 {
-            found.push(problem("max_length", 2));
-        }
-        if self.batch_size == 0 {
-            found.push(problem("batch_size", 1));
-        }
-        found
-    }
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::Progress,
+    rows,
+    settings::{LogprobsPaths, MeasureConfig},
+    tokenizer::Tokenizer,
+};
 
 /// Writes the log-probability of each answer token, at temperature 1.
 pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -> Result<Outcome> {
@@ -78,7 +25,7 @@ pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -
         return Ok(Outcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let examples = data::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let examples = rows::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
     let mut out = create(&paths.out)?;

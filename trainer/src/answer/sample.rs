@@ -2,12 +2,8 @@
 
 use crate::{
     answer::generate::{self, Completion, FinishReason, Finished, Request, Settings, Step},
-    data::{self, PromptIds, TooLong},
-    job::{Outcome, Report},
     model::Transformer,
-    progress::Progress,
     run::environment::Environment,
-    tokenizer::Tokenizer,
 };
 use anyhow::{Context, ensure};
 use entity::{report::Event, run_config::SampleConfig};
@@ -17,21 +13,15 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct SamplePaths {
-    /// The model that answers: a Hugging Face folder
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Prompts to answer (JSONL, .gz allowed)
-    #[arg(long, value_name = "FILE")]
-    pub prompts: PathBuf,
-    /// Where the answers go: a line {"index", "completions"} per prompt, in the prompts' order
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::Progress,
+    rows::{self, PromptIds, TooLong},
+    settings::SamplePaths,
+    tokenizer::Tokenizer,
+};
 
 /// A line of the output.
 #[derive(Debug, Serialize)]
@@ -66,7 +56,7 @@ pub fn run(
         true => (config.max_length.min(room_beside(config.max_new_tokens, &model)?), TooLong::Drop),
         false => (config.max_length, TooLong::Refuse),
     };
-    let prompts = data::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
+    let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
 
     let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config.n, report);

@@ -1,32 +1,18 @@
 //! `trainer score`: what a reward model gives to answers.
 
 use crate::{
-    algorithms::reward,
-    answer::logprobs::{MeasureConfig, create},
-    data::{self, ToScore},
-    job::{Outcome, Report},
-    model::Transformer,
-    progress::Progress,
-    run::environment::Environment,
-    tokenizer::Tokenizer,
+    algorithms::reward, answer::logprobs::create, model::Transformer, run::environment::Environment,
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{io::Write, path::PathBuf};
-
-/// Where `trainer score` reads and writes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ScorePaths {
-    /// Folder of the reward model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Answers (`messages`, or `prompt` and `completion`) or pairs (`chosen` and `rejected`)
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Where to write a line per row: index and score, or index, chosen and rejected
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
+use std::io::Write;
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::Progress,
+    rows::{self, ToScore},
+    settings::{MeasureConfig, ScorePaths},
+    tokenizer::Tokenizer,
+};
 
 /// Writes a score per answer; of pairs also says how often the chosen one's is higher.
 pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> Result<Outcome> {
@@ -40,7 +26,7 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
         paths.model.display()
     );
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let rows = data::load_to_score(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let rows = rows::load_to_score(&paths.data, &tokenizer, config.max_length, report)?.rows;
     let mut out = create(&paths.out)?;
 
     let _guard = tch::no_grad_guard();

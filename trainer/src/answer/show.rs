@@ -4,10 +4,10 @@
 use crate::{
     answer::generate::{self, Completion, Request, Settings},
     model::Transformer,
-    tokenizer::Tokenizer,
 };
 use entity::report::Event;
 use std::time::{Duration, Instant};
+use trainer_base::tokenizer::Tokenizer;
 
 /// Prompts that are answered.
 const PROMPTS: usize = 3;

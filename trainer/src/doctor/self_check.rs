@@ -4,7 +4,7 @@
 use super::Check;
 use crate::{
     ffi,
-    model::{ModelConfig, PackedBatch, Transformer, folder::expected_shapes, head},
+    model::{PackedBatch, Transformer, folder::expected_shapes, head},
     run::environment::choose_algorithms,
 };
 use anyhow::Result;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tch::{Cuda, Device, Kind, Tensor};
+use trainer_base::model_config::ModelConfig;
 
 /// In the program, which may lie far from the fixtures.
 const GOLDEN: &str = include_str!("../../fixtures/self_check.json");

@@ -2,7 +2,6 @@
 
 use super::{
     attention::{Rotations, causal_attention, inverse_frequencies},
-    config::{ModelConfig, Purpose},
     folder::{Weights, expected_shapes, has_weights},
     packed::PackedBatch,
 };
@@ -13,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
+use trainer_base::model_config::{ModelConfig, Purpose};
 
 /// A decoder-only transformer on one device.
 ///

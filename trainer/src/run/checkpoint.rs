@@ -4,16 +4,15 @@
 //! to disk, then renamed. **Invariant:** it says which run it belongs to, and no other run goes on
 //! from it.
 
-use crate::job::Resume;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
     fs::{self, File},
-    io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use trainer_base::{checkpoint_folder, settings::Resume};
 
 const STATE: &str = "attune_state.json";
 const KEPT: usize = 2;
@@ -124,12 +123,12 @@ impl Checkpoints {
         state: &S,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        let folder = self.out.join(format!("checkpoint-{step}"));
+        let folder = self.out.join(checkpoint_folder::name(step));
         if folder.is_dir() {
             return Ok(folder);
         }
-        let unfinished = self.out.join(format!(".checkpoint-{step}.unfinished"));
-        remove(&unfinished)?;
+        let unfinished = self.out.join(checkpoint_folder::unfinished_name(step));
+        checkpoint_folder::remove(&unfinished)?;
         fs::create_dir(&unfinished)?;
         let complete = || -> Result<()> {
             write(&unfinished)?;
@@ -140,19 +139,19 @@ impl Checkpoints {
         };
         complete().inspect_err(|_| {
             // On a full disk above all: what is half written is of no use.
-            let _ = remove(&unfinished);
+            let _ = checkpoint_folder::remove(&unfinished);
         })?;
         sync(&self.out)?;
         let all = self.list()?;
         for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
-            remove(old)?;
+            checkpoint_folder::remove(old)?;
         }
         Ok(folder)
     }
 
     /// Removes every checkpoint, unless they are held: the run is done and its result written.
     pub fn remove_all(&self) -> Result<()> {
-        if self.held { Ok(()) } else { remove_all_in(&self.out) }
+        if self.held { Ok(()) } else { checkpoint_folder::remove_all_in(&self.out) }
     }
 
     /// Complete checkpoints, oldest first.
@@ -161,42 +160,14 @@ impl Checkpoints {
         for entry in fs::read_dir(&self.out)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(step) = step_of(&name).filter(|_| path.join(STATE).is_file()) {
+            if let Some(step) =
+                checkpoint_folder::step_of(&name).filter(|_| path.join(STATE).is_file())
+            {
                 found.push((step, path));
             }
         }
         found.sort();
         Ok(found)
-    }
-}
-
-/// Whether a folder of this name is a checkpoint that is being written, or was when its writer died.
-/// Removes the checkpoints in an output folder, whole or not.
-pub(crate) fn remove_all_in(out: &Path) -> Result<()> {
-    for entry in fs::read_dir(out)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if step_of(&name).is_some() || is_unfinished(&name) {
-            remove(&path)?;
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.starts_with(".checkpoint-")
-}
-
-fn step_of(name: &str) -> Option<u64> {
-    name.strip_prefix("checkpoint-")?.parse().ok()
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
     }
 }
 

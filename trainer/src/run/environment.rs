@@ -1,6 +1,6 @@
 //! Where a run computes, and what its numbers depend on.
 
-use crate::{ffi, job::Report};
+use crate::ffi;
 use anyhow::{Result, bail};
 use entity::{
     report::{self, Event},
@@ -8,6 +8,7 @@ use entity::{
 };
 use std::{env, fs};
 use tch::{Cuda, Device, Kind};
+use trainer_base::job::Report;
 
 /// Device and precision of a run, with libtorch set up for it.
 #[derive(Clone, Debug)]
@@ -106,26 +107,10 @@ pub(crate) fn processor() -> String {
     cpu_info_value(&cpu_info(), "model name").unwrap_or("unknown").into()
 }
 
-/// The most memory that the process has held, in MB of 10⁶ bytes (`VmHWM` of /proc/self/status).
-pub fn peak_rss_mb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|value| value.trim().split(' ').next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024 / 1_000_000
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::ops::ControlFlow;
-
-    #[test]
-    fn the_peak_counts_what_was_freed() {
-        drop(std::hint::black_box(vec![1u8; 50_000_000]));
-        assert!(peak_rss_mb() >= 50);
-    }
 
     #[test]
     fn a_gpu_computes_deterministically_on_request_and_a_cpu_always() {

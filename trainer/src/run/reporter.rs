@@ -4,7 +4,6 @@
 mod metrics_file;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use entity::report::{Event, FinishReason, Level, Summary};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use metrics_file::MetricsFile;
@@ -16,16 +15,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-
-/// How a verb tells what it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For a person: a progress bar on a terminal, plain lines elsewhere, both on stderr
-    #[default]
-    Text,
-    /// For a program: one JSON object per event on stdout
-    Json,
-}
+use trainer_base::settings::ReportFormat;
 
 /// Takes a run's events one by one.
 pub struct Reporter {
@@ -49,11 +39,11 @@ const BAR_LENGTH: u64 = 1000;
 
 impl Reporter {
     /// Opens the metrics file at once, so that a wrong path is known before the work.
-    pub fn new(metrics: Option<&Path>, format: Format) -> Result<Self> {
+    pub fn new(metrics: Option<&Path>, format: ReportFormat) -> Result<Self> {
         let view = match format {
-            Format::Json => View::Json,
-            Format::Text if io::stderr().is_terminal() => View::Bar(bar()),
-            Format::Text => View::Lines { told: None },
+            ReportFormat::Json => View::Json,
+            ReportFormat::Text if io::stderr().is_terminal() => View::Bar(bar()),
+            ReportFormat::Text => View::Lines { told: None },
         };
         let metrics = metrics.map(MetricsFile::open).transpose()?;
         Ok(Self { metrics, view, headline: String::new() })

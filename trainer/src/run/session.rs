@@ -2,10 +2,8 @@
 //! progress.
 
 use crate::{
-    job::{Outcome, Report, Resume},
     math::{optimizer::AdamW, schedule::Schedule},
     model::Transformer,
-    progress::{Progress, say},
     run::{
         batches::Batches,
         checkpoint::{Checkpoints, Rhythm},
@@ -22,6 +20,11 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
+};
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::{Progress, say},
+    settings::Resume,
 };
 
 /// What a session is opened with.

@@ -2,13 +2,11 @@
 //! gone after the first step.
 
 use super::{Forward, Logprobs, n_tokens};
-use crate::{
-    algorithms::sft::EVALUATION_COST, data::Preference, job::Report, model::folder,
-    run::session::Session,
-};
+use crate::{algorithms::sft::EVALUATION_COST, model::folder, run::session::Session};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::Tensor;
+use trainer_base::{job::Report, rows::Preference};
 
 const FILE: &str = "reference_logprobs.safetensors";
 

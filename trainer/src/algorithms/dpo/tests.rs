@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    job::told,
+    run::told,
 };
 use entity::run_config::{LrScheduler, Optimisation};
 use tch::Device;
@@ -101,7 +101,7 @@ fn rows_are_split_and_dropped_as_trl_does() {
         let tokenizer = Tokenizer::load(&fixture_path("tiny_llama")).unwrap();
         let file = fixture_path(golden["data"].as_str().unwrap());
         let mut deaf = |_| std::ops::ControlFlow::Continue(());
-        let pairs = data::load_preferences(&file, &tokenizer, max_length, &mut deaf).unwrap().rows;
+        let pairs = rows::load_preferences(&file, &tokenizer, max_length, &mut deaf).unwrap().rows;
         let theirs = ["prompt_lengths", "chosen_lengths", "rejected_lengths"]
             .map(|name| numbers(&golden[name]).into_iter().map(|n| n as usize).collect::<Vec<_>>());
         assert_eq!(pairs.len(), theirs[0].len(), "{kind}");

@@ -1,13 +1,11 @@
 //! The four models, and what they say about sequences.
 
 use super::PpoPaths;
-use crate::{
-    data::Example,
-    model::{PackedBatch, Purpose, Transformer, head},
-};
+use crate::model::{PackedBatch, Transformer, head};
 use anyhow::ensure;
 use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
+use trainer_base::{model_config::Purpose, rows::Example};
 
 /// Policy and value model learn; reference and reward model stay as they were loaded.
 pub(super) struct Models {

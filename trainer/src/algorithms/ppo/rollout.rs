@@ -1,9 +1,10 @@
 //! A batch of answers: what was drawn, what the models say about it, and what follows for the
 //! losses. Per-token values are packed: the responses' tokens one after the other, N in all.
 
-use crate::{data::Example, math::ops};
+use crate::math::ops;
 use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
+use trainer_base::rows::Example;
 
 /// What the frozen models and the policy before its update say about the answers.
 pub(super) struct Rollout {

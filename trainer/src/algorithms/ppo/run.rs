@@ -2,10 +2,7 @@
 
 use super::{Ppo, PpoPaths, plan::Plan};
 use crate::{
-    data::PromptIds,
-    job::{Outcome, Report},
     model,
-    progress::{Progress, say},
     run::{
         checkpoint::{Checkpoints, Rhythm},
         identity::{hash_of_model, hash_of_sequences},
@@ -16,6 +13,11 @@ use entity::report::{Event, Level};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path, time::Instant};
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::{Progress, say},
+    rows::PromptIds,
+};
 
 /// A run between two rollout batches.
 pub(super) struct Run {

@@ -1,12 +1,9 @@
 //! What the reward model reads of an answer.
 
-use crate::{
-    answer::generate::{Completion, FinishReason},
-    data::PromptIds,
-    tokenizer::Tokenizer,
-};
+use crate::answer::generate::{Completion, FinishReason};
 use anyhow::ensure;
 use std::path::Path;
+use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
 
 /// The ids that the reward model scores, at the last of them.
 ///

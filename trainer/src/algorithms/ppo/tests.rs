@@ -3,12 +3,13 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    job::told,
     model,
+    run::told,
 };
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use tch::Device;
+use trainer_base::settings::Resume;
 
 /// `golden.numbers` of the fixtures: the top 24 bits of a linear congruential generator.
 fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
@@ -330,10 +331,10 @@ fn a_finished_answer_is_scored_on_the_ids_that_trainer_score_makes_of_its_text()
     std::fs::write(&file, rows.each_ref().map(Value::to_string).join("\n")).unwrap();
     let tokenizer = Tokenizer::load(&fixture_path("tiny_llama")).unwrap();
     let log = &mut |_| ControlFlow::Continue(());
-    let prompts = data::load_prompts(&file, &tokenizer, 512, TooLong::Refuse, log).unwrap().rows;
-    let wanted = data::load_to_score(&file, &tokenizer, 512, log).unwrap().rows;
+    let prompts = rows::load_prompts(&file, &tokenizer, 512, TooLong::Refuse, log).unwrap().rows;
+    let wanted = rows::load_to_score(&file, &tokenizer, 512, log).unwrap().rows;
     for ((prompt, wanted), row) in prompts.iter().zip(wanted).zip(&rows) {
-        let data::ToScore::Answer { ids: wanted, .. } = wanted else {
+        let rows::ToScore::Answer { ids: wanted, .. } = wanted else {
             panic!("no pairs were given")
         };
         let answer = &row["completion"];

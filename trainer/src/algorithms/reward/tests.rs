@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    job::told,
     model,
+    run::told,
 };
 use entity::run_config::Optimisation;
 use tch::Device;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    job::told,
+    run::told,
 };
 use entity::{
     report::Event,

@@ -1,10 +1,8 @@
 use super::*;
-use crate::{
-    fixtures::{fixture, fixture_path},
-    model::Purpose,
-};
+use crate::fixtures::{fixture, fixture_path};
 use serde_json::Value;
 use tch::{Device, Kind};
+use trainer_base::model_config::Purpose;
 
 fn tiny_llama() -> Transformer {
     let model =

@@ -5,7 +5,6 @@ use crate::{
     answer::generate::{self, Request, Settings},
     model::Transformer,
     run::environment::Environment,
-    tokenizer::Tokenizer,
 };
 use anyhow::{Context, Result, anyhow};
 use entity::report::FinishReason;
@@ -20,6 +19,7 @@ use std::{
     thread,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use trainer_base::tokenizer::Tokenizer;
 
 /// Answers that may wait in line; who comes later is told to try again.
 const MOST_WAITING: usize = 64;

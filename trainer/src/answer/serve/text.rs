@@ -1,6 +1,6 @@
 //! From tokens to text as it grows: never half a character, nothing of a stop text.
 
-use crate::tokenizer::Tokenizer;
+use trainer_base::tokenizer::Tokenizer;
 
 /// The text of an answer while it is being written.
 pub(super) struct TextStream<'a> {

@@ -2,15 +2,16 @@
 
 use super::*;
 use crate::{
-    answer::logprobs::{self, LogprobsPaths, MeasureConfig},
+    answer::logprobs::{self},
     fixtures::{FAMILIES, fixture, golden_numbers, model_folder, numbers},
-    job::told,
     math::optimizer::AdamW,
     model::{head, save},
+    run::told,
 };
 use serde_json::{Map, Value};
 use std::fs;
 use tempfile::TempDir;
+use trainer_base::settings::{LogprobsPaths, MeasureConfig};
 
 /// Each family's name, numbers and model folder.
 fn families() -> impl Iterator<Item = (&'static str, Value, TempDir)> {

@@ -1,6 +1,6 @@
 //! A run's folder while it works, and what becomes of it.
 
-use crate::run::checkpoint::{self, is_unfinished};
+use crate::checkpoint_folder::{self, is_unfinished};
 use anyhow::{Context, ensure};
 use entity::{
     artifact_store::{ArtifactStore, Stored},
@@ -138,7 +138,7 @@ pub(super) async fn keep(
         );
         let n_parameters = count_parameters(&output).context(unreadable)?;
         // The result is whole, and noted as such: what led to it is not part of it.
-        checkpoint::remove_all_in(&output)?;
+        checkpoint_folder::remove_all_in(&output)?;
         let stored =
             artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
         Ok(Made { stored, n_parameters })

@@ -1,15 +1,16 @@
 //! How far a run is, how fast it goes, and what it says at the end.
 
-use crate::{job::Report, run::environment::peak_rss_mb};
+use crate::job::Report;
 use entity::report::{Event, Level, Summary};
 use serde_json::{Map, Value};
 use std::{
+    fs,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 /// Seconds between two progress events.
-pub(crate) const EVERY: Duration = Duration::from_millis(500);
+pub const EVERY: Duration = Duration::from_millis(500);
 
 /// Counts work done against work planned, in any unit that is about proportional to time.
 #[derive(Debug)]
@@ -142,6 +143,16 @@ impl Progress {
     }
 }
 
+/// The most memory that the process has held, in MB of 10⁶ bytes (`VmHWM` of /proc/self/status).
+pub fn peak_rss_mb() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|value| value.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024 / 1_000_000
+}
+
 /// A sentence for a person. Whoever asked to stop meanwhile is asked again at the next step.
 pub fn say(report: &mut Report, level: Level, message: impl Into<String>) {
     let _ = report(Event::Log { level, message: message.into() });
@@ -165,6 +176,12 @@ mod tests {
             other => panic!("not progress: {other:?}"),
         };
         events.into_iter().map(fraction).collect()
+    }
+
+    #[test]
+    fn the_peak_counts_what_was_freed() {
+        drop(std::hint::black_box(vec![1u8; 50_000_000]));
+        assert!(peak_rss_mb() >= 50);
     }
 
     #[test]

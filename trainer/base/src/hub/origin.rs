@@ -1,8 +1,8 @@
 //! Where a base's files come from: the hub, or a folder of this machine.
 
 use super::{
-    hub_client::{Hub, Opened, Problem},
-    hub_files::{Listing, RemoteFile},
+    client::{Hub, Opened, Problem},
+    files::{Listing, RemoteFile},
 };
 use anyhow::{Context, Error, Result, anyhow};
 use entity::run_config::{FetchConfig, Source};
@@ -12,12 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The hub, or a folder.
 pub(super) enum Origin<'a> {
     Hub { hub: Hub, repository: &'a str, revision: &'a str },
     Folder(&'a Path),
 }
 
 impl<'a> Origin<'a> {
+    /// For what was named as a base.
     pub(super) fn new(source: Source<'a>, config: &'a FetchConfig) -> Result<Self> {
         Ok(match source {
             Source::Hub(repository) => {

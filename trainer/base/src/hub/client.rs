@@ -1,6 +1,6 @@
 //! The hub's HTTP, as the Python library speaks it: its routes, variables, headers and refusals.
 
-use super::hub_files::{Listing, RemoteFile};
+use super::files::{Listing, RemoteFile};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use std::{env, fs, io::Read, path::PathBuf, time::Duration};
 use ureq::{

@@ -1,7 +1,11 @@
 //! `config.json` of a model folder.
 
-use super::family::{Family, supported};
+mod family;
+
+pub use family::Family;
+
 use anyhow::{Context, Result, bail, ensure};
+use family::supported;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{fs, path::Path};
@@ -126,7 +130,8 @@ impl ModelConfig {
         Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    /// Reads the text of a `config.json`.
+    pub fn parse(text: &str) -> Result<Self> {
         let raw: Map<String, Value> = serde_json::from_str(text)?;
         let family = Family::of(&raw)?;
         let file: File = serde_json::from_value(Value::Object(raw.clone()))?;

@@ -1,4 +1,4 @@
-//! Takes runs from the database and executes each in a child process that is this same command
+//! Takes runs from the database and executes each in a child process that is the trainer's command
 //! line, so that a crash fails one run and a run from the web page and one from a shell are the same.
 //!
 //! [`claim`] takes a run and holds it by a lease, [`command`] turns its row into arguments, [`child`]
@@ -19,8 +19,7 @@ mod output;
 mod prune;
 mod store;
 
-use anyhow::Context;
-use clap::Args;
+use crate::settings::WorkerArgs;
 use entity::{artifact_store::ArtifactStore, log_format::LogFormat, run};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
@@ -34,40 +33,6 @@ use tokio::{
 };
 
 pub use database::connect;
-
-#[derive(Clone, Debug, Args)]
-pub struct WorkerArgs {
-    /// The database that holds the runs: sqlite://… on this machine, or postgres://…
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
-    /// The folder that holds models, dataset versions and checkpoints; shared with the web app
-    #[arg(long, env = "ATTUNE_ARTIFACTS", value_name = "DIR")]
-    pub artifacts: PathBuf,
-    /// How the web app calls this worker [default: host name and process id]
-    #[arg(long, env = "ATTUNE_WORKER_NAME")]
-    pub name: Option<String>,
-    /// How log lines are written to standard error
-    #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
-    pub log_format: LogFormat,
-    /// Execute one run at the most, then exit
-    #[arg(long)]
-    pub once: bool,
-    /// Days for which a cancelled or failed run can be continued: its newest checkpoint is kept so long
-    #[arg(long, default_value_t = 14, value_name = "DAYS")]
-    pub keep_checkpoints: u32,
-    /// How often to look for a run while idle, in milliseconds
-    #[arg(long, default_value_t = 1000)]
-    pub poll_ms: u64,
-    /// After how many seconds without a sign of life another worker takes a run over
-    #[arg(long, default_value_t = 30)]
-    pub lease_seconds: u64,
-    /// Leave when stdin closes, so that the worker ends with the program that started it
-    #[arg(long)]
-    pub exit_with_stdin: bool,
-    /// The program that executes a run; tests put another in its place [default: this one]
-    #[arg(long, hide = true, value_name = "PATH")]
-    pub child: Option<PathBuf>,
-}
 
 /// One worker: takes one run at a time.
 #[derive(Clone, Debug)]
@@ -99,7 +64,12 @@ pub enum Ended {
 }
 
 /// Works until it is told to stop. Refuses a database that is not there, not migrated or not local.
-pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+///
+/// `trainer` finds the program that executes a run where the arguments name none.
+pub fn run(
+    args: &WorkerArgs,
+    trainer: impl FnOnce() -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -119,7 +89,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             name: args.name.clone().unwrap_or_else(default_name),
             program: match &args.child {
                 Some(program) => program.clone(),
-                None => std::env::current_exe().context("cannot find this program's own file")?,
+                None => trainer()?,
             },
             vmstat: PathBuf::from("/proc/vmstat"),
             lease: Duration::from_secs(args.lease_seconds.max(1)),

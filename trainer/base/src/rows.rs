@@ -1,18 +1,18 @@
 //! From JSONL rows to token ids, exactly as TRL tokenises them.
 //!
-//! A row's type is told by its columns (the module `row`); files are read row by row (`jsonl`) and
+//! A row's type is told by its columns (the module `columns`); files are read row by row (`jsonl`) and
 //! encoded on all processors (`loader`). Plain strings take no chat template and get EOS; lists of messages
 //! go through the chat template, whose tail after EOS belongs to the sequence too; the columns `tools`
 //! and `chat_template_kwargs` are variables of the template.
 
+mod columns;
 mod jsonl;
 mod loader;
-mod row;
 
-use crate::{job::Report, model::ModelConfig, progress::say, tokenizer::Tokenizer};
+use crate::{job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer};
+use columns::{Answered, Content};
 use entity::report::Level;
 use loader::{Loader, Text};
-use row::{Answered, Content};
 use serde_json::{Map, Value};
 use std::{
     io, mem,
@@ -144,7 +144,7 @@ pub fn load_examples(
     report: &mut Report,
 ) -> Result<Loaded<Example>, DataError> {
     let texts = |columns: &Columns| {
-        let row = row::answered(columns)?;
+        let row = columns::answered(columns)?;
         let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
         texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
@@ -172,7 +172,7 @@ pub fn load_pairs(
     max_length: usize,
     report: &mut Report,
 ) -> Result<Loaded<Pair>, DataError> {
-    let texts = |columns: &Columns| whole_texts(&row::pair(columns)?, columns, tokenizer);
+    let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
@@ -195,7 +195,7 @@ pub fn load_preferences(
     report: &mut Report,
 ) -> Result<Loaded<Preference>, DataError> {
     let texts = |columns: &Columns| {
-        let row = row::pair_with_prompt(columns)?;
+        let row = columns::pair_with_prompt(columns)?;
         let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
         texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
@@ -226,7 +226,7 @@ pub fn load_prompts(
     report: &mut Report,
 ) -> Result<Loaded<PromptIds>, DataError> {
     let texts =
-        |columns: &Columns| Ok(vec![prompt_text(&row::prompt(columns)?, columns, tokenizer)?]);
+        |columns: &Columns| Ok(vec![prompt_text(&columns::prompt(columns)?, columns, tokenizer)?]);
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let (index, is_conversation, is_long) =
             (row.index, row.is_conversation, row.is_longer_than(max_length));
@@ -255,7 +255,7 @@ pub fn load_texts(
     report: &mut Report,
 ) -> Result<Loaded<Example>, DataError> {
     let texts = |columns: &Columns| {
-        let text = with_eos(row::text(columns)?, tokenizer)?;
+        let text = with_eos(columns::text(columns)?, tokenizer)?;
         Ok(vec![Text { text, is_conversation: false }])
     };
     Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
@@ -278,7 +278,7 @@ pub fn load_to_score(
     report: &mut Report,
 ) -> Result<Loaded<ToScore>, DataError> {
     let texts =
-        |columns: &Columns| whole_texts(&row::pair_or_answered(columns)?, columns, tokenizer);
+        |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
     Loader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
@@ -326,7 +326,7 @@ fn rendered(
     columns: &Columns,
     tokenizer: &Tokenizer,
 ) -> Result<Text, String> {
-    let variables = row::template_variables(columns)?;
+    let variables = columns::template_variables(columns)?;
     let text =
         tokenizer.render_with(messages, ask, &variables).map_err(|error| format!("{error:#}"))?;
     Ok(Text { text, is_conversation: true })

@@ -1,6 +1,6 @@
 //! Families of models that one forward pass serves, and where they differ.
 
-use super::config::Purpose;
+use super::Purpose;
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
@@ -58,7 +58,7 @@ impl Family {
     }
 
     /// The class that reads such a model for `purpose`.
-    pub(crate) fn architecture(self, purpose: Purpose) -> String {
+    pub fn architecture(self, purpose: Purpose) -> String {
         match purpose {
             Purpose::Language => format!("{self:?}ForCausalLM"),
             Purpose::Score => format!("{self:?}ForSequenceClassification"),

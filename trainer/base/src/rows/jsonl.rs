@@ -92,7 +92,8 @@ impl Reader {
         match serde_json::from_slice(text) {
             Ok(Value::Object(columns)) => Ok(Line { number: self.number, columns }),
             Ok(other) => {
-                Err(self.problem(format!("expected an object, found {}", super::row::kind(&other))))
+                Err(self
+                    .problem(format!("expected an object, found {}", super::columns::kind(&other))))
             }
             Err(error) => {
                 Err(self.problem(format!("not JSON: {}", json_problem::in_a_row(&error))))

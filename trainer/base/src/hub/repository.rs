@@ -2,13 +2,13 @@
 
 use super::{
     download::{Target, download},
-    hub_files::{CONFIG, INDEX, RemoteFile},
+    files::{CONFIG, INDEX, RemoteFile},
     make_folder,
     origin::Origin,
 };
 use crate::{
     job::{Outcome, Report},
-    model::ModelConfig,
+    model_config::ModelConfig,
     progress::{Progress, say},
 };
 use anyhow::{Context, Result, bail, ensure};

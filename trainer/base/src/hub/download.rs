@@ -1,8 +1,8 @@
 //! One file of a base: in parts if the connection breaks, checked, and whole or not there.
 
 use super::{
-    hub_client::{Opened, Problem},
-    hub_files::RemoteFile,
+    client::{Opened, Problem},
+    files::RemoteFile,
     origin::Origin,
 };
 use crate::{job::Report, progress::say};

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::{fs, io::Write, ops::ControlFlow, sync::LazyLock};
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
 static TOKENIZER: LazyLock<Tokenizer> =
