@@ -10,7 +10,7 @@ mod loader;
 mod row;
 
 use crate::{job::Report, model::ModelConfig, progress::say, tokenizer::Tokenizer};
-use entity::report::Level;
+use entity::report::LogLevel;
 use loader::{Loader, Text};
 use row::{Answered, Content};
 use serde_json::{Map, Value};
@@ -128,7 +128,7 @@ pub fn longest_sequence(
     let message = format!(
         "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken"
     );
-    say(report, Level::Info, message);
+    say(report, LogLevel::Info, message);
     Ok(context)
 }
 

@@ -18,7 +18,7 @@ use crate::{
     progress::say,
 };
 use anyhow::{Context, Result, bail};
-use entity::{report::Level, run_config::FetchConfig};
+use entity::{report::LogLevel, run_config::FetchConfig};
 use origin::Origin;
 use std::{
     fs::{self, File},
@@ -79,7 +79,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, Level::Info, format!("fetched {told}"));
+    say(report, LogLevel::Info, format!("fetched {told}"));
     Ok(outcome)
 }
 

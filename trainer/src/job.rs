@@ -1,16 +1,16 @@
 //! What every verb has in common: it reports events through one closure and returns a summary.
 
-use entity::report::{Event, Summary};
+use entity::report::{RunReport, RunSummary};
 use std::ops::ControlFlow;
 
 /// Log, progress and stop button in one: an algorithm calls it with what happened and stops at
 /// once, with a checkpoint, when it answers `Break`. Tests pass a closure that pushes to a `Vec`.
-pub type Report<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+pub type Report<'a> = dyn FnMut(RunReport) -> ControlFlow<()> + 'a;
 
 /// How a verb ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    Finished(Summary),
+    Finished(RunSummary),
     /// The report closure asked to stop; what was done is in the newest checkpoint.
     Stopped,
 }
@@ -31,7 +31,7 @@ pub enum Resume {
 /// For tests: what a verb tells.
 #[cfg(test)]
 pub(crate) mod told {
-    use super::{Event, Outcome, Report};
+    use super::{Outcome, Report, RunReport};
     use crate::progress::EVERY;
     use anyhow::Result;
     use serde_json::{Map, Value};
@@ -42,10 +42,10 @@ pub(crate) mod told {
     pub(crate) fn by(
         until: Option<u64>,
         verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-    ) -> (Vec<Event>, Outcome) {
+    ) -> (Vec<RunReport>, Outcome) {
         let mut events = Vec::new();
         let outcome = verb(&mut |event| {
-            let stop = matches!(&event, Event::Metrics { metrics }
+            let stop = matches!(&event, RunReport::Metrics { metrics }
                 if until.is_some() && metrics["step"].as_u64() == until);
             events.push(event);
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -59,12 +59,12 @@ pub(crate) mod told {
         step: u64,
         nth: usize,
         verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-    ) -> (Vec<Event>, Outcome) {
+    ) -> (Vec<RunReport>, Outcome) {
         let (mut events, mut n_told) = (Vec::new(), None);
         let outcome = verb(&mut |event| {
             match &event {
-                Event::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
-                Event::Progress { .. } => n_told = n_told.map(|n| n + 1),
+                RunReport::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
+                RunReport::Progress { .. } => n_told = n_told.map(|n| n + 1),
                 _ => {}
             }
             if n_told.is_some() {
@@ -77,9 +77,9 @@ pub(crate) mod told {
         (events, outcome.unwrap())
     }
 
-    pub(crate) fn metrics(events: &[Event]) -> Vec<Map<String, Value>> {
+    pub(crate) fn metrics(events: &[RunReport]) -> Vec<Map<String, Value>> {
         let metrics = events.iter().filter_map(|event| match event {
-            Event::Metrics { metrics } => Some(metrics.clone()),
+            RunReport::Metrics { metrics } => Some(metrics.clone()),
             _ => None,
         });
         metrics.collect()

@@ -6,7 +6,7 @@ use crate::{
     model::Transformer,
     tokenizer::Tokenizer,
 };
-use entity::report::Event;
+use entity::report::RunReport;
 
 /// Prompts that are answered.
 const PROMPTS: usize = 3;
@@ -68,8 +68,8 @@ impl<'a> Shown<'a> {
         step: u64,
         answers: &[Completion],
         scores: Option<&[f32]>,
-    ) -> Vec<Event> {
-        let event = |(at, answer): (usize, &Completion)| Event::Sample {
+    ) -> Vec<RunReport> {
+        let event = |(at, answer): (usize, &Completion)| RunReport::Sample {
             step,
             prompt: tokenizer.prompt_text(self.prompts[at]),
             completion: tokenizer.completion_text(&answer.token_ids),
@@ -105,6 +105,6 @@ mod tests {
         let answers = shown.answers(&model, &tokenizer);
         assert_eq!(answers, shown.answers(&model, &tokenizer), "the same model says the same");
         let events = shown.events(&tokenizer, 4, &answers, Some(&[0.5, 1.0, 1.5]));
-        assert!(matches!(events[1], Event::Sample { step: 4, score: Some(1.0), .. }));
+        assert!(matches!(events[1], RunReport::Sample { step: 4, score: Some(1.0), .. }));
     }
 }

@@ -21,13 +21,14 @@ mod store;
 
 use anyhow::Context;
 use clap::Args;
-use entity::{artifact_store::ArtifactStore, log_format::LogFormat, run};
+use entity::{log_format::LogFormat, run};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     time::Duration,
 };
+use storage::artifact_store::ArtifactStore;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
