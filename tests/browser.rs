@@ -15,7 +15,7 @@ use crate::support::{
 use entity::{
     dataset_version,
     ids::RunId,
-    judgement::{self, Payload, Verdict},
+    judgement::{self, ComparisonVerdict, JudgementPayload},
     model, prompt, run, run_event, session,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -139,14 +139,17 @@ async fn compare_by_key(browser: &Browser, app: &TestApp, project: &str) {
         .all(&app.rows)
         .await
         .unwrap();
-    let verdicts: Vec<Verdict> = rows
+    let verdicts: Vec<ComparisonVerdict> = rows
         .into_iter()
         .filter_map(|row| match row.payload {
-            Payload::Comparison { verdict, .. } => Some(verdict),
+            JudgementPayload::Comparison { verdict, .. } => Some(verdict),
             _ => None,
         })
         .collect();
-    assert_eq!(verdicts, [Verdict::Right(3), Verdict::BothBad, Verdict::BothBad]);
+    assert_eq!(
+        verdicts,
+        [ComparisonVerdict::Right(3), ComparisonVerdict::BothBad, ComparisonVerdict::BothBad]
+    );
 }
 
 async fn launch_sft(browser: &Browser, project: &str) -> RunId {
@@ -274,7 +277,8 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
     let of_project = |path: &str| format!("{site}{project}{path}");
     let version = dataset_version::Entity::find().one(&app.rows).await.unwrap().unwrap().id;
     let said = judgement::Entity::find().all(&app.rows).await.unwrap();
-    let compared = said.iter().find(|row| matches!(row.payload, Payload::Comparison { .. }));
+    let compared =
+        said.iter().find(|row| matches!(row.payload, JudgementPayload::Comparison { .. }));
     let of_run = prompt::Column::ProjectId.eq(run.project_id); // not of the demo
     let prompt = prompt::Entity::find().filter(of_run).one(&app.rows).await.unwrap().unwrap().id;
     let mut album = Album { browser, too_wide: Vec::new() };

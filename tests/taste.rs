@@ -16,7 +16,6 @@ use crate::support::{
     world::{Subject, taste},
 };
 use entity::{
-    artifact_store::ArtifactStore,
     ids::{ModelId, RunId},
     model, run, task,
 };
@@ -27,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use storage::artifact_store::ArtifactStore;
 
 /// Questions in the project; others are never shown to anybody until the end.
 const N_ASKED: usize = 600;
@@ -237,7 +237,7 @@ async fn wait_for_tasks(app: &TestApp, sampled: RunId) -> u64 {
 /// A PPO run queues a sample run of its policy, whose answers become tasks for the same people.
 async fn policys_answers_wait(app: &TestApp, who: &Visitor, project: &str, ppo: &run::Model) {
     let queued = async || {
-        let runs = run::Entity::find().filter(run::Column::Kind.eq(run::Kind::Sample));
+        let runs = run::Entity::find().filter(run::Column::Kind.eq(run::RunKind::Sample));
         let since = runs.filter(run::Column::CreatedAt.gte(ppo.created_at));
         since.one(&app.rows).await.expect("rows").map(|run| run.id)
     };

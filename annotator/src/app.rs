@@ -1,9 +1,14 @@
 //! The server: built, then run. Tests build it on port 0.
 
 use crate::{
-    auth::SignInLimit, background::Background, config::ServeConfig, csrf, database, error,
-    first_start, i18n::Language, live_models::LiveModels, request_log, routes,
-    run_digest::RunDigests, run_feed::RunFeed, session,
+    config::ServeConfig,
+    database,
+    models::live::LiveModels,
+    people::accounts::SignInLimit,
+    routes,
+    start::{background::Background, first_start},
+    training::{run_digest::RunDigests, run_feed::RunFeed},
+    web::{csrf, error, i18n::Language, request_log, session},
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -14,9 +19,9 @@ use actix_web::{
     web,
 };
 use anyhow::{Context, anyhow};
-use entity::artifact_store::ArtifactStore;
 use sea_orm::DatabaseConnection;
 use std::{io::ErrorKind, net::SocketAddr, pin::pin};
+use storage::artifact_store::ArtifactStore;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Everything comes from here, and nothing inline is executed or applied.

@@ -3,7 +3,9 @@
 use annotator::{
     app::App,
     config::{Cli, Verb},
-    create_user, database, export, import,
+    data::{export, import},
+    database,
+    start::create_user,
 };
 use clap::Parser;
 use entity::log_format::LogFormat;

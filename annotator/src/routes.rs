@@ -2,11 +2,16 @@
 //! line needs a row there (`tests/annotator/access.rs`).
 
 use crate::{
-    assets,
-    handlers::{
-        admin, datasets, health, home, judgement, models, notices, people, project, prompt,
-        prompts, runs, settings, sign_in, task,
+    pages::{
+        data::{datasets, prompt, prompts, withdraw_prompt},
+        health,
+        keeping::{delete_model, delete_project, disk},
+        models,
+        people::{accounts, home, members, notices, project, settings, sign_in},
+        training,
+        work::{judgement, task},
     },
+    web::assets,
 };
 use actix_web::{
     Route, guard,
@@ -51,21 +56,21 @@ site_map! {
     // Administrators
     get  "/projects/new" => project::new;
     post "/projects/new" => project::create;
-    get  "/admin/people" => admin::people;
-    post "/admin/people" => admin::create_person;
-    post "/admin/people/{account}/reset" => admin::reset_password;
-    post "/admin/people/{account}/disable" => admin::disable;
-    get  "/admin/disk" => admin::disk::show;
-    get  "/projects/{project}/delete" => project::delete::show;
-    post "/projects/{project}/delete" => project::delete::delete;
-    post "/projects/{project}/restore" => project::delete::restore;
+    get  "/admin/people" => accounts::people;
+    post "/admin/people" => accounts::create_person;
+    post "/admin/people/{account}/reset" => accounts::reset_password;
+    post "/admin/people/{account}/disable" => accounts::disable;
+    get  "/admin/disk" => disk::show;
+    get  "/projects/{project}/delete" => delete_project::show;
+    post "/projects/{project}/delete" => delete_project::delete;
+    post "/projects/{project}/restore" => delete_project::restore;
 
     // A project: its people
     get  "/projects/{project}" => project::show;
     post "/projects/{project}/settings" => project::change;
-    get  "/projects/{project}/people" => people::show;
-    post "/projects/{project}/people" => people::add;
-    post "/projects/{project}/people/{account}/remove" => people::remove;
+    get  "/projects/{project}/people" => members::show;
+    post "/projects/{project}/people" => members::add;
+    post "/projects/{project}/people/{account}/remove" => members::remove;
 
     // A project: its prompts and the work of its annotators
     get  "/projects/{project}/prompts" => prompts::show;
@@ -82,30 +87,30 @@ site_map! {
 
     // A project: what people said, and what was made of it
     get  "/projects/{project}/prompts/{prompt}" => prompt::show;
-    post "/projects/{project}/prompts/{prompt}/withdraw" => prompt::withdraw::withdraw;
-    post "/projects/{project}/prompts/{prompt}/restore" => prompt::withdraw::restore;
+    post "/projects/{project}/prompts/{prompt}/withdraw" => withdraw_prompt::withdraw;
+    post "/projects/{project}/prompts/{prompt}/restore" => withdraw_prompt::restore;
     get  "/projects/{project}/judgements/{judgement}" => judgement::show;
     get  "/projects/{project}/datasets" => datasets::list;
     get  "/projects/{project}/datasets/{version}" => datasets::show;
 
     // A project: its engineers' runs and models
-    get  "/projects/{project}/runs" => runs::list;
-    get  "/projects/{project}/runs/new/{kind}" => runs::new::show;
-    post "/projects/{project}/runs/new/{kind}" => runs::new::launch;
-    get  "/projects/{project}/runs/new/{kind}/facts" => runs::facts::show;
-    get  "/projects/{project}/runs/compare" => runs::compare::compare;
-    get  "/projects/{project}/runs/{run}" => runs::show::show;
-    get  "/projects/{project}/runs/{run}/events" => runs::events::follow;
-    post "/projects/{project}/runs/{run}/cancel" => runs::cancel::cancel;
-    post "/projects/{project}/runs/{run}/resume" => runs::resume::resume;
-    get  "/projects/{project}/models" => models::list;
+    get  "/projects/{project}/runs" => training::list::list;
+    get  "/projects/{project}/runs/new/{kind}" => training::new::show;
+    post "/projects/{project}/runs/new/{kind}" => training::new::launch;
+    get  "/projects/{project}/runs/new/{kind}/facts" => training::facts::show;
+    get  "/projects/{project}/runs/compare" => training::compare::compare;
+    get  "/projects/{project}/runs/{run}" => training::show::show;
+    get  "/projects/{project}/runs/{run}/events" => training::events::follow;
+    post "/projects/{project}/runs/{run}/cancel" => training::cancel::cancel;
+    post "/projects/{project}/runs/{run}/resume" => training::resume::resume;
+    get  "/projects/{project}/models" => models::list::list;
     get  "/projects/{project}/models/new" => models::new::show;
     post "/projects/{project}/models/new" => models::new::launch;
-    get  "/projects/{project}/models/{model}" => models::show;
+    get  "/projects/{project}/models/{model}" => models::list::show;
     get  "/projects/{project}/models/{model}/download" => models::download::download;
     get  "/projects/{project}/models/{model}/chat" => models::chat::show;
     post "/projects/{project}/models/{model}/chat" => models::chat::answer;
     post "/projects/{project}/models/{model}/v1/chat/completions" => models::completions::create;
-    get  "/projects/{project}/models/{model}/delete" => models::delete::show;
-    post "/projects/{project}/models/{model}/delete" => models::delete::delete;
+    get  "/projects/{project}/models/{model}/delete" => delete_model::show;
+    post "/projects/{project}/models/{model}/delete" => delete_model::delete;
 }

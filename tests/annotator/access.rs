@@ -8,13 +8,13 @@ use crate::support::{
 };
 use entity::{
     account,
-    artifact_store::ArtifactStore,
     ids::ProjectId,
-    membership::{self, Role},
+    membership::{self, ProjectRole},
 };
 use reqwest::StatusCode;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use std::collections::BTreeSet;
+use storage::artifact_store::ArtifactStore;
 
 /// What somebody gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl House {
         };
         // No form gives this role yet.
         membership::Entity::update_many()
-            .col_expr(membership::Column::Role, Expr::value(Role::Reviewer))
+            .col_expr(membership::Column::Role, Expr::value(ProjectRole::Reviewer))
             .filter(membership::Column::AccountId.eq(id("reviewer").await))
             .exec(&app.rows)
             .await

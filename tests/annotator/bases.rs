@@ -15,17 +15,19 @@ use crate::support::{
     web::{Page, Visitor},
 };
 use entity::{
-    artifact_store::{ArtifactStore, Stored},
-    base_model::{self, NewBase},
     ids::{ModelId, RunId},
     model,
-    run::{self, Status},
+    run::{self, RunStatus},
 };
 use migrations::{Migrator, MigratorTrait};
 use reqwest::StatusCode;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Stdio, time::Duration};
+use storage::{
+    artifact_store::{ArtifactStore, StoredFolder},
+    base_model::{self, NewBase},
+};
 
 const NAME: &str = "people/tiny-base";
 const WEIGHTS: &str = "model.safetensors";
@@ -73,7 +75,7 @@ impl House {
     }
 
     /// Waits until a run has this status.
-    async fn comes_to(&self, run: RunId, status: Status) {
+    async fn comes_to(&self, run: RunId, status: RunStatus) {
         let rows = &self.app.rows;
         let row = async || run::Entity::find_by_id(run).one(rows).await.unwrap();
         let look = async || row().await.filter(|run| run.status == status);
@@ -81,7 +83,7 @@ impl House {
     }
 
     async fn bases(&self) -> Vec<model::Model> {
-        let bases = model::Entity::find().filter(model::Column::Kind.eq(model::Kind::Base));
+        let bases = model::Entity::find().filter(model::Column::Kind.eq(model::ModelKind::Base));
         bases.all(&self.app.rows).await.unwrap()
     }
 
@@ -136,7 +138,7 @@ on_both_databases! {
 
         let run = house.fetch(NAME).await;
         let base = house.model(&run).await;
-        assert_eq!((&*base.name, base.kind, base.project_id), (NAME, model::Kind::Base, None));
+        assert_eq!((&*base.name, base.kind, base.project_id), (NAME, model::ModelKind::Base, None));
         assert_eq!((base.run_id, base.parent_id), (Some(run.id), None));
         assert_eq!(run.output_hash.as_deref(), Some(&*base.artifact_hash));
         let weights = fs::read(house.store.path(&base.artifact_hash).join(WEIGHTS)).unwrap();
@@ -239,7 +241,7 @@ on_both_databases! {
             ("people/mamba", ["people/mamba cannot be trained here", "model_type is \"mamba\""]),
         ] {
             let run = run_of(&house.name(&house.engineer, source).await);
-            house.comes_to(run, Status::Failed).await;
+            house.comes_to(run, RunStatus::Failed).await;
             let told = house.page(run).await.texts(".error-text").join("\n");
             assert!(words.iter().all(|word| told.contains(word)), "{source}: {told}");
             assert!(!told.contains("/runs/"), "the worker's folders are not the reader's: {told}");
@@ -252,10 +254,10 @@ on_both_databases! {
     async fn bases_that_come_in_at_once_are_registered_once(database: TestDb) {
         let rows = database.connect().await;
         Migrator::up(&rows, None).await.unwrap();
-        let stored = Stored { hash: "5".repeat(64), n_bytes: 7 };
-        annotator::artifacts::record(&rows, &stored).await.unwrap();
+        let stored = StoredFolder { hash: "5".repeat(64), n_bytes: 7 };
+        annotator::keeping::artifacts::record(&rows, &stored).await.unwrap();
         let comes_in = || async {
-            let turn = annotator::database::begin_write(&rows).await.unwrap();
+            let turn = storage::database::begin_write(&rows).await.unwrap();
             let base = NewBase { name: NAME, stored: &stored, n_parameters: 1, run: None };
             let registered = base_model::register(&turn, base).await.unwrap();
             turn.commit().await.unwrap();
@@ -286,7 +288,7 @@ on_both_databases! {
         assert!(house.hub.asked().is_empty());
 
         // Nor may anybody else have it read again.
-        let cancelled = run::ActiveModel { id: Set(run.id), status: Set(run::Status::Cancelled), ..Default::default() };
+        let cancelled = run::ActiveModel { id: Set(run.id), status: Set(run::RunStatus::Cancelled), ..Default::default() };
         cancelled.update(&house.app.rows).await.unwrap();
         fs::create_dir_all(house.store.run_folder(run.id).join("1/output.partial")).unwrap();
         let page = format!("{}/runs/{}", house.project, run.id);

@@ -5,21 +5,19 @@ use crate::support::database::TestDb;
 use annotator::{
     config::Storage,
     database,
-    launch::{self, Launch},
+    training::launch::{self, Launch},
 };
 use entity::{
-    account,
-    artifact_store::ArtifactStore,
-    assignment, completion,
-    conversation::{Message, Prompt},
+    account, assignment, completion,
+    conversation::{ChatMessage, PromptBody},
     hash::sha256_hex,
     ids::{
         AccountId, AssignmentId, CompletionId, DatasetVersionId, JudgementId, ModelId, ProjectId,
         PromptId, RunId, TaskId,
     },
-    judgement::{self, Payload, ShownOrder, SkipReason, Verdict},
+    judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder, SkipReason},
     model, project, prompt,
-    run::{self, Status},
+    run::{self, RunStatus},
     run_config::SampleConfig,
     run_event, task, task_completion, text,
     time::UnixMillis,
@@ -28,6 +26,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, sea_query::OnConflict,
 };
 use serde_json::json;
+use storage::artifact_store::ArtifactStore;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -92,7 +91,7 @@ impl Bench {
     /// A prompt of one message by the user.
     pub(crate) async fn prompt(&self, question: &str) -> PromptId {
         let id = PromptId::new();
-        let text = Prompt::Messages(vec![Message::user(question)]).to_canonical_json();
+        let text = PromptBody::Messages(vec![ChatMessage::user(question)]).to_canonical_json();
         let row = prompt::ActiveModel {
             id: Set(id),
             project_id: Set(self.project),
@@ -104,7 +103,7 @@ impl Bench {
         id
     }
 
-    async fn task(&self, prompt: PromptId, kind: task::Kind) -> TaskId {
+    async fn task(&self, prompt: PromptId, kind: task::TaskKind) -> TaskId {
         let id = TaskId::new();
         let row = task::ActiveModel {
             id: Set(id),
@@ -123,7 +122,7 @@ impl Bench {
 
     /// A comparison of two answers, the first at position 0.
     pub(crate) async fn comparison(&self, prompt: PromptId, answers: [&str; 2]) -> Asked {
-        let task = self.task(prompt, task::Kind::Compare).await;
+        let task = self.task(prompt, task::TaskKind::Compare).await;
         for (position, answer) in (0..).zip(answers) {
             let completion = CompletionId::new();
             let row = completion::ActiveModel {
@@ -149,7 +148,7 @@ impl Bench {
     }
 
     pub(crate) async fn demonstration(&self, prompt: PromptId) -> Asked {
-        let task = self.task(prompt, task::Kind::Demonstrate).await;
+        let task = self.task(prompt, task::TaskKind::Demonstrate).await;
         self.assigned(task).await
     }
 
@@ -159,7 +158,7 @@ impl Bench {
             id: Set(assignment),
             task_id: Set(task),
             account_id: Set(self.person),
-            state: Set(assignment::State::Submitted),
+            state: Set(assignment::AssignmentState::Submitted),
             expires_at: Set(NOW),
             order_seed: Set(0),
             created_at: Set(NOW),
@@ -170,7 +169,13 @@ impl Bench {
 
     /// Revision by revision; the answers were shown in the order of their positions, or the other
     /// way round.
-    pub(crate) async fn say(&self, asked: Asked, revision: i32, payload: Payload, swapped: bool) {
+    pub(crate) async fn say(
+        &self,
+        asked: Asked,
+        revision: i32,
+        payload: JudgementPayload,
+        swapped: bool,
+    ) {
         let row = judgement::ActiveModel {
             id: Set(JudgementId::new()),
             task_id: Set(asked.task),
@@ -186,7 +191,7 @@ impl Bench {
         judgement::Entity::insert(row).exec_without_returning(&self.db).await.unwrap();
     }
 
-    pub(crate) async fn model(&self, name: &str, kind: model::Kind) -> ModelId {
+    pub(crate) async fn model(&self, name: &str, kind: model::ModelKind) -> ModelId {
         let id = ModelId::new();
         let row = model::ActiveModel {
             id: Set(id),
@@ -206,7 +211,7 @@ impl Bench {
 
     pub(crate) async fn queued(
         &self,
-        kind: run::Kind,
+        kind: run::RunKind,
         config: serde_json::Value,
         model: ModelId,
         dataset: DatasetVersionId,
@@ -224,10 +229,10 @@ impl Bench {
     }
 
     pub(crate) async fn queued_sample(&self, model: ModelId, dataset: DatasetVersionId) -> RunId {
-        self.queued(run::Kind::Sample, json!(SampleConfig::default()), model, dataset).await
+        self.queued(run::RunKind::Sample, json!(SampleConfig::default()), model, dataset).await
     }
 
-    pub(crate) async fn set_status(&self, run: RunId, status: Status) {
+    pub(crate) async fn set_status(&self, run: RunId, status: RunStatus) {
         let row = run::ActiveModel {
             id: Set(run),
             status: Set(status),
@@ -243,7 +248,7 @@ impl Bench {
         let stored = self.store.adopt(&folder).unwrap();
         let row = run::ActiveModel {
             id: Set(run),
-            status: Set(Status::Succeeded),
+            status: Set(RunStatus::Succeeded),
             output_hash: Set(Some(stored.hash)),
             ..<run::ActiveModel as Default>::default()
         };
@@ -269,10 +274,10 @@ pub(crate) struct Asked {
     assignment: AssignmentId,
 }
 
-pub(crate) fn prefers(verdict: Verdict) -> Payload {
-    Payload::Comparison { verdict, rationale_hash: None }
+pub(crate) fn prefers(verdict: ComparisonVerdict) -> JudgementPayload {
+    JudgementPayload::Comparison { verdict, rationale_hash: None }
 }
 
-pub(crate) fn skips() -> Payload {
-    Payload::Skip { reason: SkipReason::Unclear, note_hash: None }
+pub(crate) fn skips() -> JudgementPayload {
+    JudgementPayload::Skip { reason: SkipReason::Unclear, note_hash: None }
 }

@@ -16,7 +16,6 @@ use crate::{
     },
 };
 use entity::{
-    artifact_store::ArtifactStore,
     ids::{ModelId, ProjectId},
     model,
 };
@@ -30,6 +29,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use storage::artifact_store::ArtifactStore;
 
 const QUESTION: &str = "Tell me of the red fox by the lake.";
 
@@ -40,7 +40,7 @@ fn store(app: &TestApp) -> ArtifactStore {
 /// The base, once it is registered.
 async fn base(rows: &DatabaseConnection) -> model::Model {
     let base = async || {
-        let bases = model::Entity::find().filter(model::Column::Kind.eq(model::Kind::Base));
+        let bases = model::Entity::find().filter(model::Column::Kind.eq(model::ModelKind::Base));
         bases.one(rows).await.unwrap()
     };
     eventually(Duration::from_secs(20), base, || "no base".to_owned()).await
@@ -212,7 +212,7 @@ async fn a_model_that_cannot_be_talked_to_says_why() {
     let said = told(&app.admin, broken).await;
     assert!(said.contains("The model cannot be loaded") && said.contains("config.json"), "{said}");
 
-    let reward = change(&app.rows, broken, |row| row.kind = Set(model::Kind::Reward)).await;
+    let reward = change(&app.rows, broken, |row| row.kind = Set(model::ModelKind::Reward)).await;
     let said = told(&app.admin, reward.id).await;
     assert!(said.contains("A reward model scores answers"), "{said}");
 

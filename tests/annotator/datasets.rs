@@ -2,12 +2,12 @@
 
 use super::bench::{Bench, prefers, skips};
 use crate::support::database::on_both_databases;
-use annotator::dataset::{self, Contents, Frozen, Prompts};
+use annotator::data::dataset::{self, Contents, Frozen, Prompts};
 use entity::{
-    dataset_version::{self, Counts},
-    dataset_version_item::{self, Split},
+    dataset_version::{self, DatasetCounts},
+    dataset_version_item::{self, DatasetSplit},
     ids::{DatasetVersionId, PromptId},
-    judgement::{Payload, Verdict},
+    judgement::{ComparisonVerdict, JudgementPayload},
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -43,17 +43,17 @@ on_both_databases! {
         let bench = Bench::new(database).await;
         let prompt = bench.prompt("Which is better?").await;
         let changed_mind = bench.comparison(prompt, ["good", "bad"]).await;
-        bench.say(changed_mind, 1, prefers(Verdict::Left(3)), true).await;
-        bench.say(changed_mind, 2, prefers(Verdict::Right(1)), true).await;
-        for payload in [prefers(Verdict::Tie), prefers(Verdict::Tie), prefers(Verdict::BothBad), skips()] {
+        bench.say(changed_mind, 1, prefers(ComparisonVerdict::Left(3)), true).await;
+        bench.say(changed_mind, 2, prefers(ComparisonVerdict::Right(1)), true).await;
+        for payload in [prefers(ComparisonVerdict::Tie), prefers(ComparisonVerdict::Tie), prefers(ComparisonVerdict::BothBad), skips()] {
             let asked = bench.comparison(prompt, ["one", "two"]).await;
             bench.say(asked, 1, payload, false).await;
         }
 
         let frozen = bench.freeze(Contents::Preferences).await;
         assert_eq!(frozen.counts.train + frozen.counts.eval, 1);
-        let left_out = Counts { train: 0, eval: 0, ..frozen.counts.clone() };
-        assert_eq!(left_out, Counts { ties: 2, both_bad: 1, skipped: 1, ..Counts::default() });
+        let left_out = DatasetCounts { train: 0, eval: 0, ..frozen.counts.clone() };
+        assert_eq!(left_out, DatasetCounts { ties: 2, both_bad: 1, skipped: 1, ..DatasetCounts::default() });
 
         let version = frozen.record(&bench.db, None).await.unwrap();
         let mut rows = bench.rows(version, "train.jsonl").await;
@@ -77,7 +77,7 @@ on_both_databases! {
         let hello = bench.text("hello").await;
         for question in ["a", "b", "c"] {
             let asked = bench.demonstration(bench.prompt(question).await).await;
-            bench.say(asked, 1, Payload::Demonstration { text_hash: hello.clone() }, false).await;
+            bench.say(asked, 1, JudgementPayload::Demonstration { text_hash: hello.clone() }, false).await;
         }
         let first = bench.version(Contents::Demonstrations).await;
         assert_eq!(bench.version(Contents::Demonstrations).await, first);
@@ -85,7 +85,7 @@ on_both_databases! {
         assert_eq!(bench.items(first).await.len(), 3);
 
         let asked = bench.demonstration(bench.prompt("d").await).await;
-        bench.say(asked, 1, Payload::Demonstration { text_hash: hello }, false).await;
+        bench.say(asked, 1, JudgementPayload::Demonstration { text_hash: hello }, false).await;
         assert_ne!(bench.version(Contents::Demonstrations).await, first);
         assert_eq!(bench.items(first).await.len(), 3, "the old version stays as it was");
     }
@@ -101,15 +101,15 @@ on_both_databases! {
         let train = bench.version(Contents::Prompts(Prompts::Train)).await;
         let held_out = bench.version(Contents::Prompts(Prompts::HeldOut)).await;
         let all = bench.version(Contents::Prompts(Prompts::All)).await;
-        let mut side: HashMap<PromptId, Split> = HashMap::new();
-        side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, Split::Train)));
-        side.extend(bench.items(held_out).await.iter().map(|item| (item.prompt_id, Split::Eval)));
+        let mut side: HashMap<PromptId, DatasetSplit> = HashMap::new();
+        side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, DatasetSplit::Train)));
+        side.extend(bench.items(held_out).await.iter().map(|item| (item.prompt_id, DatasetSplit::Eval)));
         assert_eq!(side.len(), prompts.len());
         assert_eq!(bench.rows(all, "train.jsonl").await.len(), prompts.len());
 
         for (n, prompt) in prompts.iter().enumerate() {
             let asked = bench.comparison(*prompt, [&format!("yes {n}"), &format!("no {n}")]).await;
-            bench.say(asked, 1, prefers(Verdict::Left(1)), false).await;
+            bench.say(asked, 1, prefers(ComparisonVerdict::Left(1)), false).await;
         }
         let preferences = bench.version(Contents::Preferences).await;
         let items = bench.items(preferences).await;

@@ -11,11 +11,10 @@ use crate::support::{
     world::Subject,
 };
 use annotator::{
-    base_model,
-    deletion::models::{self, Outcome},
+    keeping::deletion::models::{self, Outcome},
+    models::base_folder,
 };
 use entity::{
-    artifact_store::ArtifactStore,
     audit_log, completion,
     ids::{ModelId, ProjectId, RunId},
     model, run,
@@ -28,6 +27,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
+use storage::artifact_store::ArtifactStore;
 use trainer_base::worker::{Ended, Worker};
 
 /// A project with a model, and a model that was made from it.
@@ -203,7 +203,7 @@ on_both_databases! {
         assert!(run_page.find_form(&resume).is_none());
         place.engineer.submit(resume_form).await;
         let run = run::Entity::find_by_id(run).one(&place.app.rows).await.unwrap().unwrap();
-        assert_eq!(run.status, run::Status::Cancelled);
+        assert_eq!(run.status, run::RunStatus::Cancelled);
     }
 }
 
@@ -228,7 +228,7 @@ on_both_databases! {
     async fn a_base_is_deleted_by_an_administrator_and_comes_back_when_it_is_offered_again(database: TestDb) {
         let place = Place::new(database).await;
         let rows = &place.app.rows;
-        let base = base_model::register(rows, &place.store, tiny_base()).await.unwrap();
+        let base = base_folder::register(rows, &place.store, tiny_base()).await.unwrap();
         make_old(&place.store, &row(rows, base).await.artifact_hash);
         let delete = format!("{}/delete", place.url(base));
         assert!(!place.page(base).await.links("main a").contains(&delete));
@@ -241,7 +241,7 @@ on_both_databases! {
         let admin = &place.app.admin;
         admin.submit(admin.get(&delete).await.form("/delete")).await;
         assert!(!place.is_on_disk(base).await);
-        let again = base_model::register(rows, &place.store, tiny_base()).await.unwrap();
+        let again = base_folder::register(rows, &place.store, tiny_base()).await.unwrap();
         assert_eq!(again, base, "the same weights are the same model");
         let base = row(rows, base).await;
         assert_eq!((base.deleted_at, base.deleted_by), (None, None));

@@ -11,18 +11,16 @@ use crate::support::{
     world::Subject,
 };
 use annotator::{
-    deletion::{
+    keeping::deletion::{
         projects::{self, RESTORABLE},
         sweep,
     },
-    launch::{self, Launch},
+    training::launch::{self, Launch},
 };
 use entity::{
-    account,
-    artifact_store::ArtifactStore,
-    audit_log, dataset_version,
+    account, audit_log, dataset_version,
     ids::{ModelId, ProjectId},
-    judgement::{self, Verdict},
+    judgement::{self, ComparisonVerdict},
     model, project, run,
     run_config::SampleConfig,
     text,
@@ -34,6 +32,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter,
 };
 use serde_json::json;
+use storage::artifact_store::ArtifactStore;
 
 fn id_of(project: &str) -> ProjectId {
     project.rsplit('/').next().unwrap().parse().unwrap()
@@ -78,7 +77,7 @@ on_both_databases! {
 
         delete(&app.admin, &project, "The farm").await;
         let run = run::Entity::find_by_id(run).one(&app.rows).await.unwrap().unwrap();
-        assert_eq!(run.status, run::Status::Cancelled);
+        assert_eq!(run.status, run::RunStatus::Cancelled);
         for who in [&engineer, &app.admin] {
             for page in ["", "/demonstrate", "/compare", "/models", "/runs"] {
                 let path = format!("{project}{page}");
@@ -156,8 +155,8 @@ on_both_databases! {
         let (_, _, version) = add_frozen_judgement(db, store, bench.project, "a fox").await;
         let prompt = bench.prompt("A question?").await;
         let asked = bench.comparison(prompt, ["one", "two"]).await;
-        bench.say(asked, 1, prefers(Verdict::Left(2)), false).await;
-        let elsewhere = annotator::projects::create(db, "elsewhere", "").await.unwrap().id;
+        bench.say(asked, 1, prefers(ComparisonVerdict::Left(2)), false).await;
+        let elsewhere = annotator::people::projects::create(db, "elsewhere", "").await.unwrap().id;
         let alone = add_model(db, store, bench.project, "alone").await;
         let shared = add_model(db, store, bench.project, "shared").await;
         let twin = add_twin(db, shared, "twin").await;
@@ -202,7 +201,7 @@ on_both_databases! {
         let project = row(db, bench.project).await;
         let launch = Launch {
             project: project.id,
-            kind: run::Kind::Sample,
+            kind: run::RunKind::Sample,
             config: json!(SampleConfig::default()),
             model,
             reward: None,
@@ -211,7 +210,7 @@ on_both_databases! {
         };
         for _ in 0..10 {
             let launching = async {
-                let turn = annotator::database::begin_write(db).await.unwrap();
+                let turn = storage::database::begin_write(db).await.unwrap();
                 let queued = launch::queue(&turn, &launch).await;
                 if queued.is_ok() {
                     turn.commit().await.unwrap();
@@ -219,7 +218,7 @@ on_both_databases! {
             };
             let (_, deleted) = tokio::join!(launching, projects::delete(db, &project, by));
             assert!(deleted.unwrap());
-            let live = run::Entity::find().filter(run::Column::Status.eq(run::Status::Queued));
+            let live = run::Entity::find().filter(run::Column::Status.eq(run::RunStatus::Queued));
             assert_eq!(live.count(db).await.unwrap(), 0, "a run waits in a deleted project");
             assert!(projects::restore(db, &project, by).await.unwrap());
         }

@@ -5,8 +5,9 @@ use crate::support::{
     builders::{add_model, add_run, add_twin},
     database::on_both_databases,
 };
-use entity::{artifact, artifact_store::ArtifactStore, ids::ProjectId};
+use entity::{artifact, ids::ProjectId};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+use storage::artifact_store::ArtifactStore;
 
 const MIB: i64 = 1 << 20;
 

@@ -13,12 +13,12 @@ use crate::{
     },
 };
 use entity::{
-    artifact_store::ArtifactStore,
     completion,
     ids::{ModelId, ProjectId, RunId},
     model, run,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::Expr};
+use storage::artifact_store::ArtifactStore;
 
 const ANNA: [&str; 3] = ["annotator", "manager", "engineer"];
 
@@ -115,7 +115,7 @@ on_both_databases! {
         let taught = Taught::by_anna(database).await;
         let store = store(&taught.app);
         let reward = add_model(&taught.app.rows, &store, id_of(&taught.project), "the-judge").await;
-        let kind = model::ActiveModel { id: Set(reward), kind: Set(model::Kind::Reward), ..Default::default() };
+        let kind = model::ActiveModel { id: Set(reward), kind: Set(model::ModelKind::Reward), ..Default::default() };
         kind.update(&taught.app.rows).await.unwrap();
         let settings = [("model", taught.model), ("reward_model", reward)].map(|(name, id)| (name.to_owned(), id.to_string()));
         let run = taught.app.queue(&taught.anna, &taught.project, "ppo", &settings).await;
@@ -187,7 +187,7 @@ async fn a_large_version_is_read_page_by_page() {
     let cancel = app.admin.get(&format!("{project}/runs/{run}")).await.form("/cancel");
     app.admin.submit(cancel).await;
     let run = run::Entity::find_by_id(run).one(&app.rows).await.unwrap().unwrap();
-    assert_eq!(run.status, run::Status::Cancelled);
+    assert_eq!(run.status, run::RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,10 @@ use crate::support::{
     tiny_base,
     web::{Page, Visitor},
 };
-use entity::{artifact_store::ArtifactStore, ids::ModelId, model, time::UnixMillis};
+use entity::{ids::ModelId, model, time::UnixMillis};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use std::{collections::HashMap, fs};
+use storage::artifact_store::ArtifactStore;
 
 /// The tiny base, with a card and without a chat template.
 async fn add_base(app: &TestApp) -> ModelId {
@@ -19,18 +20,18 @@ async fn add_base(app: &TestApp) -> ModelId {
     }
     fs::write(folder.join("tokenizer_config.json"), "{}").unwrap();
     fs::write(folder.join("README.md"), "---\nlanguage:\n- en\n- ru\n---\n# A model\n").unwrap();
-    annotator::base_model::register(&app.rows, &store(app), folder).await.unwrap()
+    annotator::models::base_folder::register(&app.rows, &store(app), folder).await.unwrap()
 }
 
 /// Made from a base; of the files of the tiny base, with its template and without a card.
 async fn add_child(app: &TestApp, parent: ModelId) -> ModelId {
     let stored = store(app).import(&tiny_base()).unwrap();
-    annotator::artifacts::record(&app.rows, &stored).await.unwrap();
+    annotator::keeping::artifacts::record(&app.rows, &stored).await.unwrap();
     let parent = model::Entity::find_by_id(parent).one(&app.rows).await.unwrap().unwrap();
     let child = model::ActiveModel {
         id: Set(ModelId::new()),
         name: Set("child".to_owned()),
-        kind: Set(model::Kind::Sft),
+        kind: Set(model::ModelKind::Sft),
         parent_id: Set(Some(parent.id)),
         artifact_hash: Set(stored.hash),
         created_at: Set(UnixMillis::now()),

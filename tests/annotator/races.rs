@@ -8,7 +8,7 @@ use crate::support::{
     web::Visitor,
 };
 use entity::{
-    assignment::{self, State},
+    assignment::{self, AssignmentState},
     ids::TaskId,
     judgement, task,
 };
@@ -52,14 +52,14 @@ on_both_databases! {
         assert!(judged.iter().filter(|n| **n > 0).count() > N_PEOPLE / 2, "they did race: {judged:?}");
         let mut people_of: BTreeMap<TaskId, BTreeSet<_>> = BTreeMap::new();
         for row in assignment::Entity::find().all(&app.rows).await.unwrap() {
-            assert_eq!(row.state, State::Submitted);
+            assert_eq!(row.state, AssignmentState::Submitted);
             assert!(people_of.entry(row.task_id).or_default().insert(row.account_id));
         }
         for (i, id) in tasks.iter().enumerate() {
             assert_eq!(people_of[id].len(), overlap(i) as usize, "task {i}");
         }
         for row in task::Entity::find().all(&app.rows).await.unwrap() {
-            assert!(row.kind == task::Kind::Demonstrate || row.open_slots == 0);
+            assert!(row.kind == task::TaskKind::Demonstrate || row.open_slots == 0);
         }
         let judgements = judgement::Entity::find().all(&app.rows).await.unwrap();
         let assignments: BTreeSet<_> = judgements.iter().map(|row| row.assignment_id).collect();

@@ -3,10 +3,10 @@
 use super::bench::Bench;
 use crate::support::database::on_both_databases;
 use annotator::{
-    dataset::{self, Contents, Prompts},
-    run_feed::{RunFeed, Told},
+    data::dataset::{self, Contents, Prompts},
+    training::run_feed::{RunFeed, Told},
 };
-use entity::{ids::RunId, model, run::Status};
+use entity::{ids::RunId, model, run::RunStatus};
 use futures_util::{Stream, StreamExt};
 use sea_orm::DbErr;
 use std::{pin::pin, time::Duration};
@@ -17,12 +17,12 @@ async fn a_run(bench: &Bench) -> RunId {
         dataset::freeze(&bench.db, &bench.store, bench.project, Contents::Prompts(Prompts::All))
             .await;
     let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
-    let model = bench.model("sft", model::Kind::Sft).await;
+    let model = bench.model("sft", model::ModelKind::Sft).await;
     bench.queued_sample(model, dataset).await
 }
 
 /// Everything a viewer is told until the run is over: sequence numbers, and how it ended.
-async fn watch(told: impl Stream<Item = Result<Told, DbErr>>) -> (Vec<i64>, Option<Status>) {
+async fn watch(told: impl Stream<Item = Result<Told, DbErr>>) -> (Vec<i64>, Option<RunStatus>) {
     let mut told = pin!(told);
     let (mut sequences, mut end) = (Vec::new(), None);
     while let Some(told) = told.next().await {
@@ -42,7 +42,7 @@ on_both_databases! {
         for sequence in 1..=700 {
             bench.event(run, sequence).await;
         }
-        bench.set_status(run, Status::Running).await;
+        bench.set_status(run, RunStatus::Running).await;
         let feed = RunFeed::new(bench.db.clone());
         let (early, resumed) = (feed.follow(run, 0), feed.follow(run, 650));
         let work = async {
@@ -52,13 +52,13 @@ on_both_databases! {
                     tokio::time::sleep(Duration::from_millis(120)).await;
                 }
             }
-            bench.set_status(run, Status::Succeeded).await;
+            bench.set_status(run, RunStatus::Succeeded).await;
         };
         let (early, resumed, ()) = tokio::join!(watch(early), watch(resumed), work);
-        assert_eq!(early, ((1..=740).collect(), Some(Status::Succeeded)));
-        assert_eq!(resumed, ((651..=740).collect(), Some(Status::Succeeded)));
+        assert_eq!(early, ((1..=740).collect(), Some(RunStatus::Succeeded)));
+        assert_eq!(resumed, ((651..=740).collect(), Some(RunStatus::Succeeded)));
         // A run that is over is told whole, to those who come late.
-        assert_eq!(watch(feed.follow(run, 738)).await, (vec![739, 740], Some(Status::Succeeded)));
+        assert_eq!(watch(feed.follow(run, 738)).await, (vec![739, 740], Some(RunStatus::Succeeded)));
     }
 }
 
@@ -66,7 +66,7 @@ on_both_databases! {
     async fn a_dropped_viewer_goes_on_where_it_was(database: TestDb) {
         let bench = Bench::new(database).await;
         let run = a_run(&bench).await;
-        bench.set_status(run, Status::Running).await;
+        bench.set_status(run, RunStatus::Running).await;
         let feed = RunFeed::new(bench.db.clone());
         for sequence in 1..=5 {
             bench.event(run, sequence).await;
@@ -81,9 +81,9 @@ on_both_databases! {
             }
         }
         bench.event(run, 6).await;
-        bench.set_status(run, Status::Cancelled).await;
+        bench.set_status(run, RunStatus::Cancelled).await;
         let (rest, end) = watch(feed.follow(run, 3)).await;
         seen.extend(rest);
-        assert_eq!((seen, end), ((1..=6).collect(), Some(Status::Cancelled)));
+        assert_eq!((seen, end), ((1..=6).collect(), Some(RunStatus::Cancelled)));
     }
 }

@@ -6,14 +6,14 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    dataset::{self, Contents, Prompts},
-    run_digest::RunDigests,
+    data::dataset::{self, Contents, Prompts},
+    training::run_digest::RunDigests,
 };
 use entity::{
     account,
     ids::{ProjectId, RunId},
     model,
-    run::{self, Kind, Status},
+    run::{self, RunKind, RunStatus},
     run_config::{RewardConfig, SftConfig},
     run_event,
     time::UnixMillis,
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 async fn finished(
     rows: &DatabaseConnection,
     project: &str,
-    kind: Kind,
+    kind: RunKind,
     config: Value,
     events: &[Value],
 ) -> RunId {
@@ -38,7 +38,7 @@ async fn finished(
         project_id: Set(project),
         kind: Set(kind),
         config: Set(config),
-        status: Set(Status::Succeeded),
+        status: Set(RunStatus::Succeeded),
         attempt: Set(1),
         cancel_requested: Set(false),
         progress: Set(1.0),
@@ -86,7 +86,7 @@ on_both_databases! {
             measured(json!({"step": 2, "loss": 2.0, "eval_loss": 2.25, "num_tokens": 12_000})),
             answered(2, "The fox runs gladly at dawn."),
         ];
-        let run = finished(&app.rows, &project, Kind::Sft, sft(1e-3), &said).await;
+        let run = finished(&app.rows, &project, RunKind::Sft, sft(1e-3), &said).await;
         let page = app.admin.get(&format!("{project}/runs/{run}")).await;
         assert_eq!(page.texts("[data-finding=glance-loss-fell] .figure"), ["3 → 2.25"]);
         let text = page.text();
@@ -109,11 +109,11 @@ on_both_databases! {
         let loss = |loss: f64, answer: &str| {
             [measured(json!({"step": 1, "loss": loss})), answered(1, answer)]
         };
-        let (rows, kind) = (&app.rows, Kind::Sft);
+        let (rows, kind) = (&app.rows, RunKind::Sft);
         let slow = finished(rows, &project, kind, sft(1e-5), &loss(2.5, "Fox.")).await;
         let fast = finished(rows, &project, kind, sft(1e-3), &loss(1.5, "The fox runs.")).await;
         let other =
-            finished(rows, &project, Kind::Reward, json!(RewardConfig::default()), &[]).await;
+            finished(rows, &project, RunKind::Reward, json!(RewardConfig::default()), &[]).await;
         let foreign = finished(rows, &elsewhere, kind, sft(1.0), &[]).await;
         let compare = async |runs: &[RunId]| {
             let query: Vec<String> = runs.iter().map(|run| format!("run={run}")).collect();
@@ -140,7 +140,7 @@ on_both_databases! {
         let contents = Contents::Prompts(Prompts::All);
         let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
         let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
-        let model = bench.model("sft", model::Kind::Sft).await;
+        let model = bench.model("sft", model::ModelKind::Sft).await;
         let run = bench.queued_sample(model, dataset).await;
         for sequence in 1..=1200 {
             bench.event(run, sequence).await;
@@ -175,7 +175,7 @@ on_both_databases! {
             .unwrap();
         let mut runs = Vec::new();
         for _ in 0..2 {
-            let run = finished(&app.rows, &project, Kind::Sft, sft(1e-3), &[]).await;
+            let run = finished(&app.rows, &project, RunKind::Sft, sft(1e-3), &[]).await;
             let mine = run::ActiveModel {
                 id: Set(run),
                 created_by: Set(Some(launcher.id)),

@@ -7,14 +7,14 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    dataset::{self, Contents, Prompts},
-    sample_tasks,
+    data::dataset::{self, Contents, Prompts},
+    training::follow_up,
 };
 use entity::{
     completion, dataset_version,
     ids::{DatasetVersionId, RunId},
     model,
-    run::{self, Kind, Status},
+    run::{self, RunKind, RunStatus},
     run_config::{DpoConfig, PpoConfig, SampleConfig},
     run_input, task, task_completion,
 };
@@ -26,7 +26,7 @@ use std::collections::{HashMap, HashSet};
 
 impl Bench {
     async fn follow_up(&self) {
-        sample_tasks::follow_up_all(&self.db, &self.store, &mut HashMap::new()).await.unwrap();
+        follow_up::follow_up_all(&self.db, &self.store, &mut HashMap::new()).await.unwrap();
     }
 
     async fn all_prompts(&self) -> DatasetVersionId {
@@ -55,7 +55,7 @@ on_both_databases! {
         let bench = Bench::new(database).await;
         bench.prompt("first").await;
         bench.prompt("second").await;
-        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
         let run = bench.queued_sample(model, dataset).await;
         bench.follow_up().await;
         assert!(!bench.was_followed_up(run).await, "a run that is not over is left alone");
@@ -69,7 +69,7 @@ on_both_databases! {
         let tasks = task::Entity::find().all(&bench.db).await.unwrap();
         assert_eq!(tasks.len(), 3);
         for task in &tasks {
-            assert_eq!((task.kind, task.overlap, task.open_slots, task.run_id), (task::Kind::Compare, 2, 2, Some(run)));
+            assert_eq!((task.kind, task.overlap, task.open_slots, task.run_id), (task::TaskKind::Compare, 2, 2, Some(run)));
         }
         let compared = task_completion::Entity::find().all(&bench.db).await.unwrap();
         let distinct: HashSet<_> = compared.iter().map(|row| row.completion_id).collect();
@@ -81,11 +81,11 @@ on_both_databases! {
     async fn a_run_whose_output_cannot_be_read_leaves_nothing_behind(database: TestDb) {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
-        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
         let run = bench.queued_sample(model, dataset).await;
         bench.succeed_with(run, &(line(0, &["a", "b"]) + "{broken\n")).await;
         let mut failed = HashMap::new();
-        sample_tasks::follow_up_all(&bench.db, &bench.store, &mut failed).await.unwrap();
+        follow_up::follow_up_all(&bench.db, &bench.store, &mut failed).await.unwrap();
         assert!(failed.contains_key(&run));
         assert!(!bench.was_followed_up(run).await);
         assert_eq!(completion::Entity::find().count(&bench.db).await.unwrap(), 0);
@@ -97,21 +97,21 @@ on_both_databases! {
     async fn a_ppo_run_queues_the_sample_run_of_its_policy_once(database: TestDb) {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
-        let (dataset, sft) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
-        let ppo = bench.queued(Kind::Ppo, json!(PpoConfig::default()), sft, dataset).await;
-        let policy = bench.model("policy", model::Kind::Policy).await;
+        let (dataset, sft) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
+        let ppo = bench.queued(RunKind::Ppo, json!(PpoConfig::default()), sft, dataset).await;
+        let policy = bench.model("policy", model::ModelKind::Policy).await;
         let done = run::ActiveModel {
             id: Set(ppo),
-            status: Set(Status::Succeeded),
+            status: Set(RunStatus::Succeeded),
             output_model_id: Set(Some(policy)),
             ..<run::ActiveModel as Default>::default()
         };
         done.update(&bench.db).await.unwrap();
         tokio::join!(bench.follow_up(), bench.follow_up());
 
-        let samples = run::Entity::find().filter(run::Column::Kind.eq(Kind::Sample)).all(&bench.db).await.unwrap();
+        let samples = run::Entity::find().filter(run::Column::Kind.eq(RunKind::Sample)).all(&bench.db).await.unwrap();
         let [sample] = &samples[..] else { panic!("{} sample runs", samples.len()) };
-        assert_eq!(sample.status, Status::Queued);
+        assert_eq!(sample.status, RunStatus::Queued);
         let config: SampleConfig = serde_json::from_value(sample.config.clone()).unwrap();
         assert_eq!(config.max_new_tokens, PpoConfig::default().response_length);
         let inputs = run_input::Entity::find()
@@ -131,26 +131,26 @@ on_both_databases! {
         for prompt in ["one", "two", "three", "four"] {
             bench.prompt(prompt).await;
         }
-        let (read, sft) = (bench.all_prompts().await, bench.model("sft", model::Kind::Sft).await);
-        let dpo = bench.queued(Kind::Dpo, json!(DpoConfig::default()), sft, read).await;
-        let policy = bench.model("policy", model::Kind::Policy).await;
+        let (read, sft) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
+        let dpo = bench.queued(RunKind::Dpo, json!(DpoConfig::default()), sft, read).await;
+        let policy = bench.model("policy", model::ModelKind::Policy).await;
         let done = run::ActiveModel {
             id: Set(dpo),
-            status: Set(Status::Succeeded),
+            status: Set(RunStatus::Succeeded),
             output_model_id: Set(Some(policy)),
             ..<run::ActiveModel as Default>::default()
         };
         done.update(&bench.db).await.unwrap();
         tokio::join!(bench.follow_up(), bench.follow_up());
 
-        let samples = run::Entity::find().filter(run::Column::Kind.eq(Kind::Sample)).all(&bench.db).await.unwrap();
+        let samples = run::Entity::find().filter(run::Column::Kind.eq(RunKind::Sample)).all(&bench.db).await.unwrap();
         let [sample] = &samples[..] else { panic!("{} sample runs", samples.len()) };
         let inputs =
             run_input::Entity::find().filter(run_input::Column::RunId.eq(sample.id)).all(&bench.db).await.unwrap();
         assert!(inputs.iter().any(|input| input.model_id == Some(policy)));
         let version = inputs.iter().find_map(|input| input.dataset_version_id).unwrap();
         let version = dataset_version::Entity::find_by_id(version).one(&bench.db).await.unwrap().unwrap();
-        assert_eq!(version.kind, dataset_version::Kind::Prompts);
+        assert_eq!(version.kind, dataset_version::DatasetKind::Prompts);
         assert!(version.counts.train > 0, "{:?}", version.counts);
     }
 }

@@ -6,18 +6,18 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    database::begin_write,
-    dataset::{self, Contents, Prompts},
-    deletion::{
+    data::dataset::{self, Contents, Prompts},
+    keeping::deletion::{
         hold::Deleted,
         models::{self, Outcome},
         sweep,
     },
-    launch::{self, Launch},
-    sample_tasks,
+    training::{
+        follow_up,
+        launch::{self, Launch},
+    },
 };
 use entity::{
-    artifact_store::Stored,
     model, run,
     run_config::{PpoConfig, SampleConfig},
     time::UnixMillis,
@@ -25,6 +25,8 @@ use entity::{
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde_json::json;
 use std::{collections::HashMap, time::Duration};
+use storage::artifact_store::StoredFolder;
+use storage::database::begin_write;
 
 on_both_databases! {
     async fn the_sweep_leaves_what_is_needed_young_or_unknown(database: TestDb) {
@@ -41,8 +43,8 @@ on_both_databases! {
         let run = bench.queued_sample(model, dataset).await;
         bench.succeed_with(run, "{}\n").await;
         let answers = run::Entity::find_by_id(run).one(db).await.unwrap().unwrap().output_hash;
-        let answers = Stored { hash: answers.unwrap(), n_bytes: 3 };
-        annotator::artifacts::record(db, &answers).await.unwrap();
+        let answers = StoredFolder { hash: answers.unwrap(), n_bytes: 3 };
+        annotator::keeping::artifacts::record(db, &answers).await.unwrap();
         let unknown = store.incoming().unwrap();
         std::fs::write(unknown.join("config.json"), "of another installation").unwrap();
         store.adopt(&unknown).unwrap();
@@ -71,7 +73,7 @@ on_both_databases! {
             let model = row(&bench.db, id).await;
             let launch = Launch {
                 project: bench.project,
-                kind: run::Kind::Sample,
+                kind: run::RunKind::Sample,
                 config: json!(SampleConfig::default()),
                 model: id,
                 reward: None,
@@ -106,12 +108,12 @@ on_both_databases! {
         let contents = Contents::Prompts(Prompts::All);
         let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
         let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
-        let start = bench.model("start", model::Kind::Sft).await;
-        let ppo = bench.queued(run::Kind::Ppo, json!(PpoConfig::default()), start, dataset).await;
-        let policy = bench.model("policy", model::Kind::Policy).await;
+        let start = bench.model("start", model::ModelKind::Sft).await;
+        let ppo = bench.queued(run::RunKind::Ppo, json!(PpoConfig::default()), start, dataset).await;
+        let policy = bench.model("policy", model::ModelKind::Policy).await;
         let done = run::ActiveModel {
             id: Set(ppo),
-            status: Set(run::Status::Succeeded),
+            status: Set(run::RunStatus::Succeeded),
             output_model_id: Set(Some(policy)),
             ..Default::default()
         };
@@ -119,7 +121,7 @@ on_both_databases! {
         let person = entity::account::Entity::find().one(&bench.db).await.unwrap().unwrap().id;
         models::delete(&bench.db, &row(&bench.db, policy).await, person).await.unwrap();
         let mut failed = HashMap::new();
-        sample_tasks::follow_up_all(&bench.db, &bench.store, &mut failed).await.unwrap();
+        follow_up::follow_up_all(&bench.db, &bench.store, &mut failed).await.unwrap();
         assert!(failed.is_empty(), "that is no failure, and not tried again");
         let runs = run::Entity::find().all(&bench.db).await.unwrap();
         assert!(matches!(&runs[..], [ppo] if ppo.tasks_made_at.is_some()), "{runs:?}");

@@ -9,12 +9,13 @@ use crate::support::{
     tcp_proxy::TcpProxy,
     web::Visitor,
 };
-use entity::{account, artifact_store::ArtifactStore, ids::ProjectId};
+use entity::{account, ids::ProjectId};
 use migrations::MigratorTrait;
 use reqwest::StatusCode;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::time::Duration;
+use storage::artifact_store::ArtifactStore;
 
 async fn ready(url: &str) -> (StatusCode, Value) {
     let answer = reqwest::get(format!("{url}/ready")).await.expect("an answer");
@@ -79,7 +80,7 @@ fn both_programs_know_the_same_steps_of_the_schema() {
     let names: Vec<&str> = steps.iter().map(|step| step.name()).collect();
     assert_eq!(
         names,
-        entity::schema::STEPS,
+        storage::schema::STEPS,
         "name a new step in migrations/entity/src/schema.rs too"
     );
 }

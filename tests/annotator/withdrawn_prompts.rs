@@ -8,14 +8,14 @@ use crate::support::{
     people::{self, Judging},
     web::{Page, Visitor},
 };
-use annotator::{
+use annotator::data::{
     dataset::{self, Contents, Prompts},
     import, prompts,
 };
 use entity::{
     assignment, audit_log, dataset_version_item,
     ids::{DatasetVersionId, PromptId},
-    judgement::{Payload, Verdict},
+    judgement::{ComparisonVerdict, JudgementPayload},
     prompt,
     time::UnixMillis,
 };
@@ -180,10 +180,10 @@ on_both_databases! {
         let text_hash = bench.text("An answer.").await;
         for prompt in [good, rubbish] {
             let asked = bench.demonstration(prompt).await;
-            let said = Payload::Demonstration { text_hash: text_hash.clone() };
+            let said = JudgementPayload::Demonstration { text_hash: text_hash.clone() };
             bench.say(asked, 1, said, false).await;
             let asked = bench.comparison(prompt, ["one", "two"]).await;
-            bench.say(asked, 1, prefers(Verdict::Left(1)), false).await;
+            bench.say(asked, 1, prefers(ComparisonVerdict::Left(1)), false).await;
         }
         for contents in [Contents::Prompts(Prompts::All), Contents::Demonstrations, Contents::Preferences] {
             let before = bench.freeze_now(contents).await;

@@ -224,7 +224,7 @@ impl TestApp {
             let run =
                 run::Entity::find_by_id(id).one(&self.rows).await.expect("rows").expect("the run");
             match run.status {
-                run::Status::Succeeded => return run,
+                run::RunStatus::Succeeded => return run,
                 status if status.is_final() || started.elapsed() > RUN_PATIENCE => {
                     panic!("{:?} run: {status:?}: {:?}\n{}", run.kind, run.error, self.server.log())
                 }

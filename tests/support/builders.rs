@@ -1,14 +1,13 @@
 //! Rows as the program would leave them, where a test is not about how they came to be.
 
 use super::{dice::Dice, world::Subject};
-use annotator::{
+use annotator::data::{
     dataset::{self, Contents},
     import::row::Row,
 };
 use entity::{
-    artifact_store::{ArtifactStore, SPARED},
     completion,
-    conversation::Prompt,
+    conversation::PromptBody,
     dataset_version_item,
     hash::sha256_hex,
     ids::{
@@ -22,6 +21,7 @@ use sea_orm::{
     IntoActiveModel, ModelTrait, QueryFilter,
 };
 use std::time::SystemTime;
+use storage::artifact_store::{ArtifactStore, SPARED};
 
 /// Comparison tasks as a sample run leaves them, without the run: one per given overlap.
 pub(crate) async fn add_comparisons(
@@ -38,7 +38,7 @@ pub(crate) async fn add_comparisons(
             id: TaskId::new(),
             project_id: project,
             prompt_id: prompt,
-            kind: task::Kind::Compare,
+            kind: task::TaskKind::Compare,
             overlap,
             open_slots: overlap,
             run_id: None,
@@ -63,9 +63,9 @@ pub(crate) async fn add_run(rows: &DatabaseConnection, project: ProjectId) -> Ru
     let run = run::ActiveModel {
         id: Set(id),
         project_id: Set(project),
-        kind: Set(run::Kind::Sample),
+        kind: Set(run::RunKind::Sample),
         config: Set(serde_json::json!({})),
-        status: Set(run::Status::Succeeded),
+        status: Set(run::RunStatus::Succeeded),
         attempt: Set(1),
         cancel_requested: Set(false),
         progress: Set(1.0),
@@ -90,13 +90,13 @@ pub(crate) async fn add_model(
     std::fs::write(folder.join("config.json"), format!("{{\"name\": \"{name}\"}}"))
         .expect("a file");
     let stored = store.adopt(&folder).expect("the folder is kept");
-    annotator::artifacts::record(rows, &stored).await.expect("the row fits");
+    annotator::keeping::artifacts::record(rows, &stored).await.expect("the row fits");
     let id = ModelId::new();
     let model = model::Model {
         id,
         project_id: Some(project),
         name: name.to_owned(),
-        kind: model::Kind::Sft,
+        kind: model::ModelKind::Sft,
         parent_id: None,
         run_id: None,
         artifact_hash: stored.hash,
@@ -120,7 +120,7 @@ pub(crate) async fn add_twin(rows: &DatabaseConnection, of: ModelId, name: &str)
 
 /// Notes that a run reads a model.
 pub(crate) async fn add_input(rows: &DatabaseConnection, run_id: RunId, model: ModelId) {
-    let (slot, model_id) = (run_input::Slot::Model, Some(model));
+    let (slot, model_id) = (run_input::InputSlot::Model, Some(model));
     insert(rows, run_input::Model { run_id, slot, model_id, dataset_version_id: None }).await;
 }
 
@@ -138,10 +138,12 @@ pub(crate) async fn add_frozen_judgement(
     name: &str,
 ) -> (PromptId, JudgementId, DatasetVersionId) {
     let row = Row::Demonstration {
-        prompt: Prompt::Text(format!("What is {name}?")),
+        prompt: PromptBody::Text(format!("What is {name}?")),
         completion: name.to_owned(),
     };
-    annotator::import::store_all(rows, project_id, &[row]).await.expect("the row is imported");
+    annotator::data::import::store_all(rows, project_id, &[row])
+        .await
+        .expect("the row is imported");
     let frozen = dataset::freeze(rows, store, project_id, Contents::Demonstrations).await;
     let version = frozen.expect("it freezes").record(rows, None).await.expect("the row fits");
     let item = dataset_version_item::Entity::find()
@@ -166,7 +168,7 @@ pub(crate) async fn succeed(
         model::ActiveModel { id: Set(made), run_id: Set(Some(run.id)), ..Default::default() };
     model.update(rows).await.expect("the row fits");
     let mut run = run.into_active_model();
-    run.status = Set(run::Status::Succeeded);
+    run.status = Set(run::RunStatus::Succeeded);
     run.output_model_id = Set(Some(made));
     run.update(rows).await.expect("the row fits");
     made

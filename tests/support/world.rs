@@ -7,7 +7,7 @@
 //! comparisons tells a model about it.
 
 use super::dice::Dice;
-use entity::conversation::Prompt;
+use entity::conversation::PromptBody;
 
 const ANIMALS: [&str; 16] = [
     "fox", "cat", "dog", "owl", "hen", "cow", "pig", "bee", "ant", "bat", "elk", "eel", "ape",
@@ -58,8 +58,8 @@ impl Subject {
     }
 
     /// The question as a chat's first turn.
-    pub(crate) fn prompt(self) -> Prompt {
-        Prompt::Messages(vec![entity::conversation::Message::user(self.question())])
+    pub(crate) fn prompt(self) -> PromptBody {
+        PromptBody::Messages(vec![entity::conversation::ChatMessage::user(self.question())])
     }
 
     /// What a person without any taste answers.

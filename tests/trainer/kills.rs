@@ -15,15 +15,13 @@ use crate::support::{
 use annotator::{
     config::Storage,
     database,
-    launch::{self, Launch},
+    training::launch::{self, Launch},
 };
 use entity::{
-    artifact,
-    artifact_store::ArtifactStore,
-    dataset_version,
+    artifact, dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId, RunId},
     model, project,
-    run::{self, Kind, Status},
+    run::{self, RunKind, RunStatus},
     run_event,
     time::UnixMillis,
 };
@@ -39,11 +37,12 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+use storage::artifact_store::ArtifactStore;
 
 /// How long everything may take: a machine may be slow, but a run that is stuck is a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-const KINDS: [Kind; 4] = [Kind::Sft, Kind::Reward, Kind::Dpo, Kind::Ppo];
+const KINDS: [RunKind; 4] = [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo];
 
 /// A database with models and datasets for every kind of training.
 struct Site {
@@ -83,37 +82,38 @@ impl Site {
         let reward = chats.reward(&sft);
         let add = Adding { db: &db, store: &store, project };
         let site = [
-            add.model("base", model::Kind::Base, &base()).await,
-            add.model("sft", model::Kind::Sft, &sft).await,
-            add.model("reward", model::Kind::Reward, &reward).await,
+            add.model("base", model::ModelKind::Base, &base()).await,
+            add.model("sft", model::ModelKind::Sft, &sft).await,
+            add.model("reward", model::ModelKind::Reward, &reward).await,
         ];
         let versions = [
-            add.version(dataset_version::Kind::Demonstrations, &chats.demonstrations()).await,
-            add.version(dataset_version::Kind::Preferences, &chats.preferences()).await,
-            add.version(dataset_version::Kind::Prompts, &chats.prompts()).await,
+            add.version(dataset_version::DatasetKind::Demonstrations, &chats.demonstrations())
+                .await,
+            add.version(dataset_version::DatasetKind::Preferences, &chats.preferences()).await,
+            add.version(dataset_version::DatasetKind::Prompts, &chats.prompts()).await,
         ];
         let ([base, sft, reward], [demonstrations, preferences, prompts]) = (site, versions);
         Self { test, db, store, project, base, sft, reward, demonstrations, preferences, prompts }
     }
 
-    async fn queue(&self, kind: Kind) -> RunId {
+    async fn queue(&self, kind: RunKind) -> RunId {
         let (model, dataset) = match kind {
-            Kind::Sft => (self.base, self.demonstrations),
-            Kind::Reward | Kind::Dpo => (self.base, self.preferences),
-            Kind::Ppo | Kind::Sample => (self.sft, self.prompts),
-            Kind::Fetch => unreachable!("it reads no model"),
+            RunKind::Sft => (self.base, self.demonstrations),
+            RunKind::Reward | RunKind::Dpo => (self.base, self.preferences),
+            RunKind::Ppo | RunKind::Sample => (self.sft, self.prompts),
+            RunKind::Fetch => unreachable!("it reads no model"),
         };
         let launch = Launch {
             project: self.project,
             kind,
             config: settings(kind),
             model,
-            reward: (kind == Kind::Ppo).then_some(self.reward),
+            reward: (kind == RunKind::Ppo).then_some(self.reward),
             dataset,
             by: None,
         };
         // No worker may see the run before its inputs.
-        let changes = database::begin_write(&self.db).await.unwrap();
+        let changes = storage::database::begin_write(&self.db).await.unwrap();
         let run = launch::queue(&changes, &launch).await.unwrap();
         changes.commit().await.unwrap();
         run
@@ -146,8 +146,8 @@ impl Site {
         loop {
             let run = self.run(id).await;
             match run.status {
-                Status::Succeeded => return run.attempt == attempt,
-                Status::Interrupted => return false,
+                RunStatus::Succeeded => return run.attempt == attempt,
+                RunStatus::Interrupted => return false,
                 _ if run.attempt > attempt => return false,
                 _ => assert!(started.elapsed() < PATIENCE, "nobody noticed the blow: {run:?}"),
             }
@@ -156,7 +156,7 @@ impl Site {
     }
 
     async fn n_unfinished(&self) -> u64 {
-        let over = [Status::Succeeded, Status::Failed, Status::Cancelled];
+        let over = [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled];
         run::Entity::find()
             .filter(run::Column::Status.is_not_in(over))
             .count(&self.db)
@@ -166,9 +166,9 @@ impl Site {
 }
 
 /// Long enough to be struck several times, with a checkpoint now and then.
-fn settings(kind: Kind) -> Value {
+fn settings(kind: RunKind) -> Value {
     let mut settings = match kind {
-        Kind::Ppo => json!({
+        RunKind::Ppo => json!({
             "learning_rate": 1e-4, "batch_size": 16, "episodes": 160, "response_length": 24, "save_every": 1
         }),
         _ => json!({"learning_rate": 1e-3, "epochs": 10.0, "save_every": 6}),
@@ -201,7 +201,7 @@ impl Adding<'_> {
         stored.hash
     }
 
-    async fn model(&self, name: &str, kind: model::Kind, folder: &str) -> ModelId {
+    async fn model(&self, name: &str, kind: model::ModelKind, folder: &str) -> ModelId {
         let row = model::ActiveModel {
             id: Set(ModelId::new()),
             project_id: Set(Some(self.project)),
@@ -217,7 +217,7 @@ impl Adding<'_> {
         row.insert(self.db).await.unwrap().id
     }
 
-    async fn version(&self, kind: dataset_version::Kind, file: &str) -> DatasetVersionId {
+    async fn version(&self, kind: dataset_version::DatasetKind, file: &str) -> DatasetVersionId {
         let folder = tempfile::tempdir().unwrap();
         fs::copy(file, folder.path().join("train.jsonl")).unwrap();
         let n_rows = fs::read_to_string(file).unwrap().lines().count() as u64;
@@ -226,7 +226,7 @@ impl Adding<'_> {
             project_id: Set(self.project),
             kind: Set(kind),
             hash: Set(self.artifact(folder.path()).await),
-            counts: Set(dataset_version::Counts { train: n_rows, ..Default::default() }),
+            counts: Set(dataset_version::DatasetCounts { train: n_rows, ..Default::default() }),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),
         };
@@ -372,17 +372,17 @@ on_both_databases! {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 let run = site.run(run).await;
-                assert_eq!(run.status, Status::Succeeded, "{:?}", run.error);
+                assert_eq!(run.status, RunStatus::Succeeded, "{:?}", run.error);
                 undisturbed.insert(kind, run.output_hash.unwrap());
             }
         }
         let (runs, struck) = kill_at_random(&site, n, &mut Dice::new(seed)).await;
 
-        let mut by_kind: HashMap<Kind, usize> = HashMap::new();
+        let mut by_kind: HashMap<RunKind, usize> = HashMap::new();
         for id in &runs {
             let run = site.run(*id).await;
             *by_kind.entry(run.kind).or_default() += struck.iter().filter(|blow| blow.run == *id).count();
-            assert_eq!(run.status, Status::Succeeded, "{:?}, {:?}", run.kind, run.error);
+            assert_eq!(run.status, RunStatus::Succeeded, "{:?}, {:?}", run.kind, run.error);
             assert_eq!(run.output_hash.as_ref(), Some(&undisturbed[&run.kind]), "{:?} has other weights", run.kind);
             let made = model::Entity::find().filter(model::Column::RunId.eq(*id)).count(&site.db).await.unwrap();
             assert_eq!(made, 1, "{:?} was finished twice", run.kind);

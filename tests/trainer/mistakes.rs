@@ -14,7 +14,7 @@ use crate::support::{
     trainer::refused,
     world::Subject,
 };
-use annotator::import::row::Row;
+use annotator::data::import::row::Row;
 use entity::run;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -290,13 +290,13 @@ on_both_databases! {
             completion: subject.answer(&mut dice),
         });
         let id = project.rsplit('/').next().unwrap().parse().unwrap();
-        annotator::import::store_all(&app.rows, id, &answered.collect::<Vec<_>>()).await.unwrap();
+        annotator::data::import::store_all(&app.rows, id, &answered.collect::<Vec<_>>()).await.unwrap();
         let small = [("max_length", "128"), ("dtype", "f32")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let hopeless = [small.as_slice(), &[("learning_rate".to_owned(), "1e30".to_owned())]].concat();
 
         let run = app.queue(&engineer, &project, "sft", &hopeless).await;
         let failed = over(&app, run).await;
-        assert_eq!(failed.status, run::Status::Failed);
+        assert_eq!(failed.status, run::RunStatus::Failed);
         let page = engineer.get(&format!("{project}/runs/{run}")).await;
         let told = page.texts(".error-text").join(" ");
         assert!(told.contains("lower --learning-rate"), "{told}");
@@ -306,14 +306,14 @@ on_both_databases! {
         // The base's weights change behind the program's back.
         let base = entity::model::Entity::find().one(&app.rows).await.unwrap().unwrap();
         let artifacts = app.database.folder.path().join("artifacts");
-        let stored = entity::artifact_store::ArtifactStore::open(artifacts).unwrap().path(&base.artifact_hash);
+        let stored = storage::artifact_store::ArtifactStore::open(artifacts).unwrap().path(&base.artifact_hash);
         let weights = stored.join("model.safetensors");
         let mut bytes = fs::read(&weights).unwrap();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         fs::write(&weights, bytes).unwrap();
         let run = app.queue(&engineer, &project, "sft", &small).await;
-        assert_eq!(over(&app, run).await.status, run::Status::Failed);
+        assert_eq!(over(&app, run).await.status, run::RunStatus::Failed);
         let told = engineer.get(&format!("{project}/runs/{run}")).await.texts(".error-text").join(" ");
         assert!(told.contains(&base.name) && told.contains("changed on disk") && told.contains("backup"), "{told}");
     }

@@ -5,7 +5,7 @@ mod site;
 use crate::support::{binaries, database::on_both_databases, leash::Leash};
 use entity::{
     model,
-    run::{self, Status},
+    run::{self, RunStatus},
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use site::{HANG, PATIENCE, SUCCEED, Site, never};
@@ -57,11 +57,11 @@ on_both_databases! {
         worker.work(never(), true, Duration::ZERO).await.unwrap();
 
         let run = site.run(id).await;
-        assert_eq!((run.status, run.attempt, run.progress), (Status::Succeeded, 1, 1.0), "{:?}", run.error);
+        assert_eq!((run.status, run.attempt, run.progress), (RunStatus::Succeeded, 1, 1.0), "{:?}", run.error);
         assert_eq!((run.step, run.n_steps, run.tokens_per_second), (1, 2, Some(7.5)));
         assert_eq!(run.summary.unwrap()["tokens"], 20);
         let model = model::Entity::find_by_id(run.output_model_id.unwrap()).one(&site.db).await.unwrap().unwrap();
-        assert_eq!((model.kind, model.parent_id, model.n_parameters), (model::Kind::Sft, Some(site.base), 6));
+        assert_eq!((model.kind, model.parent_id, model.n_parameters), (model::ModelKind::Sft, Some(site.base), 6));
         assert_eq!((model.run_id, model.project_id), (Some(id), Some(site.project)));
         assert!(model.name.starts_with("sft-"));
         assert!(site.artifacts.verify(&model.artifact_hash).unwrap());
@@ -80,7 +80,7 @@ on_both_databases! {
         worker.work(never(), true, Duration::ZERO).await.unwrap();
 
         let run = site.run(id).await;
-        assert_eq!((run.status, run.error.as_deref()), (Status::Failed, Some("no rows are left")));
+        assert_eq!((run.status, run.error.as_deref()), (RunStatus::Failed, Some("no rows are left")));
         assert!(run.finished_at.is_some());
         assert!(!site.artifacts.run_folder(id).exists(), "what was half done is removed");
     }
@@ -96,7 +96,7 @@ on_both_databases! {
         fs::write(&vmstat, "oom_kill 0\n").unwrap();
         // The first attempt got to step 1, those after it no further.
         let statuses = site.statuses_after_attempts(&worker, id, 4).await;
-        assert_eq!(statuses, [[Status::Interrupted; 3].as_slice(), &[Status::Failed]].concat());
+        assert_eq!(statuses, [[RunStatus::Interrupted; 3].as_slice(), &[RunStatus::Failed]].concat());
         let error = site.run(id).await.error.unwrap();
         assert!(error.starts_with("The memory ran out"), "{error}");
         assert!(error.contains("attempt 3 in a row that did not get past step 1"), "{error}");
@@ -110,7 +110,7 @@ on_both_databases! {
         fs::write(site.test.folder.path().join("vmstat"), "oom_kill 3\n").unwrap();
         let worker = site.worker("a", "kill -9 $$\n", LEASE).await;
         let statuses = site.statuses_after_attempts(&worker, id, 22).await;
-        assert_eq!(statuses, [[Status::Interrupted; 21].as_slice(), &[Status::Failed]].concat());
+        assert_eq!(statuses, [[RunStatus::Interrupted; 21].as_slice(), &[RunStatus::Failed]].concat());
         let error = site.run(id).await.error.unwrap();
         assert!(error.contains("killed 20 times in a row without getting past step 1"), "{error}");
     }
@@ -129,7 +129,7 @@ on_both_databases! {
         assert!(!worker.status.success());
         let said = String::from_utf8(worker.stderr).unwrap();
         assert!(said.contains("elsewhere holds no model of this database"), "{said}");
-        assert_eq!(site.run(id).await.status, Status::Queued);
+        assert_eq!(site.run(id).await.status, RunStatus::Queued);
         assert!(!elsewhere.exists(), "a mistyped folder is not made");
     }
 }
@@ -148,7 +148,7 @@ on_both_databases! {
         let ended = sleeper.execute(&held, never()).await;
         assert!(matches!(ended, Ended::Fenced), "{ended:?}");
         let run = site.run(id).await;
-        assert_eq!((run.status, run.worker.as_deref()), (Status::Claimed, Some("heir")));
+        assert_eq!((run.status, run.worker.as_deref()), (RunStatus::Claimed, Some("heir")));
         assert!(site.events(id).await.is_empty());
 
         let ended = heir.execute(&taken, never()).await;
@@ -163,11 +163,11 @@ on_both_databases! {
         let id = site.queue().await;
         let worker = site.worker("a", HANG, Duration::from_secs(6)).await;
         let working = tokio::spawn(async move { worker.work(never(), true, Duration::ZERO).await });
-        site.until(id, Status::Running).await;
+        site.until(id, RunStatus::Running).await;
         let change = run::ActiveModel { id: Set(id), cancel_requested: Set(true), ..Default::default() };
         change.update(&site.db).await.unwrap();
         working.await.unwrap().unwrap();
-        assert_eq!(site.run(id).await.status, Status::Cancelled);
+        assert_eq!(site.run(id).await.status, RunStatus::Cancelled);
     }
 }
 
@@ -179,12 +179,12 @@ on_both_databases! {
         let script = format!("trap '' TERM; sleep 1; {SUCCEED}");
         let worker = site.worker("a", &script, Duration::from_secs(6)).await;
         let working = tokio::spawn(async move { worker.work(never(), true, Duration::ZERO).await });
-        site.until(id, Status::Running).await;
+        site.until(id, RunStatus::Running).await;
         let change = run::ActiveModel { id: Set(id), cancel_requested: Set(true), ..Default::default() };
         change.update(&site.db).await.unwrap();
         working.await.unwrap().unwrap();
         let run = site.run(id).await;
-        assert_eq!(run.status, Status::Succeeded, "{:?}", run.error);
+        assert_eq!(run.status, RunStatus::Succeeded, "{:?}", run.error);
         assert!(run.output_model_id.is_some());
     }
 }
@@ -209,16 +209,16 @@ on_both_databases! {
         let worker = site.worker("a", HANG, LEASE).await;
         let (stop, stopped) = watch::channel(false);
         let working = tokio::spawn(async move { worker.work(stopped, false, Duration::from_millis(10)).await });
-        site.until(id, Status::Running).await;
+        site.until(id, RunStatus::Running).await;
         stop.send_replace(true);
         working.await.unwrap().unwrap();
         let run = site.run(id).await;
-        assert_eq!((run.status, run.worker), (Status::Interrupted, None));
+        assert_eq!((run.status, run.worker), (RunStatus::Interrupted, None));
 
         let next = site.worker("b", SUCCEED, LEASE).await;
         next.work(never(), true, Duration::ZERO).await.unwrap();
         let run = site.run(id).await;
-        assert_eq!((run.status, run.attempt), (Status::Succeeded, 2), "{:?}", run.error);
+        assert_eq!((run.status, run.attempt), (RunStatus::Succeeded, 2), "{:?}", run.error);
     }
 }
 
@@ -244,7 +244,7 @@ on_both_databases! {
         let next = site.worker("next", &format!("test -e \"$out/kept\" || exit 1\nrm \"$out/pid\" \"$out/kept\"\n{SUCCEED}"), LEASE).await;
         let (_stop, stopped) = watch::channel(false);
         let working = tokio::spawn(async move { next.work(stopped, false, Duration::from_millis(50)).await });
-        let run = site.until(id, Status::Succeeded).await;
+        let run = site.until(id, RunStatus::Succeeded).await;
         working.abort();
         assert_eq!(run.attempt, 2);
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "the killed worker's child has ended");

@@ -9,7 +9,7 @@ mod gguf_tokenizer;
 mod wheel;
 
 use anyhow::{Context, Result, bail};
-use entity::report::Level;
+use entity::report::LogLevel;
 use std::fs::{self, File};
 use trainer_base::{
     hub::{self, make_folder},
@@ -59,7 +59,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, Level::Info, format!("fetched {told}"));
+    say(report, LogLevel::Info, format!("fetched {told}"));
     Ok(outcome)
 }
 

@@ -1,4 +1,4 @@
-//! A folder in the artifact store (see [`crate::artifact_store`]).
+//! A folder in the artifact store (see the crate `storage`).
 
 use crate::time::UnixMillis;
 use sea_orm::entity::prelude::*;

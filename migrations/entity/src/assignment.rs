@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum AssignmentState {
     /// Holds a slot until `expires_at`.
     Leased,
     /// Counts towards the overlap.
@@ -33,7 +33,7 @@ pub struct Model {
     /// Unique together with `account_id`.
     pub task_id: TaskId,
     pub account_id: AccountId,
-    pub state: State,
+    pub state: AssignmentState,
     pub expires_at: UnixMillis,
     /// Decides the order in which answers are shown: random per assignment, stable on reload.
     pub order_seed: i64,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Speaker {
+pub enum MessageRole {
     System,
     User,
     Assistant,
@@ -13,18 +13,18 @@ pub enum Speaker {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Message {
-    pub role: Speaker,
+pub struct ChatMessage {
+    pub role: MessageRole,
     pub content: String,
 }
 
-impl Message {
+impl ChatMessage {
     pub fn user(content: impl Into<String>) -> Self {
-        Self { role: Speaker::User, content: content.into() }
+        Self { role: MessageRole::User, content: content.into() }
     }
 
     pub fn assistant(content: impl Into<String>) -> Self {
-        Self { role: Speaker::Assistant, content: content.into() }
+        Self { role: MessageRole::Assistant, content: content.into() }
     }
 }
 
@@ -32,12 +32,12 @@ impl Message {
 /// TRL makes the same difference ("standard" and "conversational").
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Prompt {
+pub enum PromptBody {
     Text(String),
-    Messages(Vec<Message>),
+    Messages(Vec<ChatMessage>),
 }
 
-impl Prompt {
+impl PromptBody {
     /// The text that is stored and hashed: one JSON value, keys in a fixed order.
     pub fn to_canonical_json(&self) -> String {
         serde_json::to_string(self).expect("strings always serialise")

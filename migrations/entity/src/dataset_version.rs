@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DatasetKind {
     /// `prompt` + `completion`, from demonstrations.
     Demonstrations,
     /// `prompt` + `chosen` + `rejected`, from comparisons.
@@ -24,7 +24,7 @@ pub enum Kind {
 /// How many rows there are, and how many were left out and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default)]
-pub struct Counts {
+pub struct DatasetCounts {
     pub train: u64,
     pub eval: u64,
     pub skipped: u64,
@@ -40,12 +40,12 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: DatasetVersionId,
     pub project_id: ProjectId,
-    pub kind: Kind,
+    pub kind: DatasetKind,
     /// The artifact: a folder of `train.jsonl`, `eval.jsonl` and `ids.jsonl`. Unique with project
     /// and kind.
     pub hash: String,
     #[sea_orm(column_type = "JsonBinary")]
-    pub counts: Counts,
+    pub counts: DatasetCounts,
     pub created_by: Option<AccountId>,
     pub created_at: UnixMillis,
 }

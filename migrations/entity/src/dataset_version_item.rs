@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Split {
+pub enum DatasetSplit {
     Train,
     Eval,
 }
@@ -20,7 +20,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub dataset_version_id: DatasetVersionId,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub split: Split,
+    pub split: DatasetSplit,
     /// The 0-based line in that split's file.
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i32,

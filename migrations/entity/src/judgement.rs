@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 /// What was said. Texts are referred to by hash (see [`crate::text`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Payload {
+pub enum JudgementPayload {
     /// The ideal answer to the prompt.
     Demonstration { text_hash: String },
     /// A verdict on two answers.
-    Comparison { verdict: Verdict, rationale_hash: Option<String> },
+    Comparison { verdict: ComparisonVerdict, rationale_hash: Option<String> },
     /// The task was passed over.
     Skip { reason: SkipReason, note_hash: Option<String> },
 }
 
-impl Payload {
+impl JudgementPayload {
     /// The text that was written: the answer itself, or what was said beside a verdict or a skip.
     pub fn text_hash(&self) -> Option<&String> {
         match self {
@@ -33,7 +33,7 @@ impl Payload {
 /// A verdict in terms of the sides as they were shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ComparisonVerdict {
     /// Left better by 3 (much), 2 or 1 (slightly).
     Left(u8),
     /// Right better by 3 (much), 2 or 1 (slightly).
@@ -70,7 +70,7 @@ pub struct Model {
     /// 1, 2, … within the assignment; unique with it.
     pub revision: i32,
     #[sea_orm(column_type = "JsonBinary")]
-    pub payload: Payload,
+    pub payload: JudgementPayload,
     #[sea_orm(column_type = "JsonBinary")]
     pub shown_order: ShownOrder,
     /// The same key with the same payload is the same judgement.

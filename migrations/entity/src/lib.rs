@@ -1,5 +1,5 @@
-//! What the two binaries share: the tables, their ids, the configuration of a run, the events a
-//! run reports, and the layout of the artifact store.
+//! What the two binaries share: the tables, their ids, the configuration of a run and the events a
+//! run reports.
 //!
 //! In reading order:
 //!
@@ -9,10 +9,8 @@
 //!    [`assignment`], [`draft`], [`judgement`].
 //! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
 //!    [`run_input`], [`run_event`].
-//! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it),
-//!    [`artifact_store`] (where what it made is kept) and [`base_model`] (how a base is registered).
-//! 6. [`schema`] (which version of the tables this is), [`database_problem`] (why a database cannot
-//!    be used, in words), [`json_problem`] (the same of a row) and [`log_format`].
+//! 5. [`run_config`] (what a run was asked to do) and [`report`] (what it says while it does it).
+//! 6. [`json_problem`] (what is wrong with a row, in words) and [`log_format`].
 //!
 //! **Invariant:** this crate keeps no database open and links no libtorch.
 
@@ -46,12 +44,8 @@ pub mod run_event;
 pub mod run_input;
 pub mod run_seen;
 
-pub mod artifact_store;
-pub mod base_model;
 pub mod report;
 pub mod run_config;
 
-pub mod database_problem;
 pub mod json_problem;
 pub mod log_format;
-pub mod schema;

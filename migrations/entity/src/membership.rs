@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum ProjectRole {
     /// Writes answers and judges.
     Annotator,
     /// Accepts, fixes or returns others' work.
@@ -30,7 +30,7 @@ pub struct Model {
     pub id: MembershipId,
     pub account_id: AccountId,
     pub project_id: ProjectId,
-    pub role: Role,
+    pub role: ProjectRole,
     pub created_at: UnixMillis,
 }
 

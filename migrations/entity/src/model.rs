@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ModelKind {
     /// The pretrained model that everything starts from.
     Base,
     Sft,
@@ -30,7 +30,7 @@ pub struct Model {
     pub project_id: Option<ProjectId>,
     /// Unique. Of a base that was fetched, the repository's.
     pub name: String,
-    pub kind: Kind,
+    pub kind: ModelKind,
     pub parent_id: Option<ModelId>,
     /// The run that made it; unique, so that a run registers its output once.
     pub run_id: Option<RunId>,

@@ -12,7 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: PromptId,
     pub project_id: ProjectId,
-    /// Of the canonical JSON of [`crate::conversation::Prompt`]; unique within the project.
+    /// Of the canonical JSON of [`crate::conversation::PromptBody`]; unique within the project.
     pub text_hash: String,
     pub created_at: UnixMillis,
     /// Since when it is asked of nobody and in no new dataset version; None: it is at work.

@@ -1,15 +1,15 @@
 //! What a training process says while it works: one JSON line on stdout per event when it is
 //! started with `--report json`, stored as [`crate::run_event`] rows by the worker. The last line is
-//! always the [`Summary`].
+//! always the [`RunSummary`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum RunReport {
     /// Said once, before the first step.
-    Started { environment: Environment },
+    Started { environment: RunEnvironment },
     /// The line that also goes to `--metrics`: `step`, `loss`, … under TRL's names.
     Metrics { metrics: Map<String, Value> },
     /// How far it is. `fraction` is 0 to 1; speed and time left are none until they are known.
@@ -32,7 +32,7 @@ pub enum Event {
         score: Option<f64>,
     },
     /// A sentence for a person: rows dropped, a checkpoint resumed from, …
-    Log { level: Level, message: String },
+    Log { level: LogLevel, message: String },
 }
 
 /// Why an answer ended where it ends.
@@ -47,7 +47,7 @@ pub enum FinishReason {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum LogLevel {
     Info,
     Warning,
     Error,
@@ -55,7 +55,7 @@ pub enum Level {
 
 /// What a run's numbers depend on besides its inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Environment {
+pub struct RunEnvironment {
     pub attune: String,
     pub libtorch: String,
     pub device: String,
@@ -74,7 +74,7 @@ fn always() -> bool {
 
 /// The last line on stdout of every training command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct RunSummary {
     /// "sft", "reward", …
     pub kind: String,
     /// Optimiser steps (PPO: rollout batches; sample: prompts; fetch: megabytes).

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RunKind {
     Sample,
     Sft,
     Reward,
@@ -22,7 +22,7 @@ pub enum Kind {
     Fetch,
 }
 
-impl Kind {
+impl RunKind {
     /// What is done with models, in the order in which a project comes to need it.
     pub const OF_MODELS: [Self; 5] = [Self::Sft, Self::Sample, Self::Reward, Self::Dpo, Self::Ppo];
 }
@@ -34,7 +34,7 @@ impl Kind {
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum RunStatus {
     Queued,
     Claimed,
     Running,
@@ -44,7 +44,7 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl RunStatus {
     /// Those after which nothing more happens.
     pub const FINAL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Cancelled];
 
@@ -60,11 +60,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: RunId,
     pub project_id: ProjectId,
-    pub kind: Kind,
+    pub kind: RunKind,
     /// The kind's struct in [`crate::run_config`].
     #[sea_orm(column_type = "JsonBinary")]
     pub config: Json,
-    pub status: Status,
+    pub status: RunStatus,
     /// Which try this is, from 1 at the first claim: whoever holds an older number writes nothing.
     pub attempt: i32,
     /// Attempts in a row, this one included, that began no further than one before them.
@@ -84,10 +84,10 @@ pub struct Model {
     pub seconds_left: Option<f64>,
     /// Why it failed, in words for a person.
     pub error: Option<String>,
-    /// The child's last line ([`crate::report::Summary`]).
+    /// The child's last line ([`crate::report::RunSummary`]).
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub summary: Option<Json>,
-    /// Build, libtorch, processor and thread count ([`crate::report::Environment`]).
+    /// Build, libtorch, processor and thread count ([`crate::report::RunEnvironment`]).
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub environment: Option<Json>,
     /// What it made: a model's folder or `completions.jsonl`, in the artifact store.

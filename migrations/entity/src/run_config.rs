@@ -12,7 +12,7 @@ mod sample;
 mod sft;
 
 pub use dpo::DpoConfig;
-pub use fetch::{FetchConfig, Source};
+pub use fetch::{FetchConfig, FetchSource};
 pub use ppo::{KlEstimator, PpoConfig};
 pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;
@@ -93,7 +93,7 @@ pub enum Device {
 
 /// How the optimiser walks: AdamW with betas 0.9 and 0.999 and epsilon 1e-8, as transformers' Trainer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct Optimisation {
+pub struct OptimiserSettings {
     /// Sequences (pairs for reward and DPO, prompts for PPO) per micro-batch
     #[arg(long, default_value_t = 8)]
     pub batch_size: usize,
@@ -135,7 +135,7 @@ pub struct Optimisation {
     pub save_every: usize,
 }
 
-impl Default for Optimisation {
+impl Default for OptimiserSettings {
     fn default() -> Self {
         Self {
             batch_size: 8,
@@ -155,7 +155,7 @@ impl Default for Optimisation {
     }
 }
 
-impl Optimisation {
+impl OptimiserSettings {
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
         at_least_one(&mut found, "batch_size", self.batch_size);
@@ -172,7 +172,7 @@ impl Optimisation {
 fn supervised_problems(
     learning_rate: f64,
     max_length: usize,
-    optimisation: &Optimisation,
+    optimisation: &OptimiserSettings,
 ) -> Vec<ConfigError> {
     let mut found = optimisation.problems();
     if !is_positive(learning_rate) {

@@ -12,7 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
     pub attempt: i32,
-    /// A [`crate::report::Event`].
+    /// A [`crate::report::RunReport`].
     #[sea_orm(column_type = "JsonBinary")]
     pub event: Json,
     pub created_at: UnixMillis,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Slot {
+pub enum InputSlot {
     /// The model that is trained or sampled from (PPO: the policy, which is also the reference).
     Model,
     /// PPO's reward model.
@@ -24,7 +24,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub run_id: RunId,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub slot: Slot,
+    pub slot: InputSlot,
     pub model_id: Option<ModelId>,
     pub dataset_version_id: Option<DatasetVersionId>,
 }

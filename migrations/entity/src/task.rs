@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum TaskKind {
     Demonstrate,
     Compare,
 }
@@ -24,7 +24,7 @@ pub struct Model {
     pub id: TaskId,
     pub project_id: ProjectId,
     pub prompt_id: PromptId,
-    pub kind: Kind,
+    pub kind: TaskKind,
     /// How many people must answer.
     pub overlap: i32,
     /// `overlap` less the live leases and the submitted answers; a CHECK keeps 0 ≤ it ≤ overlap.

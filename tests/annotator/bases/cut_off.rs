@@ -4,7 +4,7 @@ use super::{House, NAME, PATIENCE, WEIGHTS, copy_tiny_base, start_worker};
 use crate::support::{app::run_of, database::on_both_databases, eventually, leash};
 use entity::{
     ids::RunId,
-    run::{self, Status},
+    run::{self, RunStatus},
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
@@ -19,7 +19,7 @@ impl House {
         let part = partial.join(format!("{WEIGHTS}.part"));
         let half = async || fs::metadata(&part).ok().filter(|file| file.len() == 500_000);
         eventually(PATIENCE, half, || "half of the weights do not arrive".to_owned()).await;
-        self.comes_to(run, Status::Running).await;
+        self.comes_to(run, RunStatus::Running).await;
         run
     }
 
@@ -84,7 +84,7 @@ on_both_databases! {
             }
             run::Entity::update_many()
                 .col_expr(run::Column::Attempt, 1.into())
-                .col_expr(run::Column::Status, Expr::value(Status::Interrupted))
+                .col_expr(run::Column::Status, Expr::value(RunStatus::Interrupted))
                 .filter(run::Column::Id.eq(run))
                 .exec(&house.app.rows)
                 .await
@@ -102,7 +102,7 @@ on_both_databases! {
         let house = House::new(database).await;
         let run = house.fetch_half().await;
         house.press(run, "/cancel").await;
-        house.comes_to(run, Status::Cancelled).await;
+        house.comes_to(run, RunStatus::Cancelled).await;
         let said = house.page(run).await.texts("#run-glance").join("");
         assert!(said.contains("kB of 1.0 MB have arrived"), "{said}");
         assert!(house.bases().await.is_empty());

@@ -2,14 +2,12 @@
 
 use crate::support::database::TestDb;
 use entity::{
-    artifact,
-    artifact_store::ArtifactStore,
-    dataset_version,
+    artifact, dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId, RunId},
     model, project,
-    run::{self, Kind, Status},
-    run_event, run_input,
-    run_input::Slot,
+    run::{self, RunKind, RunStatus},
+    run_event,
+    run_input::{self, InputSlot},
     time::UnixMillis,
 };
 use migrations::{Migrator, MigratorTrait};
@@ -24,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use storage::artifact_store::ArtifactStore;
 use tokio::sync::watch;
 use trainer_base::worker::Worker;
 /// How long a test waits for what a worker does within a second or two.
@@ -81,7 +80,7 @@ impl Site {
             id: Set(ModelId::new()),
             project_id: Set(None),
             name: Set("base".into()),
-            kind: Set(model::Kind::Base),
+            kind: Set(model::ModelKind::Base),
             parent_id: Set(None),
             run_id: Set(None),
             artifact_hash: Set(store(&db, &artifacts, &finished).await),
@@ -93,9 +92,9 @@ impl Site {
         let row = dataset_version::ActiveModel {
             id: Set(DatasetVersionId::new()),
             project_id: Set(project),
-            kind: Set(dataset_version::Kind::Demonstrations),
+            kind: Set(dataset_version::DatasetKind::Demonstrations),
             hash: Set(store(&db, &artifacts, &data).await),
-            counts: Set(dataset_version::Counts { train: 1, ..Default::default() }),
+            counts: Set(dataset_version::DatasetCounts { train: 1, ..Default::default() }),
             created_by: Set(None),
             created_at: Set(now),
         };
@@ -108,9 +107,9 @@ impl Site {
         let row = run::ActiveModel {
             id: Set(id),
             project_id: Set(self.project),
-            kind: Set(Kind::Sft),
+            kind: Set(RunKind::Sft),
             config: Set(json!({"max_steps": 2})),
-            status: Set(Status::Queued),
+            status: Set(RunStatus::Queued),
             attempt: Set(0),
             fruitless_attempts: Set(0),
             furthest_step: Set(0),
@@ -134,9 +133,10 @@ impl Site {
             finished_at: Set(None),
         };
         row.insert(&self.db).await.unwrap();
-        for (slot, model_id, dataset_version_id) in
-            [(Slot::Model, Some(self.base), None), (Slot::Dataset, None, Some(self.dataset))]
-        {
+        for (slot, model_id, dataset_version_id) in [
+            (InputSlot::Model, Some(self.base), None),
+            (InputSlot::Dataset, None, Some(self.dataset)),
+        ] {
             let row = run_input::ActiveModel {
                 run_id: Set(id),
                 slot: Set(slot),
@@ -166,7 +166,7 @@ impl Site {
         worker: &Worker,
         id: RunId,
         n: usize,
-    ) -> Vec<Status> {
+    ) -> Vec<RunStatus> {
         let mut statuses = Vec::new();
         for _ in 0..n {
             worker.work(never(), true, Duration::ZERO).await.unwrap();
@@ -186,7 +186,7 @@ impl Site {
         run::Entity::find_by_id(id).one(&self.db).await.unwrap().unwrap()
     }
 
-    pub(super) async fn until(&self, id: RunId, status: Status) -> run::Model {
+    pub(super) async fn until(&self, id: RunId, status: RunStatus) -> run::Model {
         let started = Instant::now();
         loop {
             let run = self.run(id).await;

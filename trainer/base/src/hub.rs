@@ -9,13 +9,13 @@ mod repository;
 
 use crate::job::{Outcome, Report};
 use anyhow::{Context, Result};
-use entity::run_config::{FetchConfig, Source};
+use entity::run_config::{FetchConfig, FetchSource};
 use origin::Origin;
 use std::{fs, path::Path};
 
 /// Fills `partial` with what a model folder needs of `source`; the text says for a person what it is.
 pub fn fetch(
-    source: Source,
+    source: FetchSource,
     config: &FetchConfig,
     partial: &Path,
     report: &mut Report,

@@ -1,7 +1,7 @@
 //! How far a run is, how fast it goes, and what it says at the end.
 
 use crate::job::Report;
-use entity::report::{Event, Level, Summary};
+use entity::report::{LogLevel, RunReport, RunSummary};
 use serde_json::{Map, Value};
 use std::{
     fs,
@@ -102,7 +102,7 @@ impl Progress {
         let is_under_way = work_here > 0.0 && seconds > 0.0;
         let left = (self.planned - self.done).max(0.0) * seconds / work_here;
         let tokens = (self.tokens - self.tokens_before) as f64;
-        report(Event::Progress {
+        report(RunReport::Progress {
             step,
             n_steps: self.n_steps,
             fraction: if self.planned > 0.0 { (self.done / self.planned).min(1.0) } else { 1.0 },
@@ -129,9 +129,9 @@ impl Progress {
     }
 
     /// The last line on stdout.
-    pub fn summary(&self, kind: &str, steps: u64, last: Map<String, Value>) -> Summary {
+    pub fn summary(&self, kind: &str, steps: u64, last: Map<String, Value>) -> RunSummary {
         let seconds = self.seconds();
-        Summary {
+        RunSummary {
             kind: kind.into(),
             steps,
             tokens: self.tokens,
@@ -154,8 +154,8 @@ pub fn peak_rss_mb() -> u64 {
 }
 
 /// A sentence for a person. Whoever asked to stop meanwhile is asked again at the next step.
-pub fn say(report: &mut Report, level: Level, message: impl Into<String>) {
-    let _ = report(Event::Log { level, message: message.into() });
+pub fn say(report: &mut Report, level: LogLevel, message: impl Into<String>) {
+    let _ = report(RunReport::Log { level, message: message.into() });
 }
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
             });
         }
         let fraction = |event| match event {
-            Event::Progress { fraction, .. } => fraction,
+            RunReport::Progress { fraction, .. } => fraction,
             other => panic!("not progress: {other:?}"),
         };
         events.into_iter().map(fraction).collect()
@@ -206,7 +206,7 @@ mod tests {
                 told = Some(event);
                 ControlFlow::Continue(())
             });
-            let Some(Event::Progress { fraction, tokens_per_second, seconds_left, .. }) = told
+            let Some(RunReport::Progress { fraction, tokens_per_second, seconds_left, .. }) = told
             else {
                 panic!("a progress event");
             };
@@ -227,7 +227,7 @@ mod tests {
         progress.resume(1_200_000.0, 0, 0.0);
         for bytes in [0, 100, 1_299_900] {
             let _ = progress.arrive(bytes, &mut |event| {
-                let Event::Progress { step, n_steps, bytes_per_second, .. } = event else {
+                let RunReport::Progress { step, n_steps, bytes_per_second, .. } = event else {
                     panic!("a progress event");
                 };
                 told.push((step, n_steps, bytes_per_second.is_some()));

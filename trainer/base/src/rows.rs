@@ -11,7 +11,7 @@ mod loader;
 
 use crate::{job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer};
 use columns::{Answered, Content};
-use entity::report::Level;
+use entity::report::LogLevel;
 use loader::{Loader, Text};
 use serde_json::{Map, Value};
 use std::{
@@ -128,7 +128,7 @@ pub fn longest_sequence(
     let message = format!(
         "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken"
     );
-    say(report, Level::Info, message);
+    say(report, LogLevel::Info, message);
     Ok(context)
 }
 

@@ -20,13 +20,14 @@ mod prune;
 mod store;
 
 use crate::settings::WorkerArgs;
-use entity::{artifact_store::ArtifactStore, log_format::LogFormat, run};
+use entity::{log_format::LogFormat, run};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     time::Duration,
 };
+use storage::artifact_store::ArtifactStore;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},

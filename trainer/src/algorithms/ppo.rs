@@ -36,7 +36,7 @@ use crate::{
     run::environment::Environment,
 };
 use anyhow::{Context, ensure};
-use entity::{report::Event, run_config::PpoConfig};
+use entity::{report::RunReport, run_config::PpoConfig};
 use models::Models;
 use plan::{Plan, Turn};
 use rollout::{Rollout, Targets};
@@ -304,7 +304,7 @@ impl<'a> Ppo<'a> {
     }
 
     /// What the policy answers now to the first prompts, with the scores, for a person to read.
-    fn show(&self, prompts: &[PromptIds], step: u64) -> anyhow::Result<Vec<Event>> {
+    fn show(&self, prompts: &[PromptIds], step: u64) -> anyhow::Result<Vec<RunReport>> {
         let Models { policy, .. } = &self.models;
         let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
         let shown = Shown::new(policy, ids, self.config.response_length);

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{
-    report::Level,
+    report::LogLevel,
     run_config::{PretrainConfig, SftConfig},
 };
 use trainer_base::{
@@ -30,7 +30,7 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
     let model = if Transformer::has_weights(&paths.model) {
         Transformer::load(&paths.model, kind, device)?.expect_language()?
     } else {
-        say(report, Level::Info, "the model has no weights yet: starting from random ones");
+        say(report, LogLevel::Info, "the model has no weights yet: starting from random ones");
         Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
     };
     let task = Task {

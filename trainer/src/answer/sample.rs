@@ -6,7 +6,7 @@ use crate::{
     run::environment::Environment,
 };
 use anyhow::{Context, ensure};
-use entity::{report::Event, run_config::SampleConfig};
+use entity::{report::RunReport, run_config::SampleConfig};
 use serde::Serialize;
 use serde_json::{Map, json};
 use std::{
@@ -168,7 +168,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
         let Some(completion) = self.answers[request].iter().flatten().next() else {
             return ControlFlow::Continue(());
         };
-        (self.report)(Event::Sample {
+        (self.report)(RunReport::Sample {
             step: request as u64,
             prompt: self.tokenizer.prompt_text(&self.prompts[request].ids),
             completion: self.tokenizer.completion_text(&completion.token_ids),

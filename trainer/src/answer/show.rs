@@ -5,7 +5,7 @@ use crate::{
     answer::generate::{self, Completion, Request, Settings},
     model::Transformer,
 };
-use entity::report::Event;
+use entity::report::RunReport;
 use std::time::{Duration, Instant};
 use trainer_base::tokenizer::Tokenizer;
 
@@ -123,8 +123,8 @@ impl<'a> Shown<'a> {
         step: u64,
         answers: &[Completion],
         scores: Option<&[f32]>,
-    ) -> Vec<Event> {
-        let event = |(at, answer): (usize, &Completion)| Event::Sample {
+    ) -> Vec<RunReport> {
+        let event = |(at, answer): (usize, &Completion)| RunReport::Sample {
             step,
             prompt: tokenizer.prompt_text(self.prompts[at]),
             completion: tokenizer.completion_text(&answer.token_ids),
@@ -180,6 +180,6 @@ mod tests {
         let answers = shown.answers(&model, &tokenizer);
         assert_eq!(answers, shown.answers(&model, &tokenizer), "the same model says the same");
         let events = shown.events(&tokenizer, 4, &answers, Some(&[0.5, 1.0, 1.5]));
-        assert!(matches!(events[1], Event::Sample { step: 4, score: Some(1.0), .. }));
+        assert!(matches!(events[1], RunReport::Sample { step: 4, score: Some(1.0), .. }));
     }
 }

@@ -2,7 +2,7 @@
 //! so that a resumed run needs to know no more than how many steps are done.
 
 use crate::math::random;
-use entity::run_config::Optimisation;
+use entity::run_config::OptimiserSettings;
 
 /// The walk through the rows of a dataset.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Batches {
 impl Batches {
     /// A step is `batch_size × grad_accum` rows; the last of an epoch has what is left and never
     /// reaches into the next epoch (transformers: `num_update_steps_per_epoch`).
-    pub fn new(n_rows: usize, config: &Optimisation) -> Self {
+    pub fn new(n_rows: usize, config: &OptimiserSettings) -> Self {
         let steps_per_epoch = n_rows.div_ceil(config.batch_size).div_ceil(config.grad_accum) as u64;
         let n_steps = match config.max_steps {
             0 => (config.epochs * steps_per_epoch as f64).ceil() as u64,
@@ -66,12 +66,23 @@ impl Batches {
 mod tests {
     use super::*;
 
-    fn batches(n_rows: usize, config: Optimisation) -> Batches {
+    fn batches(n_rows: usize, config: OptimiserSettings) -> Batches {
         Batches::new(n_rows, &config)
     }
 
-    fn config(batch_size: usize, grad_accum: usize, epochs: f64, shuffle: bool) -> Optimisation {
-        Optimisation { batch_size, grad_accum, epochs, shuffle, ..Optimisation::default() }
+    fn config(
+        batch_size: usize,
+        grad_accum: usize,
+        epochs: f64,
+        shuffle: bool,
+    ) -> OptimiserSettings {
+        OptimiserSettings {
+            batch_size,
+            grad_accum,
+            epochs,
+            shuffle,
+            ..OptimiserSettings::default()
+        }
     }
 
     #[test]
@@ -86,7 +97,7 @@ mod tests {
     #[test]
     fn a_part_of_an_epoch_is_rounded_up_to_a_step_and_max_steps_overrides() {
         assert_eq!(batches(100, config(10, 1, 0.25, false)).n_steps, 3);
-        let max = Optimisation { max_steps: 7, ..config(10, 1, 3.0, false) };
+        let max = OptimiserSettings { max_steps: 7, ..config(10, 1, 3.0, false) };
         assert_eq!(batches(100, max).n_steps, 7);
     }
 

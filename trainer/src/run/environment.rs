@@ -3,7 +3,7 @@
 use crate::ffi;
 use anyhow::{Result, bail};
 use entity::{
-    report::{self, Event},
+    report::{self, RunReport},
     run_config::{self, Dtype},
 };
 use std::{env, fs};
@@ -34,7 +34,7 @@ impl Environment {
             Dtype::Auto if device != Device::Cpu || has_fast_bf16() => Kind::BFloat16,
             Dtype::Auto => Kind::Float,
         };
-        let environment = report::Environment {
+        let environment = report::RunEnvironment {
             attune: env!("CARGO_PKG_VERSION").into(),
             libtorch: ffi::libtorch_version().into(),
             device: if device == Device::Cpu { "cpu" } else { "cuda" }.into(),
@@ -43,7 +43,7 @@ impl Environment {
             dtype: if kind == Kind::Float { "f32" } else { "bf16" }.into(),
             deterministic,
         };
-        let is_over = report(Event::Started { environment }).is_break();
+        let is_over = report(RunReport::Started { environment }).is_break();
         Ok((!is_over).then_some(Self { device, kind }))
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         });
         let environment = started.unwrap().unwrap();
         assert_eq!((environment.device, environment.kind), (Device::Cpu, Kind::Float));
-        let Some(Event::Started { environment }) = told else { panic!("nothing was told") };
+        let Some(RunReport::Started { environment }) = told else { panic!("nothing was told") };
         assert_eq!(environment.dtype, "f32");
         assert!(environment.deterministic);
         assert!(environment.libtorch.starts_with("2."));

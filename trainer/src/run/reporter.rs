@@ -4,7 +4,7 @@
 mod metrics_file;
 
 use anyhow::Result;
-use entity::report::{Event, FinishReason, Level, Summary};
+use entity::report::{FinishReason, LogLevel, RunReport, RunSummary};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use metrics_file::MetricsFile;
 use serde::Serialize;
@@ -50,8 +50,8 @@ impl Reporter {
     }
 
     /// Writes one event. `Break` when nobody can read any more: the program that watched is gone.
-    pub fn event(&mut self, event: &Event) -> Result<ControlFlow<()>> {
-        if let Event::Metrics { metrics } = event {
+    pub fn event(&mut self, event: &RunReport) -> Result<ControlFlow<()>> {
+        if let RunReport::Metrics { metrics } = event {
             if let Some(file) = &mut self.metrics {
                 file.write(metrics)?;
             }
@@ -67,7 +67,7 @@ impl Reporter {
     }
 
     /// Ends the bar and prints the summary, the last line on stdout.
-    pub fn finish(self, summary: &Summary) -> ControlFlow<()> {
+    pub fn finish(self, summary: &RunSummary) -> ControlFlow<()> {
         self.stop();
         print_json(summary)
     }
@@ -79,9 +79,9 @@ impl Reporter {
         }
     }
 
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: &RunReport) {
         match event {
-            Event::Started { environment } => self.line(&format!(
+            RunReport::Started { environment } => self.line(&format!(
                 "trainer {} on {} ({}, {} threads), {}",
                 environment.attune,
                 environment.device,
@@ -89,27 +89,27 @@ impl Reporter {
                 environment.threads,
                 environment.dtype
             )),
-            Event::Metrics { metrics } => {
+            RunReport::Metrics { metrics } => {
                 if let Some(evaluation) = evaluation(metrics) {
                     self.line(&evaluation);
                 }
             }
-            Event::Progress { .. } => self.progress(event),
-            Event::Sample { step, prompt, completion, finish_reason, score } => {
+            RunReport::Progress { .. } => self.progress(event),
+            RunReport::Sample { step, prompt, completion, finish_reason, score } => {
                 let score = score.map(|score| format!(", score {score:.3}")).unwrap_or_default();
                 let cut = if *finish_reason == FinishReason::Length { " …" } else { "" };
                 self.line(&format!("step {step}{score}\n  > {prompt}\n  < {completion}{cut}"));
             }
-            Event::Log { level, message } => self.line(&match level {
-                Level::Info => message.clone(),
-                Level::Warning => format!("warning: {message}"),
-                Level::Error => format!("error: {message}"),
+            RunReport::Log { level, message } => self.line(&match level {
+                LogLevel::Info => message.clone(),
+                LogLevel::Warning => format!("warning: {message}"),
+                LogLevel::Error => format!("error: {message}"),
             }),
         }
     }
 
-    fn progress(&mut self, event: &Event) {
-        let Event::Progress {
+    fn progress(&mut self, event: &RunReport) {
+        let RunReport::Progress {
             step,
             n_steps,
             fraction,

@@ -11,8 +11,8 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use entity::{
-    report::{Event, Level},
-    run_config::Optimisation,
+    report::{LogLevel, RunReport},
+    run_config::OptimiserSettings,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ pub(crate) struct Opening<'a> {
     /// "sft", "reward", …
     pub(crate) kind: &'static str,
     pub(crate) learning_rate: f64,
-    pub(crate) optimisation: &'a Optimisation,
+    pub(crate) optimisation: &'a OptimiserSettings,
     /// What tells this run from others: configuration and inputs.
     pub(crate) identity: Value,
     pub(crate) out: &'a Path,
@@ -124,7 +124,7 @@ impl Session {
             session.progress.resume(found.state.work, found.state.tokens, found.state.seconds);
             session.last = found.state.last;
             let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, Level::Info, message);
+            say(report, LogLevel::Info, message);
             session.resumed_from = Some(found.folder);
         }
         Ok(session)
@@ -171,7 +171,7 @@ impl Session {
     ) -> Result<ControlFlow<()>> {
         self.last.extend(metrics.clone());
         self.progress.mark();
-        let flow = report(Event::Metrics { metrics });
+        let flow = report(RunReport::Metrics { metrics });
         if !self.is_done() && (flow.is_break() || self.rhythm.is_due(self.step)) {
             self.save_checkpoint(export)?;
         }
@@ -187,7 +187,7 @@ impl Session {
     ) -> Result<Outcome> {
         self.last.extend(metrics.clone());
         // The answer is known: to stop.
-        let _ = report(Event::Metrics { metrics });
+        let _ = report(RunReport::Metrics { metrics });
         self.save_checkpoint(export)?;
         Ok(Outcome::Stopped)
     }

@@ -1,7 +1,7 @@
 //! For tests: what a verb tells.
 
 use anyhow::Result;
-use entity::report::Event;
+use entity::report::RunReport;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use trainer_base::{
@@ -14,10 +14,10 @@ use trainer_base::{
 pub(crate) fn by(
     until: Option<u64>,
     verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<Event>, Outcome) {
+) -> (Vec<RunReport>, Outcome) {
     let mut events = Vec::new();
     let outcome = verb(&mut |event| {
-        let stop = matches!(&event, Event::Metrics { metrics }
+        let stop = matches!(&event, RunReport::Metrics { metrics }
             if until.is_some() && metrics["step"].as_u64() == until);
         events.push(event);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -31,12 +31,12 @@ pub(crate) fn within(
     step: u64,
     nth: usize,
     verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<Event>, Outcome) {
+) -> (Vec<RunReport>, Outcome) {
     let (mut events, mut n_told) = (Vec::new(), None);
     let outcome = verb(&mut |event| {
         match &event {
-            Event::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
-            Event::Progress { .. } => n_told = n_told.map(|n| n + 1),
+            RunReport::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
+            RunReport::Progress { .. } => n_told = n_told.map(|n| n + 1),
             _ => {}
         }
         if n_told.is_some() {
@@ -49,9 +49,9 @@ pub(crate) fn within(
     (events, outcome.unwrap())
 }
 
-pub(crate) fn metrics(events: &[Event]) -> Vec<Map<String, Value>> {
+pub(crate) fn metrics(events: &[RunReport]) -> Vec<Map<String, Value>> {
     let metrics = events.iter().filter_map(|event| match event {
-        Event::Metrics { metrics } => Some(metrics.clone()),
+        RunReport::Metrics { metrics } => Some(metrics.clone()),
         _ => None,
     });
     metrics.collect()

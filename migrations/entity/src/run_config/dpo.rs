@@ -1,4 +1,4 @@
-use super::{ConfigError, Optimisation, RunConfig, is_positive, problem, supervised_problems};
+use super::{ConfigError, OptimiserSettings, RunConfig, is_positive, problem, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct DpoConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    pub optimisation: Optimisation,
+    pub optimisation: OptimiserSettings,
 }
 
 impl Default for DpoConfig {
@@ -29,7 +29,7 @@ impl Default for DpoConfig {
             max_length: 1024,
             beta: 0.1,
             eval_every: 0,
-            optimisation: Optimisation::default(),
+            optimisation: OptimiserSettings::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct FetchConfig {
 
 /// Where a base comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source<'a> {
+pub enum FetchSource<'a> {
     /// A repository of the hub, ORG/NAME.
     Hub(&'a str),
     /// A folder of the machine that fetches.
@@ -32,18 +32,18 @@ impl FetchConfig {
     pub const MAIN: &'static str = "main";
 
     /// What `source` names; none where it is neither.
-    pub fn source(&self) -> Option<Source<'_>> {
+    pub fn source(&self) -> Option<FetchSource<'_>> {
         if is_repository(&self.source) {
-            return Some(Source::Hub(&self.source));
+            return Some(FetchSource::Hub(&self.source));
         }
         let is_folder = ["/", "./", "../"].iter().any(|start| self.source.starts_with(start));
-        is_folder.then(|| Source::Folder(Path::new(&self.source)))
+        is_folder.then(|| FetchSource::Folder(Path::new(&self.source)))
     }
 
     /// What the model is called: the repository, or the folder's own name.
     pub fn model_name(&self) -> &str {
         match self.source() {
-            Some(Source::Folder(folder)) => {
+            Some(FetchSource::Folder(folder)) => {
                 folder.file_name().and_then(|name| name.to_str()).unwrap_or("base")
             }
             _ => &self.source,
@@ -61,8 +61,8 @@ impl RunConfig for FetchConfig {
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
         let is_absolute = match self.source() {
-            Some(Source::Folder(folder)) => folder.is_absolute(),
-            Some(Source::Hub(_)) => true,
+            Some(FetchSource::Folder(folder)) => folder.is_absolute(),
+            Some(FetchSource::Hub(_)) => true,
             None => false,
         };
         if !is_absolute {
@@ -72,7 +72,9 @@ impl RunConfig for FetchConfig {
             |text: &str| !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace());
         if !is_one_word(&self.revision) {
             found.push(problem("revision", "must be a branch, a tag or a commit"));
-        } else if matches!(self.source(), Some(Source::Folder(_))) && self.revision != Self::MAIN {
+        } else if matches!(self.source(), Some(FetchSource::Folder(_)))
+            && self.revision != Self::MAIN
+        {
             found.push(problem("revision", "must be left out: a folder has none"));
         }
         found
@@ -99,15 +101,18 @@ mod tests {
     #[test]
     fn a_repository_and_a_folder_are_told_apart_and_name_the_model() {
         let hub = config("Qwen/Qwen3-0.6B", "main");
-        assert_eq!(hub.source(), Some(Source::Hub("Qwen/Qwen3-0.6B")));
+        assert_eq!(hub.source(), Some(FetchSource::Hub("Qwen/Qwen3-0.6B")));
         assert_eq!(hub.model_name(), "Qwen/Qwen3-0.6B");
         let folder = config("/srv/models/mine/", "main");
-        assert_eq!(folder.source(), Some(Source::Folder(Path::new("/srv/models/mine/"))));
+        assert_eq!(folder.source(), Some(FetchSource::Folder(Path::new("/srv/models/mine/"))));
         assert_eq!(folder.model_name(), "mine");
-        assert_eq!(config("./mine", "main").source(), Some(Source::Folder(Path::new("./mine"))));
+        assert_eq!(
+            config("./mine", "main").source(),
+            Some(FetchSource::Folder(Path::new("./mine")))
+        );
         for neither in ["", "mine", "a/b/c", "../", "-x/y", "a b/c", "https://hub/a/b"] {
             let config = config(neither, "main");
-            let is_hub = matches!(config.source(), Some(Source::Hub(_)));
+            let is_hub = matches!(config.source(), Some(FetchSource::Hub(_)));
             assert!(!is_hub, "{neither}");
         }
     }

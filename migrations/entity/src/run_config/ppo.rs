@@ -1,5 +1,5 @@
 use super::{
-    ConfigError, Optimisation, RunConfig, at_least_one, is_positive, not_negative, problem,
+    ConfigError, OptimiserSettings, RunConfig, at_least_one, is_positive, not_negative, problem,
     supervised_problems,
 };
 use clap::{Args, ValueEnum};
@@ -68,7 +68,7 @@ pub struct PpoConfig {
     pub missing_eos_penalty: f64,
     #[command(flatten)]
     #[serde(flatten)]
-    pub optimisation: Optimisation,
+    pub optimisation: OptimiserSettings,
 }
 
 impl Default for PpoConfig {
@@ -90,7 +90,7 @@ impl Default for PpoConfig {
             whiten_rewards: false,
             temperature: 0.7,
             missing_eos_penalty: 0.0,
-            optimisation: Optimisation::default(),
+            optimisation: OptimiserSettings::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{ConfigError, Optimisation, RunConfig, supervised_problems};
+use super::{ConfigError, OptimiserSettings, RunConfig, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ pub struct PretrainConfig {
     pub max_length: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    pub optimisation: Optimisation,
+    pub optimisation: OptimiserSettings,
 }
 
 impl Default for PretrainConfig {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, max_length: 1024, optimisation: Optimisation::default() }
+        Self { learning_rate: 1e-3, max_length: 1024, optimisation: OptimiserSettings::default() }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{ConfigError, Optimisation, RunConfig, not_negative, supervised_problems};
+use super::{ConfigError, OptimiserSettings, RunConfig, not_negative, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct RewardConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    pub optimisation: Optimisation,
+    pub optimisation: OptimiserSettings,
 }
 
 impl Default for RewardConfig {
@@ -29,7 +29,7 @@ impl Default for RewardConfig {
             max_length: 1024,
             center_rewards_coefficient: 0.0,
             eval_every: 0,
-            optimisation: Optimisation::default(),
+            optimisation: OptimiserSettings::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{ConfigError, Optimisation, RunConfig, supervised_problems};
+use super::{ConfigError, OptimiserSettings, RunConfig, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct SftConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    pub optimisation: Optimisation,
+    pub optimisation: OptimiserSettings,
 }
 
 impl Default for SftConfig {
@@ -25,7 +25,7 @@ impl Default for SftConfig {
             learning_rate: 2e-5,
             max_length: 1024,
             eval_every: 0,
-            optimisation: Optimisation::default(),
+            optimisation: OptimiserSettings::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{job::Report, progress::say};
 use anyhow::{Context, Error, Result, anyhow, bail};
-use entity::report::Level;
+use entity::report::LogLevel;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
@@ -46,7 +46,7 @@ pub(super) fn download(
         && let Some(cached) = target.origin.cached(file)
         && fs::copy(&cached, &path).is_ok()
     {
-        say(report, Level::Info, format!("{} is in {}", file.name, cached.display()));
+        say(report, LogLevel::Info, format!("{} is in {}", file.name, cached.display()));
         let _ = on_bytes(file.size.unwrap_or(0), report);
     }
     let mut part = Part::open(path, file.clone())?;
@@ -71,7 +71,7 @@ pub(super) fn download(
             return Err(target.origin.unreachable(&why));
         }
         let message = format!("{}: {why}; trying again from {} bytes", file.name, part.length);
-        say(report, Level::Warning, message);
+        say(report, LogLevel::Warning, message);
         thread::sleep(Duration::from_millis(250 << failures.min(6)));
     }
     part.finish(&whole)?;

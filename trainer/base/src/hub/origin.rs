@@ -5,7 +5,7 @@ use super::{
     files::{Listing, RemoteFile},
 };
 use anyhow::{Context, Error, Result, anyhow};
-use entity::run_config::{FetchConfig, Source};
+use entity::run_config::{FetchConfig, FetchSource};
 use std::{
     fs::File,
     io::{Seek, SeekFrom},
@@ -20,12 +20,12 @@ pub(super) enum Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// For what was named as a base.
-    pub(super) fn new(source: Source<'a>, config: &'a FetchConfig) -> Result<Self> {
+    pub(super) fn new(source: FetchSource<'a>, config: &'a FetchConfig) -> Result<Self> {
         Ok(match source {
-            Source::Hub(repository) => {
+            FetchSource::Hub(repository) => {
                 Self::Hub { hub: Hub::from_environment()?, repository, revision: &config.revision }
             }
-            Source::Folder(folder) => Self::Folder(folder),
+            FetchSource::Folder(folder) => Self::Folder(folder),
         })
     }
 

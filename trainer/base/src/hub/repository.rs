@@ -12,7 +12,7 @@ use crate::{
     progress::{Progress, say},
 };
 use anyhow::{Context, Result, bail, ensure};
-use entity::report::Level;
+use entity::report::LogLevel;
 use serde_json::Map;
 use std::{fs, ops::ControlFlow, path::Path};
 
@@ -65,7 +65,7 @@ pub(super) fn fetch(
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
     if arrived > 0 {
         progress.resume(arrived as f64, 0, 0.0);
-        say(report, Level::Info, format!("going on from {:.1} MB", arrived as f64 / 1e6));
+        say(report, LogLevel::Info, format!("going on from {:.1} MB", arrived as f64 / 1e6));
     }
     for file in &files {
         let flow =

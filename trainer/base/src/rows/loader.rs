@@ -2,7 +2,7 @@
 
 use super::{Columns, Counts, DataError, Loaded, Pair, jsonl};
 use crate::{job::Report, tokenizer::Tokenizer};
-use entity::report::{Event, Level};
+use entity::report::{LogLevel, RunReport};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -75,7 +75,7 @@ impl Loader<'_, '_> {
             counts.rows += numbers.len();
             if told.elapsed() > Duration::from_secs(5) {
                 told = Instant::now();
-                self.tell(Level::Info, format!("tokenising: {:.0} %", 100.0 * lines.fraction()));
+                self.tell(LogLevel::Info, format!("tokenising: {:.0} %", 100.0 * lines.fraction()));
             }
         }
         counts.blank = lines.n_blank();
@@ -125,15 +125,15 @@ impl Loader<'_, '_> {
             (counts.dropped, format!("dropped, empty or too long for max_length {max_length}")),
         ] {
             if n > 0 {
-                self.tell(Level::Warning, format!("{n} of {} rows {what}", counts.rows));
+                self.tell(LogLevel::Warning, format!("{n} of {} rows {what}", counts.rows));
             }
         }
         Ok(Loaded { rows, counts })
     }
 
     /// A stop asked for here is asked for again at the first step.
-    fn tell(&mut self, level: Level, message: String) {
+    fn tell(&mut self, level: LogLevel, message: String) {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let _ = (self.report)(Event::Log { level, message: format!("{name}: {message}") });
+        let _ = (self.report)(RunReport::Log { level, message: format!("{name}: {message}") });
     }
 }

@@ -3,7 +3,7 @@
 mod templates;
 
 use super::*;
-use entity::report::Event;
+use entity::report::RunReport;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use serde_json::json;
@@ -53,7 +53,7 @@ fn loaded<T>(
     let (_folder, file) = file(bytes);
     let mut said = Vec::new();
     let result = load(&file, &mut |event| {
-        if let Event::Log { message, .. } = event {
+        if let RunReport::Log { message, .. } = event {
             said.push(message);
         }
         ControlFlow::Continue(())

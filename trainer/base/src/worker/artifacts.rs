@@ -1,9 +1,10 @@
 //! Whether the artifacts folder is the one that the database speaks of.
 
 use anyhow::{Context, Result, bail};
-use entity::{artifact_store::ArtifactStore, model};
+use entity::model;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::path::Path;
+use storage::artifact_store::ArtifactStore;
 
 /// Models that are looked for: some may be on their way out of the folder.
 const LOOKED_FOR: u64 = 20;

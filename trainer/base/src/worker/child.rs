@@ -11,7 +11,7 @@ use super::{
 };
 use anyhow::Context;
 use entity::{
-    report::{Event, Level, Summary},
+    report::{LogLevel, RunReport, RunSummary},
     run,
 };
 use std::{
@@ -48,7 +48,7 @@ const STDERR_KEPT: usize = 8 * 1024;
 
 /// How the child ended: with its summary, or otherwise.
 pub(super) enum End {
-    Finished(Summary),
+    Finished(RunSummary),
     Other(Ended),
 }
 
@@ -133,10 +133,10 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
 /// What the child has said and is not written yet.
 #[derive(Default)]
 struct Said {
-    events: Vec<Event>,
+    events: Vec<RunReport>,
     /// The last message of level error.
     error: Option<String>,
-    summary: Option<Summary>,
+    summary: Option<RunSummary>,
     /// Steps done.
     step: u64,
 }
@@ -147,19 +147,23 @@ impl Said {
             Ok(event) => self.take(event),
             Err(_) => match serde_json::from_str(line) {
                 Ok(summary) => self.summary = Some(summary),
-                Err(_) => self.take(Event::Log { level: Level::Info, message: line.to_owned() }),
+                Err(_) => {
+                    self.take(RunReport::Log { level: LogLevel::Info, message: line.to_owned() })
+                }
             },
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: RunReport) {
         match &event {
             // Within one batch only the newest progress says anything.
-            Event::Progress { step, .. } => {
+            RunReport::Progress { step, .. } => {
                 self.step = *step;
-                self.events.retain(|event| !matches!(event, Event::Progress { .. }));
+                self.events.retain(|event| !matches!(event, RunReport::Progress { .. }));
             }
-            Event::Log { level: Level::Error, message } => self.error = Some(message.clone()),
+            RunReport::Log { level: LogLevel::Error, message } => {
+                self.error = Some(message.clone())
+            }
             _ => {}
         }
         self.events.push(event);
@@ -234,7 +238,7 @@ impl Listening<'_> {
 
     /// Whether it has done steps that its newest checkpoint does not hold.
     fn would_lose_steps(&self) -> bool {
-        if self.run.kind == run::Kind::Fetch {
+        if self.run.kind == run::RunKind::Fetch {
             return false; // What has arrived is there.
         }
         let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);
@@ -307,7 +311,7 @@ mod tests {
             said.hear(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
         }
         assert_eq!(said.events.len(), 4);
-        assert!(matches!(said.events[2], Event::Progress { step: 3, .. }), "{:?}", said.events);
+        assert!(matches!(said.events[2], RunReport::Progress { step: 3, .. }), "{:?}", said.events);
     }
 
     #[test]
@@ -318,7 +322,7 @@ mod tests {
             "peak_rss_mb": 1, "final": {}}).to_string());
         assert_eq!(
             said.events,
-            [Event::Log { level: Level::Info, message: "Killing time".into() }]
+            [RunReport::Log { level: LogLevel::Info, message: "Killing time".into() }]
         );
         assert_eq!(said.summary.unwrap().tokens, 2);
     }

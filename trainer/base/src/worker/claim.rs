@@ -2,7 +2,7 @@
 
 use super::store::mine;
 use entity::{
-    run::{self, Status},
+    run::{self, RunStatus},
     time::UnixMillis,
 };
 use sea_orm::{
@@ -31,9 +31,9 @@ pub(super) async fn next(
     lease: Duration,
 ) -> Result<Option<run::Model>, DbErr> {
     let now = UnixMillis::now();
-    let waits = run::Column::Status.is_in([Status::Queued, Status::Interrupted]);
+    let waits = run::Column::Status.is_in([RunStatus::Queued, RunStatus::Interrupted]);
     let is_silent = Condition::all()
-        .add(run::Column::Status.is_in([Status::Claimed, Status::Running]))
+        .add(run::Column::Status.is_in([RunStatus::Claimed, RunStatus::Running]))
         .add(run::Column::LeaseExpiresAt.lt(now));
     let oldest = run::Entity::find()
         .select_only()
@@ -51,7 +51,7 @@ pub(super) async fn next(
     let furthest = Expr::case(got_further, Expr::col(run::Column::Step))
         .finally(Expr::col(run::Column::FurthestStep));
     let taken = run::Entity::update_many()
-        .col_expr(run::Column::Status, Expr::val(Status::Claimed))
+        .col_expr(run::Column::Status, Expr::val(RunStatus::Claimed))
         .col_expr(run::Column::Attempt, Expr::col(run::Column::Attempt).add(1))
         .col_expr(run::Column::FruitlessAttempts, fruitless.into())
         .col_expr(run::Column::FurthestStep, furthest.into())
@@ -68,7 +68,7 @@ pub(super) async fn next(
 pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
     let furthest = run.furthest_step;
     (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run.kind {
-        run::Kind::Fetch => format!(
+        run::RunKind::Fetch => format!(
             "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past {furthest} MB; the log \
              has its last words."
         ),

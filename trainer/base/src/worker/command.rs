@@ -3,14 +3,13 @@
 use super::output::AttemptFolder;
 use anyhow::{Context, anyhow, ensure};
 use entity::{
-    artifact_store::ArtifactStore,
     dataset_version,
     ids::ModelId,
     model, run,
     run_config::{
         DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
     },
-    run_input::{self, Slot},
+    run_input::{self, InputSlot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
 use std::{
@@ -18,6 +17,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use storage::artifact_store::ArtifactStore;
 
 /// What a run reads, as folders and files of the artifact store; a run that fetches reads nothing.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Inputs {
         artifacts: &ArtifactStore,
         run: &run::Model,
     ) -> anyhow::Result<Self> {
-        if run.kind == run::Kind::Fetch {
+        if run.kind == run::RunKind::Fetch {
             return Ok(Self::default());
         }
         let slots = run_input::Entity::find()
@@ -47,8 +47,8 @@ impl Inputs {
             .context("cannot read the run's inputs")?;
         let model_in =
             |slot| slots.iter().find(|input| input.slot == slot).and_then(|input| input.model_id);
-        let parent = model_in(Slot::Model).context("the run names no model")?;
-        let reward = match model_in(Slot::Reward) {
+        let parent = model_in(InputSlot::Model).context("the run names no model")?;
+        let reward = match model_in(InputSlot::Reward) {
             Some(id) => Some(model_folder(db, artifacts, id).await?),
             None => None,
         };
@@ -106,14 +106,14 @@ pub(super) fn arguments(
 ) -> anyhow::Result<Vec<OsString>> {
     let (model, reward, train) = (&inputs.model, &inputs.reward, &inputs.train);
     let (verb, files) = match run.kind {
-        run::Kind::Sample => ("sample", vec![("--model", model), ("--prompts", train)]),
-        run::Kind::Sft => ("sft", vec![("--model", model), ("--data", train)]),
-        run::Kind::Reward => ("reward", vec![("--model", model), ("--data", train)]),
-        run::Kind::Dpo => ("dpo", vec![("--model", model), ("--data", train)]),
-        run::Kind::Ppo => {
+        run::RunKind::Sample => ("sample", vec![("--model", model), ("--prompts", train)]),
+        run::RunKind::Sft => ("sft", vec![("--model", model), ("--data", train)]),
+        run::RunKind::Reward => ("reward", vec![("--model", model), ("--data", train)]),
+        run::RunKind::Dpo => ("dpo", vec![("--model", model), ("--data", train)]),
+        run::RunKind::Ppo => {
             ("ppo", vec![("--policy", model), ("--reward", reward), ("--prompts", train)])
         }
-        run::Kind::Fetch => return fetch_arguments(run, folder),
+        run::RunKind::Fetch => return fetch_arguments(run, folder),
     };
     let config = folder.config();
     fs::write(&config, config_text(run)?)
@@ -124,12 +124,12 @@ pub(super) fn arguments(
         let path = path.clone().with_context(|| format!("the run names nothing for {flag}"))?;
         give(flag, path.into());
     }
-    if let (run::Kind::Sft | run::Kind::Reward | run::Kind::Dpo, Some(eval)) =
+    if let (run::RunKind::Sft | run::RunKind::Reward | run::RunKind::Dpo, Some(eval)) =
         (run.kind, &inputs.eval)
     {
         give("--eval-data", eval.into());
     }
-    if run.kind == run::Kind::Sample {
+    if run.kind == run::RunKind::Sample {
         give("--out", folder.output().join("completions.jsonl").into());
     } else {
         give("--out", folder.output().into());
@@ -159,12 +159,12 @@ fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<V
 /// this program.
 fn config_text(run: &run::Model) -> anyhow::Result<String> {
     match run.kind {
-        run::Kind::Sample => toml_of::<SampleConfig>(&run.config),
-        run::Kind::Sft => toml_of::<SftConfig>(&run.config),
-        run::Kind::Reward => toml_of::<RewardConfig>(&run.config),
-        run::Kind::Dpo => toml_of::<DpoConfig>(&run.config),
-        run::Kind::Ppo => toml_of::<PpoConfig>(&run.config),
-        run::Kind::Fetch => toml_of::<FetchConfig>(&run.config),
+        run::RunKind::Sample => toml_of::<SampleConfig>(&run.config),
+        run::RunKind::Sft => toml_of::<SftConfig>(&run.config),
+        run::RunKind::Reward => toml_of::<RewardConfig>(&run.config),
+        run::RunKind::Dpo => toml_of::<DpoConfig>(&run.config),
+        run::RunKind::Ppo => toml_of::<PpoConfig>(&run.config),
+        run::RunKind::Fetch => toml_of::<FetchConfig>(&run.config),
     }
 }
 

@@ -1,15 +1,16 @@
 //! Opens the database that the web app made.
 
 use anyhow::{bail, ensure};
-use entity::{
-    database_problem::{self, DatabaseProblem},
-    schema::State,
+use sea_orm::DatabaseConnection;
+use std::{fs, path::Path};
+use storage::{
+    database::{self, MissingFile},
+    database_problem::DatabaseProblem,
+    schema::SchemaState,
 };
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx::sqlite::SqliteJournalMode,
-};
-use std::{fs, path::Path, time::Duration};
+
+/// Connections of a worker: it does one thing at a time.
+const MAX_CONNECTIONS: u32 = 4;
 
 /// File systems that several machines share: SQLite's locks do not hold on them.
 const NETWORK_FILE_SYSTEMS: [&str; 11] = [
@@ -31,36 +32,11 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     if let Some(file) = sqlite_file(url) {
         refuse_unusable_file(Path::new(file))?;
     }
-    database_problem::probe(url).await?;
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(4)
-        .acquire_timeout(Duration::from_secs(30))
-        .sqlx_logging(false)
-        // Readers never wait for a writer; a writer waits for another instead of failing.
-        .map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
-                .create_if_missing(false)
-                .journal_mode(SqliteJournalMode::Wal)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(30))
-        });
-    let opened = Database::connect(options).await;
-    let db = opened.map_err(|error| DatabaseProblem::of(url, &error))?;
-    if database_problem::check(url, &db).await? != State::Current {
+    let (db, state) = database::connect(url, MAX_CONNECTIONS, MissingFile::Refused).await?;
+    if state != SchemaState::Current {
         return Err(DatabaseProblem::older(url).into());
     }
     Ok(db)
-}
-
-/// Starts a transaction that will write: SQLite takes its write lock here, because one that reads
-/// first and writes later is refused when another wrote between.
-pub(super) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    db.begin_with_options(options).await
 }
 
 /// The file of a SQLite URL.

@@ -68,7 +68,7 @@ impl Death<'_> {
         }
         let advice = match cause {
             Cause::Crash(_) => "",
-            _ if run.kind == run::Kind::Fetch => "",
+            _ if run.kind == run::RunKind::Fetch => "",
             _ => " A smaller batch size or length needs less.",
         };
         Ended::Failed(format!(

@@ -2,22 +2,18 @@
 
 use crate::checkpoint_folder::{self, is_unfinished};
 use anyhow::{Context, ensure};
-use entity::{
-    artifact_store::{ArtifactStore, Stored},
-    ids::RunId,
-    report::Summary,
-    run,
-};
+use entity::{ids::RunId, report::RunSummary, run};
 use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
+use storage::artifact_store::{ArtifactStore, StoredFolder};
 
 /// What a run made, kept in the artifact store.
 #[derive(Clone, Debug)]
 pub(super) struct Made {
-    pub(super) stored: Stored,
+    pub(super) stored: StoredFolder,
     /// 0 for a folder without weights.
     pub(super) n_parameters: i64,
 }
@@ -43,13 +39,13 @@ impl AttemptFolder {
 
     /// What the child said at its end, if an earlier attempt saw that and was killed before its
     /// output was kept.
-    pub(super) fn summary(&self, kind: run::Kind) -> Option<Summary> {
+    pub(super) fn summary(&self, kind: run::RunKind) -> Option<RunSummary> {
         let text = fs::read(self.0.join(SUMMARY)).ok()?;
         let is_whole = is_complete(kind, &self.output()).unwrap_or(false);
         serde_json::from_slice(&text).ok().filter(|_| is_whole)
     }
 
-    pub(super) fn keep_summary(&self, summary: &Summary) -> io::Result<()> {
+    pub(super) fn keep_summary(&self, summary: &RunSummary) -> io::Result<()> {
         let (path, unfinished) = (self.0.join(SUMMARY), self.0.join("summary.partial"));
         fs::write(&unfinished, serde_json::to_vec(summary)?)?;
         File::open(&unfinished)?.sync_all()?;
@@ -90,7 +86,7 @@ pub(super) fn keep_what_can_be_continued(
     run: &run::Model,
 ) -> io::Result<()> {
     match run.kind {
-        run::Kind::Fetch if artifacts.has_fetched(run.id) => Ok(()),
+        run::RunKind::Fetch if artifacts.has_fetched(run.id) => Ok(()),
         _ => keep_newest_checkpoint(artifacts, run.id),
     }
 }
@@ -147,9 +143,9 @@ pub(super) async fn keep(
 }
 
 /// Whether a folder has what a run of this kind makes.
-fn is_complete(kind: run::Kind, output: &Path) -> io::Result<bool> {
+fn is_complete(kind: run::RunKind, output: &Path) -> io::Result<bool> {
     Ok(match kind {
-        run::Kind::Sample => output.join("completions.jsonl").is_file(),
+        run::RunKind::Sample => output.join("completions.jsonl").is_file(),
         _ => count_parameters(output)? > 0 && output.join("config.json").is_file(),
     })
 }

@@ -4,7 +4,7 @@
 use super::{Worker, output};
 use entity::{
     ids::RunId,
-    run::{self, Status},
+    run::{self, RunStatus},
     time::UnixMillis,
 };
 use sea_orm::EntityTrait;
@@ -44,8 +44,10 @@ async fn prune(worker: &Worker) -> anyhow::Result<()> {
 fn is_of_no_use(run: &run::Model, kept: Duration) -> bool {
     let is_old = run.finished_at.is_some_and(|at| at.plus(kept) < UnixMillis::now());
     match run.status {
-        Status::Succeeded => true,
-        Status::Failed | Status::Cancelled => is_old,
-        Status::Queued | Status::Claimed | Status::Running | Status::Interrupted => false,
+        RunStatus::Succeeded => true,
+        RunStatus::Failed | RunStatus::Cancelled => is_old,
+        RunStatus::Queued | RunStatus::Claimed | RunStatus::Running | RunStatus::Interrupted => {
+            false
+        }
     }
 }

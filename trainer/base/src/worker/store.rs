@@ -1,13 +1,12 @@
 //! What a run says and how it ends, written only as long as this worker's attempt is the newest.
 
-use super::{Ended, command::Inputs, database::begin_write, output::Made};
+use super::{Ended, command::Inputs, output::Made};
 use entity::{
     artifact,
-    base_model::{self, NewBase, Registered},
     ids::ModelId,
     model,
-    report::{Event, Level, Summary},
-    run::{self, Status},
+    report::{LogLevel, RunReport, RunSummary},
+    run::{self, RunStatus},
     run_config::FetchConfig,
     run_event,
     time::UnixMillis,
@@ -20,6 +19,8 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 use std::time::Duration;
+use storage::base_model::{self, NewBase, RegisteredBase};
+use storage::database::begin_write;
 
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
 const PATIENCE: [u64; 4] = [1, 2, 4, 8];
@@ -29,7 +30,7 @@ pub(super) fn mine(run: &run::Model) -> Condition {
     Condition::all()
         .add(run::Column::Id.eq(run.id))
         .add(run::Column::Attempt.eq(run.attempt))
-        .add(run::Column::Status.is_in([Status::Claimed, Status::Running]))
+        .add(run::Column::Status.is_in([RunStatus::Claimed, RunStatus::Running]))
 }
 
 /// Appends events under the run's next sequence numbers and moves its progress.
@@ -39,7 +40,7 @@ pub(super) fn mine(run: &run::Model) -> Condition {
 pub(super) async fn append(
     db: &DatabaseConnection,
     run: &run::Model,
-    events: &[Event],
+    events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     if progress(run, events).filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
@@ -51,17 +52,22 @@ pub(super) async fn append(
 }
 
 /// The update of the run's own columns that a batch of events asks for.
-fn progress(run: &run::Model, events: &[Event]) -> UpdateMany<run::Entity> {
+fn progress(run: &run::Model, events: &[RunReport]) -> UpdateMany<run::Entity> {
     let mut update = run::Entity::update_many()
-        .col_expr(run::Column::Status, Expr::val(Status::Running))
+        .col_expr(run::Column::Status, Expr::val(RunStatus::Running))
         .col_expr(run::Column::Worker, Expr::val(run.worker.clone()));
     for event in events {
         update = match event {
-            Event::Started { environment } => {
+            RunReport::Started { environment } => {
                 update.col_expr(run::Column::Environment, Expr::val(json(environment)))
             }
-            Event::Progress {
-                step, n_steps, fraction, tokens_per_second, seconds_left, ..
+            RunReport::Progress {
+                step,
+                n_steps,
+                fraction,
+                tokens_per_second,
+                seconds_left,
+                ..
             } => update
                 .col_expr(run::Column::Step, Expr::val(*step as i64))
                 .col_expr(run::Column::NSteps, Expr::val(*n_steps as i64))
@@ -77,7 +83,7 @@ fn progress(run: &run::Model, events: &[Event]) -> UpdateMany<run::Entity> {
 async fn insert_events(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    events: &[Event],
+    events: &[RunReport],
 ) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
@@ -107,7 +113,7 @@ pub(super) async fn succeed(
     db: &DatabaseConnection,
     run: &run::Model,
     inputs: &Inputs,
-    summary: &Summary,
+    summary: &RunSummary,
     made: &Made,
 ) -> Result<bool, DbErr> {
     for patience in PATIENCE {
@@ -126,12 +132,12 @@ async fn try_succeed(
     db: &DatabaseConnection,
     run: &run::Model,
     inputs: &Inputs,
-    summary: &Summary,
+    summary: &RunSummary,
     made: &Made,
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     let now = UnixMillis::now();
-    let ended = ending(Status::Succeeded, now)
+    let ended = ending(RunStatus::Succeeded, now)
         .col_expr(run::Column::Progress, Expr::val(1.0))
         .col_expr(run::Column::Summary, Expr::val(json(summary)))
         .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
@@ -169,12 +175,12 @@ async fn register(
     made: &Made,
 ) -> Result<Option<ModelId>, DbErr> {
     let (kind, word) = match run.kind {
-        run::Kind::Sample => return Ok(None),
-        run::Kind::Fetch => return register_base(db, run, made).await.map(Some),
-        run::Kind::Sft => (model::Kind::Sft, "sft"),
-        run::Kind::Reward => (model::Kind::Reward, "reward"),
-        run::Kind::Dpo => (model::Kind::Policy, "dpo"),
-        run::Kind::Ppo => (model::Kind::Policy, "policy"),
+        run::RunKind::Sample => return Ok(None),
+        run::RunKind::Fetch => return register_base(db, run, made).await.map(Some),
+        run::RunKind::Sft => (model::ModelKind::Sft, "sft"),
+        run::RunKind::Reward => (model::ModelKind::Reward, "reward"),
+        run::RunKind::Dpo => (model::ModelKind::Policy, "dpo"),
+        run::RunKind::Ppo => (model::ModelKind::Policy, "policy"),
     };
     let id = ModelId::new();
     let row = model::ActiveModel {
@@ -209,17 +215,17 @@ async fn register_base(
     };
     let registered = base_model::register(db, base).await?;
     let told = match &registered {
-        Registered::New(_) => None,
-        Registered::Known(model) => Some(format!(
+        RegisteredBase::New(_) => None,
+        RegisteredBase::Known(model) => Some(format!(
             "A base with the same content is registered already, as {}; it is not registered twice.",
             model.name
         )),
-        Registered::Restored(model) => {
+        RegisteredBase::Restored(model) => {
             Some(format!("It is the base {}, which was deleted and is there again.", model.name))
         }
     };
     if let Some(message) = told {
-        insert_events(db, run, &[Event::Log { level: Level::Info, message }]).await?;
+        insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
     }
     Ok(registered.id())
 }
@@ -235,12 +241,12 @@ pub(super) async fn end(
         Ended::Succeeded => return Ok(true),
         Ended::Fenced => return Ok(false),
         Ended::Failed(reason) => (
-            ending(Status::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
-            Some(Event::Log { level: Level::Error, message: reason.clone() }),
+            ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
+            Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
-        Ended::Cancelled => (ending(Status::Cancelled, now), None),
+        Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
         Ended::Interrupted(reason) => {
-            (release(), Some(Event::Log { level: Level::Warning, message: reason.clone() }))
+            (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
         }
         Ended::Released => {
             let message = "The worker was stopped; the next one goes on where it was.";
@@ -249,7 +255,7 @@ pub(super) async fn end(
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
             (
                 release().col_expr(run::Column::FruitlessAttempts, fruitless),
-                Some(Event::Log { level: Level::Info, message }),
+                Some(RunReport::Log { level: LogLevel::Info, message }),
             )
         }
     };
@@ -269,7 +275,7 @@ async fn write_end(
     db: &DatabaseConnection,
     run: &run::Model,
     update: UpdateMany<run::Entity>,
-    said: &[Event],
+    said: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
@@ -280,7 +286,7 @@ async fn write_end(
     Ok(true)
 }
 
-fn ending(status: Status, now: UnixMillis) -> UpdateMany<run::Entity> {
+fn ending(status: RunStatus, now: UnixMillis) -> UpdateMany<run::Entity> {
     run::Entity::update_many()
         .col_expr(run::Column::Status, Expr::val(status))
         .col_expr(run::Column::FinishedAt, Expr::val(now))
@@ -290,7 +296,7 @@ fn ending(status: Status, now: UnixMillis) -> UpdateMany<run::Entity> {
 
 fn release() -> UpdateMany<run::Entity> {
     run::Entity::update_many()
-        .col_expr(run::Column::Status, Expr::val(Status::Interrupted))
+        .col_expr(run::Column::Status, Expr::val(RunStatus::Interrupted))
         .col_expr(run::Column::Worker, Expr::val(None::<String>))
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(None::<UnixMillis>))
         .col_expr(run::Column::SecondsLeft, Expr::val(None::<f64>))

@@ -3,7 +3,7 @@ use crate::{
     fixtures::{fixture, fixture_path, numbers},
     run::told,
 };
-use entity::run_config::{LrScheduler, Optimisation};
+use entity::run_config::{LrScheduler, OptimiserSettings};
 use tch::Device;
 
 /// As in trainer/fixtures/make_trl_dpo_trace.py.
@@ -15,7 +15,7 @@ fn traced(golden: &Value) -> DpoConfig {
         max_length: args["max_length"].as_u64().unwrap() as usize,
         beta: args["beta"].as_f64().unwrap(),
         eval_every: 0,
-        optimisation: Optimisation {
+        optimisation: OptimiserSettings {
             batch_size: 3,
             grad_accum: 2,
             epochs: 2.0,
@@ -23,7 +23,7 @@ fn traced(golden: &Value) -> DpoConfig {
             shuffle: false,
             dtype: entity::run_config::Dtype::F32,
             device: entity::run_config::Device::Cpu,
-            ..Optimisation::default()
+            ..OptimiserSettings::default()
         },
     }
 }
@@ -137,7 +137,7 @@ fn progress_ends_at_one_and_never_falls() {
     let (events, _) =
         told::by(None, |report| run(&paths(golden, out.path()), &traced(golden), report));
     let fractions = events.iter().filter_map(|event| match event {
-        entity::report::Event::Progress { fraction, .. } => Some(*fraction),
+        entity::report::RunReport::Progress { fraction, .. } => Some(*fraction),
         _ => None,
     });
     let fractions: Vec<f64> = fractions.collect();

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use anyhow::ensure;
-use entity::report::{Event, Level};
+use entity::report::{LogLevel, RunReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path, time::Instant};
@@ -75,7 +75,7 @@ impl Run {
             run.progress.resume(work, tokens, seconds);
             run.last = last;
             let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, Level::Info, message);
+            say(report, LogLevel::Info, message);
         }
         Ok(run)
     }
@@ -108,14 +108,14 @@ impl Run {
         &mut self,
         ppo: &Ppo,
         metrics: Map<String, Value>,
-        examples: Vec<Event>,
+        examples: Vec<RunReport>,
         n_tokens: usize,
         report: &mut Report,
     ) -> anyhow::Result<ControlFlow<()>> {
         self.step += 1;
         self.last.clone_from(&metrics);
         let is_done = self.step == self.n_steps;
-        let mut answers = vec![report(Event::Metrics { metrics })];
+        let mut answers = vec![report(RunReport::Metrics { metrics })];
         answers.extend(examples.into_iter().map(&mut *report));
         answers.push(self.advance(0, n_tokens, report));
         let stops = !is_done && answers.iter().any(ControlFlow::is_break);

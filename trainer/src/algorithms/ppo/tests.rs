@@ -275,13 +275,13 @@ impl Desk {
     }
 
     /// Runs to the end, or until the rollout batch `until` is reported.
-    fn run(&self, out: &str, config: &PpoConfig, until: Option<u64>) -> (Outcome, Vec<Event>) {
+    fn run(&self, out: &str, config: &PpoConfig, until: Option<u64>) -> (Outcome, Vec<RunReport>) {
         let (events, outcome) = told::by(until, |report| run(&self.paths(out), config, report));
         (outcome, events)
     }
 }
 
-fn metric(events: &[Event], name: &str) -> Vec<f64> {
+fn metric(events: &[RunReport], name: &str) -> Vec<f64> {
     told::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
 }
 
@@ -371,7 +371,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
     let (finished, third) = desk.run("parts", &config, None);
     assert!(matches!(finished, Outcome::Finished(_)));
 
-    let numbers = |events: &[Event]| -> Vec<Map<String, Value>> {
+    let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
         // Speed is the clock's.
         told::metrics(events)
             .into_iter()

@@ -4,7 +4,7 @@ use crate::{
     model,
     run::told,
 };
-use entity::run_config::Optimisation;
+use entity::run_config::OptimiserSettings;
 use tch::Device;
 
 /// tiny_llama with the score head that the trace starts from.
@@ -26,14 +26,14 @@ fn traced(golden: &Value) -> RewardConfig {
         max_length: args["max_length"].as_u64().unwrap() as usize,
         center_rewards_coefficient: args["center_rewards_coefficient"].as_f64().unwrap_or(0.0),
         eval_every: 0,
-        optimisation: Optimisation {
+        optimisation: OptimiserSettings {
             batch_size: 3,
             grad_accum: 2,
             epochs: 2.0,
             shuffle: false,
             dtype: entity::run_config::Dtype::F32,
             device: entity::run_config::Device::Cpu,
-            ..Optimisation::default()
+            ..OptimiserSettings::default()
         },
     }
 }

@@ -4,8 +4,8 @@ use crate::{
     run::told,
 };
 use entity::{
-    report::Event,
-    run_config::{LrScheduler, Optimisation},
+    report::RunReport,
+    run_config::{LrScheduler, OptimiserSettings},
 };
 use std::{fs, ops::ControlFlow};
 use tch::Device;
@@ -29,7 +29,7 @@ fn traced(golden: &Value) -> SftConfig {
         learning_rate: args["learning_rate"].as_f64().unwrap(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         eval_every: 0,
-        optimisation: Optimisation {
+        optimisation: OptimiserSettings {
             batch_size: 3,
             grad_accum: 2,
             epochs: 2.0,
@@ -39,7 +39,7 @@ fn traced(golden: &Value) -> SftConfig {
             shuffle: false,
             dtype: entity::run_config::Dtype::F32,
             device: entity::run_config::Device::Cpu,
-            ..Optimisation::default()
+            ..OptimiserSettings::default()
         },
     }
 }
@@ -175,9 +175,9 @@ fn the_first_words_are_the_environment_and_progress_ends_at_one() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert!(matches!(&events[0], Event::Started { environment } if environment.dtype == "f32"));
+    assert!(matches!(&events[0], RunReport::Started { environment } if environment.dtype == "f32"));
     let last = events.iter().rev().find_map(|event| match event {
-        Event::Progress { fraction, .. } => Some(*fraction),
+        RunReport::Progress { fraction, .. } => Some(*fraction),
         _ => None,
     });
     assert!((last.unwrap() - 1.0).abs() < 1e-9, "{last:?}");

@@ -1,0 +1,381 @@
+//! Freezing what people said into files to train on.
+//!
+//! A version is a folder in the artifact store: `train.jsonl` and `eval.jsonl` in TRL's format, and
+//! `ids.jsonl`, which says where every row came from and what was left out. The folder's hash names
+//! the version, so that it covers ids and text hashes, and freezing the same content again gives
+//! the version that is already there. A prompt that is withdrawn at that moment is not in it, nor
+//! is anything that was said of it.
+//!
+//! **Invariant:** a prompt is on the same side of the split in every version, because its side
+//! follows from the hash of its text alone.
+
+mod rows;
+
+use crate::{data::texts, keeping::artifacts};
+use anyhow::Context;
+use entity::{
+    dataset_version::{self, DatasetCounts, DatasetKind},
+    dataset_version_item::{self, DatasetSplit},
+    ids::{AccountId, DatasetVersionId, JudgementId, ProjectId, PromptId},
+    prompt, task,
+    time::UnixMillis,
+};
+use rows::Row;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::OnConflict,
+};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+use storage::artifact_store::{ArtifactStore, StoredFolder};
+
+/// Rows whose texts are held in memory at once, and ids in one `IN (…)`.
+const CHUNK: usize = 500;
+
+/// Which prompts a version of prompts alone holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prompts {
+    /// Those that models may be trained on; the held-out ones stay unseen.
+    #[default]
+    Train,
+    HeldOut,
+    All,
+}
+
+impl Prompts {
+    fn includes(self, split: DatasetSplit) -> bool {
+        self == Self::All || (self == Self::HeldOut) == (split == DatasetSplit::Eval)
+    }
+}
+
+/// What to freeze.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// `prompt` + `completion`.
+    Demonstrations,
+    /// `prompt` + `chosen` + `rejected`.
+    Preferences,
+    /// `prompt` alone. All rows are in `train.jsonl`, the file that runs read, whichever side of
+    /// the split they are of.
+    Prompts(Prompts),
+}
+
+impl Contents {
+    pub fn kind(self) -> DatasetKind {
+        match self {
+            Self::Demonstrations => DatasetKind::Demonstrations,
+            Self::Preferences => DatasetKind::Preferences,
+            Self::Prompts(_) => DatasetKind::Prompts,
+        }
+    }
+}
+
+/// The side of the split that a prompt is on: about a tenth is held out.
+///
+/// `prompt_hash` is the SHA-256 of the prompt's text in hexadecimal.
+pub fn split_of(prompt_hash: &str) -> DatasetSplit {
+    let leading = prompt_hash.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    if leading.unwrap_or(1).is_multiple_of(10) { DatasetSplit::Eval } else { DatasetSplit::Train }
+}
+
+/// A dataset version that is in the store and not yet in the database.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    project: ProjectId,
+    kind: DatasetKind,
+    stored: StoredFolder,
+    pub counts: DatasetCounts,
+    items: Vec<Item>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    split: DatasetSplit,
+    position: i32,
+    prompt: PromptId,
+    judgement: Option<JudgementId>,
+}
+
+/// Writes the project's present content to the store. Holds ids and hashes in memory, and the texts
+/// of [`CHUNK`] rows at a time.
+pub async fn freeze(
+    db: &impl ConnectionTrait,
+    store: &ArtifactStore,
+    project: ProjectId,
+    contents: Contents,
+) -> anyhow::Result<Frozen> {
+    let folder = store.incoming()?;
+    let written = write(db, &folder, project, contents).await;
+    if written.is_err() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let (counts, items) = written?;
+    let (store, incoming) = (store.clone(), folder);
+    let stored = tokio::task::spawn_blocking(move || store.adopt(&incoming))
+        .await?
+        .context("cannot keep the dataset version in the artifact store")?;
+    // At once, so that it is known, and removed, if no version comes of it.
+    artifacts::record(db, &stored).await?;
+    Ok(Frozen { project, kind: contents.kind(), stored, counts, items })
+}
+
+impl Frozen {
+    /// Registers the version, or finds the one that has the same content.
+    pub async fn record(
+        &self,
+        db: &impl ConnectionTrait,
+        by: Option<AccountId>,
+    ) -> Result<DatasetVersionId, DbErr> {
+        if let Some(known) = self.known(db).await? {
+            return Ok(known);
+        }
+        let id = DatasetVersionId::new();
+        let version = dataset_version::ActiveModel {
+            id: Set(id),
+            project_id: Set(self.project),
+            kind: Set(self.kind),
+            hash: Set(self.stored.hash.clone()),
+            counts: Set(self.counts.clone()),
+            created_by: Set(by),
+            created_at: Set(UnixMillis::now()),
+        };
+        let unique = [
+            dataset_version::Column::ProjectId,
+            dataset_version::Column::Kind,
+            dataset_version::Column::Hash,
+        ];
+        let first_wins = OnConflict::columns(unique).do_nothing().to_owned();
+        let inserted = dataset_version::Entity::insert(version)
+            .on_conflict(first_wins)
+            .exec_without_returning(db)
+            .await?;
+        if inserted == 0 {
+            return self.known(db).await?.ok_or(DbErr::RecordNotInserted);
+        }
+        for items in self.items.chunks(CHUNK) {
+            let rows = items.iter().map(|item| item.row(id));
+            dataset_version_item::Entity::insert_many(rows).exec_without_returning(db).await?;
+        }
+        Ok(id)
+    }
+
+    async fn known(&self, db: &impl ConnectionTrait) -> Result<Option<DatasetVersionId>, DbErr> {
+        let version = dataset_version::Entity::find()
+            .filter(dataset_version::Column::ProjectId.eq(self.project))
+            .filter(dataset_version::Column::Kind.eq(self.kind))
+            .filter(dataset_version::Column::Hash.eq(&self.stored.hash))
+            .one(db)
+            .await?;
+        Ok(version.map(|version| version.id))
+    }
+}
+
+impl Item {
+    fn row(self, version: DatasetVersionId) -> dataset_version_item::ActiveModel {
+        dataset_version_item::ActiveModel {
+            dataset_version_id: Set(version),
+            split: Set(self.split),
+            position: Set(self.position),
+            prompt_id: Set(self.prompt),
+            judgement_id: Set(self.judgement),
+        }
+    }
+}
+
+/// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there.
+pub(crate) async fn write(
+    db: &impl ConnectionTrait,
+    folder: &Path,
+    project: ProjectId,
+    contents: Contents,
+) -> anyhow::Result<(DatasetCounts, Vec<Item>)> {
+    let mut files = Files::create(folder)?;
+    match contents {
+        Contents::Demonstrations => {
+            write_judged(db, &mut files, project, task::TaskKind::Demonstrate).await?;
+        }
+        Contents::Preferences => {
+            write_judged(db, &mut files, project, task::TaskKind::Compare).await?
+        }
+        Contents::Prompts(prompts) => write_prompts(db, &mut files, project, prompts).await?,
+    }
+    files.finish()
+}
+
+async fn write_prompts(
+    db: &impl ConnectionTrait,
+    files: &mut Files,
+    project: ProjectId,
+    prompts: Prompts,
+) -> anyhow::Result<()> {
+    let all = prompt::Entity::find()
+        .filter(prompt::Column::ProjectId.eq(project))
+        .filter(prompt::Column::WithdrawnAt.is_null())
+        .order_by_asc(prompt::Column::TextHash)
+        .all(db)
+        .await?;
+    let chosen: Vec<_> =
+        all.into_iter().filter(|prompt| prompts.includes(split_of(&prompt.text_hash))).collect();
+    for chunk in chosen.chunks(CHUNK) {
+        let texts =
+            texts::load_all(db, chunk.iter().map(|prompt| prompt.text_hash.clone())).await?;
+        for prompt in chunk {
+            let Some(text) = texts.get(&prompt.text_hash) else {
+                files.counts.redacted += 1;
+                continue;
+            };
+            let row = json!({ "prompt": serde_json::from_str::<Value>(text)? });
+            let ids = json!({ "prompt": prompt.id, "prompt_hash": prompt.text_hash });
+            files.row(DatasetSplit::Train, row, ids, prompt.id, None)?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_judged(
+    db: &impl ConnectionTrait,
+    files: &mut Files,
+    project: ProjectId,
+    kind: task::TaskKind,
+) -> anyhow::Result<()> {
+    for chunk in rows::latest_judgements(db, project, kind).await?.chunks(CHUNK) {
+        let answers = rows::answers_of(db, chunk.iter().map(|judged| judged.task_id)).await?;
+        let verdicts: Vec<_> = chunk.iter().map(|judged| rows::meaning(judged, &answers)).collect();
+        let hashes = chunk.iter().map(|judged| judged.prompt_hash.clone());
+        let answers = verdicts.iter().flatten().flat_map(Row::hashes).map(str::to_owned);
+        let texts = texts::load_all(db, hashes.chain(answers)).await?;
+        for (judged, verdict) in chunk.iter().zip(&verdicts) {
+            match verdict
+                .as_ref()
+                .map_err(|reason| *reason)
+                .and_then(|row| row.json(judged, &texts))
+            {
+                Ok(row) => {
+                    let ids = verdict.as_ref().map(|row| row.ids(judged)).unwrap_or_default();
+                    files.row(
+                        split_of(&judged.prompt_hash),
+                        row,
+                        ids,
+                        judged.prompt_id,
+                        Some(judged.id),
+                    )?;
+                }
+                Err(reason) => files.leave_out(judged.id, reason)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a judgement gives no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeftOut {
+    Skipped,
+    Tie,
+    BothBad,
+    Redacted,
+}
+
+/// The three files of a version while they are being written.
+struct Files {
+    train: BufWriter<File>,
+    eval: BufWriter<File>,
+    ids: BufWriter<File>,
+    counts: DatasetCounts,
+    items: Vec<Item>,
+}
+
+impl Files {
+    fn create(folder: &Path) -> std::io::Result<Self> {
+        let file = |name| Ok::<_, std::io::Error>(BufWriter::new(File::create(folder.join(name))?));
+        Ok(Self {
+            train: file("train.jsonl")?,
+            eval: file("eval.jsonl")?,
+            ids: file("ids.jsonl")?,
+            counts: DatasetCounts::default(),
+            items: Vec::new(),
+        })
+    }
+
+    fn row(
+        &mut self,
+        split: DatasetSplit,
+        row: Value,
+        mut ids: Value,
+        prompt: PromptId,
+        judgement: Option<JudgementId>,
+    ) -> std::io::Result<()> {
+        let (file, count) = match split {
+            DatasetSplit::Train => (&mut self.train, &mut self.counts.train),
+            DatasetSplit::Eval => (&mut self.eval, &mut self.counts.eval),
+        };
+        ids["split"] = json!(split);
+        ids["position"] = json!(*count);
+        self.items.push(Item { split, position: *count as i32, prompt, judgement });
+        *count += 1;
+        canonical_line(file, row)?;
+        canonical_line(&mut self.ids, ids)
+    }
+
+    fn leave_out(&mut self, judgement: JudgementId, reason: LeftOut) -> std::io::Result<()> {
+        let (count, reason) = match reason {
+            LeftOut::Skipped => (&mut self.counts.skipped, "skipped"),
+            LeftOut::Tie => (&mut self.counts.ties, "tie"),
+            LeftOut::BothBad => (&mut self.counts.both_bad, "both_bad"),
+            LeftOut::Redacted => (&mut self.counts.redacted, "redacted"),
+        };
+        *count += 1;
+        canonical_line(&mut self.ids, json!({ "judgement": judgement, "left_out": reason }))
+    }
+
+    fn finish(mut self) -> anyhow::Result<(DatasetCounts, Vec<Item>)> {
+        for file in [&mut self.train, &mut self.eval, &mut self.ids] {
+            file.flush()?;
+        }
+        Ok((self.counts, self.items))
+    }
+}
+
+/// One JSON value on one line, keys sorted at every depth.
+fn canonical_line(file: &mut impl Write, mut value: Value) -> std::io::Result<()> {
+    value.sort_all_objects();
+    writeln!(file, "{value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::hash::sha256_hex;
+
+    #[test]
+    fn about_a_tenth_of_the_prompts_is_held_out() {
+        let held_out = (0..10_000)
+            .filter(|n| split_of(&sha256_hex(format!("prompt {n}"))) == DatasetSplit::Eval)
+            .count();
+        assert!((900..1100).contains(&held_out), "{held_out} of 10000");
+    }
+
+    #[test]
+    fn every_prompt_is_either_for_training_or_held_out() {
+        for split in [DatasetSplit::Train, DatasetSplit::Eval] {
+            assert_ne!(Prompts::Train.includes(split), Prompts::HeldOut.includes(split));
+            assert!(Prompts::All.includes(split));
+        }
+        assert!(Prompts::HeldOut.includes(DatasetSplit::Eval));
+    }
+
+    #[test]
+    fn a_line_has_its_keys_sorted_at_every_depth() {
+        let mut line = Vec::new();
+        canonical_line(&mut line, json!({"b": [{"role": "user", "content": "x"}], "a": 1}))
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "{\"a\":1,\"b\":[{\"content\":\"x\",\"role\":\"user\"}]}\n"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! Models: offering a folder as a base, what is known of a model, and models that answer live.
+
+pub mod base_folder;
+pub mod facts;
+pub mod live;

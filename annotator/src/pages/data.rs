@@ -1,0 +1,6 @@
+//! Prompts and dataset versions.
+
+pub mod datasets;
+pub mod prompt;
+pub mod prompts;
+pub mod withdraw_prompt;

@@ -1,0 +1,178 @@
+//! `/projects/{project}/datasets`: the frozen versions, what is in each, and what came of it.
+
+use crate::{
+    data::{
+        lineage::{self, Use},
+        prompts, texts,
+    },
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        page::{self, Number, Page},
+    },
+};
+use crate::{pages::work::judgement::gist, web::format};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    account, artifact, dataset_version, dataset_version_item,
+    ids::{AccountId, DatasetVersionId, JudgementId, ProjectId, PromptId},
+    judgement, prompt,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder,
+};
+use std::collections::HashMap;
+
+const PER_PAGE: u64 = 50;
+
+/// A version of a list: with who froze it and how often it was read.
+struct Line {
+    version: dataset_version::Model,
+    by: Option<String>,
+    n_uses: usize,
+}
+
+#[derive(Template)]
+#[template(path = "datasets/list.html")]
+struct DatasetsPage {
+    page: Page,
+    access: Access,
+    lines: Vec<Line>,
+    /// From 1.
+    number: u64,
+    n_pages: u64,
+}
+
+pub async fn list(
+    page: Page,
+    Engineer(access): Engineer,
+    query: web::Query<Number>,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let db = db.get_ref();
+    let newest = dataset_version::Entity::find()
+        .filter(dataset_version::Column::ProjectId.eq(access.project.id))
+        .order_by_desc(dataset_version::Column::CreatedAt)
+        .paginate(db, PER_PAGE);
+    let n_pages = newest.num_pages().await?;
+    let number = query.within(n_pages);
+    let versions = newest.fetch_page(number - 1).await?;
+    let uses = lineage::uses(db, versions.iter().map(|version| version.id)).await?;
+    let people = names(db, versions.iter().filter_map(|version| version.created_by)).await?;
+    let line = |version: dataset_version::Model| Line {
+        by: version.created_by.and_then(|id| people.get(&id).cloned()),
+        n_uses: uses.iter().filter(|each| each.version == version.id).count(),
+        version,
+    };
+    let lines = versions.into_iter().map(line).collect();
+    page::html(&DatasetsPage { page, access, lines, number, n_pages })
+}
+
+/// People's names.
+async fn names(
+    db: &impl ConnectionTrait,
+    ids: impl Iterator<Item = AccountId>,
+) -> Result<HashMap<AccountId, String>, AppError> {
+    let people = account::Entity::find().filter(account::Column::Id.is_in(ids)).all(db).await?;
+    Ok(people.into_iter().map(|account| (account.id, account.display_name)).collect())
+}
+
+/// A row of the version's files.
+struct Row {
+    split: &'static str,
+    /// 1-based, as lines of a file are counted.
+    line: i32,
+    prompt: PromptId,
+    headline: String,
+    /// The judgement that it came of, and what that says in short.
+    said: Option<(JudgementId, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "datasets/show.html")]
+struct DatasetPage {
+    page: Page,
+    access: Access,
+    version: dataset_version::Model,
+    by: Option<String>,
+    n_bytes: i64,
+    uses: Vec<Use>,
+    rows: Vec<Row>,
+    /// From 1.
+    number: u64,
+    n_pages: u64,
+}
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    query: web::Query<Number>,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let db = db.get_ref();
+    let version = find(db, &access, &path.1).await?;
+    let items = dataset_version_item::Entity::find()
+        .filter(dataset_version_item::Column::DatasetVersionId.eq(version.id))
+        .order_by_desc(dataset_version_item::Column::Split) // train before eval
+        .order_by_asc(dataset_version_item::Column::Position)
+        .paginate(db, PER_PAGE);
+    let n_pages = items.num_pages().await?;
+    let number = query.within(n_pages);
+    let rows = rows(db, &page, items.fetch_page(number - 1).await?).await?;
+    let artifact = artifact::Entity::find_by_id(&version.hash).one(db).await?;
+    let uses = lineage::uses(db, [version.id]).await?;
+    let by = names(db, version.created_by.into_iter()).await?.into_values().next();
+    let n_bytes = artifact.map_or(0, |artifact| artifact.n_bytes);
+    page::html(&DatasetPage { page, access, version, by, n_bytes, uses, rows, number, n_pages })
+}
+
+/// The version that an address names, if it is of this project.
+async fn find(
+    db: &impl ConnectionTrait,
+    access: &Access,
+    id: &str,
+) -> Result<dataset_version::Model, AppError> {
+    let id: DatasetVersionId = id.parse().map_err(|_| AppError::NotFound)?;
+    let version = dataset_version::Entity::find_by_id(id).one(db).await?;
+    version.filter(|version| version.project_id == access.project.id).ok_or(AppError::NotFound)
+}
+
+async fn rows(
+    db: &impl ConnectionTrait,
+    page: &Page,
+    items: Vec<dataset_version_item::Model>,
+) -> Result<Vec<Row>, AppError> {
+    let prompts = prompt::Entity::find()
+        .filter(prompt::Column::Id.is_in(items.iter().map(|item| item.prompt_id)))
+        .all(db)
+        .await?;
+    let judgements = judgement::Entity::find()
+        .filter(judgement::Column::Id.is_in(items.iter().filter_map(|item| item.judgement_id)))
+        .all(db)
+        .await?;
+    let hashes = prompts.iter().map(|prompt| prompt.text_hash.clone());
+    let said = judgements.iter().filter_map(|judgement| judgement.payload.text_hash().cloned());
+    let bodies = texts::load_all(db, hashes.chain(said)).await?;
+    let removed = page.text("text-removed").to_string();
+    let headline = |id: PromptId| {
+        let hash = prompts.iter().find(|prompt| prompt.id == id).map(|prompt| &prompt.text_hash);
+        match hash.and_then(|hash| bodies.get(hash)) {
+            Some(body) => texts::beginning(&prompts::headline(prompts::parse(body))),
+            None => removed.clone(),
+        }
+    };
+    let row = |item: dataset_version_item::Model| Row {
+        split: format::split(item.split),
+        line: item.position + 1,
+        prompt: item.prompt_id,
+        headline: headline(item.prompt_id),
+        said: judgements
+            .iter()
+            .find(|judgement| Some(judgement.id) == item.judgement_id)
+            .map(|judgement| (judgement.id, gist(page, judgement, &bodies))),
+    };
+    Ok(items.into_iter().map(row).collect())
+}

@@ -1,0 +1,5 @@
+//! Deleting models and projects, and who holds how much of the disk.
+
+pub mod delete_model;
+pub mod delete_project;
+pub mod disk;

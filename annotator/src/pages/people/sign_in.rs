@@ -1,0 +1,89 @@
+//! `/sign-in` and `/sign-out`.
+
+use crate::{
+    people::{accounts, audit},
+    web::{
+        access::{SignedIn, current_account},
+        csrf,
+        error::AppError,
+        page::{self, Page},
+        session,
+    },
+};
+use actix_session::Session;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use sea_orm::DatabaseConnection;
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    page: Page,
+    login: String,
+    next: String,
+    refused: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn show(
+    request: HttpRequest,
+    page: Page,
+    query: web::Query<Next>,
+) -> Result<HttpResponse, AppError> {
+    if current_account(&request).await?.is_some() {
+        return Ok(page::see_other(page::local_or_home(&query.next)));
+    }
+    page::html(&SignInPage {
+        page,
+        login: String::new(),
+        next: query.into_inner().next,
+        refused: false,
+    })
+}
+
+#[derive(Deserialize)]
+pub struct SignInForm {
+    login: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn sign_in(
+    page: Page,
+    form: web::Form<SignInForm>,
+    request: HttpRequest,
+    limit: web::Data<accounts::SignInLimit>,
+    session: Session,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let SignInForm { login, password, next } = form.into_inner();
+    limit.attempt(&login, request.peer_addr().map(|address| address.ip()))?;
+    let Some(account) = accounts::authenticate(db.get_ref(), &login, password).await? else {
+        tracing::info!(login = accounts::normal_login(&login), "sign-in refused");
+        return page::invalid(&SignInPage { page, login, next, refused: true });
+    };
+    // A fresh key and a fresh form token: what was known before sign-in is worth nothing after it.
+    session.renew();
+    session.insert(session::ACCOUNT, account.id).map_err(|error| anyhow::anyhow!("{error}"))?;
+    csrf::renew(&session)?;
+    audit::record(db.get_ref(), account.id, "session.create", account.id, json!({})).await?;
+    Ok(page::see_other(page::local_or_home(&next)))
+}
+
+pub async fn sign_out(
+    SignedIn(account): SignedIn,
+    session: Session,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    session.purge();
+    audit::record(db.get_ref(), account.id, "session.delete", account.id, json!({})).await?;
+    Ok(page::see_other("/sign-in"))
+}

@@ -1,0 +1,11 @@
+//! Runs: the list, the launch form, a run's page, runs side by side.
+
+pub mod cancel;
+pub mod compare;
+pub mod deleted;
+pub mod events;
+pub mod facts;
+pub mod list;
+pub mod new;
+pub mod resume;
+pub mod show;

@@ -1,0 +1,159 @@
+//! `/projects/{project}/runs/new/{kind}/facts`: what the launch form says of the chosen model, and
+//! of the memory that a run with it and with these settings needs. The form has it from the start;
+//! a script asks for it again when something else is chosen or typed.
+
+use crate::{
+    models::{
+        facts,
+        facts::{
+            ModelFacts,
+            memory::{self, Memory, Participant},
+        },
+    },
+    web::{
+        access::Engineer,
+        error::AppError,
+        page::{self, Page},
+    },
+};
+use crate::{
+    pages::training::list::kind_of,
+    training::{
+        inputs::{offered, scoring, trainable},
+        settings,
+    },
+    web::format,
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{artifact, ids::ProjectId, model, run::RunKind};
+use sea_orm::{DatabaseConnection, EntityTrait};
+use std::collections::HashMap;
+use storage::artifact_store::ArtifactStore;
+
+/// A model in the words of a page.
+pub struct Facts {
+    pub name: String,
+    pub parameters: String,
+    pub size: String,
+    /// "8,192 tokens".
+    pub context: Option<String>,
+    pub has_chat_template: bool,
+    /// A reward model reads a conversation and never writes one, so it is no lack there.
+    pub is_reward: bool,
+    /// Joined by commas.
+    pub languages: Option<String>,
+    /// What a run needs, in sentences.
+    pub memory: Option<String>,
+}
+
+impl Facts {
+    /// Of the model that was chosen among these, or of the first. Settings that cannot be read give
+    /// no estimate: their mistakes are told when the form is sent.
+    pub async fn load(
+        db: &DatabaseConnection,
+        store: &ArtifactStore,
+        page: &Page,
+        kind: RunKind,
+        models: &[model::Model],
+        reward_models: &[model::Model],
+        typed: &HashMap<String, String>,
+    ) -> Result<Option<Self>, AppError> {
+        let Some(model) = chosen(models, typed.get("model")) else { return Ok(None) };
+        let known = facts::of(db, store, model).await?;
+        let reward = match chosen(reward_models, typed.get("reward_model")) {
+            Some(reward) => participant(reward, &facts::of(db, store, reward).await?),
+            None => None,
+        };
+        let artifact = artifact::Entity::find_by_id(&*model.artifact_hash).one(db).await?;
+        let mut facts =
+            Self::of(page, model, &known, artifact.map_or(0, |artifact| artifact.n_bytes));
+        let memory = settings::parse(kind, typed)
+            .ok()
+            .zip(participant(model, &known))
+            .and_then(|(config, model)| memory::estimate(kind, &config, model, reward));
+        facts.memory = memory.map(|memory| in_words(page, kind, &memory));
+        Ok(Some(facts))
+    }
+
+    /// Of a model by itself.
+    pub fn of(page: &Page, model: &model::Model, known: &ModelFacts, n_bytes: i64) -> Self {
+        let context = known.shape.and_then(|shape| shape.max_position_embeddings);
+        Self {
+            name: model.name.clone(),
+            parameters: format::parameters(model.n_parameters),
+            size: format::bytes(n_bytes),
+            context: context.map(|n| page.text("facts-tokens").arg("n", n).to_string()),
+            has_chat_template: known.has_chat_template,
+            is_reward: model.kind == model::ModelKind::Reward,
+            languages: (!known.languages.is_empty()).then(|| known.languages.join(", ")),
+            memory: None,
+        }
+    }
+}
+
+/// What a browser's select shows: the chosen one, or the first.
+fn chosen<'a>(models: &'a [model::Model], id: Option<&String>) -> Option<&'a model::Model> {
+    let chosen = id.and_then(|id| models.iter().find(|model| model.id.to_string() == *id));
+    chosen.or(models.first())
+}
+
+fn participant(model: &model::Model, known: &ModelFacts) -> Option<Participant> {
+    Some(Participant { n_parameters: model.n_parameters.cast_unsigned(), shape: known.shape? })
+}
+
+fn in_words(page: &Page, kind: RunKind, memory: &Memory) -> String {
+    let key = match kind {
+        RunKind::Sample => "facts-memory-sample",
+        _ => "facts-memory-train",
+    };
+    page.text(key)
+        .arg("weights", rounded(memory.weights))
+        .arg("total", rounded(memory.total()))
+        .arg("n", memory.n_sequences)
+        .arg("length", memory.length)
+        .to_string()
+}
+
+/// Two digits are more than an estimate has.
+fn rounded(n_bytes: u64) -> String {
+    let gigabytes = n_bytes as f64 / 1e9;
+    let digits = usize::from(gigabytes < 9.95);
+    format!("{gigabytes:.digits$}")
+}
+
+#[derive(Template)]
+#[template(path = "runs/facts.html")]
+struct FactsFragment {
+    page: Page,
+    facts: Option<Facts>,
+}
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    typed: web::Query<HashMap<String, String>>,
+    db: web::Data<DatabaseConnection>,
+    store: web::Data<ArtifactStore>,
+) -> Result<HttpResponse, AppError> {
+    let kind = kind_of(&path.1)?;
+    let db = db.get_ref();
+    let models = offered(db, access.project.id, trainable(kind)).await?;
+    let reward_models = offered(db, access.project.id, scoring(kind)).await?;
+    let facts = Facts::load(db, &store, &page, kind, &models, &reward_models, &typed).await?;
+    page::html(&FactsFragment { page, facts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn gigabytes_have_two_digits() {
+        assert_eq!(rounded(2_840_000_000), "2.8");
+        assert_eq!(rounded(9_940_000_000), "9.9");
+        assert_eq!(rounded(9_960_000_000), "10");
+        assert_eq!(rounded(123_400_000_000), "123");
+    }
+}

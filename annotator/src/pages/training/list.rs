@@ -1,0 +1,114 @@
+//! `/projects/{project}/runs`: the queue and what has run.
+
+use crate::web::{
+    access::{Access, Engineer},
+    error::AppError,
+    format,
+    page::{self, Page},
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    account,
+    ids::{AccountId, ModelId, RunId},
+    model,
+    run::{self, RunKind},
+    run_input::{self, InputSlot},
+};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+
+/// Runs that the list shows: the newest.
+const SHOWN: u64 = 200;
+
+/// The kind that an address names, of those that are done with models.
+pub fn kind_of(slug: &str) -> Result<RunKind, AppError> {
+    RunKind::OF_MODELS
+        .into_iter()
+        .find(|kind| format::slug(*kind) == slug)
+        .ok_or(AppError::NotFound)
+}
+
+/// The run that an address names, if it is of this project.
+pub async fn find(
+    db: &DatabaseConnection,
+    access: &Access,
+    id: &str,
+) -> Result<run::Model, AppError> {
+    let id: RunId = id.parse().map_err(|_| AppError::NotFound)?;
+    let run = run::Entity::find_by_id(id).one(db).await?;
+    run.filter(|run| run.project_id == access.project.id).ok_or(AppError::NotFound)
+}
+
+#[derive(Template)]
+#[template(path = "runs/list.html")]
+struct RunsPage {
+    page: Page,
+    access: Access,
+    runs: Vec<run::Model>,
+    people: HashMap<AccountId, String>,
+    /// What each starts from.
+    inputs: HashMap<RunId, ModelId>,
+    /// Those that are started from or were made.
+    models: HashMap<ModelId, model::Model>,
+}
+
+impl RunsPage {
+    /// Whether anything may still change, so that the page looks again by itself.
+    fn is_live(&self) -> bool {
+        self.runs.iter().any(|run| !run.status.is_final())
+    }
+
+    fn kinds(&self) -> [(&'static str, &'static str); 5] {
+        RunKind::OF_MODELS.map(|kind| (format::slug(kind), format::new_run(kind)))
+    }
+
+    fn percent(&self, run: &run::Model) -> String {
+        format!("{:.0}", run.progress * 100.0)
+    }
+
+    fn input(&self, run: &run::Model) -> Option<&model::Model> {
+        self.inputs.get(&run.id).and_then(|id| self.models.get(id))
+    }
+
+    fn output(&self, run: &run::Model) -> Option<&model::Model> {
+        run.output_model_id.and_then(|id| self.models.get(&id))
+    }
+
+    fn by(&self, run: &run::Model) -> &str {
+        run.created_by.and_then(|id| self.people.get(&id)).map_or("", String::as_str)
+    }
+}
+
+pub async fn list(
+    page: Page,
+    Engineer(access): Engineer,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    let runs = run::Entity::find()
+        .filter(run::Column::ProjectId.eq(access.project.id))
+        .order_by_desc(run::Column::CreatedAt)
+        .limit(SHOWN)
+        .all(db.get_ref())
+        .await?;
+    let authors = runs.iter().filter_map(|run| run.created_by);
+    let people = account::Entity::find()
+        .filter(account::Column::Id.is_in(authors))
+        .all(db.get_ref())
+        .await?;
+    let people = people.into_iter().map(|account| (account.id, account.display_name)).collect();
+    let inputs = run_input::Entity::find()
+        .filter(run_input::Column::RunId.is_in(runs.iter().map(|run| run.id)))
+        .filter(run_input::Column::Slot.eq(InputSlot::Model))
+        .all(db.get_ref())
+        .await?;
+    let inputs: HashMap<_, _> =
+        inputs.into_iter().filter_map(|input| Some((input.run_id, input.model_id?))).collect();
+    let outputs = runs.iter().filter_map(|run| run.output_model_id);
+    let models = model::Entity::find()
+        .filter(model::Column::Id.is_in(inputs.values().copied().chain(outputs)))
+        .all(db.get_ref())
+        .await?;
+    let models = models.into_iter().map(|model| (model.id, model)).collect();
+    page::html(&RunsPage { page, access, runs, people, inputs, models })
+}

@@ -1,0 +1,283 @@
+//! `/projects/{project}/runs/{run}`: how far a run is, what it says, what it read and made.
+//!
+//! Sections marked `data-live` in the template are exchanged by `runs.js` for those of a fresh copy
+//! of this page whenever the run says something new; without JavaScript, reloading does the same.
+
+use crate::{
+    pages::training::{list::find, resume},
+    training::{
+        curves::{self, Chart},
+        fields, findings,
+        findings::Finding,
+        progress,
+        progress::Course,
+        settings,
+    },
+    web::format,
+};
+use crate::{
+    people::notices,
+    training::run_digest::{Answer, Digest, LogLine, RunDigests},
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        page::{self, Page},
+    },
+};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use entity::{
+    account, dataset_version,
+    ids::ProjectId,
+    model,
+    report::{LogLevel, RunEnvironment},
+    run::{self, RunKind, RunStatus},
+    run_input, task,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter,
+};
+use std::sync::Arc;
+use storage::artifact_store::ArtifactStore;
+
+#[derive(Template)]
+#[template(path = "runs/show.html")]
+struct RunPage {
+    page: Page,
+    access: Access,
+    run: run::Model,
+    by: Option<String>,
+    /// Steps done by a run that is over and can be continued.
+    checkpoint: Option<u64>,
+    inputs: Vec<Input>,
+    output: Option<model::Model>,
+    n_tasks: u64,
+    said: Arc<Digest>,
+    charts: Vec<Chart>,
+    learning: Option<Finding>,
+    drift: Vec<Finding>,
+    course: Course,
+    cost: Vec<(&'static str, String)>,
+}
+
+/// What a run reads, in its place.
+enum Input {
+    Model { title: &'static str, model: model::Model },
+    Dataset(dataset_version::Model),
+}
+
+impl RunPage {
+    fn percent(&self) -> String {
+        format!("{:.0}", self.run.progress * 100.0)
+    }
+
+    /// Says in the title how far it is, so that a tab in the background tells it.
+    fn title(&self) -> String {
+        let (page, kind) = (&self.page, self.page.text(format::kind(self.run.kind)));
+        match self.run.status {
+            RunStatus::Claimed | RunStatus::Running => format!("{} % · {kind}", self.percent()),
+            RunStatus::Succeeded => format!("✓ {kind}"),
+            RunStatus::Failed => {
+                format!("✗ {} · {kind}", page.text(format::status(RunStatus::Failed)))
+            }
+            status => format!("{kind} · {}", page.text(format::status(status))),
+        }
+    }
+
+    fn sentence(&self, finding: &Finding) -> String {
+        let text = self.page.text(finding.says);
+        let with_arguments =
+            finding.args.iter().fold(text, |text, (name, value)| match value.parse::<i64>() {
+                // A number, which plurals go by.
+                Ok(number) => text.arg(name, number),
+                Err(_) => text.arg(name, value),
+            });
+        with_arguments.to_string()
+    }
+
+    fn score(&self, answer: &Answer) -> Option<String> {
+        answer.score.map(curves::short)
+    }
+
+    fn at(&self, line: &LogLine) -> String {
+        format::clock(line.at)
+    }
+
+    fn level(&self, line: &LogLine) -> &'static str {
+        match line.level {
+            LogLevel::Info => "info",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+        }
+    }
+
+    /// Answers of one model, of which none is older than the other.
+    fn is_sample(&self) -> bool {
+        self.run.kind == RunKind::Sample
+    }
+
+    /// From where a run that is over would go on.
+    fn continues_from(&self, step: &u64) -> String {
+        match self.run.kind {
+            RunKind::Fetch => {
+                let size = format::network_bytes(format::arrived(&self.run));
+                self.page.text("run-resume-fetch-help").arg("size", size).to_string()
+            }
+            _ => self.page.text("run-resume-help").arg("step", *step).to_string(),
+        }
+    }
+
+    /// The form that this run was launched by.
+    fn form(&self) -> String {
+        match self.run.kind {
+            RunKind::Fetch => self.access.url("/models/new"),
+            kind => self.access.url(&format!("/runs/new/{}", format::slug(kind))),
+        }
+    }
+
+    /// What is said of the model that came of it.
+    fn made(&self, model: &model::Model) -> &'static str {
+        match self.run.kind {
+            RunKind::Fetch if model.run_id == Some(self.run.id) => "run-fetched-base",
+            RunKind::Fetch => "run-fetched-known-base",
+            _ => "run-made-model",
+        }
+    }
+
+    fn can_be_cancelled(&self) -> bool {
+        !self.run.status.is_final() && !self.run.cancel_requested
+    }
+
+    fn is_live(&self) -> bool {
+        !self.run.status.is_final()
+    }
+
+    /// Every setting by its label; whether it differs from the default.
+    fn settings(&self) -> Vec<(&'static str, String, bool)> {
+        let defaults = settings::defaults(self.run.kind);
+        let config = self.run.config.as_object();
+        let setting = |field: &fields::Field| {
+            let value = config?.get(field.name)?;
+            let shown = settings::shown(value);
+            let choice = field.control.choices().iter().find(|(choice, _)| *choice == shown);
+            let shown = choice.map_or(shown, |(_, label)| self.page.text(label).to_string());
+            Some((field.label, shown, defaults.get(field.name) != Some(value)))
+        };
+        fields::all(self.run.kind).filter_map(setting).collect()
+    }
+
+    fn changed_settings(&self) -> Vec<(&'static str, String, bool)> {
+        self.settings().into_iter().filter(|(_, _, changed)| *changed).collect()
+    }
+
+    fn latest_metrics(&self) -> Vec<(String, String)> {
+        curves::latest(&self.said)
+    }
+
+    /// What the worker computed on, in one line.
+    fn machine(&self) -> Option<String> {
+        let environment: RunEnvironment =
+            serde_json::from_value(self.run.environment.clone()?).ok()?;
+        let mut machine = format!(
+            "{} · {} · {} · libtorch {} · attune {}",
+            environment.device,
+            environment.processor,
+            environment.dtype,
+            environment.libtorch,
+            environment.attune
+        );
+        // A processor always computes deterministically, a GPU on request.
+        if environment.device != "cpu" {
+            let key = if environment.deterministic {
+                "run-machine-deterministic"
+            } else {
+                "run-machine-not-deterministic"
+            };
+            machine += &format!(" · {}", self.page.text(key));
+        }
+        Some(machine)
+    }
+}
+
+pub async fn show(
+    page: Page,
+    Engineer(access): Engineer,
+    path: web::Path<(ProjectId, String)>,
+    db: web::Data<DatabaseConnection>,
+    store: web::Data<ArtifactStore>,
+    digests: web::Data<RunDigests>,
+) -> Result<HttpResponse, AppError> {
+    // The run before its events: a run that is over says nothing more, so what is shown as over is
+    // shown whole.
+    let run = find(db.get_ref(), &access, &path.1).await?;
+    let db = db.get_ref();
+    let said = digests.of(run.id).await?;
+    if run.status.is_final() {
+        notices::see(db, &run, access.account.id).await?;
+    }
+    let checkpoint = resume::checkpoint_of(db, &store, &run).await?;
+    let inputs = inputs_of(db, &run).await?;
+    let n_held_out = inputs.iter().find_map(|input| match input {
+        Input::Dataset(version) => Some(version.counts.eval),
+        Input::Model { .. } => None,
+    });
+    page::html(&RunPage {
+        checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
+        by: launched_by(db, &run).await?,
+        inputs,
+        output: output_of(db, &run).await?,
+        n_tasks: task::Entity::find().filter(task::Column::RunId.eq(run.id)).count(db).await?,
+        charts: curves::draw(run.kind, &said)?,
+        learning: findings::learning(run.kind, &said, n_held_out),
+        drift: findings::drift(run.kind, &said),
+        course: Course::of(&page, &run, &said, progress::n_ahead(db, &run).await?),
+        cost: progress::cost(&page, &run, &said),
+        page,
+        access,
+        run,
+        said,
+    })
+}
+
+async fn launched_by(db: &impl ConnectionTrait, run: &run::Model) -> Result<Option<String>, DbErr> {
+    let Some(id) = run.created_by else { return Ok(None) };
+    let account = account::Entity::find_by_id(id).one(db).await?;
+    Ok(account.map(|account| account.display_name))
+}
+
+async fn output_of(
+    db: &impl ConnectionTrait,
+    run: &run::Model,
+) -> Result<Option<model::Model>, DbErr> {
+    match run.output_model_id {
+        Some(id) => model::Entity::find_by_id(id).one(db).await,
+        None => Ok(None),
+    }
+}
+
+async fn inputs_of(db: &DatabaseConnection, run: &run::Model) -> Result<Vec<Input>, DbErr> {
+    let mut inputs = Vec::new();
+    for input in
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?
+    {
+        if let Some(id) = input.model_id {
+            let title = if input.slot == run_input::InputSlot::Reward {
+                "run-input-reward"
+            } else {
+                "run-input-model"
+            };
+            inputs.extend(
+                model::Entity::find_by_id(id)
+                    .one(db)
+                    .await?
+                    .map(|model| Input::Model { title, model }),
+            );
+        }
+        if let Some(id) = input.dataset_version_id {
+            inputs
+                .extend(dataset_version::Entity::find_by_id(id).one(db).await?.map(Input::Dataset));
+        }
+    }
+    Ok(inputs)
+}

@@ -1,0 +1,7 @@
+//! People: accounts and their passwords, projects and who works on them, what they are told of, and
+//! who did what.
+
+pub mod accounts;
+pub mod audit;
+pub mod notices;
+pub mod projects;

@@ -1,0 +1,183 @@
+//! Accounts and their passwords: argon2id, off the request threads.
+
+use crate::web::error::AppError;
+use actix_web::web;
+use anyhow::anyhow;
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use entity::{account, ids::AccountId, time::UnixMillis};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rand::distr::{SampleString, slice::Choose};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
+    QueryFilter,
+};
+use std::{net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
+
+/// Fewer characters are refused; nothing else is asked of a password.
+pub const MIN_PASSWORD_LENGTH: usize = 10;
+
+/// Above this many logins and addresses, those who have been quiet are forgotten.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What is verified when the login does not exist, so that the answer takes as long.
+static NOBODYS_HASH: LazyLock<String> =
+    LazyLock::new(|| hash(&one_time_password()).expect("argon2 accepts its own defaults"));
+
+fn hash(password: &str) -> anyhow::Result<String> {
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| anyhow!("argon2: {error}"))?;
+    Ok(hash.to_string())
+}
+
+fn matches(password: &str, stored: &str) -> bool {
+    PasswordHash::new(stored)
+        .is_ok_and(|stored| Argon2::default().verify_password(password.as_bytes(), &stored).is_ok())
+}
+
+/// A PHC string, made off the request threads.
+pub async fn hash_password(password: String) -> anyhow::Result<String> {
+    tokio::task::spawn_blocking(move || hash(&password)).await?
+}
+
+/// A password that is easy to read aloud and to type: 60 random bits without look-alike letters.
+pub fn one_time_password() -> String {
+    const LETTERS: &[char] = &[
+        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'u',
+        'v', 'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
+    ];
+    let letters = Choose::new(LETTERS).expect("there are letters");
+    let mut rng = rand::rng();
+    let groups: Vec<String> = (0..3).map(|_| letters.sample_string(&mut rng, 4)).collect();
+    groups.join("-")
+}
+
+/// The account of that login and password, or none. Takes as long for an unknown login.
+pub async fn authenticate(
+    db: &impl ConnectionTrait,
+    login: &str,
+    password: String,
+) -> Result<Option<account::Model>, AppError> {
+    let account = find_by_login(db, login).await?.filter(|account| account.disabled_at.is_none());
+    let stored = account.as_ref().map(|account| account.password_hash.clone());
+    let verified =
+        web::block(move || matches(&password, stored.as_deref().unwrap_or(&NOBODYS_HASH)))
+            .await
+            .map_err(|error| anyhow!("{error}"))?;
+    Ok(account.filter(|_| verified))
+}
+
+/// Logins are compared in lower case.
+pub async fn find_by_login(
+    db: &impl ConnectionTrait,
+    login: &str,
+) -> Result<Option<account::Model>, DbErr> {
+    account::Entity::find().filter(account::Column::Login.eq(normal_login(login))).one(db).await
+}
+
+pub fn normal_login(login: &str) -> String {
+    login.trim().to_lowercase()
+}
+
+/// Letters, digits and `.-_@+`: a login is typed, sorted and put into addresses.
+pub fn is_login(login: &str) -> bool {
+    let login = normal_login(login);
+    let allowed = |letter: char| letter.is_alphanumeric() || ".-_@+".contains(letter);
+    !login.is_empty() && login.chars().count() <= 100 && login.chars().all(allowed)
+}
+
+/// Someone who does not exist yet.
+pub struct NewAccount {
+    pub login: String,
+    pub display_name: String,
+    pub password_hash: String,
+    pub is_admin: bool,
+    /// Given by another person, so it should be replaced.
+    pub password_is_one_time: bool,
+}
+
+/// Stores the account. A login that is taken is the database's unique error.
+pub async fn create_account(
+    db: &impl ConnectionTrait,
+    new: NewAccount,
+) -> Result<account::Model, DbErr> {
+    let row = account::ActiveModel {
+        id: Set(AccountId::new()),
+        login: Set(normal_login(&new.login)),
+        display_name: Set(new.display_name.trim().to_owned()),
+        password_hash: Set(new.password_hash),
+        password_is_one_time: Set(new.password_is_one_time),
+        is_admin: Set(new.is_admin),
+        language: Set(None),
+        created_at: Set(UnixMillis::now()),
+        disabled_at: Set(None),
+    };
+    row.insert(db).await
+}
+
+/// Attempts to sign in are counted per login and address, so that neither a test suite nor an
+/// office behind one address locks its people out: twenty at once, then one every three seconds.
+pub struct SignInLimit(DefaultKeyedRateLimiter<(String, Option<IpAddr>)>);
+
+impl SignInLimit {
+    #[expect(clippy::new_without_default, reason = "one limit per process, not a value")]
+    pub fn new() -> Self {
+        let burst = NonZeroU32::new(20).expect("20 is not 0");
+        let quota =
+            Quota::with_period(Duration::from_secs(3)).expect("3 s are not 0").allow_burst(burst);
+        Self(RateLimiter::keyed(quota))
+    }
+
+    /// Counts an attempt, or refuses it. Those who have been quiet are forgotten, so that made-up
+    /// logins cannot fill the memory.
+    pub fn attempt(&self, login: &str, address: Option<IpAddr>) -> Result<(), AppError> {
+        if self.0.len() > MAX_REMEMBERED {
+            self.0.retain_recent();
+        }
+        self.0.check_key(&(normal_login(login), address)).map_err(|_| AppError::TooManyAttempts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_matches_its_own_hash_and_no_other() {
+        let stored = hash("correct horse").unwrap();
+        assert!(stored.starts_with("$argon2id$"));
+        assert!(matches("correct horse", &stored));
+        assert!(!matches("correct horse ", &stored));
+        assert!(!matches("correct horse", "not a hash"));
+    }
+
+    #[test]
+    fn a_login_is_short_and_typed_easily() {
+        assert!(is_login("Анна.К@example"));
+        assert!(!is_login(" "));
+        assert!(!is_login("two words"));
+        assert!(!is_login(&"a".repeat(101)));
+    }
+
+    #[test]
+    fn attempts_are_limited_per_login_and_address() {
+        let limit = SignInLimit::new();
+        let here = "10.0.0.1".parse().ok();
+        for _ in 0..20 {
+            assert!(limit.attempt("anna", here).is_ok());
+        }
+        assert!(limit.attempt("Anna ", here).is_err());
+        assert!(limit.attempt("boris", here).is_ok());
+        assert!(limit.attempt("anna", "10.0.0.2".parse().ok()).is_ok());
+    }
+
+    #[test]
+    fn one_time_passwords_differ_and_are_long_enough() {
+        let password = one_time_password();
+        assert!(password.len() >= MIN_PASSWORD_LENGTH);
+        assert_ne!(password, one_time_password());
+    }
+}

@@ -1,0 +1,65 @@
+//! What the first start makes: the account `admin` and a demo project to try everything in.
+
+use crate::{
+    data::prompts,
+    people::{accounts, accounts::NewAccount, projects},
+};
+use entity::{account, conversation::PromptBody};
+use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
+use serde::Deserialize;
+use storage::database::begin_alone;
+
+const PROMPTS: &str = include_str!("../../demo/prompts.jsonl");
+/// What a good answer is, to begin with; a manager rewrites it.
+pub const GUIDELINES: &str = include_str!("../../demo/guidelines.md");
+
+/// The demo project's name.
+pub const DEMO_PROJECT: &str = "Demo";
+
+/// Makes them if there is no account at all; returns the one-time password of `admin`.
+pub async fn prepare(db: &DatabaseConnection) -> anyhow::Result<Option<String>> {
+    if account::Entity::find().count(db).await? > 0 {
+        return Ok(None);
+    }
+    let password = accounts::one_time_password();
+    let password_hash = accounts::hash_password(password.clone()).await?;
+    let turn = begin_alone(db).await?;
+    if account::Entity::find().count(&turn).await? > 0 {
+        return Ok(None); // another process was first
+    }
+    let admin = NewAccount {
+        login: "admin".to_owned(),
+        display_name: "Administrator".to_owned(),
+        password_hash,
+        is_admin: true,
+        password_is_one_time: true,
+    };
+    accounts::create_account(&turn, admin).await?;
+    let project = projects::create(&turn, DEMO_PROJECT, GUIDELINES).await?;
+    prompts::add(&turn, project.id, &demo_prompts()?).await?;
+    turn.commit().await?;
+    Ok(Some(password))
+}
+
+#[derive(Deserialize)]
+struct Row {
+    prompt: PromptBody,
+}
+
+fn demo_prompts() -> serde_json::Result<Vec<PromptBody>> {
+    PROMPTS.lines().map(|line| Ok(serde_json::from_str::<Row>(line)?.prompt)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_prompts_are_two_dozen_in_two_languages() {
+        let prompts = demo_prompts().unwrap();
+        assert_eq!(prompts.len(), 24);
+        let n_russian =
+            prompts.into_iter().map(prompts::headline).filter(|text| text.contains('о')).count();
+        assert_eq!(n_russian, 12);
+    }
+}

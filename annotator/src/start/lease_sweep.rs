@@ -1,0 +1,21 @@
+//! What happens by itself: leases that ran out give their slots back, ended sessions are removed.
+
+use crate::{web::session, work::assignment};
+use sea_orm::DatabaseConnection;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Never returns; a failure is logged and tried again at the next turn.
+pub async fn run(db: DatabaseConnection) {
+    let mut turns = tokio::time::interval(EVERY);
+    loop {
+        turns.tick().await;
+        if let Err(error) = assignment::expire_lapsed(&db).await {
+            tracing::error!(%error, "leases could not be swept");
+        }
+        if let Err(error) = session::sweep(&db).await {
+            tracing::error!(%error, "sessions could not be swept");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Runs: what may be launched and with which settings, queueing and stopping it, what it says while
+//! it works and what that means, and what follows when it has finished.
+
+pub mod curves;
+pub mod fields;
+pub mod findings;
+pub mod follow_up;
+pub mod inputs;
+pub mod launch;
+pub mod progress;
+pub mod run_digest;
+pub mod run_feed;
+pub mod settings;

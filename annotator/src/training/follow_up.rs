@@ -1,0 +1,381 @@
+//! What follows a finished run: the answers of a sample run become comparison tasks, and a DPO or
+//! PPO run queues the sample run of its policy, whose answers then go back to the people.
+//!
+//! **Invariant:** a run is followed up once, whoever looks and however often: `run.tasks_made_at`
+//! is moved from null in the transaction that writes everything else.
+
+use crate::{
+    data::dataset::{self, Contents, Prompts},
+    keeping::deletion::hold::Deleted,
+    people::projects,
+    training::launch::{self, Launch},
+};
+use anyhow::Context;
+use entity::{
+    completion, dataset_version_item,
+    hash::sha256_hex,
+    ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId, TaskId},
+    project,
+    run::{self, RunKind, RunStatus},
+    run_config::{DpoConfig, PpoConfig, SampleConfig},
+    run_input::{self, InputSlot},
+    task, task_completion, text,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict,
+};
+use serde::Deserialize;
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    time::{Duration, Instant},
+};
+use storage::artifact_store::ArtifactStore;
+use storage::database::begin_write;
+
+/// How often finished runs are looked for.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Prompts whose answers are written at once.
+const CHUNK: usize = 200;
+
+/// After how long a run that could not be followed up is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Follows up every run that ends, for as long as the service runs. A run that cannot be followed
+/// up is logged and tried again a minute later.
+pub async fn watch(db: DatabaseConnection, store: ArtifactStore) {
+    let mut failed = HashMap::new();
+    loop {
+        if let Err(error) = follow_up_all(&db, &store, &mut failed).await {
+            tracing::warn!(error = format!("{error:#}"), "cannot look for finished runs");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Follows up every run that has succeeded and was not followed up yet, but for those of deleted
+/// projects and those that `failed` a moment ago, to which new failures are added.
+pub async fn follow_up_all(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    failed: &mut HashMap<RunId, Instant>,
+) -> anyhow::Result<()> {
+    let finished = run::Entity::find()
+        .filter(run::Column::Status.eq(RunStatus::Succeeded))
+        .filter(run::Column::Kind.is_in([RunKind::Sample, RunKind::Dpo, RunKind::Ppo]))
+        .filter(run::Column::TasksMadeAt.is_null())
+        .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()))
+        .all(db)
+        .await?;
+    for run in finished {
+        if failed.get(&run.id).is_some_and(|at| at.elapsed() < RETRY) {
+            continue;
+        }
+        if let Err(error) = follow_up(db, store, &run).await {
+            tracing::error!(run = %run.id, error = format!("{error:#}"), "cannot follow up a finished run");
+            failed.insert(run.id, Instant::now());
+        }
+    }
+    Ok(())
+}
+
+async fn follow_up(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<()> {
+    // What DPO read were comparisons: its policy answers the project's prompts. Files first, so that
+    // the write lock is held for rows alone.
+    let prompts = match run.kind {
+        RunKind::Dpo => {
+            let contents = Contents::Prompts(Prompts::Train);
+            Some(dataset::freeze(db, store, run.project_id, contents).await?)
+        }
+        _ => None,
+    };
+    let changes = begin_write(db).await?;
+    if !is_mine_to_follow_up(&changes, run.id).await? {
+        return Ok(());
+    }
+    match run.kind {
+        RunKind::Dpo | RunKind::Ppo => {
+            let dataset = match prompts {
+                Some(prompts) => prompts.record(&changes, run.created_by).await?,
+                None => inputs_of(&changes, run.id).await?.1,
+            };
+            let sample = sample_run_of(run, dataset)?;
+            match launch::queue(&changes, &sample).await {
+                Ok(sample) => {
+                    tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+                }
+                Err(Deleted::Model(name)) => {
+                    tracing::info!(run = %run.id, name, "the new policy was deleted already");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        RunKind::Sample => {
+            let made = make_tasks(&changes, store, run).await?;
+            tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
+        }
+        RunKind::Sft | RunKind::Reward | RunKind::Fetch => {}
+    }
+    Ok(changes.commit().await?)
+}
+
+/// Marks the run as followed up; false when another process was first.
+async fn is_mine_to_follow_up(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> {
+    let marked = run::Entity::update_many()
+        .col_expr(run::Column::TasksMadeAt, UnixMillis::now().0.into())
+        .filter(run::Column::Id.eq(run))
+        .filter(run::Column::TasksMadeAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(marked.rows_affected == 1)
+}
+
+/// The sample run of a new policy: the defaults, but answers as long as PPO's policy learnt to give,
+/// computed where the policy was.
+fn sample_run_of(trained: &run::Model, prompts: DatasetVersionId) -> anyhow::Result<Launch> {
+    let default = SampleConfig::default();
+    let (max_new_tokens, max_length, optimisation) = match trained.kind {
+        RunKind::Dpo => {
+            let learnt: DpoConfig = serde_json::from_value(trained.config.clone())?;
+            (default.max_new_tokens, learnt.max_length, learnt.optimisation)
+        }
+        _ => {
+            let learnt: PpoConfig = serde_json::from_value(trained.config.clone())?;
+            (learnt.response_length, learnt.max_length, learnt.optimisation)
+        }
+    };
+    let (dtype, device) = (optimisation.dtype, optimisation.device);
+    // PPO has left out longer prompts, too; nobody is there to ask.
+    let skip_long_prompts = true;
+    let config =
+        SampleConfig { max_new_tokens, max_length, skip_long_prompts, dtype, device, ..default };
+    Ok(Launch {
+        project: trained.project_id,
+        kind: RunKind::Sample,
+        config: serde_json::to_value(config)?,
+        model: trained.output_model_id.context("the run made no model")?,
+        reward: None,
+        dataset: prompts,
+        by: trained.created_by,
+    })
+}
+
+/// The model and the dataset version that a run reads.
+async fn inputs_of(
+    db: &impl ConnectionTrait,
+    run: RunId,
+) -> anyhow::Result<(ModelId, DatasetVersionId)> {
+    let inputs = run_input::Entity::find().filter(run_input::Column::RunId.eq(run)).all(db).await?;
+    let model =
+        inputs.iter().find(|input| input.slot == InputSlot::Model).and_then(|input| input.model_id);
+    let dataset = inputs.iter().find_map(|input| input.dataset_version_id);
+    Ok((model.context("the run has no model")?, dataset.context("the run has no dataset version")?))
+}
+
+/// A line of `completions.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    /// The 0-based row of the prompts file.
+    index: i32,
+    completions: Vec<Answer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    text: String,
+    token_ids: Vec<i64>,
+    finish_reason: String,
+}
+
+/// Stores the run's answers and asks people to compare them; returns how many tasks there are.
+async fn make_tasks(
+    db: &DatabaseTransaction,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<usize> {
+    let project = project::Entity::find_by_id(run.project_id)
+        .one(db)
+        .await?
+        .context("the project is gone")?;
+    let (model, dataset) = inputs_of(db, run.id).await?;
+    let prompts: HashMap<i32, PromptId> = dataset_version_item::Entity::find()
+        .select_only()
+        .columns([dataset_version_item::Column::Position, dataset_version_item::Column::PromptId])
+        .filter(dataset_version_item::Column::DatasetVersionId.eq(dataset))
+        .filter(dataset_version_item::Column::Split.eq(dataset_version_item::DatasetSplit::Train))
+        .into_tuple::<(i32, PromptId)>()
+        .all(db)
+        .await?
+        .into_iter()
+        .collect();
+    let output = run.output_hash.as_deref().context("the run has no output")?;
+    let mut rows =
+        Rows { run, model, overlap: project.comparison_overlap, batch: Batch::default(), made: 0 };
+    let mut lines = lines_of(&store.path(output).join("completions.jsonl"))?;
+    while let Some(line) = lines.next().transpose()? {
+        let prompt = prompts
+            .get(&line.index)
+            .with_context(|| format!("row {} has no prompt", line.index))?;
+        rows.add(*prompt, line.completions);
+        if rows.batch.n_prompts == CHUNK {
+            std::mem::take(&mut rows.batch).insert(db).await?;
+        }
+    }
+    rows.batch.insert(db).await?;
+    Ok(rows.made)
+}
+
+fn lines_of(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + use<>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)))
+}
+
+/// The rows that a sample run becomes.
+struct Rows<'a> {
+    run: &'a run::Model,
+    model: ModelId,
+    /// How many people compare each pair.
+    overlap: i32,
+    batch: Batch,
+    made: usize,
+}
+
+/// Rows that are inserted together.
+#[derive(Default)]
+struct Batch {
+    n_prompts: usize,
+    texts: HashMap<String, String>,
+    completions: Vec<completion::ActiveModel>,
+    tasks: Vec<task::ActiveModel>,
+    task_completions: Vec<task_completion::ActiveModel>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, prompt: PromptId, answers: Vec<Answer>) {
+        let now = UnixMillis::now();
+        let mut stored = Vec::with_capacity(answers.len());
+        for (sample_index, answer) in answers.into_iter().enumerate() {
+            let (id, hash) = (CompletionId::new(), sha256_hex(&answer.text));
+            self.batch.completions.push(completion::ActiveModel {
+                id: Set(id),
+                prompt_id: Set(prompt),
+                text_hash: Set(hash.clone()),
+                model_id: Set(Some(self.model)),
+                run_id: Set(Some(self.run.id)),
+                sample_index: Set(sample_index as i32),
+                finish_reason: Set(Some(answer.finish_reason)),
+                n_tokens: Set(Some(answer.token_ids.len() as i32)),
+                created_at: Set(now),
+            });
+            self.batch.texts.insert(hash.clone(), answer.text);
+            stored.push((id, hash));
+        }
+        for (pair, answers) in pairs(&stored).into_iter().enumerate() {
+            self.ask(prompt, pair, answers, now);
+        }
+        self.batch.n_prompts += 1;
+    }
+
+    fn ask(&mut self, prompt: PromptId, pair: usize, answers: [CompletionId; 2], now: UnixMillis) {
+        let id = TaskId::new();
+        self.batch.tasks.push(task::ActiveModel {
+            id: Set(id),
+            project_id: Set(self.run.project_id),
+            prompt_id: Set(prompt),
+            kind: Set(task::TaskKind::Compare),
+            overlap: Set(self.overlap),
+            open_slots: Set(self.overlap),
+            run_id: Set(Some(self.run.id)),
+            origin: Set(format!("sample:{}:{prompt}:{pair}", self.run.id)),
+            created_at: Set(now),
+        });
+        for (position, completion) in answers.into_iter().enumerate() {
+            self.batch.task_completions.push(task_completion::ActiveModel {
+                task_id: Set(id),
+                position: Set(position as i32),
+                completion_id: Set(completion),
+            });
+        }
+        self.made += 1;
+    }
+}
+
+/// Neighbours among the distinct texts: k of them make k / 2 pairs, so that no answer is read
+/// twice; equal answers are never compared.
+fn pairs(answers: &[(CompletionId, String)]) -> Vec<[CompletionId; 2]> {
+    let mut seen = HashSet::new();
+    let distinct: Vec<_> =
+        answers.iter().filter(|(_, hash)| seen.insert(hash)).map(|(id, _)| *id).collect();
+    distinct.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect()
+}
+
+impl Batch {
+    async fn insert(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let now = UnixMillis::now();
+        let texts = self.texts.into_iter().map(|(hash, body)| text::ActiveModel {
+            hash: Set(hash),
+            body: Set(Some(body)),
+            created_at: Set(now),
+        });
+        let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
+        for chunk in chunks(texts) {
+            text::Entity::insert_many(chunk)
+                .on_conflict(known.clone())
+                .exec_without_returning(db)
+                .await?;
+        }
+        for chunk in chunks(self.completions) {
+            completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        for chunk in chunks(self.tasks) {
+            task::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        for chunk in chunks(self.task_completions) {
+            task_completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+}
+
+/// As many rows as one statement takes: SQLite binds 32766 values, and no row here has ten.
+fn chunks<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<T> = rows.by_ref().take(3000).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paired(texts: &[&str]) -> Vec<[usize; 2]> {
+        let answers: Vec<_> =
+            texts.iter().map(|text| (CompletionId::new(), (*text).to_owned())).collect();
+        let place = |id| answers.iter().position(|(answer, _)| *answer == id).unwrap();
+        pairs(&answers).into_iter().map(|pair| pair.map(place)).collect()
+    }
+
+    #[test]
+    fn four_answers_make_two_pairs_and_each_is_read_once() {
+        assert_eq!(paired(&["a", "b", "c", "d"]), [[0, 1], [2, 3]]);
+        assert_eq!(paired(&["a", "b", "c"]), [[0, 1]]);
+    }
+
+    #[test]
+    fn equal_answers_are_never_compared() {
+        assert_eq!(paired(&["a", "a", "b", "a"]), [[0, 2]]);
+        assert!(paired(&["a", "a"]).is_empty());
+        assert!(paired(&[]).is_empty());
+    }
+}

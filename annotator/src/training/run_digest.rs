@@ -1,0 +1,273 @@
+//! What a run has said so far, sorted out and kept in memory: a page that follows a run asks for it
+//! twice a second, and then only the events after the last known one are read.
+//!
+//! Events are append-only and numbered without gaps under the run's lock, so a digest that has read
+//! number n never has to look before n again.
+
+use crate::training::run_feed::{PAGE, rows_after};
+use entity::{
+    ids::RunId,
+    report::{FinishReason, LogLevel, RunReport},
+    run_event,
+    time::UnixMillis,
+};
+use sea_orm::{DatabaseConnection, DbErr};
+use serde_json::{Map, Value};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+/// Digests kept at once; the one that was asked for longest ago goes first.
+const KEPT: usize = 32;
+
+/// Log lines kept: the newest.
+const LOG_LINES: usize = 300;
+
+/// Prompts whose answers are kept: the first.
+const PROMPTS: usize = 60;
+
+/// What a run has said up to `last_sequence`.
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    pub last_sequence: i64,
+    /// Every metric by its name.
+    pub series: BTreeMap<String, Series>,
+    pub samples: Vec<Sampled>,
+    pub log: VecDeque<LogLine>,
+    /// How fast a base arrives, as it said last.
+    pub bytes_per_second: Option<f64>,
+    /// When each attempt said its first and its newest word.
+    pub attempts: BTreeMap<i32, (UnixMillis, UnixMillis)>,
+}
+
+/// One metric over the steps of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// (step, value), by rising step.
+    pub points: Vec<(f64, f64)>,
+    /// The place of the newest point in the run's events.
+    pub last_sequence: i64,
+}
+
+/// The first answer to a prompt beside the newest.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    pub prompt: String,
+    pub first: Answer,
+    pub newest: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub step: u64,
+    pub text: String,
+    pub is_cut_off: bool,
+    pub score: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    pub at: UnixMillis,
+    pub level: LogLevel,
+    pub message: String,
+}
+
+impl Series {
+    /// An attempt that goes on from a checkpoint repeats steps: what it says of them stands.
+    fn add(&mut self, step: f64, value: f64, sequence: i64) {
+        while self.points.last().is_some_and(|(known, _)| *known >= step) {
+            self.points.pop();
+        }
+        self.points.push((step, value));
+        self.last_sequence = sequence;
+    }
+
+    pub fn first(&self) -> Option<f64> {
+        self.points.first().map(|(_, value)| *value)
+    }
+
+    pub fn last(&self) -> Option<f64> {
+        self.points.last().map(|(_, value)| *value)
+    }
+}
+
+impl Sampled {
+    /// What the model answers now.
+    pub fn now(&self) -> &Answer {
+        self.newest.as_ref().unwrap_or(&self.first)
+    }
+}
+
+impl Digest {
+    fn take(&mut self, row: run_event::Model) {
+        self.last_sequence = row.sequence;
+        let span = self.attempts.entry(row.attempt).or_insert((row.created_at, row.created_at));
+        span.1 = row.created_at;
+        // An event of a newer trainer is passed over.
+        match serde_json::from_value(row.event) {
+            Ok(RunReport::Metrics { metrics }) => self.measure(row.sequence, &metrics),
+            Ok(RunReport::Sample { step, prompt, completion, finish_reason, score }) => {
+                let is_cut_off = finish_reason == FinishReason::Length;
+                self.sample(prompt, Answer { step, text: completion, is_cut_off, score });
+            }
+            Ok(RunReport::Log { level, message }) => {
+                self.log.push_back(LogLine { at: row.created_at, level, message });
+                if self.log.len() > LOG_LINES {
+                    self.log.pop_front();
+                }
+            }
+            Ok(RunReport::Progress { bytes_per_second, .. }) => {
+                self.bytes_per_second = bytes_per_second;
+            }
+            Ok(RunReport::Started { .. }) | Err(_) => {}
+        }
+    }
+
+    fn measure(&mut self, sequence: i64, metrics: &Map<String, Value>) {
+        let Some(step) = metrics.get("step").and_then(Value::as_f64) else { return };
+        for (name, value) in metrics.iter().filter(|(name, _)| *name != "step") {
+            let Some(value) = value.as_f64() else { continue };
+            match self.series.get_mut(name) {
+                Some(series) => series.add(step, value, sequence),
+                None => {
+                    let series = Series { points: vec![(step, value)], last_sequence: sequence };
+                    self.series.insert(name.clone(), series);
+                }
+            }
+        }
+    }
+
+    fn sample(&mut self, prompt: String, answer: Answer) {
+        if let Some(sampled) = self.samples.iter_mut().find(|sampled| sampled.prompt == prompt) {
+            sampled.newest = Some(answer);
+        } else if self.samples.len() < PROMPTS {
+            self.samples.push(Sampled { prompt, first: answer, newest: None });
+        }
+    }
+
+    /// The newest value of a metric.
+    pub fn last(&self, metric: &str) -> Option<f64> {
+        self.series.get(metric).and_then(Series::last)
+    }
+
+    /// Milliseconds that the attempts have worked, from the first word of each to its last.
+    pub fn worked_ms(&self) -> i64 {
+        self.attempts.values().map(|(first, last)| last.0 - first.0).sum()
+    }
+}
+
+struct Kept {
+    used: Instant,
+    digest: Arc<tokio::sync::Mutex<Arc<Digest>>>,
+}
+
+/// The digests of the runs that were looked at last.
+#[derive(Clone)]
+pub struct RunDigests {
+    db: DatabaseConnection,
+    kept: Arc<Mutex<HashMap<RunId, Kept>>>,
+}
+
+impl RunDigests {
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db, kept: Arc::default() }
+    }
+
+    /// What the run has said up to now. Reads the events since it was asked for last.
+    pub async fn of(&self, run: RunId) -> Result<Arc<Digest>, DbErr> {
+        let place = self.place(run);
+        let mut digest = place.lock().await;
+        loop {
+            let rows = rows_after(&self.db, run, digest.last_sequence).await?;
+            let is_all = (rows.len() as u64) < PAGE;
+            if !rows.is_empty() {
+                // In place, unless a page is being written from it right now.
+                let digest = Arc::make_mut(&mut *digest);
+                rows.into_iter().for_each(|row| digest.take(row));
+            }
+            if is_all {
+                return Ok(Arc::clone(&digest));
+            }
+        }
+    }
+
+    fn place(&self, run: RunId) -> Arc<tokio::sync::Mutex<Arc<Digest>>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT && !kept.contains_key(&run) {
+            let oldest = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(run, _)| *run);
+            oldest.map(|run| kept.remove(&run));
+        }
+        let place = kept
+            .entry(run)
+            .or_insert_with(|| Kept { used: Instant::now(), digest: Arc::default() });
+        place.used = Instant::now();
+        Arc::clone(&place.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn digest(events: &[(i32, Value)]) -> Digest {
+        let mut digest = Digest::default();
+        for (sequence, (attempt, event)) in (1..).zip(events) {
+            digest.take(run_event::Model {
+                run_id: RunId::new(),
+                sequence,
+                attempt: *attempt,
+                event: event.clone(),
+                created_at: UnixMillis(sequence * 1000),
+            });
+        }
+        digest
+    }
+
+    fn metrics(metrics: Value) -> Value {
+        json!({"event": "metrics", "metrics": metrics})
+    }
+
+    #[test]
+    fn the_first_answer_to_a_prompt_stands_beside_the_newest() {
+        let sample = |step: u64, text: &str| {
+            let event = json!({"event": "sample", "step": step, "prompt": "p", "completion": text,
+                "finish_reason": "stop", "score": null});
+            (1, event)
+        };
+        let said = digest(&[sample(0, "first"), sample(5, "second"), sample(10, "third")]);
+        let [sampled] = &said.samples[..] else { panic!("one prompt is one row") };
+        assert_eq!(sampled.first.text, "first");
+        assert_eq!((sampled.now().step, sampled.now().text.as_str()), (10, "third"));
+    }
+
+    #[test]
+    fn an_event_of_a_newer_trainer_is_passed_over_but_counted() {
+        let said = digest(&[
+            (1, metrics(json!({"step": 1, "loss": 2.0}))),
+            (1, json!({"event": "from_the_future"})),
+        ]);
+        assert_eq!((said.series.len(), said.last_sequence), (1, 2));
+    }
+
+    #[test]
+    fn what_a_resumed_attempt_says_of_a_step_again_stands_alone() {
+        let loss = |attempt, step: u64, loss: f64| {
+            (attempt, metrics(json!({"step": step, "loss": loss, "learning_rate": null})))
+        };
+        let said = digest(&[
+            loss(1, 1, 4.0),
+            loss(1, 2, 3.0),
+            loss(1, 3, 2.5),
+            loss(2, 2, 3.5),
+            loss(2, 3, 2.0),
+        ]);
+        let series = &said.series["loss"];
+        assert_eq!(series.points, [(1.0, 4.0), (2.0, 3.5), (3.0, 2.0)]);
+        assert_eq!(series.last_sequence, 5);
+        assert!(!said.series.contains_key("learning_rate"), "nothing is no value");
+        assert_eq!(said.worked_ms(), 3000, "2 s of the first attempt, 1 s of the second");
+    }
+}

@@ -1,0 +1,244 @@
+//! From what was typed into a launch form to the settings of a run, with every mistake by field.
+
+use crate::training::fields::{self, Control, Field};
+use entity::{
+    run::RunKind,
+    run_config::{
+        ConfigError, DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig,
+        SftConfig,
+    },
+};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// The largest whole number a form takes: enough for anything, and products of two still fit.
+const MAX_WHOLE: u64 = 1_000_000_000;
+
+/// A mistake: the field and a Fluent key.
+pub type Mistake = (&'static str, &'static str);
+
+/// The Fluent key of a setting's label.
+pub fn label(kind: RunKind, setting: &str) -> &'static str {
+    fields::all(kind).find(|field| field.name == setting).map_or("runs-title", |field| field.label)
+}
+
+/// The default of every setting of a kind.
+pub fn defaults(kind: RunKind) -> Map<String, Value> {
+    let defaults = match kind {
+        RunKind::Sample => serde_json::to_value(SampleConfig::default()),
+        RunKind::Sft => serde_json::to_value(SftConfig::default()),
+        RunKind::Reward => serde_json::to_value(RewardConfig::default()),
+        RunKind::Dpo => serde_json::to_value(DpoConfig::default()),
+        RunKind::Ppo => serde_json::to_value(PpoConfig::default()),
+        RunKind::Fetch => serde_json::to_value(FetchConfig::default()),
+    };
+    match defaults {
+        Ok(Value::Object(settings)) => settings,
+        _ => unreachable!("a configuration serialises to an object"),
+    }
+}
+
+/// The run's settings from the fields that were typed; a field that is absent keeps its default.
+/// Every mistake is returned, in the order of the form.
+pub fn parse(kind: RunKind, typed: &HashMap<String, String>) -> Result<Value, Vec<Mistake>> {
+    let mut overrides = Map::new();
+    let mut mistakes = Vec::new();
+    for field in fields::all(kind) {
+        let Some(text) = typed.get(field.name) else { continue };
+        match value(field, text.trim()) {
+            Ok(value) => {
+                overrides.insert(field.name.to_owned(), value);
+            }
+            Err(problem) => mistakes.push((field.name, problem)),
+        }
+    }
+    let config = check(kind, &overrides);
+    match config {
+        Ok(config) if mistakes.is_empty() => return Ok(config),
+        Ok(_) => {}
+        Err(errors) => {
+            for error in errors {
+                let mistake = mistake(kind, &error);
+                if !mistakes.iter().any(|(field, _)| *field == mistake.0) {
+                    mistakes.push(mistake);
+                }
+            }
+        }
+    }
+    let place = |name: &str| fields::all(kind).position(|field| field.name == name);
+    mistakes.sort_by_key(|(name, _)| place(name));
+    Err(mistakes)
+}
+
+/// Whether one value is accepted for one field, the others at their defaults.
+#[cfg(test)]
+pub fn checked_one(kind: RunKind, field: &Field, text: &str) -> Result<(), Vec<Mistake>> {
+    parse(kind, &HashMap::from([(field.name.to_owned(), text.to_owned())])).map(|_| ())
+}
+
+/// One field's text as JSON.
+fn value(field: &Field, text: &str) -> Result<Value, &'static str> {
+    match field.control {
+        Control::Whole => match text.parse::<u64>() {
+            Ok(number) if number <= MAX_WHOLE => Ok(number.into()),
+            Ok(_) => Err("problem-too-large"),
+            Err(_) => Err("problem-whole-number"),
+        },
+        Control::Number => {
+            let number: Option<f64> = text.replace(',', ".").parse().ok();
+            number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
+        }
+        Control::Text => Ok(Value::String(text.to_owned())),
+        Control::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
+        Control::Choice(choices) => {
+            let known = choices.iter().any(|(choice, _)| *choice == text);
+            if known { Ok(Value::String(text.to_owned())) } else { Err("problem-choice") }
+        }
+    }
+}
+
+fn check(kind: RunKind, overrides: &Map<String, Value>) -> Result<Value, Vec<ConfigError>> {
+    match kind {
+        RunKind::Sample => check_as::<SampleConfig>(overrides),
+        RunKind::Sft => check_as::<SftConfig>(overrides),
+        RunKind::Reward => check_as::<RewardConfig>(overrides),
+        RunKind::Dpo => check_as::<DpoConfig>(overrides),
+        RunKind::Ppo => check_as::<PpoConfig>(overrides),
+        RunKind::Fetch => check_as::<FetchConfig>(overrides),
+    }
+}
+
+fn check_as<C: RunConfig>(overrides: &Map<String, Value>) -> Result<Value, Vec<ConfigError>> {
+    let config = C::default().with_overrides(overrides).map_err(|error| vec![error])?;
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let internal = |error: serde_json::Error| {
+        vec![ConfigError { field: String::new(), problem: error.to_string() }]
+    };
+    serde_json::to_value(config).map_err(internal)
+}
+
+/// A configuration's own complaint in the words of the form. The command line says it in English.
+fn mistake(kind: RunKind, error: &ConfigError) -> Mistake {
+    let name = fields::all(kind)
+        .find(|field| field.name == error.field)
+        .map_or("config", |field| field.name);
+    let key = match error.problem.as_str() {
+        "must be at least 1" => "problem-at-least-one",
+        "must be at least 2" => "problem-at-least-two",
+        "must be above 0" => "problem-above-zero",
+        "must be above 0, or give max_steps" => "problem-epochs",
+        "must be 0 or above" => "problem-not-negative",
+        "must be from 0 to 1" => "problem-zero-to-one",
+        "must be above 0 and at most 1" => "problem-above-zero-to-one",
+        problem if problem.starts_with("must not exceed the") => "problem-minibatches",
+        _ => "problem-choice",
+    };
+    (name, key)
+}
+
+/// A setting as it stands in its field.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(real) if number.is_f64() && real != 0.0 && real.abs() < 1e-3 => {
+                format!("{real:e}")
+            }
+            Some(real) if number.is_f64() => format!("{real}"),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(fields: &[(&str, &str)]) -> HashMap<String, String> {
+        fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn an_untouched_form_gives_the_defaults() {
+        for kind in RunKind::OF_MODELS {
+            let defaults = defaults(kind);
+            let as_shown =
+                defaults.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
+            assert_eq!(parse(kind, &as_shown), Ok(Value::Object(defaults)));
+        }
+    }
+
+    #[test]
+    fn a_comma_is_as_good_as_a_point_and_spaces_do_not_matter() {
+        let config =
+            parse(RunKind::Sft, &typed(&[("weight_decay", " 0,01 "), ("learning_rate", "5e-4")]))
+                .unwrap();
+        assert_eq!(
+            (config["weight_decay"].as_f64(), config["learning_rate"].as_f64()),
+            (Some(0.01), Some(5e-4))
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_named_in_the_order_of_the_form() {
+        let mistakes = parse(
+            RunKind::Ppo,
+            &typed(&[
+                ("gamma", "1.5"),
+                ("batch_size", "0"),
+                ("learning_rate", "fast"),
+                ("shuffle", "maybe"),
+            ]),
+        );
+        assert_eq!(
+            mistakes,
+            Err(vec![
+                ("learning_rate", "problem-number"),
+                ("batch_size", "problem-at-least-one"),
+                ("gamma", "problem-zero-to-one"),
+                ("shuffle", "problem-choice"),
+            ])
+        );
+    }
+
+    #[test]
+    fn numbers_no_run_could_use_are_refused() {
+        for (text, problem) in [
+            ("-1", "problem-whole-number"),
+            ("1.5", "problem-whole-number"),
+            ("", "problem-whole-number"),
+            ("99999999999", "problem-too-large"),
+        ] {
+            assert_eq!(
+                parse(RunKind::Sft, &typed(&[("batch_size", text)])),
+                Err(vec![("batch_size", problem)])
+            );
+        }
+        for text in ["NaN", "inf", "1 000"] {
+            assert_eq!(
+                parse(RunKind::Sft, &typed(&[("epochs", text)])),
+                Err(vec![("epochs", "problem-number")])
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_configuration_says_of_itself_has_words_in_the_form() {
+        let wrong = [
+            (RunKind::Sft, "max_length", "1", "problem-at-least-two"),
+            (RunKind::Sft, "epochs", "0", "problem-epochs"),
+            (RunKind::Sft, "weight_decay", "-1", "problem-not-negative"),
+            (RunKind::Sample, "top_p", "0", "problem-above-zero-to-one"),
+            (RunKind::Dpo, "beta", "0", "problem-above-zero"),
+            (RunKind::Ppo, "cliprange", "0", "problem-above-zero"),
+            (RunKind::Ppo, "minibatches", "9", "problem-minibatches"),
+        ];
+        for (kind, name, text, problem) in wrong {
+            assert_eq!(parse(kind, &typed(&[(name, text)])), Err(vec![(name, problem)]));
+        }
+    }
+}

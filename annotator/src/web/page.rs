@@ -1,0 +1,205 @@
+//! What every page shows: language, who is signed in, the form token, a notice. A page struct holds
+//! a `page: Page`, and its template extends `base.html` (or `project.html`, which also wants an
+//! `access: Access`).
+
+use crate::{
+    people::notices::Standing,
+    web::{
+        access::{current_account, database},
+        assets, csrf,
+        error::AppError,
+        i18n::{Language, Text},
+    },
+};
+use actix_session::{Session, SessionExt};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header};
+use askama::Template;
+use entity::account;
+use serde::{Deserialize, Serialize};
+use std::{future::Future, pin::Pin};
+
+const NOTICE: &str = "notice";
+
+pub struct Page {
+    pub language: Language,
+    pub account: Option<account::Model>,
+    /// Goes into the hidden field `csrf` of every form.
+    pub csrf: String,
+    /// This page's path and query, for coming back to it.
+    pub here: String,
+    /// What the last action did, shown once.
+    pub notice: Option<Notice>,
+    /// What the header says of the person's runs.
+    pub standing: Standing,
+}
+
+/// A Fluent key with at most one argument, kept in the session until the next page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    pub key: String,
+    pub argument: String,
+}
+
+impl Page {
+    pub fn text<'a>(&self, key: &'a str) -> Text<'a> {
+        self.language.text(key)
+    }
+
+    /// The address of an embedded file; it changes with the file.
+    pub fn asset(&self, name: &str) -> String {
+        assets::url(name)
+    }
+
+    /// The notice in this page's language.
+    pub fn notice_text(&self) -> Option<String> {
+        let notice = self.notice.as_ref()?;
+        Some(self.text(&notice.key).arg("value", &notice.argument).to_string())
+    }
+
+    /// Whether this page is the project's page of that name, or one under it.
+    pub fn is_at(&self, place: &str) -> bool {
+        let path = self.here.split('?').next().unwrap_or_default();
+        let in_project = path.strip_prefix("/projects/").and_then(|rest| rest.split_once('/'));
+        in_project.is_some_and(|(_, rest)| rest.split('/').next() == place.strip_prefix('/'))
+    }
+
+    pub fn languages(&self) -> [Language; 2] {
+        Language::ALL
+    }
+
+    async fn of(request: &HttpRequest) -> Result<Self, AppError> {
+        let account = current_account(request).await?;
+        let session = request.get_session();
+        let notice = session.remove_as::<Notice>(NOTICE).and_then(Result::ok);
+        let standing = match &account {
+            Some(account) => Standing::of(&database(request)?, account).await?,
+            None => Standing::default(),
+        };
+        Ok(Self {
+            language: Language::of(request, account.as_ref()),
+            account,
+            standing,
+            csrf: csrf::token(&session)?,
+            here: request.uri().path_and_query().map_or("/", |uri| uri.as_str()).to_owned(),
+            notice,
+        })
+    }
+}
+
+impl FromRequest for Page {
+    type Error = AppError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, AppError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+/// Shows a notice on the next page: a Fluent key that may use `{ $value }`.
+pub fn notify(session: &Session, key: &str, argument: impl ToString) -> Result<(), AppError> {
+    let notice = Notice { key: key.to_owned(), argument: argument.to_string() };
+    session.insert(NOTICE, notice).map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))
+}
+
+/// 200 with the page.
+pub fn html(template: &impl Template) -> Result<HttpResponse, AppError> {
+    Ok(ok(template.render()?))
+}
+
+/// 422 with the page: the form again, with its errors.
+pub fn invalid(template: &impl Template) -> Result<HttpResponse, AppError> {
+    Ok(unprocessable(template.render()?))
+}
+
+/// 200 with a page that is already written.
+pub fn ok(body: String) -> HttpResponse {
+    HttpResponse::Ok().insert_header(header::ContentType::html()).body(body)
+}
+
+/// 422 with a page that is already written.
+pub fn unprocessable(body: String) -> HttpResponse {
+    HttpResponse::UnprocessableEntity().insert_header(header::ContentType::html()).body(body)
+}
+
+/// 303: after a POST, go there.
+pub fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+/// Only an address within this app: a form field must not send people elsewhere.
+pub fn local_or_home(next: &str) -> &str {
+    let local =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    if local { next } else { "/" }
+}
+
+/// A text as a value in a query string.
+pub fn query_value(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(byte.into());
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// `?page=`, from 1.
+#[derive(Deserialize)]
+pub struct Number {
+    #[serde(default)]
+    pub page: u64,
+}
+
+impl Number {
+    /// The nearest page that there is.
+    pub fn within(&self, n_pages: u64) -> u64 {
+        self.page.clamp(1, n_pages.max(1))
+    }
+}
+
+/// The mistakes in a form: by field, in the person's language, in the order of the fields.
+#[derive(Default)]
+pub struct FieldErrors(Vec<(&'static str, String)>);
+
+impl FieldErrors {
+    pub fn add(&mut self, field: &'static str, message: impl ToString) {
+        self.0.push((field, message.to_string()));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn of(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message.as_str())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_cannot_send_people_to_another_site() {
+        assert_eq!(local_or_home("/projects/1?x=2"), "/projects/1?x=2");
+        for elsewhere in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "", "javascript:1"]
+        {
+            assert_eq!(local_or_home(elsewhere), "/");
+        }
+    }
+
+    #[test]
+    fn a_query_value_keeps_its_meaning() {
+        assert_eq!(query_value("/a?b=c&d"), "/a%3Fb%3Dc%26d");
+    }
+}

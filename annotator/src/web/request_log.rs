@@ -1,0 +1,107 @@
+//! One line in the log for every request, and a number that ties together whatever is said while
+//! it is answered: it is in the log, in the response, and on error pages for people to tell.
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+};
+use std::{fmt, time::Instant};
+use tracing::{Instrument, field::Empty};
+use uuid::Uuid;
+
+/// Taken over from a proxy that numbers requests itself.
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What nobody asked for: whoever watches the service and open pages do, all the time.
+const ROUTINE: [&str; 3] = ["/health", "/ready", "/notices/new"];
+
+/// Longer numbers are not taken over.
+const MAX_LENGTH: usize = 64;
+
+/// A request's number.
+#[derive(Clone, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Of a request that passed [`log_requests`].
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+
+    /// The sender's number if it is a plain one: nobody may write lines into the log.
+    fn sent(request: &ServiceRequest) -> Option<Self> {
+        let value = request.headers().get(HEADER)?;
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let bytes = value.as_bytes();
+        let is_sane = (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(is_plain);
+        is_sane.then(|| Self(value.clone()))
+    }
+
+    /// Twelve random digits: few enough to read them aloud.
+    fn fresh() -> Self {
+        let digits = Uuid::new_v4().simple().to_string();
+        Self(HeaderValue::from_str(&digits[..12]).expect("digits are a header's value"))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_str().unwrap_or_default())
+    }
+}
+
+/// Middleware: numbers the request and says how it was answered. Who asked is added by
+/// [`crate::web::access::current_account`]. What programs ask all the time is said at `debug` only.
+pub async fn log_requests(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = RequestId::sent(&request).unwrap_or_else(RequestId::fresh);
+    request.extensions_mut().insert(id.clone());
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let is_routine = path.starts_with("/static/") || ROUTINE.contains(&path.as_str());
+    let span = tracing::info_span!("request", request_id = %id, %method, path, account = Empty);
+    let started = Instant::now();
+    let answering = async move {
+        let mut response = next.call(request).await?;
+        response.headers_mut().insert(HEADER, id.0);
+        let (status, duration_ms) =
+            (response.status().as_u16(), started.elapsed().as_millis() as u64);
+        if is_routine {
+            tracing::debug!(status, duration_ms, "answered");
+        } else {
+            tracing::info!(status, duration_ms, "answered");
+        }
+        Ok(response)
+    };
+    answering.instrument(span).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn sent(value: &str) -> Option<String> {
+        let request = TestRequest::get().insert_header((HEADER, value)).to_srv_request();
+        RequestId::sent(&request).map(|id| id.to_string())
+    }
+
+    #[test]
+    fn a_proxys_number_is_taken_over_if_it_is_plain() {
+        assert_eq!(sent("a-1_b.2").as_deref(), Some("a-1_b.2"));
+        for odd in ["", "two words", "a\"b", "<b>", "ключ", &"a".repeat(65)] {
+            assert_eq!(sent(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_fresh_number_is_short_and_differs_from_the_next() {
+        let id = RequestId::fresh().to_string();
+        assert_eq!(id.len(), 12);
+        assert_ne!(id, RequestId::fresh().to_string());
+    }
+}

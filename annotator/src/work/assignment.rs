@@ -1,0 +1,278 @@
+//! Which task a person gets next. The assignment row is the lease, and `task.open_slots` is the
+//! truth about how many people may still be given the task: every change of an assignment's state
+//! moves that counter, in the same transaction.
+//!
+//! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
+//! snapshot and over-assigns; the counter's row lock does not.
+
+use crate::data::prompts;
+use entity::{
+    account,
+    assignment::{self, AssignmentState},
+    draft,
+    ids::{AccountId, AssignmentId, ProjectId, TaskId},
+    task,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query},
+};
+use std::time::Duration;
+use storage::database::begin_write;
+
+/// How long a lease lasts without a sign of life. A draft that is saved renews it.
+pub const LEASE: Duration = Duration::from_secs(15 * 60);
+
+/// Gives this person a task of that kind: the one they already hold, else one with a free slot that
+/// they have not answered or skipped. None when nothing is left for them.
+pub async fn claim(
+    db: &DatabaseConnection,
+    account: AccountId,
+    project: ProjectId,
+    kind: task::TaskKind,
+) -> Result<Option<assignment::Model>, DbErr> {
+    expire_lapsed(db).await?;
+    let turn = begin_write(db).await?;
+    one_at_a_time(&turn, account).await?;
+    if let Some(held) = held(&turn, account, project, kind).await?
+        // Not if it ran out in between.
+        && renew(&turn, held.id).await?
+    {
+        turn.commit().await?;
+        return Ok(Some(held));
+    }
+    let Some(task) = take_slot_of_any(&turn, account, project, kind).await? else {
+        turn.rollback().await?;
+        return Ok(None);
+    };
+    let claimed = lease(&turn, account, task).await?;
+    turn.commit().await?;
+    Ok(Some(claimed))
+}
+
+/// Makes concurrent requests of one person (two tabs, a double click) take turns. On SQLite every
+/// writing transaction already does.
+pub(crate) async fn one_at_a_time(
+    turn: &DatabaseTransaction,
+    account: AccountId,
+) -> Result<(), DbErr> {
+    if turn.get_database_backend() == DbBackend::Postgres {
+        account::Entity::find_by_id(account).lock(LockType::Update).one(turn).await?;
+    }
+    Ok(())
+}
+
+/// The live lease of that kind, oldest first.
+async fn held(
+    db: &impl ConnectionTrait,
+    account: AccountId,
+    project: ProjectId,
+    kind: task::TaskKind,
+) -> Result<Option<assignment::Model>, DbErr> {
+    let tasks = Query::select()
+        .column(task::Column::Id)
+        .from(task::Entity)
+        .and_where(task::Column::ProjectId.eq(project))
+        .and_where(task::Column::Kind.eq(kind))
+        .to_owned();
+    assignment::Entity::find()
+        .filter(assignment::Column::AccountId.eq(account))
+        .filter(assignment::Column::State.eq(AssignmentState::Leased))
+        .filter(assignment::Column::TaskId.in_subquery(tasks))
+        .order_by_asc(assignment::Column::CreatedAt)
+        .one(db)
+        .await
+}
+
+#[derive(FromQueryResult)]
+struct TaskRow {
+    id: TaskId,
+}
+
+/// Moves the counter of the oldest task with a free slot that this person has not dealt with and
+/// whose prompt is not withdrawn. A task whose lease they let run out may come back to them.
+async fn take_slot_of_any(
+    turn: &DatabaseTransaction,
+    account: AccountId,
+    project: ProjectId,
+    kind: task::TaskKind,
+) -> Result<Option<TaskId>, DbErr> {
+    let mut dealt_with = Query::select();
+    dealt_with
+        .column(assignment::Column::TaskId)
+        .from(assignment::Entity)
+        .and_where(assignment::Column::AccountId.eq(account))
+        .and_where(assignment::Column::State.ne(AssignmentState::Expired));
+    let mut candidate = Query::select();
+    candidate
+        .column(task::Column::Id)
+        .from(task::Entity)
+        .and_where(task::Column::ProjectId.eq(project))
+        .and_where(task::Column::Kind.eq(kind))
+        .and_where(task::Column::OpenSlots.gt(0))
+        .and_where(task::Column::Id.not_in_subquery(dealt_with))
+        .and_where(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))
+        .order_by(task::Column::Id, sea_orm::Order::Asc)
+        .limit(1);
+    if turn.get_database_backend() == DbBackend::Postgres {
+        candidate.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+    let mut update = Query::update();
+    update
+        .table(task::Entity)
+        .value(task::Column::OpenSlots, Expr::col(task::Column::OpenSlots).sub(1))
+        // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task.
+        .and_where(Expr::col(task::Column::Id).eq(Expr::SubQuery(None, Box::new(candidate.into()))))
+        .and_where(task::Column::OpenSlots.gt(0))
+        .returning_col(task::Column::Id);
+    let statement: Statement = turn.get_database_backend().build(&update);
+    Ok(TaskRow::find_by_statement(statement).one(turn).await?.map(|row| row.id))
+}
+
+/// The assignment for a slot that was just taken: a new row, or the person's own that ran out,
+/// which keeps its order of answers and its draft.
+async fn lease(
+    turn: &DatabaseTransaction,
+    account: AccountId,
+    task: TaskId,
+) -> Result<assignment::Model, DbErr> {
+    let now = UnixMillis::now();
+    let row = assignment::ActiveModel {
+        id: Set(AssignmentId::new()),
+        task_id: Set(task),
+        account_id: Set(account),
+        state: Set(AssignmentState::Leased),
+        expires_at: Set(now.plus(LEASE)),
+        order_seed: Set(rand::random()),
+        created_at: Set(now),
+    };
+    let once = OnConflict::columns([assignment::Column::TaskId, assignment::Column::AccountId])
+        .update_columns([assignment::Column::State, assignment::Column::ExpiresAt])
+        .to_owned();
+    assignment::Entity::insert(row).on_conflict(once).exec_with_returning(turn).await
+}
+
+/// Takes a free slot of one task, if there is one.
+pub(crate) async fn take_slot(db: &impl ConnectionTrait, task: TaskId) -> Result<bool, DbErr> {
+    move_slots(db, task, -1).await
+}
+
+/// Gives a slot back.
+pub(crate) async fn give_slot_back(db: &impl ConnectionTrait, task: TaskId) -> Result<(), DbErr> {
+    move_slots(db, task, 1).await.map(drop)
+}
+
+async fn move_slots(db: &impl ConnectionTrait, task: TaskId, by: i32) -> Result<bool, DbErr> {
+    let slots = || Expr::col(task::Column::OpenSlots);
+    let moved = task::Entity::update_many()
+        .col_expr(task::Column::OpenSlots, slots().add(by))
+        .filter(task::Column::Id.eq(task))
+        .filter(slots().add(by).gte(0))
+        .exec(db)
+        .await?;
+    Ok(moved.rows_affected == 1)
+}
+
+/// A sign of life: the lease lasts another [`LEASE`] from now, unless it is already over.
+pub async fn renew(db: &impl ConnectionTrait, assignment: AssignmentId) -> Result<bool, DbErr> {
+    let renewed = assignment::Entity::update_many()
+        .col_expr(assignment::Column::ExpiresAt, Expr::value(UnixMillis::now().plus(LEASE)))
+        .filter(assignment::Column::Id.eq(assignment))
+        .filter(assignment::Column::State.eq(AssignmentState::Leased))
+        .exec(db)
+        .await?;
+    Ok(renewed.rows_affected == 1)
+}
+
+/// Ends the leases whose time is over and gives their slots back; returns how many.
+pub async fn expire_lapsed(db: &DatabaseConnection) -> Result<usize, DbErr> {
+    let lapsed = assignment::Entity::find()
+        .filter(assignment::Column::State.eq(AssignmentState::Leased))
+        .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
+        .order_by_asc(assignment::Column::ExpiresAt)
+        .limit(100)
+        .all(db)
+        .await?;
+    let mut n_expired = 0;
+    for assignment in lapsed {
+        n_expired += usize::from(expire(db, &assignment).await?);
+    }
+    Ok(n_expired)
+}
+
+/// Ends one lease, unless it was renewed or submitted meanwhile.
+async fn expire(db: &DatabaseConnection, lapsed: &assignment::Model) -> Result<bool, DbErr> {
+    let turn = begin_write(db).await?;
+    let ended = assignment::Entity::update_many()
+        .col_expr(assignment::Column::State, Expr::value(AssignmentState::Expired))
+        .filter(assignment::Column::Id.eq(lapsed.id))
+        .filter(assignment::Column::State.eq(AssignmentState::Leased))
+        .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
+        .exec(&turn)
+        .await?;
+    if ended.rows_affected == 1 {
+        give_slot_back(&turn, lapsed.task_id).await?;
+    }
+    turn.commit().await?;
+    Ok(ended.rows_affected == 1)
+}
+
+/// Keeps what somebody has typed so far and renews their lease.
+pub async fn save_draft(
+    db: &DatabaseConnection,
+    assignment: AssignmentId,
+    body: String,
+) -> Result<(), DbErr> {
+    let turn = begin_write(db).await?;
+    let row = draft::ActiveModel {
+        assignment_id: Set(assignment),
+        body: Set(body),
+        updated_at: Set(UnixMillis::now()),
+    };
+    let newest = OnConflict::column(draft::Column::AssignmentId)
+        .update_columns([draft::Column::Body, draft::Column::UpdatedAt])
+        .to_owned();
+    draft::Entity::insert(row).on_conflict(newest).exec_without_returning(&turn).await?;
+    renew(&turn, assignment).await?;
+    turn.commit().await
+}
+
+/// The order in which `n` answers are shown, decided by the assignment's seed alone: the seed picks
+/// one of the n! permutations (its Lehmer code), so a reload shows the same one.
+pub fn shown_order(order_seed: i64, n: usize) -> Vec<i32> {
+    let mut rest = order_seed.cast_unsigned();
+    let mut order: Vec<i32> = (0..n as i32).collect();
+    for last in (1..n).rev() {
+        let n_choices = last as u64 + 1;
+        order.swap(last, (rest % n_choices) as usize);
+        rest /= n_choices;
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_shown_order_depends_on_the_seed_alone() {
+        assert_eq!(shown_order(12345, 4), shown_order(12345, 4));
+        assert_eq!(shown_order(0, 2), [1, 0]);
+        assert_eq!(shown_order(1, 2), [0, 1]);
+        assert_eq!(shown_order(-1, 1), [0]);
+    }
+
+    #[test]
+    fn every_order_is_reached_equally_often() {
+        let orders: Vec<Vec<i32>> = (0..600).map(|seed| shown_order(seed, 3)).collect();
+        let distinct: BTreeSet<_> = orders.iter().collect();
+        assert_eq!(distinct.len(), 6);
+        for order in distinct {
+            assert_eq!(orders.iter().filter(|other| *other == order).count(), 100);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The two places where the programs meet, opened and written to in the same way by both.
+//!
+//! 1. The database: [`database`] (opening it, transactions that write), [`schema`] (which version of
+//!    the tables this is), [`database_problem`] (why it cannot be used, in words).
+//! 2. The artifact store: [`artifact_store`] (folders by hash), [`base_model`] (how a base is
+//!    registered).
+//!
+//! **Invariant:** this crate links no libtorch and knows no page.
+
+pub mod database;
+pub mod database_problem;
+pub mod schema;
+
+pub mod artifact_store;
+pub mod base_model;
