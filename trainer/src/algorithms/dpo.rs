@@ -8,13 +8,12 @@
 mod reference;
 
 use crate::{
-    algorithms::{reward::wilson_interval, sft::EVALUATION_COST},
-    math::ops,
+    math::{ops, statistics::wilson_interval},
     model::{self, PackedBatch, Transformer, head},
     run::{
         environment::Environment,
         identity::{hash_of_model, hash_of_sequences},
-        session::{Opening, Session, object},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
 use anyhow::Result;
@@ -59,29 +58,39 @@ struct Task<'a> {
     resume: Resume,
 }
 
+impl<'a> Task<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a DpoConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: "dpo",
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(&self.model, self.pairs, self.held_out, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.pairs.len(),
+            work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
+                * EVALUATION_COST,
+            work_per_epoch: n_tokens_of(self.pairs) as f64 * LEARNING_COST,
+            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
+}
+
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
 fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
-    let Task { model, pairs, held_out, out, resume } = task;
-    let batch_size = config.optimisation.batch_size;
-    let opening = Opening {
-        kind: "dpo",
-        learning_rate: config.learning_rate,
-        optimisation: &config.optimisation,
-        identity: identity(&model, pairs, held_out, config)?,
-        out,
-        resume,
-        n_rows: pairs.len(),
-        work_before: (n_tokens_of(pairs) + n_tokens_of(held_out)) as f64 * EVALUATION_COST,
-        work_per_epoch: n_tokens_of(pairs) as f64 * LEARNING_COST,
-        work_per_evaluation: n_tokens_of(held_out) as f64 * EVALUATION_COST,
-        eval_every: config.eval_every,
-    };
-    let mut session = Session::open(model, &opening, report)?;
+    let opening = task.opening(config)?;
+    let Task { model, pairs, held_out, .. } = task;
+    let mut session = TrainingSession::open(model, opening, report)?;
 
     // 1. What the reference says, from the first step's weights or from the checkpoint.
-    let found = match session.resumed_from.clone() {
+    let found = match session.journal.resumed_from.clone() {
         Some(checkpoint) => Some(Reference::load(&checkpoint)?),
-        None => Reference::compute(&mut session, pairs, held_out, batch_size, report),
+        None => {
+            let batch_size = config.optimisation.batch_size;
+            Reference::compute(&mut session, pairs, held_out, batch_size, report)
+        }
     };
     let Some(reference) = found else { return Ok(Outcome::Stopped) };
     let checkpoint = |model: &Transformer, folder: &Path| {
@@ -90,43 +99,20 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
     };
 
     // 2. What the policy can tell before it learns.
-    if session.step == 0 && !held_out.is_empty() {
-        let Some(mut metrics) = evaluate(&mut session, held_out, &reference, config, report) else {
-            return Ok(Outcome::Stopped);
-        };
-        metrics.insert("step".into(), json!(0));
-        if session.report_step(metrics, checkpoint, report)?.is_break() {
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, &reference, config, report);
+        if session.report_start(measured, report).is_break() {
             return Ok(Outcome::Stopped);
         }
     }
     while !session.is_done() {
         // 3. Gradients of the step's micro-batches.
-        let micro_batches = session.batches.of_step(session.step);
-        let n_micro_batches = micro_batches.len() as f64;
-        let mut seen = Vec::new();
-        for rows in &micro_batches {
-            let chosen: Vec<&Preference> = rows.iter().map(|&row| &pairs[row]).collect();
-            let said = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
-            seen.push(learn(&mut session, &chosen, &said, config.beta, n_micro_batches)?);
-            let n_tokens = chosen.iter().copied().map(n_tokens).sum();
-            let work = n_tokens as f64 * LEARNING_COST;
-            let flow = session.progress.advance(session.step, work, n_tokens, report);
-            if flow.is_break() {
-                return session.stop_within_step(checkpoint);
-            }
-        }
+        let learnt = learn_step(&mut session, pairs, &reference, config, report)?;
+        let Some(seen) = learnt else { return session.stop_within_step(checkpoint) };
         // 4. The step.
         let mut metrics = session.update(mean(&seen, |told| told.loss))?;
-        metrics.extend(object(json!({
-            "rewards/chosen": mean(&seen, |told| told.chosen_reward),
-            "rewards/rejected": mean(&seen, |told| told.rejected_reward),
-            "rewards/accuracies": mean(&seen, |told| told.n_right / told.n),
-            "rewards/margins": mean(&seen, |told| told.chosen_reward - told.rejected_reward),
-            "logps/chosen": mean(&seen, |told| told.chosen_logprob),
-            "logps/rejected": mean(&seen, |told| told.rejected_logprob),
-            "entropy": mean(&seen, |told| told.entropy),
-            "num_tokens": session.progress.tokens(),
-        })));
+        metrics.extend(metrics_of(&seen));
+        metrics.insert("num_tokens".into(), json!(session.journal.progress.tokens()));
         // 5. What it can tell now.
         if session.evaluates_now() && !held_out.is_empty() {
             match evaluate(&mut session, held_out, &reference, config, report) {
@@ -134,11 +120,46 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
                 None => return session.stop(metrics, checkpoint, report),
             }
         }
-        if session.report_step(metrics, checkpoint, report)?.is_break() && !session.is_done() {
+        if session.report_step(metrics, checkpoint, report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
     }
     session.finish(export)
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    pairs: &[Preference],
+    reference: &Reference,
+    config: &DpoConfig,
+    report: &mut Report,
+) -> Result<Option<Vec<Told>>> {
+    let micro_batches = session.micro_batches();
+    let mut seen = Vec::new();
+    for rows in &micro_batches {
+        let chosen: Vec<&Preference> = rows.iter().map(|&row| &pairs[row]).collect();
+        let said = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
+        seen.push(learn(session, &chosen, &said, config.beta, micro_batches.len() as f64)?);
+        let n_tokens = chosen.iter().copied().map(n_tokens).sum();
+        if session.advance(n_tokens as f64 * LEARNING_COST, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen))
+}
+
+/// The metrics of a step that are DPO's own.
+fn metrics_of(seen: &[Told]) -> Map<String, Value> {
+    object(json!({
+        "rewards/chosen": mean(seen, |told| told.chosen_reward),
+        "rewards/rejected": mean(seen, |told| told.rejected_reward),
+        "rewards/accuracies": mean(seen, |told| told.n_right / told.n),
+        "rewards/margins": mean(seen, |told| told.chosen_reward - told.rejected_reward),
+        "logps/chosen": mean(seen, |told| told.chosen_logprob),
+        "logps/rejected": mean(seen, |told| told.rejected_logprob),
+        "entropy": mean(seen, |told| told.entropy),
+    }))
 }
 
 /// Time of a step beside forward and backward: the head runs once more, to know the loss first.
@@ -296,7 +317,7 @@ fn loss_of(policy: &[Logprobs], reference: &[Logprobs], beta: f64) -> (f64, [Vec
 
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
-    session: &mut Session,
+    session: &mut TrainingSession,
     pairs: &[&Preference],
     reference: &[Logprobs],
     beta: f64,
@@ -329,7 +350,7 @@ fn learn(
 
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
-    session: &mut Session,
+    session: &mut TrainingSession,
     pairs: &[Preference],
     reference: &Reference,
     config: &DpoConfig,
@@ -348,8 +369,7 @@ fn evaluate(
         n_right += told.n_right;
         margin += (told.chosen_reward - told.rejected_reward) * told.n;
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
-        let step = session.step;
-        if session.progress.advance(step, work, 0, report).is_break() {
+        if session.advance(work, 0, report).is_break() {
             return None;
         }
     }

@@ -88,21 +88,16 @@ fn train(
 ) -> anyhow::Result<Outcome> {
     let config = ppo.config;
     let plan = Plan::new(config, prompts.len());
-    let schedule = Schedule {
-        kind: config.optimisation.lr_scheduler,
-        peak: config.learning_rate,
-        warmup_steps: config.optimisation.warmup_steps as u64,
-        n_steps: plan.n_steps,
-    };
+    let schedule = schedule(config, &plan);
     let mut run = Run::open(ppo, prompts, paths, &plan, report)?;
     let mut showing = ShowSchedule::new(plan.n_steps);
-    if run.step == 0 {
-        let examples = showing.show(|| ppo.show(prompts, 0))?;
+    if run.step() == 0 {
+        let examples = ppo.show(prompts, 0, &mut showing)?;
         if examples.into_iter().try_for_each(&mut *report).is_break() {
             return Ok(Outcome::Stopped);
         }
     }
-    for step in run.step..plan.n_steps {
+    for step in run.step()..plan.n_steps {
         let learning_rate = schedule.learning_rate(step);
 
         // 1. Roll out: the policy answers a batch of prompts.
@@ -136,16 +131,22 @@ fn train(
         // 6. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = run.metrics(&plan, learning_rate);
         metrics.extend(statistics.metrics(&rollout, &targets, &completions, config));
-        let examples = if showing.is_due(step + 1) {
-            showing.show(|| ppo.show(prompts, step + 1))?
-        } else {
-            Vec::new()
-        };
+        let is_due = showing.is_due(step + 1);
+        let examples = if is_due { ppo.show(prompts, step + 1, &mut showing)? } else { Vec::new() };
         if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
     }
-    run.finish(ppo, &paths.out)
+    run.finish(ppo)
+}
+
+fn schedule(config: &PpoConfig, plan: &Plan) -> Schedule {
+    Schedule {
+        kind: config.optimisation.lr_scheduler,
+        peak: config.learning_rate,
+        warmup_steps: config.optimisation.warmup_steps as u64,
+        n_steps: plan.n_steps,
+    }
 }
 
 /// What a run holds in memory.
@@ -304,13 +305,21 @@ impl<'a> Ppo<'a> {
     }
 
     /// What the policy answers now to the first prompts, with the scores, for a person to read.
-    fn show(&self, prompts: &[PromptIds], step: u64) -> anyhow::Result<Vec<RunReport>> {
+    fn show(
+        &self,
+        prompts: &[PromptIds],
+        step: u64,
+        showing: &mut ShowSchedule,
+    ) -> anyhow::Result<Vec<RunReport>> {
         let Models { policy, .. } = &self.models;
         let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
         let shown = Shown::new(policy, ids, self.config.response_length);
-        let answers = shown.answers(policy, &self.tokenizer);
-        let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
-        let scores = self.score(&asked, &answers)?;
-        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores)))
+        let (answers, scores) = showing.show(|| {
+            let answers = shown.answers(policy, &self.tokenizer);
+            let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
+            let scores = self.score(&asked, &answers);
+            (answers, scores)
+        });
+        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores?)))
     }
 }

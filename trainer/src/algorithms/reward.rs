@@ -4,13 +4,12 @@
 //! that token is.
 
 use crate::{
-    algorithms::sft::EVALUATION_COST,
-    math::ops,
-    model::{PackedBatch, Transformer, padding},
+    math::{ops, statistics::wilson_interval},
+    model::{Transformer, padding},
     run::{
         environment::Environment,
         identity::{hash_of_model, hash_of_sequences},
-        session::{Opening, Session, object},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
 use anyhow::Result;
@@ -54,51 +53,45 @@ struct Task<'a> {
     resume: Resume,
 }
 
+impl<'a> Task<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a RewardConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: "reward",
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(&self.model, self.pairs, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.pairs.len(),
+            work_before: 0.0,
+            work_per_epoch: n_tokens_of(self.pairs) as f64,
+            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
+}
+
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
 fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outcome> {
-    let Task { model, pairs, held_out, out, resume } = task;
-    let batch_size = config.optimisation.batch_size;
-    let opening = Opening {
-        kind: "reward",
-        learning_rate: config.learning_rate,
-        optimisation: &config.optimisation,
-        identity: identity(&model, pairs, config)?,
-        out,
-        resume,
-        n_rows: pairs.len(),
-        work_before: 0.0,
-        work_per_epoch: pairs.iter().map(n_tokens).sum::<u64>() as f64,
-        work_per_evaluation: held_out.iter().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST,
-        eval_every: config.eval_every,
-    };
-    let mut session = Session::open(model, &opening, report)?;
+    let opening = task.opening(config)?;
+    let Task { model, pairs, held_out, .. } = task;
+    let mut session = TrainingSession::open(model, opening, report)?;
 
     // 1. What the model can tell before it learns.
-    if session.step == 0 && !held_out.is_empty() {
-        let Some(mut metrics) = evaluate(&mut session, held_out, batch_size, config, report) else {
-            return Ok(Outcome::Stopped);
-        };
-        metrics.insert("step".into(), json!(0));
-        if session.report_step(metrics, export, report)?.is_break() {
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, config, report);
+        if session.report_start(measured, report).is_break() {
             return Ok(Outcome::Stopped);
         }
     }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
-        let micro_batches = session.batches.of_step(session.step);
-        let n_micro_batches = micro_batches.len() as f64;
-        let mut seen = Vec::new();
-        for rows in &micro_batches {
-            let pairs: Vec<&Pair> = rows.iter().map(|&row| &pairs[row]).collect();
-            seen.push(learn(&mut session, &pairs, config, n_micro_batches)?);
-            let n_tokens = pairs.iter().copied().map(n_tokens).sum();
-            let flow = session.progress.advance(session.step, n_tokens as f64, n_tokens, report);
-            if flow.is_break() {
-                return session.stop_within_step(export);
-            }
-        }
+        let Some(seen) = learn_step(&mut session, pairs, config, report)? else {
+            return session.stop_within_step(export);
+        };
         // 3. The step.
-        let mean = |of: fn(&Scored) -> f64| seen.iter().map(of).sum::<f64>() / n_micro_batches;
+        let mean = |of: fn(&Scored) -> f64| seen.iter().map(of).sum::<f64>() / seen.len() as f64;
         let mut metrics = session.update(mean(|scored| scored.loss))?;
         metrics.extend(object(json!({
             "accuracy": mean(|scored| scored.n_right / scored.n),
@@ -106,20 +99,40 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
             "min_reward": mean(|scored| scored.min_reward),
             "mean_reward": mean(|scored| scored.mean_reward),
             "max_reward": mean(|scored| scored.max_reward),
-            "num_tokens": session.progress.tokens(),
+            "num_tokens": session.journal.progress.tokens(),
         })));
         // 4. What it can tell now.
         if session.evaluates_now() && !held_out.is_empty() {
-            match evaluate(&mut session, held_out, batch_size, config, report) {
+            match evaluate(&mut session, held_out, config, report) {
                 Some(evaluated) => metrics.extend(evaluated),
                 None => return session.stop(metrics, export, report),
             }
         }
-        if session.report_step(metrics, export, report)?.is_break() && !session.is_done() {
+        if session.report_step(metrics, export, report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
     }
     session.finish(export)
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    pairs: &[Pair],
+    config: &RewardConfig,
+    report: &mut Report,
+) -> Result<Option<Vec<Scored>>> {
+    let micro_batches = session.micro_batches();
+    let mut seen = Vec::new();
+    for rows in &micro_batches {
+        let pairs: Vec<&Pair> = rows.iter().map(|&row| &pairs[row]).collect();
+        seen.push(learn(session, &pairs, config, micro_batches.len() as f64)?);
+        let n_tokens = pairs.iter().copied().map(n_tokens).sum();
+        if session.advance(n_tokens as f64, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen))
 }
 
 fn export(model: &Transformer, folder: &Path) -> Result<()> {
@@ -143,18 +156,15 @@ fn n_tokens(pair: &Pair) -> u64 {
     (pair.chosen.len() + pair.rejected.len()) as u64
 }
 
-/// The score of each sequence: its last hidden state through the head: (number of sequences), f32.
-pub(crate) fn score(model: &Transformer, sequences: &[&[i64]]) -> Tensor {
-    let batch = PackedBatch::new(sequences, model.device);
-    let last = model.hidden(&batch).index_select(0, &batch.last_rows());
-    model.scores(&last)
+fn n_tokens_of(pairs: &[Pair]) -> u64 {
+    pairs.iter().map(n_tokens).sum()
 }
 
 /// Scores of n pairs: chosen and rejected (n), both sides in one forward pass.
 fn score_pairs(model: &Transformer, pairs: &[&Pair]) -> (Tensor, Tensor) {
     let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
     let rejected = pairs.iter().map(|pair| pair.rejected.as_slice());
-    let scores = score(model, &chosen.chain(rejected).collect::<Vec<_>>());
+    let scores = model.sequence_scores(&chosen.chain(rejected).collect::<Vec<_>>());
     let n = pairs.len() as i64;
     (scores.narrow(0, 0, n), scores.narrow(0, n, n))
 }
@@ -192,7 +202,7 @@ impl Scored {
 
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
-    session: &mut Session,
+    session: &mut TrainingSession,
     pairs: &[&Pair],
     config: &RewardConfig,
     n_micro_batches: f64,
@@ -206,14 +216,13 @@ fn learn(
 
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
-    session: &mut Session,
+    session: &mut TrainingSession,
     pairs: &[Pair],
-    batch_size: usize,
     config: &RewardConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
-    for pairs in pairs.chunks(batch_size) {
+    for pairs in pairs.chunks(config.optimisation.batch_size) {
         let pairs: Vec<&Pair> = pairs.iter().collect();
         let scored = {
             let _guard = tch::no_grad_guard();
@@ -225,8 +234,7 @@ fn evaluate(
         n_right += scored.n_right;
         margin += scored.margin;
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
-        let step = session.step;
-        if session.progress.advance(step, work, 0, report).is_break() {
+        if session.advance(work, 0, report).is_break() {
             return None;
         }
     }
@@ -240,15 +248,6 @@ fn evaluate(
         "eval_margin": margin / n,
         "eval_pairs": pairs.len(),
     })))
-}
-
-/// Where the true rate lies with 95 % confidence, after `n_right` of `n` (Wilson 1927).
-pub(crate) fn wilson_interval(n_right: f64, n: f64) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
-    let rate = n_right / n;
-    let center = (rate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((center - half).max(0.0), (center + half).min(1.0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
     run::{
         environment::Environment,
         identity::{hash_of_model, hash_of_sequences},
-        session::{Opening, Session, object},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
 use anyhow::Result;
@@ -31,6 +31,25 @@ pub(crate) struct Task<'a> {
     pub(crate) resume: Resume,
     /// For answers that people read meanwhile; none shows none.
     pub(crate) tokenizer: Option<&'a Tokenizer>,
+}
+
+impl<'a> Task<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a SftConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: self.kind,
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(self.kind, &self.model, self.examples, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.examples.len(),
+            work_before: 0.0,
+            work_per_epoch: n_tokens(self.examples) as f64,
+            work_per_evaluation: n_tokens(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
 }
 
 /// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
@@ -65,62 +84,35 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
 /// The loop: Σ cross-entropy over the answer tokens of a step / their number, whatever the
 /// micro-batches (TRL: `num_items_in_batch`).
 pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Result<Outcome> {
-    let Task { kind, model, examples, held_out, out, resume, tokenizer } = task;
+    let opening = task.opening(config)?;
+    let Task { model, examples, held_out, tokenizer, .. } = task;
     let batch_size = config.optimisation.batch_size;
-    let opening = Opening {
-        kind,
-        learning_rate: config.learning_rate,
-        optimisation: &config.optimisation,
-        identity: identity(kind, &model, examples, config)?,
-        out,
-        resume,
-        n_rows: examples.len(),
-        work_before: 0.0,
-        work_per_epoch: n_tokens(examples) as f64,
-        work_per_evaluation: n_tokens(held_out) as f64 * EVALUATION_COST,
-        eval_every: config.eval_every,
-    };
-    let export = |model: &Transformer, folder: &Path| model::save(model, folder, &Map::new());
-    let mut session = Session::open(model, &opening, report)?;
+    let mut session = TrainingSession::open(model, opening, report)?;
     let mut schedule = ShowSchedule::new(session.batches.n_steps);
 
     // 1. What the model can do before it learns.
-    if session.step == 0 && !held_out.is_empty() {
-        let Some(mut metrics) = evaluate(&mut session, held_out, batch_size, report) else {
-            return Ok(Outcome::Stopped);
-        };
-        metrics.insert("step".into(), json!(0));
-        if session.report_step(metrics, export, report)?.is_break() {
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, batch_size, report);
+        if session.report_start(measured, report).is_break() {
             return Ok(Outcome::Stopped);
         }
     }
     let readable = if held_out.is_empty() { examples } else { held_out };
-    if session.step == 0 && show(&session, readable, tokenizer, &mut schedule, report).is_break() {
+    if session.step() == 0 && show(&session, readable, tokenizer, &mut schedule, report).is_break()
+    {
         return Ok(Outcome::Stopped);
     }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
-        let rows = session.batches.of_step(session.step);
-        let micro_batches =
-            rows.iter().map(|rows| rows.iter().map(|&row| &examples[row]).collect());
-        let micro_batches: Vec<Vec<&Example>> = micro_batches.collect();
-        let n_answer_tokens: usize = micro_batches.iter().flatten().map(|e| answer_length(e)).sum();
-        let mut sums = Sums::default();
-        for micro_batch in &micro_batches {
-            sums += learn(&mut session, micro_batch, n_answer_tokens)?;
-            let n_tokens = micro_batch.iter().map(|example| example.ids.len() as u64).sum();
-            let flow = session.progress.advance(session.step, n_tokens as f64, n_tokens, report);
-            if flow.is_break() {
-                return session.stop_within_step(export);
-            }
-        }
+        let Some(sums) = learn_step(&mut session, examples, report)? else {
+            return session.stop_within_step(export);
+        };
         // 3. The step.
-        let n = n_answer_tokens as f64;
-        let mut metrics = session.update(sums.loss / n)?;
+        let mut metrics = session.update(sums.loss / sums.n)?;
         metrics.extend(object(json!({
-            "num_tokens": session.progress.tokens(),
-            "mean_token_accuracy": sums.n_likeliest / n,
-            "entropy": sums.entropy / n,
+            "num_tokens": session.journal.progress.tokens(),
+            "mean_token_accuracy": sums.n_likeliest / sums.n,
+            "entropy": sums.entropy / sums.n,
         })));
         // 4. What it can do now.
         if session.evaluates_now() && !held_out.is_empty() {
@@ -129,7 +121,7 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
                 None => return session.stop(metrics, export, report),
             }
         }
-        if session.report_step(metrics, export, report)?.is_break() && !session.is_done() {
+        if session.report_step(metrics, export, report)?.is_break() {
             return Ok(Outcome::Stopped);
         }
         // A stop waits for the next step, where a checkpoint is written.
@@ -138,24 +130,46 @@ pub(crate) fn train(task: Task, config: &SftConfig, report: &mut Report) -> Resu
     session.finish(export)
 }
 
+fn export(model: &Transformer, folder: &Path) -> Result<()> {
+    model::save(model, folder, &Map::new())
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    examples: &[Example],
+    report: &mut Report,
+) -> Result<Option<Sums>> {
+    let rows = session.micro_batches();
+    let micro_batches = rows.iter().map(|rows| rows.iter().map(|&row| &examples[row]).collect());
+    let micro_batches: Vec<Vec<&Example>> = micro_batches.collect();
+    let n_answer_tokens: usize = micro_batches.iter().flatten().map(|e| answer_length(e)).sum();
+    let mut sums = Sums::default();
+    for micro_batch in &micro_batches {
+        sums += learn(session, micro_batch, n_answer_tokens)?;
+        let n_tokens = micro_batch.iter().map(|example| example.ids.len() as u64).sum();
+        if session.advance(n_tokens as f64, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sums))
+}
+
 /// What the model answers now to the first prompts, if it is time.
 fn show(
-    session: &Session,
+    session: &TrainingSession,
     examples: &[Example],
     tokenizer: Option<&Tokenizer>,
     schedule: &mut ShowSchedule,
     report: &mut Report,
 ) -> ControlFlow<()> {
-    let is_due = schedule.is_due(session.step);
+    let is_due = schedule.is_due(session.step());
     let Some(tokenizer) = tokenizer.filter(|_| is_due) else { return ControlFlow::Continue(()) };
     let prompts = examples.iter().map(|example| &example.ids[..example.prompt_len]);
     let shown = Shown::new(&session.model, prompts, show::MAX_NEW_TOKENS);
     let answers = schedule.show(|| shown.answers(&session.model, tokenizer));
-    shown.events(tokenizer, session.step, &answers, None).into_iter().try_for_each(report)
+    shown.events(tokenizer, session.step(), &answers, None).into_iter().try_for_each(report)
 }
-
-/// Time of a forward pass, as a part of forward and backward.
-pub(crate) const EVALUATION_COST: f64 = 1.0 / 3.0;
 
 fn identity(
     kind: &str,
@@ -187,6 +201,8 @@ fn answer_length(example: &Example) -> usize {
 /// Over answer tokens.
 #[derive(Default)]
 struct Sums {
+    /// How many.
+    n: f64,
     loss: f64,
     n_likeliest: f64,
     entropy: f64,
@@ -194,6 +210,7 @@ struct Sums {
 
 impl std::ops::AddAssign for Sums {
     fn add_assign(&mut self, other: Self) {
+        self.n += other.n;
         self.loss += other.loss;
         self.n_likeliest += other.n_likeliest;
         self.entropy += other.entropy;
@@ -204,6 +221,7 @@ impl Sums {
     fn new(statistics: &head::TokenStatistics) -> Self {
         let sum = |values: &Tensor| values.sum(Kind::Double).double_value(&[]);
         Self {
+            n: statistics.logprobs.numel() as f64,
             loss: -sum(&statistics.logprobs),
             n_likeliest: sum(&statistics.is_likeliest),
             entropy: sum(&statistics.entropy),
@@ -221,7 +239,11 @@ fn prompt_lengths(examples: &[&Example]) -> Vec<usize> {
 }
 
 /// Adds the gradient of one micro-batch, of a loss that is divided by `n_answer_tokens`.
-fn learn(session: &mut Session, examples: &[&Example], n_answer_tokens: usize) -> Result<Sums> {
+fn learn(
+    session: &mut TrainingSession,
+    examples: &[&Example],
+    n_answer_tokens: usize,
+) -> Result<Sums> {
     let model = &session.model;
     let batch = pack(model, examples);
     let answers = batch.answers(&prompt_lengths(examples));
@@ -235,7 +257,7 @@ fn learn(session: &mut Session, examples: &[&Example], n_answer_tokens: usize) -
 
 /// Mean loss per answer token of the held-out rows; none when asked to stop.
 fn evaluate(
-    session: &mut Session,
+    session: &mut TrainingSession,
     examples: &[Example],
     batch_size: usize,
     report: &mut Report,
@@ -245,8 +267,7 @@ fn evaluate(
         let examples: Vec<&Example> = examples.iter().collect();
         sums += look(&session.model, &examples);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
-        let step = session.step;
-        if session.progress.advance(step, work * EVALUATION_COST, 0, report).is_break() {
+        if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
         }
     }

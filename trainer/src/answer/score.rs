@@ -1,8 +1,6 @@
 //! `trainer score`: what a reward model gives to answers.
 
-use crate::{
-    algorithms::reward, answer::logprobs::create, model::Transformer, run::environment::Environment,
-};
+use crate::{answer::logprobs::create, model::Transformer, run::environment::Environment};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -35,7 +33,7 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     let (mut n_done, mut n_pairs, mut n_right) = (0, 0u64, 0u64);
     for rows in rows.chunks(config.batch_size) {
         let all: Vec<&[i64]> = rows.iter().flat_map(sequences).collect();
-        let scores = Vec::<f32>::try_from(reward::score(&model, &all))?;
+        let scores = Vec::<f32>::try_from(model.sequence_scores(&all))?;
         let mut scores = scores.into_iter();
         let mut next = || scores.next().expect("a score per sequence");
         for row in rows {

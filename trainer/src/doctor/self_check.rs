@@ -4,7 +4,7 @@
 use super::Check;
 use crate::{
     ffi,
-    model::{PackedBatch, Transformer, folder::expected_shapes, head},
+    model::{PackedBatch, Transformer, head, weights::expected_shapes},
     run::environment::choose_algorithms,
 };
 use anyhow::Result;

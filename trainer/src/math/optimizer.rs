@@ -2,14 +2,22 @@
 
 use crate::{
     ffi::{self, AdamWSettings, AdamWTensors},
-    model::{
-        Parameter,
-        folder::{read_tensors, write_tensors},
-    },
+    tensor_file::{read_tensors, write_tensors},
 };
 use anyhow::{Context, Result};
 use std::path::Path;
 use tch::{Kind, Tensor};
+
+/// A parameter as an optimiser sees it.
+#[derive(Debug)]
+pub struct Parameter {
+    /// As in Hugging Face.
+    pub name: String,
+    /// f32
+    pub master: Tensor,
+    /// What the gradient arrives at; the master itself where nothing is cast.
+    pub compute: Tensor,
+}
 
 /// AdamW with betas 0.9 and 0.999 and epsilon 1e-8 (Loshchilov and Hutter 2019; torch's
 /// `fused=True`), weights, gradients and both averages in f32.

@@ -2,10 +2,10 @@
 
 use super::{
     attention::{Rotations, causal_attention, inverse_frequencies},
-    folder::{Weights, expected_shapes, has_weights},
     packed::PackedBatch,
+    weights::{LM_HEAD, SCORE, Weights, expected_shapes, has_weights},
 };
-use crate::math::random;
+use crate::math::{optimizer::Parameter, random};
 use anyhow::{Context, Result, ensure};
 use std::{
     f64::consts::TAU,
@@ -37,17 +37,6 @@ pub struct Transformer {
     pub(crate) norm: Tensor,
     lm_head: Option<Tensor>,
     inverse_frequencies: Tensor,
-}
-
-/// A parameter as an optimiser sees it.
-#[derive(Debug)]
-pub struct Parameter {
-    /// As in Hugging Face.
-    pub name: String,
-    /// f32
-    pub master: Tensor,
-    /// What the gradient arrives at; the master itself where nothing is cast.
-    pub compute: Tensor,
 }
 
 #[derive(Debug)]
@@ -299,6 +288,15 @@ impl Transformer {
         hidden.linear(self.lm_head(), None::<&Tensor>).to_kind(Kind::Float)
     }
 
+    /// The score of each sequence, read at its last token: (number of sequences), f32.
+    ///
+    /// # Panics
+    /// In a language model, which has no score head.
+    pub fn sequence_scores(&self, sequences: &[&[i64]]) -> Tensor {
+        let batch = PackedBatch::new(sequences, self.device);
+        self.scores(&self.hidden(&batch).index_select(0, &batch.last_rows()))
+    }
+
     /// One score per row: (N, D) → (N), f32.
     ///
     /// # Panics
@@ -308,9 +306,6 @@ impl Transformer {
         hidden.to_kind(Kind::Float).linear(head, None::<&Tensor>).squeeze_dim(1)
     }
 }
-
-pub(crate) const SCORE: &str = "score.weight";
-pub(crate) const LM_HEAD: &str = "lm_head.weight";
 
 impl Layer {
     fn new(name: &str, find: &impl Fn(&str) -> Option<Tensor>) -> Option<Self> {

@@ -25,14 +25,14 @@ const WRITING_SHARE: u32 = 20;
 
 /// When a checkpoint is due: every so many steps, and after a while without one.
 #[derive(Debug)]
-pub(crate) struct Rhythm {
+pub(crate) struct CheckpointSchedule {
     /// 0 writes none.
     every: u64,
     since: Instant,
     patience: Duration,
 }
 
-impl Rhythm {
+impl CheckpointSchedule {
     pub(crate) fn new(every: usize) -> Self {
         Self { every: every as u64, since: Instant::now(), patience: MOST_LOST }
     }
@@ -209,12 +209,12 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() {
-        let rhythm = Rhythm::new(100);
-        let after = |seconds| rhythm.since + Duration::from_secs(seconds);
-        assert!(!rhythm.is_due_at(7, after(299)) && rhythm.is_due_at(7, after(300)));
-        assert!(rhythm.is_due_at(200, after(0)));
-        assert!(!Rhythm::new(0).is_due_at(100, after(1000)), "0 writes none");
-        let mut slow = Rhythm::new(100);
+        let schedule = CheckpointSchedule::new(100);
+        let after = |seconds| schedule.since + Duration::from_secs(seconds);
+        assert!(!schedule.is_due_at(7, after(299)) && schedule.is_due_at(7, after(300)));
+        assert!(schedule.is_due_at(200, after(0)));
+        assert!(!CheckpointSchedule::new(0).is_due_at(100, after(1000)), "0 writes none");
+        let mut slow = CheckpointSchedule::new(100);
         slow.written(Instant::now() - Duration::from_secs(30));
         assert!(
             !slow.is_due_at(7, slow.since + Duration::from_secs(599)),

@@ -2,7 +2,10 @@
 //! gone after the first step.
 
 use super::{Forward, Logprobs, n_tokens};
-use crate::{algorithms::sft::EVALUATION_COST, model::folder, run::session::Session};
+use crate::{
+    run::session::{EVALUATION_COST, TrainingSession},
+    tensor_file::{read_tensors, write_tensors},
+};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::Tensor;
@@ -20,7 +23,7 @@ pub(super) struct Reference {
 impl Reference {
     /// From the weights that the model has; none when asked to stop.
     pub(super) fn compute(
-        session: &mut Session,
+        session: &mut TrainingSession,
         pairs: &[Preference],
         held_out: &[Preference],
         batch_size: usize,
@@ -34,7 +37,7 @@ impl Reference {
                 let forward = Forward::new(&session.model, &pairs);
                 said.extend(forward.logprobs(&session.model));
                 let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64;
-                if session.progress.advance(0, work * EVALUATION_COST, 0, report).is_break() {
+                if session.advance(work * EVALUATION_COST, 0, report).is_break() {
                     return None;
                 }
             }
@@ -50,12 +53,12 @@ impl Reference {
             Tensor::from_slice(&flat).view([-1, 2])
         });
         let tensors = [("train".to_owned(), &train), ("eval".to_owned(), &eval)];
-        folder::write_tensors(&checkpoint.join(FILE), tensors.into_iter())
+        write_tensors(&checkpoint.join(FILE), tensors.into_iter())
     }
 
     pub(super) fn load(checkpoint: &Path) -> Result<Self> {
         let file = checkpoint.join(FILE);
-        let tensors = folder::read_tensors(&file)?;
+        let tensors = read_tensors(&file)?;
         let of = |name: &str| -> Result<Vec<Logprobs>> {
             let tensor = tensors.get(name).context("a part is missing");
             let flat = Vec::<f32>::try_from(tensor?.view([-1]))?;

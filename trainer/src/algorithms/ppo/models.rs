@@ -38,9 +38,7 @@ impl Models {
         let mut scores = Vec::with_capacity(sequences.len());
         for sequences in sequences.chunks(batch_size) {
             let sequences: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
-            let batch = PackedBatch::new(&sequences, self.reward.device);
-            let last = self.reward.hidden(&batch).index_select(0, &batch.last_rows());
-            scores.extend(super::rollout::floats(&self.reward.scores(&last)));
+            scores.extend(super::rollout::floats(&self.reward.sequence_scores(&sequences)));
         }
         scores
     }

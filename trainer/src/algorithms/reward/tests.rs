@@ -129,13 +129,3 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
     // <|endoftext|>, as the base's pad token is its EOS.
     assert_eq!(exported["pad_token_id"], json!(0));
 }
-
-#[test]
-fn the_interval_of_a_rate_is_wilsons() {
-    // p, n, z = 0.85, 100, 1.959963984540054
-    // (p + z*z/2/n + s * z * (p*(1-p)/n + z*z/4/n/n) ** 0.5) / (1 + z*z/n) for s in (-1, 1)
-    let (low, high) = wilson_interval(85.0, 100.0);
-    assert!((low - 0.767_164).abs() < 1e-5 && (high - 0.906_940).abs() < 1e-5, "{low} {high}");
-    let (low, high) = wilson_interval(0.0, 5.0);
-    assert!(low < 1e-12 && high < 0.5, "{low} {high}");
-}

@@ -1,8 +1,11 @@
 use super::*;
 use crate::{
     fixtures::{fixture_path, model_folder},
-    model::Transformer,
+    model::{Transformer, save},
+    tensor_file::write_tensors,
 };
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Map, json};
 use std::fs;
 use tempfile::TempDir;
 
