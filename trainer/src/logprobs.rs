@@ -9,7 +9,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use anyhow::{Context, Result};
-use entity::run_config::{ConfigError, Device, Dtype, RunConfig};
+use entity::run_config::{ConfigError, ConfigProblem, Device, Dtype, RunConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::{
@@ -57,9 +57,9 @@ impl Default for MeasureConfig {
 
 impl RunConfig for MeasureConfig {
     fn problems(&self) -> Vec<ConfigError> {
-        let problem = |field: &str, least: usize| ConfigError {
+        let problem = |field: &str, least: u64| ConfigError {
             field: field.into(),
-            problem: format!("must be at least {least}"),
+            problem: ConfigProblem::BelowLeast { least },
         };
         let mut found = Vec::new();
         if self.max_length < 2 {
