@@ -24,7 +24,7 @@ use std::{
 };
 use storage::artifact_store::ArtifactStore;
 use tokio::sync::watch;
-use trainer::worker::Worker;
+use trainer_base::worker::Worker;
 /// How long a test waits for what a worker does within a second or two.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -152,7 +152,7 @@ impl Site {
     /// A worker with a connection of its own, whose child is that script.
     pub(super) async fn worker(&self, name: &str, script: &str, lease: Duration) -> Worker {
         Worker {
-            db: trainer::worker::connect(&self.test.url).await.unwrap(),
+            db: trainer_base::worker::connect(&self.test.url).await.unwrap(),
             artifacts: self.artifacts.clone(),
             name: name.into(),
             program: self.script(name, script),

@@ -179,14 +179,24 @@ impl RunPage {
     fn machine(&self) -> Option<String> {
         let environment: RunEnvironment =
             serde_json::from_value(self.run.environment.clone()?).ok()?;
-        Some(format!(
+        let mut machine = format!(
             "{} · {} · {} · libtorch {} · attune {}",
             environment.device,
             environment.processor,
             environment.dtype,
             environment.libtorch,
             environment.attune
-        ))
+        );
+        // A processor always computes deterministically, a GPU on request.
+        if environment.device != "cpu" {
+            let key = if environment.deterministic {
+                "run-machine-deterministic"
+            } else {
+                "run-machine-not-deterministic"
+            };
+            machine += &format!(" · {}", self.page.text(key));
+        }
+        Some(machine)
     }
 }
 
