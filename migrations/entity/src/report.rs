@@ -2,6 +2,7 @@
 //! started with `--report json`, stored as [`crate::run_event`] rows by the worker. The last line is
 //! always the [`RunSummary`].
 
+use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,7 +37,8 @@ pub enum RunReport {
 }
 
 /// Why an answer ended where it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// A stop token was drawn.
@@ -101,7 +103,7 @@ mod tests {
             "attune": "0.1.0", "libtorch": "2.11.0", "device": "cuda", "processor": "x",
             "threads": 2, "dtype": "bf16"
         });
-        let read = |stored: &Value| serde_json::from_value::<Environment>(stored.clone()).unwrap();
+        let read = |stored: &Value| serde_json::from_value::<RunEnvironment>(stored.clone()).unwrap();
         assert!(read(&stored).deterministic);
         stored["deterministic"] = json!(false);
         assert!(!read(&stored).deterministic);

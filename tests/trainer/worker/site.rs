@@ -126,7 +126,7 @@ impl Site {
             environment: Set(None),
             output_hash: Set(None),
             output_model_id: Set(None),
-            tasks_made_at: Set(None),
+            followed_up_at: Set(None),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),
             started_at: Set(None),
@@ -140,6 +140,7 @@ impl Site {
             let row = run_input::ActiveModel {
                 run_id: Set(id),
                 slot: Set(slot),
+                place: Set(0),
                 model_id: Set(model_id),
                 dataset_version_id: Set(dataset_version_id),
             };

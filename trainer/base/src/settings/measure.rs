@@ -1,6 +1,6 @@
 //! How `trainer logprobs` and `trainer score` measure.
 
-use entity::run_config::{ConfigError, Device, Dtype, RunConfig};
+use entity::run_config::{ConfigError, ConfigProblem, Device, Dtype, RunConfig};
 use serde::{Deserialize, Serialize};
 
 /// How `logprobs` and `score` measure.
@@ -28,9 +28,9 @@ impl Default for MeasureConfig {
 
 impl RunConfig for MeasureConfig {
     fn problems(&self) -> Vec<ConfigError> {
-        let problem = |field: &str, least: usize| ConfigError {
+        let problem = |field: &str, least: u64| ConfigError {
             field: field.into(),
-            problem: format!("must be at least {least}"),
+            problem: ConfigProblem::BelowLeast { least },
         };
         let mut found = Vec::new();
         if self.max_length < 2 {

@@ -1,6 +1,7 @@
 //! How a training process died, and whether trying again leads anywhere.
 
 use super::Ended;
+use crate::settings::{RunOutput, run_command};
 use entity::run;
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
 
@@ -68,7 +69,7 @@ impl Death<'_> {
         }
         let advice = match cause {
             Cause::Crash(_) => "",
-            _ if run.kind == run::RunKind::Fetch => "",
+            _ if run_command(run.kind).output == RunOutput::Base => "",
             _ => " A smaller batch size or length needs less.",
         };
         Ended::Failed(format!(
