@@ -13,13 +13,13 @@ use entity::report::LogLevel;
 use std::fs::{self, File};
 use trainer_base::{
     hub::{self, make_folder},
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::say,
     settings::FetchPaths,
 };
 
 /// Makes the folder: all of it, by a rename at the end, or nothing.
-pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already; remove it, or give another --out", out.display());
@@ -51,7 +51,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
             names.join(", ")
         );
     };
-    if outcome == Outcome::Stopped {
+    if outcome == VerbOutcome::Stopped {
         return Ok(outcome);
     }
     for entry in fs::read_dir(&partial)? {

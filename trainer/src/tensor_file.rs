@@ -11,7 +11,7 @@ pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (String, &'a Tensor)>,
 ) -> Result<()> {
-    let tensors = tensors.map(|(name, tensor)| (name, Stored::new(tensor)));
+    let tensors = tensors.map(|(name, tensor)| (name, StoredTensor::new(tensor)));
     // Without this key older versions of transformers refuse the file.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
@@ -66,18 +66,18 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
 }
 
 /// A tensor on its way into a file, copied out when its turn comes.
-struct Stored<'a> {
+struct StoredTensor<'a> {
     tensor: &'a Tensor,
     shape: Vec<usize>,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredTensor<'a> {
     fn new(tensor: &'a Tensor) -> Self {
         Self { tensor, shape: tensor.size().iter().map(|&size| size as usize).collect() }
     }
 }
 
-impl safetensors::View for Stored<'_> {
+impl safetensors::View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }

@@ -14,7 +14,7 @@ pub const EVERY: Duration = Duration::from_millis(500);
 
 /// Counts work done against work planned, in any unit that is about proportional to time.
 #[derive(Debug)]
-pub struct Progress {
+pub struct RunProgress {
     n_steps: u64,
     planned: f64,
     done: f64,
@@ -34,7 +34,7 @@ pub struct Progress {
 /// A step of work that is counted in bytes.
 const MEGABYTE: f64 = 1e6;
 
-impl Progress {
+impl RunProgress {
     /// `planned` units of work in all, over `n_steps` steps.
     pub fn new(n_steps: u64, planned: f64) -> Self {
         Self {
@@ -162,7 +162,7 @@ pub fn say(report: &mut Report, level: LogLevel, message: impl Into<String>) {
 mod tests {
     use super::*;
 
-    fn fractions(progress: &mut Progress, steps: &[(u64, f64)]) -> Vec<f64> {
+    fn fractions(progress: &mut RunProgress, steps: &[(u64, f64)]) -> Vec<f64> {
         let mut events = Vec::new();
         for &(step, work) in steps {
             progress.told = None;
@@ -186,9 +186,9 @@ mod tests {
 
     #[test]
     fn the_fraction_is_of_the_work_planned_whoever_did_it() {
-        let mut progress = Progress::new(4, 100.0);
+        let mut progress = RunProgress::new(4, 100.0);
         assert_eq!(fractions(&mut progress, &[(1, 25.0), (2, 25.0)]), [0.25, 0.5]);
-        let mut resumed = Progress::new(4, 100.0);
+        let mut resumed = RunProgress::new(4, 100.0);
         resumed.resume(50.0, 20, 7.0);
         assert_eq!(fractions(&mut resumed, &[(3, 25.0), (4, 25.0)]), [0.75, 1.0]);
         assert_eq!(resumed.tokens(), 40);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn speed_and_time_left_are_those_of_this_process() {
-        let mut progress = Progress::new(100, 100.0);
+        let mut progress = RunProgress::new(100, 100.0);
         progress.resume(50.0, 0, 0.0);
         let mut told = |step, work, tokens| {
             progress.told = None;
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn bytes_are_told_as_megabytes_of_megabytes_and_the_last_one_is_told() {
         let mut told = Vec::new();
-        let mut progress = Progress::of_bytes(2_500_000);
+        let mut progress = RunProgress::of_bytes(2_500_000);
         progress.resume(1_200_000.0, 0, 0.0);
         for bytes in [0, 100, 1_299_900] {
             let _ = progress.arrive(bytes, &mut |event| {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn events_do_not_come_faster_than_a_person_reads_but_the_last_step_is_told() {
-        let mut progress = Progress::new(1000, 1000.0);
+        let mut progress = RunProgress::new(1000, 1000.0);
         let mut n_events = 0;
         for step in 1..=1000 {
             let _ = progress.advance(step, 1.0, 1, &mut |_| {

@@ -11,29 +11,29 @@ use crate::{
     math::{ops, statistics::wilson_interval},
     model::{self, PackedBatch, Transformer, head},
     run::{
-        environment::Environment,
+        environment::ComputeEnvironment,
         identity::{hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
 use anyhow::Result;
 use entity::run_config::DpoConfig;
-use reference::Reference;
+use reference::ReferenceLogprobs;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tch::{Kind, Tensor};
 use trainer_base::{
-    job::{Outcome, Report},
-    rows::{self, Preference},
-    settings::{DpoPaths, Resume},
+    job::{Report, VerbOutcome},
+    rows::{self, PreferencePair},
+    settings::{DpoPaths, ResumeMode},
     tokenizer::Tokenizer,
 };
 
 /// Trains a policy on comparisons and writes it as a Hugging Face folder.
-pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
-    let Some(environment) = Environment::start(device, dtype, report)? else {
-        return Ok(Outcome::Stopped);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
@@ -45,20 +45,25 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     };
     let model =
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
-    let task =
-        Task { model, pairs: &pairs, held_out: &held_out, out: &paths.out, resume: paths.resume };
+    let task = DpoTask {
+        model,
+        pairs: &pairs,
+        held_out: &held_out,
+        out: &paths.out,
+        resume: paths.resume,
+    };
     train(task, config, report)
 }
 
-struct Task<'a> {
+struct DpoTask<'a> {
     model: Transformer,
-    pairs: &'a [Preference],
-    held_out: &'a [Preference],
+    pairs: &'a [PreferencePair],
+    held_out: &'a [PreferencePair],
     out: &'a Path,
-    resume: Resume,
+    resume: ResumeMode,
 }
 
-impl<'a> Task<'a> {
+impl<'a> DpoTask<'a> {
     /// What the run's session is opened with.
     fn opening(&self, config: &'a DpoConfig) -> Result<SessionOpening<'a>> {
         Ok(SessionOpening {
@@ -79,20 +84,20 @@ impl<'a> Task<'a> {
 }
 
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
-fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
+fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
-    let Task { model, pairs, held_out, .. } = task;
+    let DpoTask { model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
 
     // 1. What the reference says, from the first step's weights or from the checkpoint.
     let found = match session.journal.resumed_from.clone() {
-        Some(checkpoint) => Some(Reference::load(&checkpoint)?),
+        Some(checkpoint) => Some(ReferenceLogprobs::load(&checkpoint)?),
         None => {
             let batch_size = config.optimisation.batch_size;
-            Reference::compute(&mut session, pairs, held_out, batch_size, report)
+            ReferenceLogprobs::compute(&mut session, pairs, held_out, batch_size, report)
         }
     };
-    let Some(reference) = found else { return Ok(Outcome::Stopped) };
+    let Some(reference) = found else { return Ok(VerbOutcome::Stopped) };
     let checkpoint = |model: &Transformer, folder: &Path| {
         export(model, folder)?;
         reference.save(folder)
@@ -102,7 +107,7 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
     if session.step() == 0 && !held_out.is_empty() {
         let measured = evaluate(&mut session, held_out, &reference, config, report);
         if session.report_start(measured, report).is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     while !session.is_done() {
@@ -121,7 +126,7 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
             }
         }
         if session.report_step(metrics, checkpoint, report)?.is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     session.finish(export)
@@ -130,15 +135,15 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
 fn learn_step(
     session: &mut TrainingSession,
-    pairs: &[Preference],
-    reference: &Reference,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
     config: &DpoConfig,
     report: &mut Report,
-) -> Result<Option<Vec<Told>>> {
+) -> Result<Option<Vec<PairStatistics>>> {
     let micro_batches = session.micro_batches();
     let mut seen = Vec::new();
     for rows in &micro_batches {
-        let chosen: Vec<&Preference> = rows.iter().map(|&row| &pairs[row]).collect();
+        let chosen: Vec<&PreferencePair> = rows.iter().map(|&row| &pairs[row]).collect();
         let said = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
         seen.push(learn(session, &chosen, &said, config.beta, micro_batches.len() as f64)?);
         let n_tokens = chosen.iter().copied().map(n_tokens).sum();
@@ -150,7 +155,7 @@ fn learn_step(
 }
 
 /// The metrics of a step that are DPO's own.
-fn metrics_of(seen: &[Told]) -> Map<String, Value> {
+fn metrics_of(seen: &[PairStatistics]) -> Map<String, Value> {
     object(json!({
         "rewards/chosen": mean(seen, |told| told.chosen_reward),
         "rewards/rejected": mean(seen, |told| told.rejected_reward),
@@ -169,15 +174,15 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
     model::save(model, folder, &Map::new())
 }
 
-fn mean(of: &[Told], value: impl Fn(&Told) -> f64) -> f64 {
+fn mean(of: &[PairStatistics], value: impl Fn(&PairStatistics) -> f64) -> f64 {
     of.iter().map(value).sum::<f64>() / of.len() as f64
 }
 
 /// The held-out pairs belong to it, since what the reference says of them is in the checkpoint.
 fn identity(
     model: &Transformer,
-    pairs: &[Preference],
-    held_out: &[Preference],
+    pairs: &[PreferencePair],
+    held_out: &[PreferencePair],
     config: &DpoConfig,
 ) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
@@ -196,23 +201,23 @@ fn identity(
     }))
 }
 
-fn n_tokens(pair: &Preference) -> u64 {
+fn n_tokens(pair: &PreferencePair) -> u64 {
     (pair.chosen.len() + pair.rejected.len()) as u64
 }
 
-fn n_tokens_of(pairs: &[Preference]) -> u64 {
+fn n_tokens_of(pairs: &[PreferencePair]) -> u64 {
     pairs.iter().map(n_tokens).sum()
 }
 
 /// log p of a pair's answers, each summed over its tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Logprobs {
+struct PairLogprobs {
     chosen: f64,
     rejected: f64,
 }
 
 /// n pairs in one forward pass: the chosen answers, then the rejected ones.
-struct Forward {
+struct PairForward {
     /// States before each answer token, with their gradient: (N, D)
     hidden: Tensor,
     /// The answer tokens: (N)
@@ -221,8 +226,8 @@ struct Forward {
     lengths: Vec<i64>,
 }
 
-impl Forward {
-    fn new(model: &Transformer, pairs: &[&Preference]) -> Self {
+impl PairForward {
+    fn new(model: &Transformer, pairs: &[&PreferencePair]) -> Self {
         let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
         let sides: Vec<_> =
             chosen.chain(pairs.iter().map(|pair| pair.rejected.as_slice())).collect();
@@ -234,12 +239,12 @@ impl Forward {
     }
 
     /// Without a gradient.
-    fn logprobs(&self, model: &Transformer) -> Vec<Logprobs> {
+    fn logprobs(&self, model: &Transformer) -> Vec<PairLogprobs> {
         self.by_pair(&head::logprobs(model, &self.hidden, &self.ids, 1.0).logprobs)
     }
 
     /// Sums over each answer's tokens, as precise as a checkpoint keeps them: (N) → n pairs.
-    fn by_pair(&self, per_token: &Tensor) -> Vec<Logprobs> {
+    fn by_pair(&self, per_token: &Tensor) -> Vec<PairLogprobs> {
         let values = Vec::<f32>::try_from(per_token).expect("one value per token");
         let mut values = values.into_iter().map(f64::from);
         let sums: Vec<f64> = self
@@ -250,12 +255,12 @@ impl Forward {
             .collect();
         let (chosen, rejected) = sums.split_at(sums.len() / 2);
         let pairs = chosen.iter().zip(rejected);
-        pairs.map(|(&chosen, &rejected)| Logprobs { chosen, rejected }).collect()
+        pairs.map(|(&chosen, &rejected)| PairLogprobs { chosen, rejected }).collect()
     }
 }
 
 /// What a policy says of n pairs, beside the reference: means over the pairs but for the count.
-struct Told {
+struct PairStatistics {
     n: f64,
     loss: f64,
     /// Pairs whose chosen answer has the higher reward; a tie is not right.
@@ -269,10 +274,10 @@ struct Told {
     entropy: f64,
 }
 
-impl Told {
-    fn new(policy: &[Logprobs], reference: &[Logprobs], loss: f64, beta: f64) -> Self {
+impl PairStatistics {
+    fn new(policy: &[PairLogprobs], reference: &[PairLogprobs], loss: f64, beta: f64) -> Self {
         let n = policy.len() as f64;
-        let mean = |of: &dyn Fn(&Logprobs, &Logprobs) -> f64| {
+        let mean = |of: &dyn Fn(&PairLogprobs, &PairLogprobs) -> f64| {
             policy
                 .iter()
                 .zip(reference)
@@ -280,7 +285,7 @@ impl Told {
                 .sum::<f64>()
                 / n
         };
-        let margin = |policy: &Logprobs, reference: &Logprobs| {
+        let margin = |policy: &PairLogprobs, reference: &PairLogprobs| {
             (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
         };
         Self {
@@ -302,8 +307,8 @@ fn leaf(values: impl Iterator<Item = f64>) -> Tensor {
 }
 
 /// The mean loss of n pairs, and its gradient by log π of the chosen and of the rejected answers.
-fn loss_of(policy: &[Logprobs], reference: &[Logprobs], beta: f64) -> (f64, [Vec<f64>; 2]) {
-    let side = |of: fn(&Logprobs) -> f64| {
+fn loss_of(policy: &[PairLogprobs], reference: &[PairLogprobs], beta: f64) -> (f64, [Vec<f64>; 2]) {
+    let side = |of: fn(&PairLogprobs) -> f64| {
         leaf(
             policy.iter().zip(reference).map(move |(policy, reference)| of(policy) - of(reference)),
         )
@@ -318,13 +323,13 @@ fn loss_of(policy: &[Logprobs], reference: &[Logprobs], beta: f64) -> (f64, [Vec
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
     session: &mut TrainingSession,
-    pairs: &[&Preference],
-    reference: &[Logprobs],
+    pairs: &[&PreferencePair],
+    reference: &[PairLogprobs],
     beta: f64,
     n_micro_batches: f64,
-) -> Result<Told> {
+) -> Result<PairStatistics> {
     let model = &session.model;
-    let forward = Forward::new(model, pairs);
+    let forward = PairForward::new(model, pairs);
     let policy = forward.logprobs(model);
     let (loss, gradients) = loss_of(&policy, reference, beta);
     let of_tokens: Vec<f32> = gradients
@@ -345,26 +350,27 @@ fn learn(
         0 => 0.0,
         _ => statistics.entropy.mean(Kind::Double).double_value(&[]),
     };
-    Ok(Told { entropy, ..Told::new(&policy, reference, loss, beta) })
+    Ok(PairStatistics { entropy, ..PairStatistics::new(&policy, reference, loss, beta) })
 }
 
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
     session: &mut TrainingSession,
-    pairs: &[Preference],
-    reference: &Reference,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
     config: &DpoConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let batch_size = config.optimisation.batch_size;
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
     for (pairs, said) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
-        let pairs: Vec<&Preference> = pairs.iter().collect();
+        let pairs: Vec<&PreferencePair> = pairs.iter().collect();
         let policy = {
             let _guard = tch::no_grad_guard();
-            Forward::new(&session.model, &pairs).logprobs(&session.model)
+            PairForward::new(&session.model, &pairs).logprobs(&session.model)
         };
-        let told = Told::new(&policy, said, loss_of(&policy, said, config.beta).0, config.beta);
+        let told =
+            PairStatistics::new(&policy, said, loss_of(&policy, said, config.beta).0, config.beta);
         loss += told.loss * told.n;
         n_right += told.n_right;
         margin += (told.chosen_reward - told.rejected_reward) * told.n;

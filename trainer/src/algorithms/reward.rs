@@ -7,7 +7,7 @@ use crate::{
     math::{ops, statistics::wilson_interval},
     model::{Transformer, padding},
     run::{
-        environment::Environment,
+        environment::ComputeEnvironment,
         identity::{hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
@@ -18,17 +18,17 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use tch::{Kind, Tensor};
 use trainer_base::{
-    job::{Outcome, Report},
-    rows::{self, Pair},
-    settings::{Resume, RewardPaths},
+    job::{Report, VerbOutcome},
+    rows::{self, AnswerPair},
+    settings::{ResumeMode, RewardPaths},
     tokenizer::Tokenizer,
 };
 
 /// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
-pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
-    let Some(environment) = Environment::start(device, dtype, report)? else {
-        return Ok(Outcome::Stopped);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
@@ -40,20 +40,25 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     };
     let model = Transformer::load(&paths.model, environment.kind, environment.device)?
         .into_reward_model(config.optimisation.seed)?;
-    let task =
-        Task { model, pairs: &pairs, held_out: &held_out, out: &paths.out, resume: paths.resume };
+    let task = RewardTask {
+        model,
+        pairs: &pairs,
+        held_out: &held_out,
+        out: &paths.out,
+        resume: paths.resume,
+    };
     train(task, config, report)
 }
 
-struct Task<'a> {
+struct RewardTask<'a> {
     model: Transformer,
-    pairs: &'a [Pair],
-    held_out: &'a [Pair],
+    pairs: &'a [AnswerPair],
+    held_out: &'a [AnswerPair],
     out: &'a Path,
-    resume: Resume,
+    resume: ResumeMode,
 }
 
-impl<'a> Task<'a> {
+impl<'a> RewardTask<'a> {
     /// What the run's session is opened with.
     fn opening(&self, config: &'a RewardConfig) -> Result<SessionOpening<'a>> {
         Ok(SessionOpening {
@@ -73,16 +78,16 @@ impl<'a> Task<'a> {
 }
 
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
-fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outcome> {
+fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
-    let Task { model, pairs, held_out, .. } = task;
+    let RewardTask { model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
 
     // 1. What the model can tell before it learns.
     if session.step() == 0 && !held_out.is_empty() {
         let measured = evaluate(&mut session, held_out, config, report);
         if session.report_start(measured, report).is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     while !session.is_done() {
@@ -91,7 +96,8 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
             return session.stop_within_step(export);
         };
         // 3. The step.
-        let mean = |of: fn(&Scored) -> f64| seen.iter().map(of).sum::<f64>() / seen.len() as f64;
+        let mean =
+            |of: fn(&ScoredPairs) -> f64| seen.iter().map(of).sum::<f64>() / seen.len() as f64;
         let mut metrics = session.update(mean(|scored| scored.loss))?;
         metrics.extend(object(json!({
             "accuracy": mean(|scored| scored.n_right / scored.n),
@@ -109,7 +115,7 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
             }
         }
         if session.report_step(metrics, export, report)?.is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     session.finish(export)
@@ -118,14 +124,14 @@ fn train(task: Task, config: &RewardConfig, report: &mut Report) -> Result<Outco
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
 fn learn_step(
     session: &mut TrainingSession,
-    pairs: &[Pair],
+    pairs: &[AnswerPair],
     config: &RewardConfig,
     report: &mut Report,
-) -> Result<Option<Vec<Scored>>> {
+) -> Result<Option<Vec<ScoredPairs>>> {
     let micro_batches = session.micro_batches();
     let mut seen = Vec::new();
     for rows in &micro_batches {
-        let pairs: Vec<&Pair> = rows.iter().map(|&row| &pairs[row]).collect();
+        let pairs: Vec<&AnswerPair> = rows.iter().map(|&row| &pairs[row]).collect();
         seen.push(learn(session, &pairs, config, micro_batches.len() as f64)?);
         let n_tokens = pairs.iter().copied().map(n_tokens).sum();
         if session.advance(n_tokens as f64, n_tokens, report).is_break() {
@@ -139,7 +145,7 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
     padding::save_with_padding(model, folder)
 }
 
-fn identity(model: &Transformer, pairs: &[Pair], config: &RewardConfig) -> Result<Value> {
+fn identity(model: &Transformer, pairs: &[AnswerPair], config: &RewardConfig) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
     config.shift_remove("save_every");
     let sequences =
@@ -152,16 +158,16 @@ fn identity(model: &Transformer, pairs: &[Pair], config: &RewardConfig) -> Resul
     }))
 }
 
-fn n_tokens(pair: &Pair) -> u64 {
+fn n_tokens(pair: &AnswerPair) -> u64 {
     (pair.chosen.len() + pair.rejected.len()) as u64
 }
 
-fn n_tokens_of(pairs: &[Pair]) -> u64 {
+fn n_tokens_of(pairs: &[AnswerPair]) -> u64 {
     pairs.iter().map(n_tokens).sum()
 }
 
 /// Scores of n pairs: chosen and rejected (n), both sides in one forward pass.
-fn score_pairs(model: &Transformer, pairs: &[&Pair]) -> (Tensor, Tensor) {
+fn score_pairs(model: &Transformer, pairs: &[&AnswerPair]) -> (Tensor, Tensor) {
     let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
     let rejected = pairs.iter().map(|pair| pair.rejected.as_slice());
     let scores = model.sequence_scores(&chosen.chain(rejected).collect::<Vec<_>>());
@@ -170,7 +176,7 @@ fn score_pairs(model: &Transformer, pairs: &[&Pair]) -> (Tensor, Tensor) {
 }
 
 /// What the scores of n pairs say.
-struct Scored {
+struct ScoredPairs {
     n: f64,
     /// Mean over the pairs.
     loss: f64,
@@ -183,7 +189,7 @@ struct Scored {
     max_reward: f64,
 }
 
-impl Scored {
+impl ScoredPairs {
     fn new(chosen: &Tensor, rejected: &Tensor, loss: &Tensor) -> Self {
         let _guard = tch::no_grad_guard();
         let value = |x: Tensor| x.double_value(&[]);
@@ -203,32 +209,36 @@ impl Scored {
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
     session: &mut TrainingSession,
-    pairs: &[&Pair],
+    pairs: &[&AnswerPair],
     config: &RewardConfig,
     n_micro_batches: f64,
-) -> Result<Scored> {
+) -> Result<ScoredPairs> {
     let (chosen, rejected) = score_pairs(&session.model, pairs);
     let loss = ops::bradley_terry(&chosen, &rejected, config.center_rewards_coefficient);
     (&loss / n_micro_batches).backward();
     session.optimizer.gather_gradients()?;
-    Ok(Scored::new(&chosen, &rejected, &loss))
+    Ok(ScoredPairs::new(&chosen, &rejected, &loss))
 }
 
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
     session: &mut TrainingSession,
-    pairs: &[Pair],
+    pairs: &[AnswerPair],
     config: &RewardConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
     for pairs in pairs.chunks(config.optimisation.batch_size) {
-        let pairs: Vec<&Pair> = pairs.iter().collect();
+        let pairs: Vec<&AnswerPair> = pairs.iter().collect();
         let scored = {
             let _guard = tch::no_grad_guard();
             let (chosen, rejected) = score_pairs(&session.model, &pairs);
             let coefficient = config.center_rewards_coefficient;
-            Scored::new(&chosen, &rejected, &ops::bradley_terry(&chosen, &rejected, coefficient))
+            ScoredPairs::new(
+                &chosen,
+                &rejected,
+                &ops::bradley_terry(&chosen, &rejected, coefficient),
+            )
         };
         loss += scored.loss * scored.n;
         n_right += scored.n_right;

@@ -8,7 +8,7 @@ use crate::tensor_file::write_tensors;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
-use trainer_base::model_config::Purpose;
+use trainer_base::model_config::ModelPurpose;
 
 /// Files that make a folder complete and are passed on as they are.
 const COMPANIONS: [&str; 8] = [
@@ -50,7 +50,7 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     // The name of older versions of transformers, which newer ones read as well.
     config.shift_remove("dtype");
     config.insert("torch_dtype".into(), json!("float32"));
-    if model.config.purpose == Purpose::Score {
+    if model.config.purpose == ModelPurpose::Score {
         config.insert("id2label".into(), json!({"0": "LABEL_0"}));
         config.insert("label2id".into(), json!({"LABEL_0": 0}));
     }

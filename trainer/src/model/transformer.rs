@@ -1,18 +1,18 @@
 //! The forward pass.
 
 use super::{
-    attention::{Rotations, causal_attention, inverse_frequencies},
+    attention::{RotaryFactors, causal_attention, inverse_frequencies},
     packed::PackedBatch,
-    weights::{LM_HEAD, SCORE, Weights, expected_shapes, has_weights},
+    weights::{FolderWeights, LM_HEAD, SCORE, expected_shapes, has_weights},
 };
-use crate::math::{optimizer::Parameter, random};
+use crate::math::{optimizer::ModelParameter, random};
 use anyhow::{Context, Result, ensure};
 use std::{
     f64::consts::TAU,
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
-use trainer_base::model_config::{ModelConfig, Purpose};
+use trainer_base::model_config::{ModelConfig, ModelPurpose};
 
 /// A decoder-only transformer on one device.
 ///
@@ -33,14 +33,14 @@ pub struct Transformer {
     /// What computes, in the order of `parameters`; the same tensors where nothing is cast.
     compute: Vec<Tensor>,
     pub(crate) embedding: Tensor,
-    pub(crate) layers: Vec<Layer>,
+    pub(crate) layers: Vec<DecoderLayer>,
     pub(crate) norm: Tensor,
     lm_head: Option<Tensor>,
     inverse_frequencies: Tensor,
 }
 
 #[derive(Debug)]
-pub(crate) struct Layer {
+pub(crate) struct DecoderLayer {
     input_norm: Tensor,
     query: Linear,
     key: Linear,
@@ -80,7 +80,7 @@ impl Transformer {
 
     /// The model, if it writes answers: a reward model only scores them.
     pub fn expect_language(self) -> Result<Self> {
-        let is_language = self.config.purpose == Purpose::Language;
+        let is_language = self.config.purpose == ModelPurpose::Language;
         ensure!(
             is_language,
             "{} is a reward model, which scores answers and writes none; this needs a language model",
@@ -139,7 +139,7 @@ impl Transformer {
     fn read(folder: &Path, kind: Kind, device: Device, train: bool) -> Result<Self> {
         let config = ModelConfig::read(folder)?;
         let stored = if train { Kind::Float } else { kind };
-        let weights = Weights::read(folder, &config, stored, device)?;
+        let weights = FolderWeights::read(folder, &config, stored, device)?;
         let parameters = weights
             .into_vec()
             .into_iter()
@@ -168,14 +168,14 @@ impl Transformer {
         };
         let get = |name: &str| find(name).with_context(|| format!("the model has no {name}"));
         let layers = (0..config.n_layers)
-            .map(|layer| Layer::new(&format!("model.layers.{layer}"), &find))
+            .map(|layer| DecoderLayer::new(&format!("model.layers.{layer}"), &find))
             .collect::<Option<_>>()
             .context("a layer of the model lacks a weight")?;
         let embedding = get("model.embed_tokens.weight")?;
         let lm_head = match (config.purpose, config.tie_word_embeddings) {
-            (Purpose::Language, true) => Some(embedding.shallow_clone()),
-            (Purpose::Language, false) => Some(get("lm_head.weight")?),
-            (Purpose::Score, _) => None,
+            (ModelPurpose::Language, true) => Some(embedding.shallow_clone()),
+            (ModelPurpose::Language, false) => Some(get("lm_head.weight")?),
+            (ModelPurpose::Score, _) => None,
         };
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -202,7 +202,7 @@ impl Transformer {
             return Ok(self);
         }
         let mut config = self.config;
-        config.purpose = Purpose::Score;
+        config.purpose = ModelPurpose::Score;
         let mut parameters = self.parameters;
         parameters.retain(|(name, _)| name != LM_HEAD);
         let train = parameters.iter().any(|(_, weight)| weight.requires_grad());
@@ -221,12 +221,12 @@ impl Transformer {
     }
 
     /// For an optimiser.
-    pub fn trainable(&self) -> Vec<Parameter> {
+    pub fn trainable(&self) -> Vec<ModelParameter> {
         self.parameters
             .iter()
             .zip(&self.compute)
             .filter(|((_, master), _)| master.requires_grad())
-            .map(|((name, master), compute)| Parameter {
+            .map(|((name, master), compute)| ModelParameter {
                 name: name.clone(),
                 master: master.shallow_clone(),
                 compute: compute.shallow_clone(),
@@ -236,7 +236,8 @@ impl Transformer {
 
     /// Puts other weights into the model, in place.
     pub fn set_weights(&self, folder: &Path) -> Result<()> {
-        let weights = Weights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
+        let weights =
+            FolderWeights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
         let _guard = tch::no_grad_guard();
         for ((name, weight), ((own, master), compute)) in
             weights.iter().zip(self.parameters.iter().zip(&self.compute))
@@ -271,8 +272,8 @@ impl Transformer {
     }
 
     /// For positions (T).
-    pub(crate) fn rotations(&self, positions: &Tensor) -> Rotations {
-        Rotations::new(&self.inverse_frequencies, positions, self.kind)
+    pub(crate) fn rotations(&self, positions: &Tensor) -> RotaryFactors {
+        RotaryFactors::new(&self.inverse_frequencies, positions, self.kind)
     }
 
     /// (V, D): the weight of the LM head.
@@ -307,7 +308,7 @@ impl Transformer {
     }
 }
 
-impl Layer {
+impl DecoderLayer {
     fn new(name: &str, find: &impl Fn(&str) -> Option<Tensor>) -> Option<Self> {
         let linear = |part: &str| {
             Some(Linear {
@@ -334,7 +335,7 @@ impl Layer {
     pub(crate) fn project(
         &self,
         x: &Tensor,
-        rotations: &Rotations,
+        rotations: &RotaryFactors,
         config: &ModelConfig,
     ) -> (Tensor, Tensor, Tensor) {
         let x = norm(x, &self.input_norm, config);

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
-use trainer_base::model_config::{ModelConfig, Purpose};
+use trainer_base::model_config::{ModelConfig, ModelPurpose};
 
 pub(super) const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
@@ -18,9 +18,9 @@ pub(crate) const SCORE: &str = "score.weight";
 pub(crate) const LM_HEAD: &str = "lm_head.weight";
 
 /// The weights of a folder, in the order of [`expected_shapes`].
-pub(crate) struct Weights(Vec<(String, Tensor)>);
+pub(crate) struct FolderWeights(Vec<(String, Tensor)>);
 
-impl Weights {
+impl FolderWeights {
     /// Reads every weight that `config` asks for as `kind`, into memory of libtorch's own.
     pub(crate) fn read(
         folder: &Path,
@@ -123,9 +123,9 @@ pub(crate) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
     }
     shapes.push(("model.norm.weight".into(), vec![d]));
     match config.purpose {
-        Purpose::Language if config.tie_word_embeddings => {}
-        Purpose::Language => shapes.push((LM_HEAD.into(), vec![v, d])),
-        Purpose::Score => shapes.push((SCORE.into(), vec![1, d])),
+        ModelPurpose::Language if config.tie_word_embeddings => {}
+        ModelPurpose::Language => shapes.push((LM_HEAD.into(), vec![v, d])),
+        ModelPurpose::Score => shapes.push((SCORE.into(), vec![1, d])),
     }
     shapes
 }

@@ -1,16 +1,16 @@
 //! What every training run keeps beside its models: how far it is, what it said last, and its
 //! checkpoints.
 
-use super::checkpoint::{CheckpointSchedule, Checkpoints};
+use super::checkpoint::{CheckpointSchedule, RunCheckpoints};
 use anyhow::{Result, ensure};
 use entity::report::LogLevel;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
 use trainer_base::{
-    job::{Outcome, Report},
-    progress::{Progress, say},
-    settings::Resume,
+    job::{Report, VerbOutcome},
+    progress::{RunProgress, say},
+    settings::ResumeMode,
 };
 
 /// What a journal is opened with.
@@ -18,7 +18,7 @@ pub(crate) struct JournalOpening<'a> {
     /// "sft", "reward", …
     pub(crate) kind: &'static str,
     pub(crate) out: &'a Path,
-    pub(crate) resume: Resume,
+    pub(crate) resume: ResumeMode,
     /// What tells this run from others: configuration and inputs.
     pub(crate) identity: Value,
     pub(crate) save_every: usize,
@@ -32,12 +32,12 @@ pub(crate) struct RunJournal {
     /// Steps done.
     pub(crate) step: u64,
     pub(crate) n_steps: u64,
-    pub(crate) progress: Progress,
+    pub(crate) progress: RunProgress,
     /// The checkpoint that the run went on from.
     pub(crate) resumed_from: Option<PathBuf>,
     kind: &'static str,
     schedule: CheckpointSchedule,
-    checkpoints: Checkpoints,
+    checkpoints: RunCheckpoints,
     out: PathBuf,
     /// The last value of each metric.
     last: Map<String, Value>,
@@ -65,11 +65,11 @@ impl RunJournal {
         restore: impl FnOnce(&Path, u64) -> Result<()>,
     ) -> Result<Self> {
         let (checkpoints, found) =
-            Checkpoints::open::<JournalState>(opening.out, opening.identity, opening.resume)?;
+            RunCheckpoints::open::<JournalState>(opening.out, opening.identity, opening.resume)?;
         let mut journal = Self {
             step: 0,
             n_steps: opening.n_steps,
-            progress: Progress::new(opening.n_steps, opening.work),
+            progress: RunProgress::new(opening.n_steps, opening.work),
             resumed_from: None,
             kind: opening.kind,
             schedule: CheckpointSchedule::new(opening.save_every),
@@ -138,11 +138,14 @@ impl RunJournal {
     }
 
     /// Writes the result, then removes the checkpoints.
-    pub(crate) fn finish(&mut self, export: impl FnOnce(&Path) -> Result<()>) -> Result<Outcome> {
+    pub(crate) fn finish(
+        &mut self,
+        export: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<VerbOutcome> {
         let summary = self.progress.summary(self.kind, self.step, self.last.clone());
         export(&self.out)?;
         self.checkpoints.remove_all()?;
-        Ok(Outcome::Finished(summary))
+        Ok(VerbOutcome::Finished(summary))
     }
 }
 
@@ -165,7 +168,7 @@ mod tests {
         let opening = JournalOpening {
             kind: "ppo",
             out,
-            resume: Resume::Auto,
+            resume: ResumeMode::Auto,
             identity: json!({"seed": 1}),
             save_every: 1,
             n_steps: 4,
@@ -193,7 +196,7 @@ mod tests {
         let mut resumed = open(out.path(), &mut restored);
         assert_eq!((resumed.step, restored), (1, Some(8)));
         assert_eq!((resumed.progress.done(), resumed.progress.tokens()), (10.0, 7));
-        let Outcome::Finished(summary) = resumed.finish(|_| Ok(())).unwrap() else {
+        let VerbOutcome::Finished(summary) = resumed.finish(|_| Ok(())).unwrap() else {
             panic!("it was not asked to stop")
         };
         assert_eq!((summary.kind.as_str(), &summary.last["loss"]), ("ppo", &json!(0.5)));

@@ -1,11 +1,11 @@
 //! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
 
 use super::{
-    batches::Batches,
+    batches::RowBatches,
     journal::{JournalOpening, RunJournal, refuse_as_output},
 };
 use crate::{
-    math::{optimizer::AdamW, schedule::Schedule},
+    math::{optimizer::AdamW, schedule::RateSchedule},
     model::Transformer,
 };
 use anyhow::{Result, ensure};
@@ -13,8 +13,8 @@ use entity::{report::RunReport, run_config::OptimiserSettings};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
-    job::{Outcome, Report},
-    settings::Resume,
+    job::{Report, VerbOutcome},
+    settings::ResumeMode,
 };
 
 /// Time of a forward pass, as a part of forward and backward.
@@ -29,7 +29,7 @@ pub(crate) struct SessionOpening<'a> {
     /// What tells this run from others: configuration and inputs.
     pub(crate) identity: Value,
     pub(crate) out: &'a Path,
-    pub(crate) resume: Resume,
+    pub(crate) resume: ResumeMode,
     pub(crate) n_rows: usize,
     /// Work before the first step, of one pass over the rows, and of one evaluation, in tokens
     /// trained on.
@@ -43,9 +43,9 @@ pub(crate) struct SessionOpening<'a> {
 pub(crate) struct TrainingSession {
     pub(crate) model: Transformer,
     pub(crate) optimizer: AdamW,
-    pub(crate) batches: Batches,
+    pub(crate) batches: RowBatches,
     pub(crate) journal: RunJournal,
-    schedule: Schedule,
+    schedule: RateSchedule,
     max_grad_norm: f64,
     eval_every: u64,
 }
@@ -61,7 +61,7 @@ impl TrainingSession {
     ) -> Result<Self> {
         let optimisation = opening.optimisation;
         refuse_as_output(opening.out, &model.folder, "model")?;
-        let batches = Batches::new(opening.n_rows, optimisation);
+        let batches = RowBatches::new(opening.n_rows, optimisation);
         let n_evaluations = match opening.eval_every as u64 {
             0 => 2,
             every => 2 + (batches.n_steps.saturating_sub(1)) / every,
@@ -84,7 +84,7 @@ impl TrainingSession {
             optimizer.restore(&folder.join(OPTIMIZER), n_updates)
         })?;
         Ok(Self {
-            schedule: Schedule {
+            schedule: RateSchedule {
                 kind: optimisation.lr_scheduler,
                 peak: opening.learning_rate,
                 warmup_steps: optimisation.warmup_steps as u64,
@@ -193,22 +193,22 @@ impl TrainingSession {
         metrics: Map<String, Value>,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
         report: &mut Report,
-    ) -> Result<Outcome> {
+    ) -> Result<VerbOutcome> {
         self.journal.note(&metrics);
         // The answer is known: to stop.
         let _ = report(RunReport::Metrics { metrics });
         self.save_checkpoint(export)?;
-        Ok(Outcome::Stopped)
+        Ok(VerbOutcome::Stopped)
     }
 
     /// Ends in the middle of a step, whose gradients are dropped, with a checkpoint of those before.
     pub(crate) fn stop_within_step(
         &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
-    ) -> Result<Outcome> {
+    ) -> Result<VerbOutcome> {
         self.journal.progress.rewind();
         self.save_checkpoint(export)?;
-        Ok(Outcome::Stopped)
+        Ok(VerbOutcome::Stopped)
     }
 
     fn save_checkpoint(
@@ -226,7 +226,7 @@ impl TrainingSession {
     pub(crate) fn finish(
         &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
-    ) -> Result<Outcome> {
+    ) -> Result<VerbOutcome> {
         let Self { model, journal, .. } = self;
         journal.finish(|out| export(model, out))
     }

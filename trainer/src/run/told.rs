@@ -5,7 +5,7 @@ use entity::report::RunReport;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::EVERY,
 };
 
@@ -13,8 +13,8 @@ use trainer_base::{
 /// step `until`.
 pub(crate) fn by(
     until: Option<u64>,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<RunReport>, Outcome) {
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> (Vec<RunReport>, VerbOutcome) {
     let mut events = Vec::new();
     let outcome = verb(&mut |event| {
         let stop = matches!(&event, RunReport::Metrics { metrics }
@@ -30,8 +30,8 @@ pub(crate) fn by(
 pub(crate) fn within(
     step: u64,
     nth: usize,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<RunReport>, Outcome) {
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> (Vec<RunReport>, VerbOutcome) {
     let (mut events, mut n_told) = (Vec::new(), None);
     let outcome = verb(&mut |event| {
         match &event {

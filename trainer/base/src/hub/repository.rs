@@ -1,15 +1,15 @@
 //! A model folder from a repository of the Hugging Face hub, or from a folder of this machine.
 
 use super::{
-    download::{Target, download},
+    download::{DownloadTarget, download},
     files::{CONFIG, INDEX, RemoteFile},
     make_folder,
-    origin::Origin,
+    origin::BaseOrigin,
 };
 use crate::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     model_config::ModelConfig,
-    progress::{Progress, say},
+    progress::{RunProgress, say},
 };
 use anyhow::{Context, Result, bail, ensure};
 use entity::report::LogLevel;
@@ -21,10 +21,10 @@ const COMMIT: &str = ".commit";
 
 /// Fills `partial` with what a model folder needs; what it is, for a person.
 pub(super) fn fetch(
-    origin: &Origin,
+    origin: &BaseOrigin,
     partial: &Path,
     report: &mut Report,
-) -> Result<(Outcome, String)> {
+) -> Result<(VerbOutcome, String)> {
     // 1. What there is.
     let repository = &*origin.name();
     let listing = origin.listing()?;
@@ -32,7 +32,7 @@ pub(super) fn fetch(
     let commit = origin.commit(&listing);
     let told = origin.told(commit);
     begin(partial, commit)?;
-    let target = Target { origin, commit, folder: partial };
+    let target = DownloadTarget { origin, commit, folder: partial };
     let mut get_small = |file: &RemoteFile| -> Result<String> {
         // Whoever asked to stop is asked again at the first large file.
         let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
@@ -61,7 +61,7 @@ pub(super) fn fetch(
     let files: Vec<RemoteFile> = files.into_iter().chain(shards).collect();
     make_room(&files, partial)?;
     let planned: u64 = files.iter().filter_map(|file| file.size).sum();
-    let mut progress = Progress::of_bytes(planned);
+    let mut progress = RunProgress::of_bytes(planned);
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
     if arrived > 0 {
         progress.resume(arrived as f64, 0, 0.0);
@@ -71,12 +71,12 @@ pub(super) fn fetch(
         let flow =
             download(&target, file, report, &mut |bytes, report| progress.arrive(bytes, report))?;
         if flow.is_break() || progress.arrive(0, report).is_break() {
-            return Ok((Outcome::Stopped, told));
+            return Ok((VerbOutcome::Stopped, told));
         }
     }
     fs::remove_file(partial.join(COMMIT))?;
     let megabytes = (progress.done() / 1e6).ceil() as u64;
-    Ok((Outcome::Finished(progress.summary("fetch", megabytes, Map::new())), told))
+    Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), told))
 }
 
 /// Opens the partial folder; what it has of another commit is thrown away.

@@ -3,9 +3,9 @@
 //! The child lives as long as its stdin: it ends when this process does, however that happens.
 
 use super::{
-    Ended, Worker,
-    claim::{Hold, Lease},
-    death::{Death, n_oom_kills},
+    RunEnding, Worker,
+    claim::{LeaseHold, RunLease},
+    death::{ProcessDeath, n_oom_kills},
     output::AttemptFolder,
     store,
 };
@@ -48,14 +48,14 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(30);
 const STDERR_KEPT: usize = 8 * 1024;
 
 /// How the child ended: with its summary, or otherwise.
-pub(super) enum End {
+pub(super) enum ChildEnd {
     Finished(RunSummary),
-    Other(Ended),
+    Other(RunEnding),
 }
 
 /// Why the child was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+enum StopReason {
     Cancel,
     Shutdown,
     Fenced,
@@ -66,19 +66,19 @@ pub(super) async fn run(
     run: &run::Model,
     arguments: &[OsString],
     folder: &AttemptFolder,
-    lease: &Lease,
+    lease: &RunLease,
     shutdown: watch::Receiver<bool>,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<ChildEnd> {
     let oom_kills = n_oom_kills(&worker.vmstat);
     let mut child = spawn(worker, arguments)?;
     let stderr = tokio::spawn(tail(child.stderr.take().context("the child has no stderr")?));
     let stdout = child.stdout.take().context("the child has no stdout")?;
-    let mut listening = Listening {
+    let mut listening = ChildWatch {
         worker,
         run,
         folder,
         lines: BufReader::new(stdout).lines(),
-        said: Said::default(),
+        said: ChildOutput::default(),
         stopping: None,
     };
     listening.flush(true).await;
@@ -133,7 +133,7 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
 
 /// What the child has said and is not written yet.
 #[derive(Default)]
-struct Said {
+struct ChildOutput {
     events: Vec<RunReport>,
     /// The last message of level error.
     error: Option<String>,
@@ -142,7 +142,7 @@ struct Said {
     step: u64,
 }
 
-impl Said {
+impl ChildOutput {
     fn hear(&mut self, line: &str) {
         match serde_json::from_str(line) {
             Ok(event) => self.take(event),
@@ -171,21 +171,21 @@ impl Said {
     }
 }
 
-struct Listening<'a> {
+struct ChildWatch<'a> {
     worker: &'a Worker,
     run: &'a run::Model,
     folder: &'a AttemptFolder,
     lines: Lines<BufReader<ChildStdout>>,
-    said: Said,
-    stopping: Option<Stop>,
+    said: ChildOutput,
+    stopping: Option<StopReason>,
 }
 
-impl Listening<'_> {
+impl ChildWatch<'_> {
     /// Reads and writes until the child closes its stdout, which is when it ends.
     async fn until_silent(
         &mut self,
         child: &mut Child,
-        mut hold: watch::Receiver<Hold>,
+        mut hold: watch::Receiver<LeaseHold>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         let mut flush = interval(FLUSH_EVERY);
@@ -202,7 +202,7 @@ impl Listening<'_> {
                 },
                 _ = flush.tick() => self.flush(false).await,
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
-                    let is_fenced = self.stopping == Some(Stop::Fenced);
+                    let is_fenced = self.stopping == Some(StopReason::Fenced);
                     if !is_fenced && self.folder.is_saving() && std::mem::take(&mut may_save) {
                         kill_at = Some(Instant::now() + SAVE_PATIENCE);
                     } else if !is_fenced && self.would_lose_steps() && std::mem::take(&mut may_work) {
@@ -215,19 +215,19 @@ impl Listening<'_> {
                     }
                 }
                 Ok(()) = hold.changed() => match *hold.borrow_and_update() {
-                    Hold::Kept => {}
-                    Hold::CancelRequested => self.stop(Stop::Cancel),
-                    Hold::Lost => self.stop(Stop::Fenced),
+                    LeaseHold::Kept => {}
+                    LeaseHold::CancelRequested => self.stop(StopReason::Cancel),
+                    LeaseHold::Lost => self.stop(StopReason::Fenced),
                 },
                 Ok(()) = shutdown.changed() => {}
             }
             if *shutdown.borrow() {
-                self.stop(Stop::Shutdown);
+                self.stop(StopReason::Shutdown);
             }
             if self.stopping != told {
                 told = self.stopping;
                 let patience = match told {
-                    Some(Stop::Fenced) => Duration::ZERO,
+                    Some(StopReason::Fenced) => Duration::ZERO,
                     _ => STOP_PATIENCE,
                 };
                 ask_to_stop(child);
@@ -247,8 +247,8 @@ impl Listening<'_> {
     }
 
     /// The first reason to stop stays, but for the loss of the run.
-    fn stop(&mut self, why: Stop) {
-        if self.stopping.is_none() || why == Stop::Fenced {
+    fn stop(&mut self, why: StopReason) {
+        if self.stopping.is_none() || why == StopReason::Fenced {
             self.stopping = Some(why);
         }
     }
@@ -256,12 +256,14 @@ impl Listening<'_> {
     /// Writes what was said. When the database does not answer it is kept for the next time: the
     /// lease tells when that has gone on for too long.
     async fn flush(&mut self, even_if_empty: bool) {
-        if self.stopping == Some(Stop::Fenced) || (self.said.events.is_empty() && !even_if_empty) {
+        if self.stopping == Some(StopReason::Fenced)
+            || (self.said.events.is_empty() && !even_if_empty)
+        {
             return;
         }
         match store::append(&self.worker.db, self.run, &self.said.events).await {
             Ok(true) => self.said.events.clear(),
-            Ok(false) => self.stop(Stop::Fenced),
+            Ok(false) => self.stop(StopReason::Fenced),
             Err(error) => {
                 tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}");
             }
@@ -273,23 +275,23 @@ impl Listening<'_> {
         status: ExitStatus,
         oom_kills: Option<u64>,
         stderr: JoinHandle<String>,
-    ) -> End {
+    ) -> ChildEnd {
         let summary = self.said.summary.clone().filter(|_| status.success());
         match (self.stopping, summary) {
-            (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
+            (Some(StopReason::Fenced), _) => ChildEnd::Other(RunEnding::Fenced),
             // Whoever wanted to stop it came too late: it is done.
-            (_, Some(summary)) => End::Finished(summary),
-            (Some(Stop::Cancel), None) => End::Other(Ended::Cancelled),
-            (Some(Stop::Shutdown), None) => End::Other(Ended::Released),
+            (_, Some(summary)) => ChildEnd::Finished(summary),
+            (Some(StopReason::Cancel), None) => ChildEnd::Other(RunEnding::Cancelled),
+            (Some(StopReason::Shutdown), None) => ChildEnd::Other(RunEnding::Released),
             (None, None) => {
-                let death = Death {
+                let death = ProcessDeath {
                     status,
                     oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
                     said: self.said.error.as_deref(),
                     stderr: &stderr.await.unwrap_or_default(),
                     step: self.said.step,
                 };
-                End::Other(death.verdict(self.run))
+                ChildEnd::Other(death.verdict(self.run))
             }
         }
     }
@@ -302,7 +304,7 @@ mod tests {
 
     #[test]
     fn of_several_progress_reports_in_a_batch_the_newest_is_kept_and_other_events_stay_in_order() {
-        let mut said = Said::default();
+        let mut said = ChildOutput::default();
         for step in 1..=3 {
             said.hear(
                 &json!({"event": "progress", "step": step, "n_steps": 3, "fraction": 0.5,
@@ -317,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_summary_is_known_by_its_shape_and_any_other_line_is_a_log_line() {
-        let mut said = Said::default();
+        let mut said = ChildOutput::default();
         said.hear("Killing time");
         said.hear(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
             "peak_rss_mb": 1, "final": {}}).to_string());

@@ -1,6 +1,6 @@
 //! What a run says and how it ends, written only as long as this worker's attempt is the newest.
 
-use super::{Ended, command::Inputs, output::Made};
+use super::{RunEnding, command::RunInputs, output::KeptOutput};
 use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
@@ -113,9 +113,9 @@ async fn insert_events(
 pub(super) async fn succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     for patience in PATIENCE {
         match try_succeed(db, run, inputs, summary, made).await {
@@ -132,9 +132,9 @@ pub(super) async fn succeed(
 async fn try_succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     let now = UnixMillis::now();
@@ -172,8 +172,8 @@ async fn try_succeed(
 async fn register(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    inputs: &Inputs,
-    made: &Made,
+    inputs: &RunInputs,
+    made: &KeptOutput,
 ) -> Result<Option<ModelId>, DbErr> {
     let (kind, word) = match run_command(run.kind).output {
         RunOutput::File(_) => return Ok(None),
@@ -202,7 +202,7 @@ async fn register(
 async fn register_base(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<ModelId, DbErr> {
     let config: FetchConfig = serde_json::from_value(run.config.clone()).unwrap_or_default();
     let base = NewBase {
@@ -232,21 +232,21 @@ async fn register_base(
 pub(super) async fn end(
     db: &DatabaseConnection,
     run: &run::Model,
-    ended: &Ended,
+    ended: &RunEnding,
 ) -> Result<bool, DbErr> {
     let now = UnixMillis::now();
     let (update, said) = match ended {
-        Ended::Succeeded => return Ok(true),
-        Ended::Fenced => return Ok(false),
-        Ended::Failed(reason) => (
+        RunEnding::Succeeded => return Ok(true),
+        RunEnding::Fenced => return Ok(false),
+        RunEnding::Failed(reason) => (
             ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
             Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
-        Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        Ended::Interrupted(reason) => {
+        RunEnding::Cancelled => (ending(RunStatus::Cancelled, now), None),
+        RunEnding::Interrupted(reason) => {
             (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
         }
-        Ended::Released => {
+        RunEnding::Released => {
             let message = "The worker was stopped; the next one goes on where it was.";
             let message = message.to_owned();
             // Nothing that the run did wrong.

@@ -1,7 +1,7 @@
 //! What the reference says of every pair, kept with each checkpoint: the weights it came from are
 //! gone after the first step.
 
-use super::{Forward, Logprobs, n_tokens};
+use super::{PairForward, PairLogprobs, n_tokens};
 use crate::{
     run::session::{EVALUATION_COST, TrainingSession},
     tensor_file::{read_tensors, write_tensors},
@@ -9,23 +9,23 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::Tensor;
-use trainer_base::{job::Report, rows::Preference};
+use trainer_base::{job::Report, rows::PreferencePair};
 
 const FILE: &str = "reference_logprobs.safetensors";
 
 /// One entry per pair, in the order of the files.
 #[derive(Debug, PartialEq)]
-pub(super) struct Reference {
-    pub(super) train: Vec<Logprobs>,
-    pub(super) eval: Vec<Logprobs>,
+pub(super) struct ReferenceLogprobs {
+    pub(super) train: Vec<PairLogprobs>,
+    pub(super) eval: Vec<PairLogprobs>,
 }
 
-impl Reference {
+impl ReferenceLogprobs {
     /// From the weights that the model has; none when asked to stop.
     pub(super) fn compute(
         session: &mut TrainingSession,
-        pairs: &[Preference],
-        held_out: &[Preference],
+        pairs: &[PreferencePair],
+        held_out: &[PreferencePair],
         batch_size: usize,
         report: &mut Report,
     ) -> Option<Self> {
@@ -33,8 +33,8 @@ impl Reference {
         let mut said = [pairs, held_out].map(|pairs| {
             let mut said = Vec::new();
             for pairs in pairs.chunks(batch_size) {
-                let pairs: Vec<&Preference> = pairs.iter().collect();
-                let forward = Forward::new(&session.model, &pairs);
+                let pairs: Vec<&PreferencePair> = pairs.iter().collect();
+                let forward = PairForward::new(&session.model, &pairs);
                 said.extend(forward.logprobs(&session.model));
                 let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64;
                 if session.advance(work * EVALUATION_COST, 0, report).is_break() {
@@ -59,11 +59,12 @@ impl Reference {
     pub(super) fn load(checkpoint: &Path) -> Result<Self> {
         let file = checkpoint.join(FILE);
         let tensors = read_tensors(&file)?;
-        let of = |name: &str| -> Result<Vec<Logprobs>> {
+        let of = |name: &str| -> Result<Vec<PairLogprobs>> {
             let tensor = tensors.get(name).context("a part is missing");
             let flat = Vec::<f32>::try_from(tensor?.view([-1]))?;
             ensure!(flat.len() % 2 == 0, "half a pair");
-            let pair = |pair: &[f32]| Logprobs { chosen: pair[0].into(), rejected: pair[1].into() };
+            let pair =
+                |pair: &[f32]| PairLogprobs { chosen: pair[0].into(), rejected: pair[1].into() };
             Ok(flat.chunks_exact(2).map(pair).collect())
         };
         let damaged = || format!("{} is damaged", file.display());
@@ -81,13 +82,15 @@ mod tests {
     #[test]
     fn a_checkpoint_gives_back_what_was_said_and_a_damaged_one_is_named() {
         let disk = tempfile::tempdir().unwrap();
-        let pair = |chosen, rejected| Logprobs { chosen, rejected };
-        let reference =
-            Reference { train: vec![pair(-1.5, -2.25), pair(-100.0, -0.5)], eval: Vec::new() };
+        let pair = |chosen, rejected| PairLogprobs { chosen, rejected };
+        let reference = ReferenceLogprobs {
+            train: vec![pair(-1.5, -2.25), pair(-100.0, -0.5)],
+            eval: Vec::new(),
+        };
         reference.save(disk.path()).unwrap();
-        assert_eq!(Reference::load(disk.path()).unwrap(), reference);
+        assert_eq!(ReferenceLogprobs::load(disk.path()).unwrap(), reference);
         std::fs::write(disk.path().join(FILE), "half").unwrap();
-        let error = format!("{:#}", Reference::load(disk.path()).unwrap_err());
+        let error = format!("{:#}", ReferenceLogprobs::load(disk.path()).unwrap_err());
         assert!(error.contains(FILE) && error.contains("damaged"), "{error}");
     }
 }

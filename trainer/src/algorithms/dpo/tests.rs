@@ -35,7 +35,7 @@ fn paths(golden: &Value, out: &Path) -> DpoPaths {
         data: data.clone(),
         out: out.into(),
         eval_data: Some(data),
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a run keeps beside the algorithm: how far it is, what it says, its checkpoints.
 
-use super::{Ppo, plan::Plan};
+use super::{Ppo, plan::RolloutPlan};
 use crate::{
     model,
     run::{
@@ -12,23 +12,23 @@ use entity::report::RunReport;
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     rows::PromptIds,
     settings::PpoPaths,
 };
 
 /// A run between two rollout batches, which are its steps.
-pub(super) struct Run {
+pub(super) struct PpoRun {
     journal: RunJournal,
 }
 
-impl Run {
+impl PpoRun {
     /// Starts a run, or goes on from its newest checkpoint.
     pub(super) fn open(
         ppo: &mut Ppo,
         prompts: &[PromptIds],
         paths: &PpoPaths,
-        plan: &Plan,
+        plan: &RolloutPlan,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
         refuse_as_output(&paths.out, &paths.policy, "policy")?;
@@ -63,7 +63,7 @@ impl Run {
     }
 
     /// The metrics of the step under way that come from the plan.
-    pub(super) fn metrics(&self, plan: &Plan, learning_rate: f64) -> Map<String, Value> {
+    pub(super) fn metrics(&self, plan: &RolloutPlan, learning_rate: f64) -> Map<String, Value> {
         let step = self.journal.step + 1;
         let episode = plan.episodes_before(step);
         let metrics = [
@@ -98,9 +98,9 @@ impl Run {
     }
 
     /// Ends before a batch has changed the models, with a checkpoint of the batches before.
-    pub(super) fn stop(&mut self, ppo: &Ppo) -> anyhow::Result<Outcome> {
+    pub(super) fn stop(&mut self, ppo: &Ppo) -> anyhow::Result<VerbOutcome> {
         self.save(ppo)?;
-        Ok(Outcome::Stopped)
+        Ok(VerbOutcome::Stopped)
     }
 
     fn save(&mut self, ppo: &Ppo) -> anyhow::Result<()> {
@@ -108,7 +108,7 @@ impl Run {
     }
 
     /// Writes the policy, then removes the checkpoints.
-    pub(super) fn finish(mut self, ppo: &Ppo) -> anyhow::Result<Outcome> {
+    pub(super) fn finish(mut self, ppo: &Ppo) -> anyhow::Result<VerbOutcome> {
         self.journal.finish(|out| model::save(&ppo.models.policy, out, &Map::new()))
     }
 }

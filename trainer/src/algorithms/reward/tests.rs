@@ -56,7 +56,7 @@ fn follows_trl(kind: &str) {
         data: data.clone(),
         out: out.path().into(),
         eval_data: Some(data),
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     };
     let metrics = run_all(&paths, &traced(golden), None);
     let steps = golden["steps"].as_array().unwrap();
@@ -113,7 +113,7 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
         data: fixture_path(golden["data"].as_str().unwrap()),
         out: out.into(),
         eval_data: None,
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     };
     run_all(&paths(whole.path()), &config, None);
     run_all(&paths(parts.path()), &config, Some(4));
