@@ -14,7 +14,7 @@ use crate::{
 use actix_session::{Session, SessionExt};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header};
 use askama::Template;
-use entity::account;
+use entity::{account, message::KeyedMessage};
 use serde::{Deserialize, Serialize};
 use std::{future::Future, pin::Pin};
 
@@ -43,6 +43,11 @@ pub struct Notice {
 impl Page {
     pub fn text<'a>(&self, key: &'a str) -> Text<'a> {
         self.language.text(key)
+    }
+
+    /// What a program said, in this page's language.
+    pub fn say(&self, message: &KeyedMessage) -> String {
+        self.language.say(message)
     }
 
     /// The address of an embedded file; it changes with the file.

@@ -51,6 +51,18 @@ impl KeyedMessage {
         Self { text: text.into(), key: None, args: BTreeMap::new() }
     }
 
+    /// A text that is made elsewhere, with the key that says the same; see [`message!`] for others.
+    pub fn keyed(key: &str, text: impl Into<String>) -> Self {
+        Self { key: Some(key.to_owned()), ..Self::plain(text) }
+    }
+
+    /// With an argument of its key.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToArgument) -> Self {
+        self.args.insert(name.to_owned(), value.to_argument());
+        self
+    }
+
     /// The words of a library or of the system, for which no translation is known.
     pub fn technical(text: impl Into<String>) -> Self {
         let text = text.into();
@@ -83,7 +95,7 @@ impl From<&io::Error> for KeyedMessage {
             StorageFull => "system-disk-full",
             _ => return Self::technical(error.to_string()),
         };
-        Self { key: Some(key.to_owned()), ..Self::plain(error.to_string()) }
+        Self::keyed(key, error.to_string())
     }
 }
 

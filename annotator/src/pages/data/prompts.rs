@@ -139,10 +139,8 @@ pub async fn upload(
         Ok(rows) => bring_in(&access, &rows, &session, &db).await,
         Err(error) => {
             let mut view = PromptsPage::new(page, access, 1, &db).await?;
-            view.errors.add(
-                "file",
-                view.page.text("prompts-file-refused").arg("error", format!("{error:#}")),
-            );
+            let error = view.page.say(&error);
+            view.errors.add("file", view.page.text("prompts-file-refused").arg("error", error));
             page::invalid(&view)
         }
     }

@@ -60,6 +60,7 @@ impl Refusal {
                 Self::new(status, "overloaded", language.text("chat-busy").arg("most", *most))
             }
             Unavailable::Failed(reason) => {
+                let reason = language.say(reason);
                 Self::new(status, unavailable, language.text("chat-failed").arg("reason", reason))
             }
         }
