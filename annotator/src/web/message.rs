@@ -2,6 +2,7 @@
 //! and errors carry it, pages translate it.
 
 use crate::web::i18n::Language;
+use entity::message::KeyedMessage;
 use std::{borrow::Cow, fmt};
 
 /// A Fluent key with named arguments.
@@ -20,6 +21,8 @@ pub enum MessageValue {
     Number(f64),
     /// In the person's language too.
     Message(Box<Message>),
+    /// What a program said, likewise.
+    Program(KeyedMessage),
 }
 
 impl Message {
@@ -51,6 +54,7 @@ impl Message {
                 MessageValue::Text(value) => text.arg(name, value),
                 MessageValue::Number(value) => text.arg(name, *value),
                 MessageValue::Message(value) => text.arg(name, value.text(language)),
+                MessageValue::Program(value) => text.arg(name, language.say(value)),
             };
         }
         text.to_string()
@@ -85,6 +89,19 @@ impl From<String> for MessageValue {
 impl From<Message> for MessageValue {
     fn from(message: Message) -> Self {
         Self::Message(Box::new(message))
+    }
+}
+
+impl From<KeyedMessage> for MessageValue {
+    fn from(message: KeyedMessage) -> Self {
+        Self::Program(message)
+    }
+}
+
+/// What a program said, by itself.
+impl From<KeyedMessage> for Message {
+    fn from(message: KeyedMessage) -> Self {
+        Self::new("quoted").with("text", message)
     }
 }
 

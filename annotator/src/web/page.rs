@@ -15,7 +15,7 @@ use crate::{
 use actix_session::{Session, SessionExt};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header};
 use askama::Template;
-use entity::account;
+use entity::{account, message::KeyedMessage};
 use serde::{Deserialize, Serialize};
 use std::{future::Future, pin::Pin};
 
@@ -54,6 +54,11 @@ impl Page {
     /// The address of a path of this app.
     pub fn address(&self, path: &str) -> String {
         address::address(path)
+    }
+
+    /// What a program said, in this page's language.
+    pub fn say(&self, message: &KeyedMessage) -> String {
+        self.language.say(message)
     }
 
     /// The address of an embedded file; it changes with the file.

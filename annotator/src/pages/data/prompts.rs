@@ -141,7 +141,7 @@ pub async fn upload(
         Ok(rows) => bring_in(&access, &rows, &session, &db).await,
         Err(error) => {
             let mut view = PromptsPage::new(page, access, 1, &db).await?;
-            let refusal = Message::new("prompts-file-refused").with("error", format!("{error:#}"));
+            let refusal = Message::new("prompts-file-refused").with("error", error);
             view.errors.add("file", refusal);
             page::invalid(&view)
         }

@@ -56,7 +56,7 @@ impl Refusal {
                 Self::new(status, "overloaded", Message::new("chat-busy").with("most", *most))
             }
             Unavailable::Failed(reason) => {
-                let message = Message::new("chat-failed").with("reason", reason.as_str());
+                let message = Message::new("chat-failed").with("reason", reason.clone());
                 Self::new(status, unavailable, message)
             }
         }
