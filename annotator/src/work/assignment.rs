@@ -5,7 +5,7 @@
 //! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
 //! snapshot and over-assigns; the counter's row lock does not.
 
-use crate::data::prompts;
+use crate::{data::prompts, work::tasks};
 use entity::{
     account,
     assignment::{self, AssignmentState},
@@ -72,16 +72,10 @@ async fn held(
     project: ProjectId,
     kind: task::TaskKind,
 ) -> Result<Option<assignment::Model>, DbErr> {
-    let tasks = Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .and_where(task::Column::Kind.eq(kind))
-        .to_owned();
     assignment::Entity::find()
         .filter(assignment::Column::AccountId.eq(account))
         .filter(assignment::Column::State.eq(AssignmentState::Leased))
-        .filter(assignment::Column::TaskId.in_subquery(tasks))
+        .filter(assignment::Column::TaskId.in_subquery(tasks::of_kind(project, kind)))
         .order_by_asc(assignment::Column::CreatedAt)
         .one(db)
         .await
@@ -106,12 +100,8 @@ async fn take_slot_of_any(
         .from(assignment::Entity)
         .and_where(assignment::Column::AccountId.eq(account))
         .and_where(assignment::Column::State.ne(AssignmentState::Expired));
-    let mut candidate = Query::select();
+    let mut candidate = tasks::of_kind(project, kind);
     candidate
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .and_where(task::Column::Kind.eq(kind))
         .and_where(task::Column::OpenSlots.gt(0))
         .and_where(task::Column::Id.not_in_subquery(dealt_with))
         .and_where(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))

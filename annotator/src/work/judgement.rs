@@ -8,7 +8,10 @@ pub use form::{
     verdict_key,
 };
 
-use crate::{data::texts, work::assignment};
+use crate::{
+    data::texts,
+    work::{assignment, tasks},
+};
 use entity::{
     assignment::AssignmentState,
     draft,
@@ -190,12 +193,7 @@ pub async fn previous(
     held: &entity::assignment::Model,
     task: &task::Model,
 ) -> Result<Option<AssignmentId>, DbErr> {
-    let tasks = sea_orm::sea_query::Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(task.project_id))
-        .and_where(task::Column::Kind.eq(task.kind))
-        .to_owned();
+    let tasks = tasks::of_kind(task.project_id, task.kind);
     let mut query = judgement::Entity::find()
         .filter(judgement::Column::AccountId.eq(held.account_id))
         .filter(judgement::Column::TaskId.in_subquery(tasks))

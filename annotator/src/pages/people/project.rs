@@ -1,11 +1,7 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
 use crate::{
-    data::prompts,
-    people::{
-        audit,
-        projects::{self, Waiting},
-    },
+    people::{audit, projects},
     web::{
         access::{Access, Admin, Manager, Member},
         error::AppError,
@@ -13,6 +9,7 @@ use crate::{
         markdown,
         page::{self, Page},
     },
+    work::counts::{self, WaitingTasks},
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
@@ -77,7 +74,7 @@ pub async fn create(
 struct ProjectPage {
     page: Page,
     access: Access,
-    waiting: Waiting,
+    waiting: WaitingTasks,
     guidelines_html: String,
     overlap: i32,
     n_prompts: u64,
@@ -95,19 +92,14 @@ pub async fn show(
     let db = db.get_ref();
     let id = access.project.id;
     let all_prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
-    let open_comparisons = task::Entity::find()
-        .filter(task::Column::ProjectId.eq(id))
-        .filter(task::Column::Kind.eq(task::TaskKind::Compare))
-        .filter(task::Column::OpenSlots.gt(0))
-        .filter(task::Column::PromptId.not_in_subquery(prompts::withdrawn(id)));
     let view = ProjectPage {
-        waiting: Waiting::of(db, access.account.id, id).await?,
+        waiting: WaitingTasks::of(db, access.account.id, id).await?,
         guidelines_html: markdown::to_html(&access.project.guidelines),
         overlap: access.project.comparison_overlap,
         n_prompts: all_prompts.count(db).await?,
-        n_demonstrations: projects::n_answers(db, id, task::TaskKind::Demonstrate).await?,
-        n_comparisons: projects::n_answers(db, id, task::TaskKind::Compare).await?,
-        n_open_comparisons: open_comparisons.count(db).await?,
+        n_demonstrations: counts::n_answers(db, id, task::TaskKind::Demonstrate).await?,
+        n_comparisons: counts::n_answers(db, id, task::TaskKind::Compare).await?,
+        n_open_comparisons: counts::n_open(db, id, task::TaskKind::Compare).await?,
         n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
         page,
         access,

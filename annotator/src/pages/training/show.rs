@@ -16,7 +16,7 @@ use crate::{
     web::format,
 };
 use crate::{
-    people::notices,
+    people::{accounts, notices},
     training::run_digest::{Answer, Digest, LogLine, RunDigests},
     web::{
         access::{Access, Engineer},
@@ -27,7 +27,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, dataset_version,
+    dataset_version,
     ids::ProjectId,
     model,
     report::{LogLevel, RunEnvironment},
@@ -214,7 +214,7 @@ pub async fn show(
     });
     page::html(&RunPage {
         checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
-        by: launched_by(db, &run).await?,
+        by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,
         n_tasks: task::Entity::find().filter(task::Column::RunId.eq(run.id)).count(db).await?,
@@ -228,12 +228,6 @@ pub async fn show(
         run,
         said,
     })
-}
-
-async fn launched_by(db: &impl ConnectionTrait, run: &run::Model) -> Result<Option<String>, DbErr> {
-    let Some(id) = run.created_by else { return Ok(None) };
-    let account = account::Entity::find_by_id(id).one(db).await?;
-    Ok(account.map(|account| account.display_name))
 }
 
 async fn output_of(

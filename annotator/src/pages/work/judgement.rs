@@ -6,6 +6,7 @@ use crate::{
         lineage::{self, Use},
         texts,
     },
+    people::accounts,
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
@@ -24,7 +25,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, dataset_version,
+    dataset_version,
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
     judgement::{self, JudgementPayload},
@@ -101,10 +102,7 @@ pub async fn show(
     let prompt = prompt::Entity::find_by_id(task.prompt_id).one(db).await?;
     let prompt = prompt.ok_or(AppError::NotFound)?;
     let asked = texts::load(db, &prompt.text_hash).await?;
-    let by = match judgement.account_id {
-        Some(id) => account::Entity::find_by_id(id).one(db).await?.map(|who| who.display_name),
-        None => None,
-    };
+    let by = accounts::name(db, judgement.account_id).await?;
     let contained = contained(db, judgement.id).await?;
     let view = JudgementPage {
         prompt: prompt.id,
