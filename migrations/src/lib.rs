@@ -24,6 +24,7 @@ impl MigratorTrait for Migrator {
                 name: "m0008_withdrawn_prompts",
                 sql: include_str!("m0008_withdrawn_prompts.sql"),
             },
+            Step { name: "m0009_contract", sql: include_str!("m0009_contract.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

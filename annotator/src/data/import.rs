@@ -18,11 +18,13 @@ use entity::{
     conversation::PromptBody,
     ids::{CompletionId, JudgementId, ProjectId, TaskId},
     judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder},
+    message,
+    message::KeyedMessage,
     task, task_completion,
     time::UnixMillis,
 };
 use flate2::read::MultiGzDecoder;
-use row::{Row, RowError};
+use row::{Refusal, Row};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use std::{
     fmt,
@@ -87,34 +89,49 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The rows of an upload, plain or gzip.
-pub fn read_bytes(bytes: &[u8]) -> anyhow::Result<Vec<Row>> {
+pub fn read_bytes(bytes: &[u8]) -> Result<Vec<Row>, KeyedMessage> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return read_rows(BufReader::new(MultiGzDecoder::new(bytes)));
     }
     read_rows(bytes)
 }
 
-fn read_rows(lines: impl BufRead) -> anyhow::Result<Vec<Row>> {
+fn read_rows(lines: impl BufRead) -> Result<Vec<Row>, KeyedMessage> {
     let mut rows = Vec::new();
-    for (line_idx, line) in lines.lines().enumerate() {
-        let line = line.map_err(|error| unreadable(line_idx + 1, &error))?;
+    for (line, text) in (1..).zip(lines.lines()) {
+        let text = text.map_err(|error| unreadable(line, &error))?;
         // What some programs begin a UTF-8 file with.
-        let line = if line_idx == 0 { line.trim_start_matches('\u{feff}') } else { &line };
-        if !line.trim().is_empty() {
-            rows.push(Row::parse(line).map_err(|error| RowError { line: line_idx + 1, error })?);
+        let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
+        if !text.trim().is_empty() {
+            rows.push(Row::parse(text).map_err(|refusal| refused(line, &refusal))?);
         }
     }
-    anyhow::ensure!(!rows.is_empty(), "there are no rows in it");
+    if rows.is_empty() {
+        return Err(message!("import-no-rows", "there are no rows in it"));
+    }
     Ok(rows)
 }
 
-fn unreadable(line: usize, error: &io::Error) -> anyhow::Error {
+fn refused(line: u64, refusal: &Refusal) -> KeyedMessage {
+    message!("import-line", "line {line}: {why}", line = line, why = refusal.message())
+}
+
+fn unreadable(line: u64, error: &io::Error) -> KeyedMessage {
     match error.kind() {
-        io::ErrorKind::InvalidData => anyhow::anyhow!("line {line} is not UTF-8 text"),
-        io::ErrorKind::UnexpectedEof => {
-            anyhow::anyhow!("the compressed file ends too early, in line {line}; send it again")
+        io::ErrorKind::InvalidData => {
+            message!("import-not-utf8", "line {line} is not UTF-8 text", line = line)
         }
-        _ => anyhow::anyhow!("line {line} cannot be read: {error}"),
+        io::ErrorKind::UnexpectedEof => message!(
+            "import-cut-off",
+            "the compressed file ends too early, in line {line}; send it again",
+            line = line
+        ),
+        _ => message!(
+            "import-unreadable",
+            "line {line} cannot be read: {why}",
+            line = line,
+            why = KeyedMessage::from(error)
+        ),
     }
 }
 

@@ -1,6 +1,9 @@
 //! From what was typed into a launch form to the settings of a run, with every mistake by field.
 
-use crate::training::fields::{self, Control, Field};
+use crate::{
+    training::fields::{self, Control, Field},
+    web::message::Message,
+};
 use entity::{
     run::RunKind,
     run_config::{
@@ -20,6 +23,13 @@ pub type Mistake = (&'static str, &'static str);
 /// The Fluent key of a setting's label.
 pub fn label(kind: RunKind, setting: &str) -> &'static str {
     fields::all(kind).find(|field| field.name == setting).map_or("runs-title", |field| field.label)
+}
+
+/// A mistake with the label of its field: what a page says that shows it away from the field.
+pub fn explain(kind: RunKind, setting: &'static str, problem: &'static str) -> Message {
+    Message::new("setting-problem")
+        .with("setting", Message::new(label(kind, setting)))
+        .with("problem", Message::new(problem))
 }
 
 /// The default of every setting of a kind.

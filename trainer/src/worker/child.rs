@@ -11,6 +11,7 @@ use super::{
 };
 use anyhow::Context;
 use entity::{
+    message::KeyedMessage,
     report::{LogLevel, RunReport, RunSummary},
     run,
 };
@@ -148,7 +149,8 @@ impl Said {
             Err(_) => match serde_json::from_str(line) {
                 Ok(summary) => self.summary = Some(summary),
                 Err(_) => {
-                    self.take(RunReport::Log { level: LogLevel::Info, message: line.to_owned() })
+                    let message = KeyedMessage::plain(line);
+                    self.take(RunReport::Log { level: LogLevel::Info, message });
                 }
             },
         }
@@ -162,7 +164,7 @@ impl Said {
                 self.events.retain(|event| !matches!(event, RunReport::Progress { .. }));
             }
             RunReport::Log { level: LogLevel::Error, message } => {
-                self.error = Some(message.clone())
+                self.error = Some(message.text.clone());
             }
             _ => {}
         }
@@ -322,7 +324,10 @@ mod tests {
             "peak_rss_mb": 1, "final": {}}).to_string());
         assert_eq!(
             said.events,
-            [RunReport::Log { level: LogLevel::Info, message: "Killing time".into() }]
+            [RunReport::Log {
+                level: LogLevel::Info,
+                message: KeyedMessage::plain("Killing time")
+            }]
         );
         assert_eq!(said.summary.unwrap().tokens, 2);
     }

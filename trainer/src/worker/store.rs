@@ -4,6 +4,7 @@ use super::{Ended, command::Inputs, output::Made};
 use entity::{
     artifact,
     ids::ModelId,
+    message::KeyedMessage,
     model,
     report::{LogLevel, RunReport, RunSummary},
     run::{self, RunStatus},
@@ -225,7 +226,12 @@ async fn register_base(
         }
     };
     if let Some(message) = told {
-        insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
+        insert_events(
+            db,
+            run,
+            &[RunReport::Log { level: LogLevel::Info, message: KeyedMessage::plain(message) }],
+        )
+        .await?;
     }
     Ok(registered.id())
 }
@@ -242,15 +248,16 @@ pub(super) async fn end(
         Ended::Fenced => return Ok(false),
         Ended::Failed(reason) => (
             ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
-            Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
+            Some(RunReport::Log { level: LogLevel::Error, message: KeyedMessage::plain(reason) }),
         ),
         Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        Ended::Interrupted(reason) => {
-            (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
-        }
+        Ended::Interrupted(reason) => (
+            release(),
+            Some(RunReport::Log { level: LogLevel::Warning, message: KeyedMessage::plain(reason) }),
+        ),
         Ended::Released => {
             let message = "The worker was stopped; the next one goes on where it was.";
-            let message = message.to_owned();
+            let message = KeyedMessage::plain(message);
             // Nothing that the run did wrong.
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
             (

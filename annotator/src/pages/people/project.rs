@@ -5,8 +5,9 @@ use crate::{
     web::{
         access::{Access, Admin, Manager, Member},
         error::AppError,
+        form::FieldErrors,
         markdown,
-        page::{self, FieldErrors, Page},
+        page::{self, Page},
     },
     work::counts::{self, WaitingTasks},
 };
@@ -52,9 +53,9 @@ pub async fn create(
     let NewProjectForm { name, guidelines } = form.into_inner();
     let mut errors = FieldErrors::default();
     if name.trim().is_empty() {
-        errors.add("name", page.text("project-name-missing"));
+        errors.add("name", "project-name-missing");
     } else if projects::find_by_name(db.get_ref(), &name).await?.is_some() {
-        errors.add("name", page.text("project-name-taken"));
+        errors.add("name", "project-name-taken");
     }
     if !errors.is_empty() {
         return page::invalid(&NewProjectPage { page, name, guidelines, errors });
@@ -121,7 +122,7 @@ pub async fn change(
 ) -> Result<HttpResponse, AppError> {
     let ChangeForm { guidelines, overlap } = form.into_inner();
     if !(1..=100).contains(&overlap) {
-        return Err(AppError::BadRequest("a comparison is judged by 1 to 100 people".to_owned()));
+        return Err(AppError::bad_request("overlap-out-of-range"));
     }
     let before = json!({"guidelines": access.project.guidelines, "overlap": access.project.comparison_overlap});
     let url = access.url("");

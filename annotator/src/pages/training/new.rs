@@ -15,7 +15,8 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
-        page::{self, FieldErrors, Page},
+        form::FieldErrors,
+        page::{self, Page},
     },
 };
 use actix_session::Session;
@@ -168,7 +169,7 @@ pub async fn show(
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    let errors = deleted::explain(db.get_ref(), &page, &typed).await?;
+    let errors = deleted::explain(db.get_ref(), &typed).await?;
     page::html(&NewRunPage::load(db.get_ref(), &store, page, access, kind, typed, errors).await?)
 }
 
@@ -218,7 +219,7 @@ pub async fn launch(
 ) -> Result<HttpResponse, AppError> {
     let kind = kind_of(&path.1)?;
     let typed = form.into_inner();
-    match try_launch(db.get_ref(), &store, &page, &access, kind, &typed).await? {
+    match try_launch(db.get_ref(), &store, &access, kind, &typed).await? {
         Ok(run) => {
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
@@ -234,7 +235,6 @@ pub async fn launch(
 async fn try_launch(
     db: &DatabaseConnection,
     store: &ArtifactStore,
-    page: &Page,
     access: &Access,
     kind: RunKind,
     typed: &HashMap<String, String>,
@@ -243,23 +243,22 @@ async fn try_launch(
     let project = access.project.id;
     let model = chosen_model(db, project, trainable(kind), typed.get("model")).await?;
     if model.is_none() {
-        errors.add("model", page.text("problem-choose-model"));
+        errors.add("model", "problem-choose-model");
     }
     let mut reward = None;
     if kind == RunKind::Ppo {
         reward = chosen_model(db, project, scoring(kind), typed.get("reward_model")).await?;
         if reward.is_none() {
-            errors.add("reward_model", page.text("problem-choose-reward-model"));
+            errors.add("reward_model", "problem-choose-reward-model");
         }
     }
     let rows = chosen_rows(db, store, project, kind, typed).await?;
     if let Err(problem) = &rows {
-        errors.add("dataset", page.text(problem));
+        errors.add("dataset", *problem);
     }
     let config = settings::parse(kind, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        let label = page.text(settings::label(kind, field));
-        errors.add(field, format_args!("{label}: {}", page.text(problem)));
+        errors.add(field, settings::explain(kind, field, problem));
     }
     let (Some(model), Ok(rows), Ok(config), true) = (model, rows, config, errors.is_empty()) else {
         return Ok(Err(errors));
