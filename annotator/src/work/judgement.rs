@@ -40,7 +40,8 @@ pub enum StoreError {
 }
 
 /// Stores what a person says on an assignment of theirs, in one transaction with the slot it takes
-/// or gives back. Sent twice, it is stored once.
+/// or gives back. Sent twice, also at the same moment, it is stored once: the assignment is locked
+/// before anybody looks for the first.
 pub async fn store(
     db: &DatabaseConnection,
     account: AccountId,
