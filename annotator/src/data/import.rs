@@ -10,22 +10,22 @@ use crate::{
     database,
     people::projects,
     start::first_start,
+    work::tasks::{self, NewTask},
 };
 use anyhow::Context;
 use entity::{
     completion,
     conversation::PromptBody,
-    ids::{CompletionId, JudgementId, ProjectId, PromptId, TaskId},
+    ids::{CompletionId, JudgementId, ProjectId, TaskId},
     judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder},
+    message,
+    message::KeyedMessage,
     task, task_completion,
     time::UnixMillis,
 };
 use flate2::read::MultiGzDecoder;
-use row::{Row, RowError};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    QueryFilter,
-};
+use row::{Refusal, Row};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use std::{
     fmt,
     fs::File,
@@ -89,34 +89,49 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The rows of an upload, plain or gzip.
-pub fn read_bytes(bytes: &[u8]) -> anyhow::Result<Vec<Row>> {
+pub fn read_bytes(bytes: &[u8]) -> Result<Vec<Row>, KeyedMessage> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return read_rows(BufReader::new(MultiGzDecoder::new(bytes)));
     }
     read_rows(bytes)
 }
 
-fn read_rows(lines: impl BufRead) -> anyhow::Result<Vec<Row>> {
+fn read_rows(lines: impl BufRead) -> Result<Vec<Row>, KeyedMessage> {
     let mut rows = Vec::new();
-    for (line_idx, line) in lines.lines().enumerate() {
-        let line = line.map_err(|error| unreadable(line_idx + 1, &error))?;
+    for (line, text) in (1..).zip(lines.lines()) {
+        let text = text.map_err(|error| unreadable(line, &error))?;
         // What some programs begin a UTF-8 file with.
-        let line = if line_idx == 0 { line.trim_start_matches('\u{feff}') } else { &line };
-        if !line.trim().is_empty() {
-            rows.push(Row::parse(line).map_err(|error| RowError { line: line_idx + 1, error })?);
+        let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
+        if !text.trim().is_empty() {
+            rows.push(Row::parse(text).map_err(|refusal| refused(line, &refusal))?);
         }
     }
-    anyhow::ensure!(!rows.is_empty(), "there are no rows in it");
+    if rows.is_empty() {
+        return Err(message!("import-no-rows", "there are no rows in it"));
+    }
     Ok(rows)
 }
 
-fn unreadable(line: usize, error: &io::Error) -> anyhow::Error {
+fn refused(line: u64, refusal: &Refusal) -> KeyedMessage {
+    message!("import-line", "line {line}: {why}", line = line, why = refusal.message())
+}
+
+fn unreadable(line: u64, error: &io::Error) -> KeyedMessage {
     match error.kind() {
-        io::ErrorKind::InvalidData => anyhow::anyhow!("line {line} is not UTF-8 text"),
-        io::ErrorKind::UnexpectedEof => {
-            anyhow::anyhow!("the compressed file ends too early, in line {line}; send it again")
+        io::ErrorKind::InvalidData => {
+            message!("import-not-utf8", "line {line} is not UTF-8 text", line = line)
         }
-        _ => anyhow::anyhow!("line {line} cannot be read: {error}"),
+        io::ErrorKind::UnexpectedEof => message!(
+            "import-cut-off",
+            "the compressed file ends too early, in line {line}; send it again",
+            line = line
+        ),
+        _ => message!(
+            "import-unreadable",
+            "line {line} cannot be read: {why}",
+            line = line,
+            why = KeyedMessage::from(error)
+        ),
     }
 }
 
@@ -171,10 +186,9 @@ async fn store_demonstration(
     let (prompt, _) = prompts::store(db, project, prompt).await?;
     let text_hash = texts::store(db, answer).await?;
     let origin = format!("import:{prompt}:{text_hash}");
-    let Some(task) = closed_task(db, project, prompt, task::TaskKind::Demonstrate, origin).await?
-    else {
-        return Ok(false);
-    };
+    let kind = task::TaskKind::Demonstrate;
+    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
+    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
     judge(db, task, JudgementPayload::Demonstration { text_hash }, ShownOrder(Vec::new())).await?;
     Ok(true)
 }
@@ -190,10 +204,9 @@ async fn store_preference(
     let [chosen, rejected] = answers;
     let hashes = [texts::store(db, chosen).await?, texts::store(db, rejected).await?];
     let origin = format!("import:{prompt}:{}:{}", hashes[0], hashes[1]);
-    let Some(task) = closed_task(db, project, prompt, task::TaskKind::Compare, origin).await?
-    else {
-        return Ok(false);
-    };
+    let kind = task::TaskKind::Compare;
+    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
+    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
     for (position, text_hash) in (0..).zip(hashes) {
         let completion = CompletionId::new();
         let row = completion::ActiveModel {
@@ -219,38 +232,6 @@ async fn store_preference(
         JudgementPayload::Comparison { verdict: ComparisonVerdict::Left(2), rationale_hash: None };
     judge(db, task, payload, ShownOrder(vec![0, 1])).await?;
     Ok(true)
-}
-
-/// A task that is already answered; none when this row was imported before.
-async fn closed_task(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    prompt: PromptId,
-    kind: task::TaskKind,
-    origin: String,
-) -> Result<Option<TaskId>, DbErr> {
-    let known = task::Entity::find()
-        .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Origin.eq(&origin))
-        .one(db)
-        .await?;
-    if known.is_some() {
-        return Ok(None);
-    }
-    let id = TaskId::new();
-    let row = task::ActiveModel {
-        id: Set(id),
-        project_id: Set(project),
-        prompt_id: Set(prompt),
-        kind: Set(kind),
-        overlap: Set(1),
-        open_slots: Set(0),
-        run_id: Set(None),
-        origin: Set(origin),
-        created_at: Set(UnixMillis::now()),
-    };
-    task::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(Some(id))
 }
 
 /// A judgement that came from elsewhere: of no assignment and no account.

@@ -7,7 +7,7 @@
 mod server;
 
 use actix_web::web::Bytes;
-use entity::{ids::ModelId, model};
+use entity::{ids::ModelId, message::KeyedMessage, model};
 use futures_util::{
     FutureExt, Stream,
     future::{BoxFuture, Shared},
@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use storage::artifact_store::ArtifactStore;
+use tokio::task::JoinError;
 
 /// How long a model is kept after its last answer.
 const IDLE: Duration = Duration::from_secs(600);
@@ -33,7 +34,7 @@ pub enum Unavailable {
     Busy(usize),
     /// The trainer is missing, or gave up; in its own words.
     #[error("{0}")]
-    Failed(String),
+    Failed(KeyedMessage),
 }
 
 type Starting = Shared<BoxFuture<'static, Result<Arc<Server>, Unavailable>>>;
@@ -191,13 +192,13 @@ impl LiveModels {
         let loading = tokio::spawn(async move {
             let folder = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await;
             let folder = folder
-                .map_err(|error| Unavailable::Failed(error.to_string()))?
-                .map_err(|unusable| Unavailable::Failed(format!("{name} {unusable}")))?;
+                .map_err(broken_off)?
+                .map_err(|problem| Unavailable::Failed(problem.of(name.as_str())))?;
             Server::start(trainer, folder, name).await
         });
         let server = loading.map(|loaded| match loaded {
             Ok(server) => server.map(Arc::new),
-            Err(error) => Err(Unavailable::Failed(error.to_string())),
+            Err(error) => Err(broken_off(error)),
         });
         Place {
             model: model.id,
@@ -224,6 +225,10 @@ impl LiveModels {
             lock(&self.places).retain(is_wanted);
         }
     }
+}
+
+fn broken_off(error: JoinError) -> Unavailable {
+    Unavailable::Failed(KeyedMessage::technical(error.to_string()))
 }
 
 /// What a lock guards here is whole between any two statements.

@@ -5,6 +5,7 @@
 
 use crate::config::ServeConfig;
 use anyhow::Context;
+use entity::{message, message::KeyedMessage};
 use rustix::process::{Pid, kill_process};
 use std::{
     path::{Path, PathBuf},
@@ -68,22 +69,23 @@ fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
 }
 
 /// `--trainer`, else `trainer` beside this executable.
-pub fn find_trainer(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub fn find_trainer(given: Option<&Path>) -> Result<PathBuf, KeyedMessage> {
     let path = match given {
         Some(path) => path.to_owned(),
-        None => std::env::current_exe()?
+        None => std::env::current_exe()
+            .map_err(|error| KeyedMessage::from(&error))?
             .with_file_name("trainer")
             .with_extension(std::env::consts::EXE_EXTENSION),
     };
     if !path.is_file() {
-        anyhow::bail!(
-            "no trainer at {}: build it (`cargo build -p trainer`), name it with --trainer PATH, \
-             or say --worker none and start `trainer worker` elsewhere",
-            path.display()
-        );
+        return Err(message!(
+            "trainer-missing",
+            "no trainer at {path}: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere",
+            path = path.display()
+        ));
     }
     // Absolute, so that a bare name is not looked up in PATH instead.
-    Ok(std::path::absolute(path)?)
+    std::path::absolute(path).map_err(|error| KeyedMessage::from(&error))
 }
 
 /// Starts the worker whenever it has ended, until it is told to stop or somebody pressed Ctrl-C.

@@ -184,6 +184,7 @@ mod tests {
             tokens_per_second: None,
             seconds_left: None,
             error: None,
+            error_message: None,
             summary: None,
             environment: None,
             output_hash: None,

@@ -7,6 +7,7 @@
 use crate::training::run_feed::{PAGE, rows_after};
 use entity::{
     ids::RunId,
+    message::KeyedMessage,
     report::{FinishReason, LogLevel, RunReport},
     run_event,
     time::UnixMillis,
@@ -71,7 +72,7 @@ pub struct Answer {
 pub struct LogLine {
     pub at: UnixMillis,
     pub level: LogLevel,
-    pub message: String,
+    pub message: KeyedMessage,
 }
 
 impl MetricSeries {
@@ -121,7 +122,7 @@ impl RunDigest {
             Ok(RunReport::Progress { bytes_per_second, .. }) => {
                 self.bytes_per_second = bytes_per_second;
             }
-            Ok(RunReport::Started { .. }) | Err(_) => {}
+            Ok(RunReport::Started { .. } | RunReport::Failed { .. }) | Err(_) => {}
         }
     }
 

@@ -2,7 +2,10 @@
 //! `{{ page.text("key") }}`, and with arguments `{{ page.text("key").arg("n", n) }}`.
 
 use actix_web::{HttpRequest, cookie::Cookie, http::header};
-use entity::account;
+use entity::{
+    account,
+    message::{KeyedMessage, MessageArgument},
+};
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use rust_embed::RustEmbed;
 use std::{fmt, sync::LazyLock};
@@ -92,6 +95,35 @@ impl Language {
     /// The message of that key. A missing key shows itself, and is logged.
     pub fn text(self, key: &str) -> Text<'_> {
         Text { language: self, key, args: FluentArgs::new() }
+    }
+
+    /// What a program said, in this language. Without a key, or with the key or the arguments of a
+    /// program of another version, it is the English text that came with them.
+    pub fn say(self, message: &KeyedMessage) -> String {
+        self.translation(message).unwrap_or_else(|| message.text.clone())
+    }
+
+    fn translation(self, message: &KeyedMessage) -> Option<String> {
+        let bundle = self.bundle();
+        let pattern = bundle.get_message(message.key.as_deref()?)?.value()?;
+        let mut args = FluentArgs::new();
+        for (name, value) in &message.args {
+            args.set(name.as_str(), self.value(value));
+        }
+        let mut errors = Vec::new();
+        let text = bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned();
+        errors.is_empty().then_some(text)
+    }
+
+    fn value(self, argument: &MessageArgument) -> FluentValue<'static> {
+        match argument {
+            MessageArgument::Number(number) => match number.as_i64() {
+                Some(whole) => FluentValue::from(whole),
+                None => FluentValue::from(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            MessageArgument::Text(text) => FluentValue::from(text.clone()),
+            MessageArgument::Message(message) => FluentValue::from(self.say(message)),
+        }
     }
 }
 
@@ -200,6 +232,27 @@ mod tests {
     #[test]
     fn the_cookie_goes_before_the_browsers_wish() {
         assert_eq!(Language::choose(None, Some("ru"), Some("en")), Language::Russian);
+    }
+
+    #[test]
+    fn what_a_program_said_is_said_again_down_to_its_reason() {
+        let why = KeyedMessage::from(&std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+        let message =
+            entity::message!("cannot-read", "cannot read {path}", path = "/data/x").because(why);
+        assert_eq!(Language::English.say(&message), "cannot read /data/x: Permission denied");
+        assert_eq!(
+            Language::Russian.say(&message),
+            "не удалось прочитать /data/x: нет прав доступа"
+        );
+    }
+
+    #[test]
+    fn what_has_no_translation_here_stays_as_it_was_said() {
+        let of_tomorrow = entity::message!("of-tomorrow", "it is {n} too early", n = 1);
+        let other_arguments = entity::message!("cannot-read", "cannot read it");
+        for message in [KeyedMessage::plain("boom"), of_tomorrow, other_arguments] {
+            assert_eq!(Language::Russian.say(&message), message.text);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! started with `--report json`, stored as [`crate::run_event`] rows by the worker. The last line is
 //! always the [`RunSummary`].
 
+use crate::message::KeyedMessage;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,7 +34,16 @@ pub enum RunReport {
         score: Option<f64>,
     },
     /// A sentence for a person: rows dropped, a checkpoint resumed from, …
-    Log { level: LogLevel, message: String },
+    Log {
+        level: LogLevel,
+        #[serde(flatten)]
+        message: KeyedMessage,
+    },
+    /// Why nothing came of it: said last, instead of the summary.
+    Failed {
+        #[serde(flatten)]
+        message: KeyedMessage,
+    },
 }
 
 /// Why an answer ended where it ends.

@@ -3,6 +3,7 @@
 pub use crate::run_config::RunKind;
 use crate::{
     ids::{AccountId, ModelId, ProjectId, RunId},
+    message::KeyedMessage,
     time::UnixMillis,
 };
 use sea_orm::entity::prelude::*;
@@ -65,6 +66,10 @@ pub struct Model {
     pub seconds_left: Option<f64>,
     /// Why it failed, in words for a person.
     pub error: Option<String>,
+    /// The same with its key and arguments ([`KeyedMessage`]); none where a program said it that
+    /// knew only the text.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub error_message: Option<Json>,
     /// The child's last line ([`crate::report::RunSummary`]).
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub summary: Option<Json>,
@@ -84,5 +89,14 @@ pub struct Model {
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
+
+impl Model {
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<KeyedMessage> {
+        let text = self.error.as_ref()?;
+        let keyed = self.error_message.clone().and_then(|json| serde_json::from_value(json).ok());
+        Some(keyed.unwrap_or_else(|| KeyedMessage::plain(text)))
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

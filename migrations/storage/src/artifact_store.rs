@@ -8,10 +8,15 @@ mod housekeeping;
 
 pub use housekeeping::{FolderRemoval, SPARED, n_bytes_below};
 
-use entity::{hash::sha256_hex, ids::RunId};
+use entity::{
+    hash::sha256_hex,
+    ids::RunId,
+    message,
+    message::{KeyedMessage, ToArgument},
+};
 use sha2::{Digest, Sha256};
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -32,21 +37,39 @@ pub struct StoreNotWritable {
     reason: io::Error,
 }
 
-/// What is in the store cannot be used; a sentence that begins with what it is.
-#[derive(Debug, thiserror::Error)]
+/// What is in the store cannot be used.
+#[derive(Debug)]
 pub enum ArtifactProblem {
-    #[error(
-        "is not at {}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
-        .0.display()
-    )]
     Missing(PathBuf),
-    #[error(
-        "was changed on disk after it was stored: the files at {} no longer have its hash; \
-         restore the folder from a backup, or make it anew", .0.display()
-    )]
     Changed(PathBuf),
-    #[error("cannot be read at {}: {reason}", folder.display())]
     Unreadable { folder: PathBuf, reason: io::Error },
+}
+
+impl ArtifactProblem {
+    /// A sentence that begins with what it is: a model's name, "the dataset version".
+    pub fn of(&self, what: impl ToArgument + fmt::Display) -> KeyedMessage {
+        match self {
+            Self::Missing(folder) => message!(
+                "artifact-missing",
+                "{what} is not at {folder}: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)",
+                what = what,
+                folder = folder.display()
+            ),
+            Self::Changed(folder) => message!(
+                "artifact-changed",
+                "{what} was changed on disk after it was stored: the files at {folder} no longer have its hash; restore the folder from a backup, or make it anew",
+                what = what,
+                folder = folder.display()
+            ),
+            Self::Unreadable { folder, reason } => message!(
+                "artifact-unreadable",
+                "{what} cannot be read at {folder}: {why}",
+                what = what,
+                folder = folder.display(),
+                why = KeyedMessage::from(reason)
+            ),
+        }
+    }
 }
 
 /// A folder that is in the store.

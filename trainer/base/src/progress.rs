@@ -1,6 +1,7 @@
 //! How far a run is, how fast it goes, and what it says at the end.
 
 use crate::job::Report;
+use entity::message::KeyedMessage;
 use entity::report::{LogLevel, RunReport, RunSummary};
 use serde_json::{Map, Value};
 use std::{
@@ -155,7 +156,7 @@ pub fn peak_rss_mb() -> u64 {
 
 /// A sentence for a person. Whoever asked to stop meanwhile is asked again at the next step.
 pub fn say(report: &mut Report, level: LogLevel, message: impl Into<String>) {
-    let _ = report(RunReport::Log { level, message: message.into() });
+    let _ = report(RunReport::Log { level, message: KeyedMessage::plain(message) });
 }
 
 #[cfg(test)]

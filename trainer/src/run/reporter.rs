@@ -101,10 +101,12 @@ impl RunReporter {
                 self.line(&format!("step {step}{score}\n  > {prompt}\n  < {completion}{cut}"));
             }
             RunReport::Log { level, message } => self.line(&match level {
-                LogLevel::Info => message.clone(),
+                LogLevel::Info => message.text.clone(),
                 LogLevel::Warning => format!("warning: {message}"),
                 LogLevel::Error => format!("error: {message}"),
             }),
+            // The message on stderr is for those who read it there.
+            RunReport::Failed { .. } => {}
         }
     }
 

@@ -2,7 +2,8 @@
 
 use entity::{
     conversation::{ChatMessage, MessageRole, PromptBody},
-    json_problem,
+    json_problem, message,
+    message::KeyedMessage,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,38 +16,71 @@ pub enum Row {
     Preference { prompt: PromptBody, chosen: String, rejected: String },
 }
 
-/// What is wrong with a line, which counts from 1.
-#[derive(Debug, thiserror::Error)]
-#[error("line {line}: {error}")]
-pub struct RowError {
-    pub line: usize,
-    pub error: Refusal,
+/// Why a line is no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NotJson(KeyedMessage),
+    NotAnObject,
+    UnknownField(String),
+    Missing(&'static str),
+    Together(&'static str, &'static str),
+    WrongType(&'static str, KeyedMessage),
+    Empty(&'static str),
+    Mixed(&'static str),
+    NotOneAnswer(&'static str),
+    NoAnswer,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("not JSON: {0}")]
-    NotJson(String),
-    #[error("not a row, which is a JSON object in one line, such as {{\"prompt\": \"…\"}}")]
-    NotAnObject,
-    #[error(
-        "field `{0}` is not read; a row has `prompt`, `prompt` and `completion`, `messages`, or `prompt`, `chosen` and `rejected`"
-    )]
-    UnknownField(String),
-    #[error("field `{0}` is missing; `chosen` and `rejected` need each other and a `prompt`")]
-    Missing(&'static str),
-    #[error("field `{0}` does not go with `{1}`")]
-    Together(&'static str, &'static str),
-    #[error("field `{0}` is neither a text nor a list of messages with `role` and `content`: {1}")]
-    WrongType(&'static str, String),
-    #[error("field `{0}` is empty")]
-    Empty(&'static str),
-    #[error("field `{0}` must be given like `prompt`: both as texts or both as lists of messages")]
-    Mixed(&'static str),
-    #[error("field `{0}` must be one message of the assistant")]
-    NotOneAnswer(&'static str),
-    #[error("field `messages` must end with a message of the assistant, after at least one other")]
-    NoAnswer,
+impl Refusal {
+    /// For whoever sent the file.
+    pub fn message(&self) -> KeyedMessage {
+        match self {
+            Self::NotJson(why) => message!("row-not-json", "not JSON: {why}", why = why),
+            Self::NotAnObject => message!(
+                "row-no-object",
+                "not a row, which is a JSON object in one line, such as {{\"prompt\": \"…\"}}"
+            ),
+            Self::UnknownField(field) => message!(
+                "row-unknown-field",
+                "field `{field}` is not read; a row has `prompt`, `prompt` and `completion`, `messages`, or `prompt`, `chosen` and `rejected`",
+                field = field
+            ),
+            Self::Missing(field) => message!(
+                "row-missing-field",
+                "field `{field}` is missing; `chosen` and `rejected` need each other and a `prompt`",
+                field = field
+            ),
+            Self::Together(field, other) => message!(
+                "row-fields-together",
+                "field `{field}` does not go with `{other}`",
+                field = field,
+                other = other
+            ),
+            Self::WrongType(field, why) => message!(
+                "row-wrong-type",
+                "field `{field}` is neither a text nor a list of messages with `role` and `content`: {why}",
+                field = field,
+                why = why
+            ),
+            Self::Empty(field) => {
+                message!("row-empty-field", "field `{field}` is empty", field = field)
+            }
+            Self::Mixed(field) => message!(
+                "row-mixed-forms",
+                "field `{field}` must be given like `prompt`: both as texts or both as lists of messages",
+                field = field
+            ),
+            Self::NotOneAnswer(field) => message!(
+                "row-not-one-answer",
+                "field `{field}` must be one message of the assistant",
+                field = field
+            ),
+            Self::NoAnswer => message!(
+                "row-no-answer",
+                "field `messages` must end with a message of the assistant, after at least one other"
+            ),
+        }
+    }
 }
 
 const FIELDS: [&str; 5] = ["prompt", "completion", "messages", "chosen", "rejected"];
@@ -91,7 +125,7 @@ impl Row {
 
 fn from_messages(value: &Value) -> Result<Row, Refusal> {
     let PromptBody::Messages(mut messages) = read_prompt(value, "messages")? else {
-        return Err(Refusal::WrongType("messages", "it is a text".to_owned()));
+        return Err(Refusal::WrongType("messages", message!("row-is-a-text", "it is a text")));
     };
     match messages.pop() {
         Some(last) if last.role == MessageRole::Assistant && !messages.is_empty() => {
@@ -111,7 +145,7 @@ fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, Refusal
 
 fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, Refusal> {
     let messages = Vec::<ChatMessage>::deserialize(value)
-        .map_err(|error| Refusal::WrongType(field, error.to_string()))?;
+        .map_err(|error| Refusal::WrongType(field, json_problem::in_a_value(&error)))?;
     if messages.is_empty() { Err(Refusal::Empty(field)) } else { Ok(messages) }
 }
 
@@ -186,7 +220,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_by_name() {
-        let refused = |row: &str| Row::parse(row).unwrap_err().to_string();
+        let refused = |row: &str| Row::parse(row).unwrap_err().message().text;
         assert!(refused(r#"{"prompt":"Q","label":true}"#).contains("`label`"));
         assert!(refused(r#"{"chosen":"g","rejected":"b"}"#).contains("`prompt`"));
         assert!(refused(r#"{"prompt":"Q","chosen":"g"}"#).contains("`rejected`"));

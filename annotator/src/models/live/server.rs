@@ -2,10 +2,12 @@
 
 use crate::models::live::{Unavailable, lock};
 use crate::start::worker_process::find_trainer;
+use entity::{message, message::KeyedMessage, report::RunReport};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use std::{
     collections::VecDeque,
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
@@ -44,12 +46,11 @@ impl Server {
         folder: PathBuf,
         name: String,
     ) -> Result<Self, Unavailable> {
-        let trainer = find_trainer(trainer.as_deref())
-            .map_err(|error| Unavailable::Failed(format!("{error:#}")))?;
+        let trainer = find_trainer(trainer.as_deref()).map_err(Unavailable::Failed)?;
         let key = Alphanumeric.sample_string(&mut rand::rng(), 32);
         let mut child = command(&trainer, &folder, &name, &key)
             .spawn()
-            .map_err(|error| Unavailable::Failed(format!("{}: {error}", trainer.display())))?;
+            .map_err(|error| Unavailable::Failed(not_started(&trainer, &error)))?;
         tracing::info!(model = name, pid = child.id(), "loading a model to talk to");
         let said = Said::default();
         let listener =
@@ -59,12 +60,16 @@ impl Server {
             Some(lines) => lines.next_line().await.ok().flatten(),
             None => None,
         };
-        let listening: Option<Listening> = line.and_then(|line| serde_json::from_str(&line).ok());
-        let Some(Listening { listening }) = listening else {
+        let line = line.unwrap_or_default();
+        let Ok(Listening { listening }) = serde_json::from_str(&line) else {
             if let Some(listener) = listener {
                 let _ = listener.await; // to the last word
             }
-            return Err(Unavailable::Failed(last_words(&said)));
+            let why = match serde_json::from_str(&line) {
+                Ok(RunReport::Failed { message }) => message,
+                _ => last_words(&said),
+            };
+            return Err(Unavailable::Failed(why));
         };
         let url = format!("{listening}/v1/chat/completions");
         let _stdin = child.stdin.take();
@@ -83,9 +88,14 @@ impl Server {
         !matches!(lock(&self.child).try_wait(), Ok(None))
     }
 
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> KeyedMessage {
         last_words(&self.said)
     }
+}
+
+fn not_started(trainer: &Path, error: &io::Error) -> KeyedMessage {
+    let (path, why) = (trainer.display(), KeyedMessage::from(error));
+    message!("live-not-started", "{path}: {why}", path = path, why = why)
 }
 
 /// The key goes by the environment, because command lines are open to everybody.
@@ -117,14 +127,18 @@ async fn listen(stderr: ChildStderr, said: Said) {
 }
 
 /// Its error, else all that is known of what it said.
-fn last_words(said: &Said) -> String {
+fn last_words(said: &Said) -> KeyedMessage {
     let said = lock(said);
     let error = said.iter().rev().find_map(|line| line.strip_prefix("error: "));
     match error {
-        Some(error) => error.to_owned(),
-        None if said.is_empty() => {
-            "the model's process ended without a word; the memory may not suffice".to_owned()
+        Some(error) => KeyedMessage::technical(error),
+        None if said.is_empty() => message!(
+            "live-no-word",
+            "the model's process ended without a word; the memory may not suffice"
+        ),
+        None => {
+            let lines: Vec<&str> = said.iter().map(String::as_str).collect();
+            KeyedMessage::technical(lines.join("\n"))
         }
-        None => said.iter().map(String::as_str).collect::<Vec<_>>().join("\n"),
     }
 }

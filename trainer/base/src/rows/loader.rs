@@ -2,6 +2,7 @@
 
 use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, jsonl};
 use crate::{job::Report, tokenizer::Tokenizer};
+use entity::message::KeyedMessage;
 use entity::report::{LogLevel, RunReport};
 use std::{
     path::Path,
@@ -138,6 +139,7 @@ impl RowLoader<'_, '_> {
     /// A stop asked for here is asked for again at the first step.
     fn tell(&mut self, level: LogLevel, message: String) {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let _ = (self.report)(RunReport::Log { level, message: format!("{name}: {message}") });
+        let message = KeyedMessage::plain(format!("{name}: {message}"));
+        let _ = (self.report)(RunReport::Log { level, message });
     }
 }

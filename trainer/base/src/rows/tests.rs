@@ -54,7 +54,7 @@ fn loaded<T>(
     let mut said = Vec::new();
     let result = load(&file, &mut |event| {
         if let RunReport::Log { message, .. } = event {
-            said.push(message);
+            said.push(message.text);
         }
         ControlFlow::Continue(())
     });

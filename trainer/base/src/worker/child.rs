@@ -12,6 +12,7 @@ use super::{
 use crate::settings::{RunOutput, run_command};
 use anyhow::Context;
 use entity::{
+    message::KeyedMessage,
     report::{LogLevel, RunReport, RunSummary},
     run,
 };
@@ -149,7 +150,8 @@ impl ChildOutput {
             Err(_) => match serde_json::from_str(line) {
                 Ok(summary) => self.summary = Some(summary),
                 Err(_) => {
-                    self.take(RunReport::Log { level: LogLevel::Info, message: line.to_owned() })
+                    let message = KeyedMessage::plain(line);
+                    self.take(RunReport::Log { level: LogLevel::Info, message });
                 }
             },
         }
@@ -163,7 +165,7 @@ impl ChildOutput {
                 self.events.retain(|event| !matches!(event, RunReport::Progress { .. }));
             }
             RunReport::Log { level: LogLevel::Error, message } => {
-                self.error = Some(message.clone())
+                self.error = Some(message.text.clone());
             }
             _ => {}
         }
@@ -325,7 +327,10 @@ mod tests {
             "peak_rss_mb": 1, "final": {}}).to_string());
         assert_eq!(
             said.events,
-            [RunReport::Log { level: LogLevel::Info, message: "Killing time".into() }]
+            [RunReport::Log {
+                level: LogLevel::Info,
+                message: KeyedMessage::plain("Killing time")
+            }]
         );
         assert_eq!(said.summary.unwrap().tokens, 2);
     }

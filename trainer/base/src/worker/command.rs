@@ -101,7 +101,7 @@ async fn model_folder(
 async fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
     let (store, hash) = (artifacts.clone(), hash.to_owned());
     let opened = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await?;
-    opened.map_err(|unusable| anyhow!("{what} {unusable}"))
+    opened.map_err(|problem| problem.of(what).into())
 }
 
 fn has_rows(file: &Path) -> bool {

@@ -5,6 +5,7 @@ use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
     ids::ModelId,
+    message::KeyedMessage,
     model,
     report::{LogLevel, RunReport, RunSummary},
     run::{self, RunStatus},
@@ -223,7 +224,12 @@ async fn register_base(
         }
     };
     if let Some(message) = told {
-        insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
+        insert_events(
+            db,
+            run,
+            &[RunReport::Log { level: LogLevel::Info, message: KeyedMessage::plain(message) }],
+        )
+        .await?;
     }
     Ok(registered.id())
 }
@@ -240,15 +246,16 @@ pub(super) async fn end(
         RunEnding::Fenced => return Ok(false),
         RunEnding::Failed(reason) => (
             ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
-            Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
+            Some(RunReport::Log { level: LogLevel::Error, message: KeyedMessage::plain(reason) }),
         ),
         RunEnding::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        RunEnding::Interrupted(reason) => {
-            (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
-        }
+        RunEnding::Interrupted(reason) => (
+            release(),
+            Some(RunReport::Log { level: LogLevel::Warning, message: KeyedMessage::plain(reason) }),
+        ),
         RunEnding::Released => {
             let message = "The worker was stopped; the next one goes on where it was.";
-            let message = message.to_owned();
+            let message = KeyedMessage::plain(message);
             // Nothing that the run did wrong.
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
             (

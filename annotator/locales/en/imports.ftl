@@ -1,0 +1,51 @@
+# What is wrong with a file of rows. The English stands in the sources too, for the command line.
+
+import-no-rows = there are no rows in it
+import-line = line { $line }: { $why }
+import-not-utf8 = line { $line } is not UTF-8 text
+import-cut-off = the compressed file ends too early, in line { $line }; send it again
+import-unreadable = line { $line } cannot be read: { $why }
+
+row-not-json = not JSON: { $why }
+row-no-object = not a row, which is a JSON object in one line, such as {"{"}"prompt": "…"{"}"}
+row-unknown-field = field `{ $field }` is not read; a row has `prompt`, `prompt` and `completion`, `messages`, or `prompt`, `chosen` and `rejected`
+row-missing-field = field `{ $field }` is missing; `chosen` and `rejected` need each other and a `prompt`
+row-fields-together = field `{ $field }` does not go with `{ $other }`
+row-wrong-type = field `{ $field }` is neither a text nor a list of messages with `role` and `content`: { $why }
+row-is-a-text = it is a text
+row-empty-field = field `{ $field }` is empty
+row-mixed-forms = field `{ $field }` must be given like `prompt`: both as texts or both as lists of messages
+row-not-one-answer = field `{ $field }` must be one message of the assistant
+row-no-answer = field `messages` must end with a message of the assistant, after at least one other
+
+json-at = { $what } at character { $at }
+json-ends-in-list = EOF while parsing a list
+json-ends-in-object = EOF while parsing an object
+json-ends-in-string = EOF while parsing a string
+json-ends-in-value = EOF while parsing a value
+json-no-colon = expected `:`
+json-list-goes-on = expected `,` or `]`
+json-object-goes-on = expected `,` or `{"}"}`
+json-no-word = expected ident
+json-no-value = expected value
+json-bad-escape = invalid escape
+json-bad-number = invalid number
+json-number-too-large = number out of range
+json-not-unicode = invalid unicode code point
+json-half-a-character = lone leading surrogate in hex escape
+json-escape-ends = unexpected end of hex escape
+json-key-no-string = key must be a string
+json-trailing-comma = trailing comma
+json-trailing-characters = trailing characters
+json-control-character = control character (\u0000-\u001F) found while parsing a string
+json-missing-field = missing field { $name }
+json-duplicate-field = duplicate field { $name }
+json-unknown-field = unknown field { $name }, expected { $expected }
+json-unknown-variant = unknown variant { $name }, expected { $expected }
+json-wrong-type = expected { $expected }, found { $found }
+json-null = null
+json-boolean = true or false
+json-number = a number
+json-string = a string
+json-list = a list
+json-object = an object

@@ -1,0 +1,51 @@
+# Что не так с файлом строк. Английский текст есть и в исходниках: его печатает командная строка.
+
+import-no-rows = в файле нет ни одной строки
+import-line = строка { $line }: { $why }
+import-not-utf8 = строка { $line } — не текст в кодировке UTF-8
+import-cut-off = сжатый файл обрывается на строке { $line }; отправьте его ещё раз
+import-unreadable = строку { $line } не удалось прочитать: { $why }
+
+row-not-json = это не JSON: { $why }
+row-no-object = это не строка данных: нужен объект JSON в одну строку, например {"{"}"prompt": "…"{"}"}
+row-unknown-field = поле `{ $field }` здесь не читается; в строке бывают `prompt`, `prompt` и `completion`, `messages` или `prompt`, `chosen` и `rejected`
+row-missing-field = нет поля `{ $field }`; `chosen` и `rejected` нужны вместе, и к ним нужен `prompt`
+row-fields-together = поле `{ $field }` нельзя сочетать с `{ $other }`
+row-wrong-type = поле `{ $field }` — не текст и не список сообщений с `role` и `content`: { $why }
+row-is-a-text = это текст
+row-empty-field = поле `{ $field }` пустое
+row-mixed-forms = поле `{ $field }` должно быть задано так же, как `prompt`: оба — тексты или оба — списки сообщений
+row-not-one-answer = поле `{ $field }` должно быть одним сообщением ассистента
+row-no-answer = поле `messages` должно заканчиваться сообщением ассистента, а перед ним должно быть хотя бы одно другое
+
+json-at = { $what }, символ { $at }
+json-ends-in-list = обрывается посреди списка
+json-ends-in-object = обрывается посреди объекта
+json-ends-in-string = обрывается посреди текста в кавычках
+json-ends-in-value = обрывается посреди значения
+json-no-colon = не хватает `:`
+json-list-goes-on = не хватает `,` или `]`
+json-object-goes-on = не хватает `,` или `{"}"}`
+json-no-word = ожидалось `true`, `false` или `null`
+json-no-value = ожидалось значение
+json-bad-escape = неизвестное сочетание после обратной косой черты
+json-bad-number = неверно записано число
+json-number-too-large = слишком большое число
+json-not-unicode = нет такого символа в Юникоде
+json-half-a-character = половина символа Юникода без второй половины
+json-escape-ends = обрывается код символа
+json-key-no-string = имя поля должно быть текстом в кавычках
+json-trailing-comma = лишняя запятая в конце
+json-trailing-characters = после конца стоит что-то лишнее
+json-control-character = управляющий символ внутри текста в кавычках
+json-missing-field = нет поля { $name }
+json-duplicate-field = поле { $name } встречается дважды
+json-unknown-field = неизвестное поле { $name }, ожидалось { $expected }
+json-unknown-variant = неизвестное значение { $name }, ожидалось { $expected }
+json-wrong-type = ожидалось { $expected }, а здесь { $found }
+json-null = `null`
+json-boolean = `true` или `false`
+json-number = число
+json-string = текст
+json-list = список
+json-object = объект
