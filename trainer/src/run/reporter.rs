@@ -28,7 +28,7 @@ pub struct RunReporter {
 enum ReportView {
     Json,
     Bar(ProgressBar),
-    Lines { told: Option<Instant> },
+    Lines { last_line: Option<Instant> },
 }
 
 /// Plain progress lines are at least this far apart.
@@ -43,7 +43,7 @@ impl RunReporter {
         let view = match format {
             ReportFormat::Json => ReportView::Json,
             ReportFormat::Text if io::stderr().is_terminal() => ReportView::Bar(bar()),
-            ReportFormat::Text => ReportView::Lines { told: None },
+            ReportFormat::Text => ReportView::Lines { last_line: None },
         };
         let metrics = metrics.map(MetricsFile::open).transpose()?;
         Ok(Self { metrics, view, headline: String::new() })
@@ -138,10 +138,10 @@ impl RunReporter {
                 bar.set_position((fraction * BAR_LENGTH as f64) as u64);
                 bar.set_message(text);
             }
-            ReportView::Lines { told } => {
-                let is_due = told.is_none_or(|told| told.elapsed() >= BETWEEN_LINES);
+            ReportView::Lines { last_line } => {
+                let is_due = last_line.is_none_or(|last_line| last_line.elapsed() >= BETWEEN_LINES);
                 if is_due || *fraction >= 1.0 {
-                    *told = Some(Instant::now());
+                    *last_line = Some(Instant::now());
                     self.line(&format!("{:3.0} %  {text}", 100.0 * fraction));
                 }
             }

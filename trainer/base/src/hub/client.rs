@@ -135,13 +135,13 @@ impl HubClient {
     ) -> Result<OpenedFile, HubProblem> {
         let commit = percent_encoded(commit);
         let url = format!("{}/{repository}/resolve/{commit}/{name}", self.endpoint);
-        let (response, said) = self.get(&url, start, repository)?;
+        let (response, headers) = self.get(&url, start, repository)?;
         let start = match response.status() {
             StatusCode::PARTIAL_CONTENT => range_start(response.headers()).unwrap_or(start),
             _ => 0,
         };
         let reader = Box::new(response.into_body().into_reader());
-        Ok(OpenedFile { start, reader, size: said.size, sha256: said.sha256 })
+        Ok(OpenedFile { start, reader, size: headers.size, sha256: headers.sha256 })
     }
 
     /// Where huggingface_hub would have put a large file.
@@ -176,7 +176,7 @@ impl HubClient {
         start: u64,
         repository: &str,
     ) -> Result<(Response<Body>, HubHeaders), HubProblem> {
-        let (mut url, mut said) = (url.to_owned(), HubHeaders::default());
+        let (mut url, mut headers) = (url.to_owned(), HubHeaders::default());
         for _ in 0..MAX_REDIRECTS {
             let mut request = self.agent.get(&url);
             let is_of_hub = origin(&url) == origin(&self.endpoint);
@@ -189,19 +189,20 @@ impl HubClient {
             let response =
                 request.call().map_err(|error| HubProblem::Passing(error.to_string()))?;
             if is_of_hub {
-                said.read(response.headers());
+                headers.read(response.headers());
             }
             let status = response.status();
             if status.is_success() {
-                return Ok((response, said));
+                return Ok((response, headers));
             }
             if !status.is_redirection() {
                 return Err(self.refusal(&response, repository, is_of_hub));
             }
             let location = text(response.headers(), "location").unwrap_or_default();
-            url = match location.starts_with('/') {
-                true => format!("{}{location}", origin(&url)),
-                false => location.to_owned(),
+            url = if location.starts_with('/') {
+                format!("{}{location}", origin(&url))
+            } else {
+                location.to_owned()
             };
         }
         Err(HubProblem::Final(anyhow!("{} redirects in a circle", self.endpoint)))
@@ -289,9 +290,7 @@ fn origin(url: &str) -> &str {
 
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let encode = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
+    let encode =
+        |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(encode).collect()
 }

@@ -133,16 +133,18 @@ impl FileListing {
         let weights = self.file(WEIGHTS);
         if weights.is_none() && self.file(INDEX).is_none() {
             let has = |ending: &str| self.siblings.iter().any(|s| s.rfilename.ends_with(ending));
-            match () {
-                () if has(".gguf") => bail!(
+            if has(".gguf") {
+                bail!(
                     "{repository} has GGUF files, which are for llama.cpp; take the repository of \
                      the original model"
-                ),
-                () if has(".bin") => bail!(
+                )
+            } else if has(".bin") {
+                bail!(
                     "{repository} has its weights only as PyTorch pickles, which can run code when \
                      they are read; take a repository or --revision with safetensors"
-                ),
-                () => bail!("{repository} has no model.safetensors"),
+                )
+            } else {
+                bail!("{repository} has no model.safetensors")
             }
         }
         let is_legal = |name: &str| {

@@ -55,7 +55,7 @@ impl<'a> BaseOrigin<'a> {
     }
 
     /// Its name with what a person may want to note of its state.
-    pub(super) fn told(&self, commit: &str) -> String {
+    pub(super) fn description(&self, commit: &str) -> String {
         match self {
             Self::Hub { repository, .. } => format!("{repository} ({commit})"),
             Self::Folder(_) => self.name(),

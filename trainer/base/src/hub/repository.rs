@@ -30,7 +30,7 @@ pub(super) fn fetch(
     let listing = origin.listing()?;
     let files = listing.model_files(repository)?;
     let commit = origin.commit(&listing);
-    let told = origin.told(commit);
+    let description = origin.description(commit);
     begin(partial, commit)?;
     let target = DownloadTarget { origin, commit, folder: partial };
     let mut get_small = |file: &RemoteFile| -> Result<String> {
@@ -71,12 +71,12 @@ pub(super) fn fetch(
         let flow =
             download(&target, file, report, &mut |bytes, report| progress.arrive(bytes, report))?;
         if flow.is_break() || progress.arrive(0, report).is_break() {
-            return Ok((VerbOutcome::Stopped, told));
+            return Ok((VerbOutcome::Stopped, description));
         }
     }
     fs::remove_file(partial.join(COMMIT))?;
     let megabytes = (progress.done() / 1e6).ceil() as u64;
-    Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), told))
+    Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), description))
 }
 
 /// Opens the partial folder; what it has of another commit is thrown away.

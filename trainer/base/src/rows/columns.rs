@@ -79,12 +79,13 @@ pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, Stri
 
 /// A pair, or one answer.
 pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, String> {
-    match has(columns, &["chosen", "rejected"]) {
-        true => pair(columns),
-        false => answered(columns).map_err(|problem| {
+    if has(columns, &["chosen", "rejected"]) {
+        pair(columns)
+    } else {
+        answered(columns).map_err(|problem| {
             let wanted = "`prompt`, `chosen` and `rejected`, or `messages`, or";
             problem.replacen("`messages`, or", wanted, 1)
-        }),
+        })
     }
 }
 
@@ -229,13 +230,12 @@ fn has(columns: &Columns, names: &[&str]) -> bool {
 
 fn unexpected(columns: &Columns, expected: &str) -> String {
     let known: Vec<_> = KNOWN.into_iter().filter(|name| has(columns, &[name])).collect();
-    let found: Vec<_> = match known.is_empty() {
-        true => columns.keys().map(String::as_str).collect(),
-        false => known,
-    };
-    let found = match found.is_empty() {
-        true => "no columns".to_owned(),
-        false => found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    let found: Vec<_> =
+        if known.is_empty() { columns.keys().map(String::as_str).collect() } else { known };
+    let found = if found.is_empty() {
+        "no columns".to_owned()
+    } else {
+        found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     };
     format!("expected {expected}; the row has {found}")
 }

@@ -42,9 +42,10 @@ impl RowReader {
         let counted = CountedFile { inner: opened, n_bytes_read: n_bytes_read.clone() };
         let mut bytes = BufReader::new(counted);
         let is_gzip = bytes.fill_buf().map_err(cannot_open)?.starts_with(&[0x1f, 0x8b]);
-        let lines: Box<dyn BufRead> = match is_gzip {
-            true => Box::new(BufReader::new(MultiGzDecoder::new(bytes))),
-            false => Box::new(bytes),
+        let lines: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::new(MultiGzDecoder::new(bytes)))
+        } else {
+            Box::new(bytes)
         };
         let file = file.to_path_buf();
         Ok(Self { file, lines, number: 0, n_blank: 0, n_bytes, n_bytes_read, is_done: false })

@@ -79,7 +79,7 @@ pub(super) async fn run(
         run,
         folder,
         lines: BufReader::new(stdout).lines(),
-        said: ChildOutput::default(),
+        output: ChildOutput::default(),
         stopping: None,
     };
     listening.flush(true).await;
@@ -87,7 +87,7 @@ pub(super) async fn run(
     let status = match timeout(EXIT_PATIENCE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
-            // It has said its last word and yet does not end.
+            // It has closed its stdout and yet does not end.
             let _ = child.start_kill();
             child.wait().await
         }
@@ -132,7 +132,7 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// What the child has said and is not written yet.
+/// What the child has reported and is not written yet.
 #[derive(Default)]
 struct ChildOutput {
     events: Vec<RunReport>,
@@ -144,20 +144,20 @@ struct ChildOutput {
 }
 
 impl ChildOutput {
-    fn hear(&mut self, line: &str) {
+    fn read_line(&mut self, line: &str) {
         match serde_json::from_str(line) {
-            Ok(event) => self.take(event),
+            Ok(event) => self.add(event),
             Err(_) => match serde_json::from_str(line) {
                 Ok(summary) => self.summary = Some(summary),
                 Err(_) => {
                     let message = KeyedMessage::plain(line);
-                    self.take(RunReport::Log { level: LogLevel::Info, message });
+                    self.add(RunReport::Log { level: LogLevel::Info, message });
                 }
             },
         }
     }
 
-    fn take(&mut self, event: RunReport) {
+    fn add(&mut self, event: RunReport) {
         match &event {
             // Within one batch only the newest progress says anything.
             RunReport::Progress { step, .. } => {
@@ -178,7 +178,7 @@ struct ChildWatch<'a> {
     run: &'a run::Model,
     folder: &'a AttemptFolder,
     lines: Lines<BufReader<ChildStdout>>,
-    said: ChildOutput,
+    output: ChildOutput,
     stopping: Option<StopReason>,
 }
 
@@ -193,11 +193,11 @@ impl ChildWatch<'_> {
         let mut flush = interval(FLUSH_EVERY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill_at = None;
-        let (mut may_save, mut may_work, mut told) = (true, true, None);
+        let (mut may_save, mut may_work, mut handled) = (true, true, None);
         loop {
             tokio::select! {
                 line = self.lines.next_line() => match line {
-                    Ok(Some(line)) => self.said.hear(&line),
+                    Ok(Some(line)) => self.output.read_line(&line),
                     Ok(None) => break,
                     // Not text: the child is broken, and its exit status will say how.
                     Err(_) => kill_at = Some(Instant::now()),
@@ -226,9 +226,9 @@ impl ChildWatch<'_> {
             if *shutdown.borrow() {
                 self.stop(StopReason::Shutdown);
             }
-            if self.stopping != told {
-                told = self.stopping;
-                let patience = match told {
+            if self.stopping != handled {
+                handled = self.stopping;
+                let patience = match handled {
                     Some(StopReason::Fenced) => Duration::ZERO,
                     _ => STOP_PATIENCE,
                 };
@@ -245,7 +245,7 @@ impl ChildWatch<'_> {
             return false; // What has arrived is there.
         }
         let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);
-        self.said.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
+        self.output.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
     }
 
     /// The first reason to stop stays, but for the loss of the run.
@@ -255,16 +255,16 @@ impl ChildWatch<'_> {
         }
     }
 
-    /// Writes what was said. When the database does not answer it is kept for the next time: the
+    /// Writes what was reported. When the database does not answer it is kept for the next time: the
     /// lease tells when that has gone on for too long.
     async fn flush(&mut self, even_if_empty: bool) {
         if self.stopping == Some(StopReason::Fenced)
-            || (self.said.events.is_empty() && !even_if_empty)
+            || (self.output.events.is_empty() && !even_if_empty)
         {
             return;
         }
-        match store::append(&self.worker.db, self.run, &self.said.events).await {
-            Ok(true) => self.said.events.clear(),
+        match store::append(&self.worker.db, self.run, &self.output.events).await {
+            Ok(true) => self.output.events.clear(),
             Ok(false) => self.stop(StopReason::Fenced),
             Err(error) => {
                 tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}");
@@ -278,7 +278,7 @@ impl ChildWatch<'_> {
         oom_kills: Option<u64>,
         stderr: JoinHandle<String>,
     ) -> ChildEnd {
-        let summary = self.said.summary.clone().filter(|_| status.success());
+        let summary = self.output.summary.clone().filter(|_| status.success());
         match (self.stopping, summary) {
             (Some(StopReason::Fenced), _) => ChildEnd::Other(RunEnding::Fenced),
             // Whoever wanted to stop it came too late: it is done.
@@ -289,9 +289,9 @@ impl ChildWatch<'_> {
                 let death = ProcessDeath {
                     status,
                     oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
-                    said: self.said.error.as_deref(),
+                    reported_error: self.output.error.as_deref(),
                     stderr: &stderr.await.unwrap_or_default(),
-                    step: self.said.step,
+                    step: self.output.step,
                 };
                 ChildEnd::Other(death.verdict(self.run))
             }
@@ -306,32 +306,36 @@ mod tests {
 
     #[test]
     fn of_several_progress_reports_in_a_batch_the_newest_is_kept_and_other_events_stay_in_order() {
-        let mut said = ChildOutput::default();
+        let mut output = ChildOutput::default();
         for step in 1..=3 {
-            said.hear(
+            output.read_line(
                 &json!({"event": "progress", "step": step, "n_steps": 3, "fraction": 0.5,
                 "tokens_per_second": null, "seconds_left": null})
                 .to_string(),
             );
-            said.hear(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
+            output.read_line(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
         }
-        assert_eq!(said.events.len(), 4);
-        assert!(matches!(said.events[2], RunReport::Progress { step: 3, .. }), "{:?}", said.events);
+        assert_eq!(output.events.len(), 4);
+        assert!(
+            matches!(output.events[2], RunReport::Progress { step: 3, .. }),
+            "{:?}",
+            output.events
+        );
     }
 
     #[test]
     fn the_summary_is_known_by_its_shape_and_any_other_line_is_a_log_line() {
-        let mut said = ChildOutput::default();
-        said.hear("Killing time");
-        said.hear(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
+        let mut output = ChildOutput::default();
+        output.read_line("Killing time");
+        output.read_line(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
             "peak_rss_mb": 1, "final": {}}).to_string());
         assert_eq!(
-            said.events,
+            output.events,
             [RunReport::Log {
                 level: LogLevel::Info,
                 message: KeyedMessage::plain("Killing time")
             }]
         );
-        assert_eq!(said.summary.unwrap().tokens, 2);
+        assert_eq!(output.summary.unwrap().tokens, 2);
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct ProcessDeath<'a> {
     /// [`n_oom_kills`] before the process began and after its end.
     pub(super) oom_kills: (Option<u64>, Option<u64>),
     /// The last error that it reported.
-    pub(super) said: Option<&'a str>,
+    pub(super) reported_error: Option<&'a str>,
     /// The end of what it wrote to standard error.
     pub(super) stderr: &'a str,
     /// The last step that it told of.
@@ -54,7 +54,7 @@ impl ProcessDeath<'_> {
     /// up itself would give up again.
     pub(super) fn verdict(&self, run: &run::Model) -> RunEnding {
         let Some(cause) = self.cause() else {
-            let reason = self.said.map(str::to_owned).or_else(|| last_words(self.stderr));
+            let reason = self.reported_error.map(str::to_owned).or_else(|| last_words(self.stderr));
             return RunEnding::Failed(reason.unwrap_or_else(|| {
                 format!("Its process ended without a result ({}).", self.status)
             }));
@@ -118,7 +118,7 @@ mod tests {
 
     fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<DeathCause> {
         let status = ExitStatus::from_raw(signal);
-        ProcessDeath { status, oom_kills, said: None, stderr: "", step: 0 }.cause()
+        ProcessDeath { status, oom_kills, reported_error: None, stderr: "", step: 0 }.cause()
     }
 
     #[test]

@@ -213,7 +213,7 @@ async fn register_base(
         run: Some(run.id),
     };
     let registered = base_model::register(db, base).await?;
-    let told = match &registered {
+    let message = match &registered {
         RegisteredBase::New(_) => None,
         RegisteredBase::Known(model) => Some(format!(
             "A base with the same content is registered already, as {}; it is not registered twice.",
@@ -223,7 +223,7 @@ async fn register_base(
             Some(format!("It is the base {}, which was deleted and is there again.", model.name))
         }
     };
-    if let Some(message) = told {
+    if let Some(message) = message {
         insert_events(
             db,
             run,
@@ -241,7 +241,7 @@ pub(super) async fn end(
     ended: &RunEnding,
 ) -> Result<bool, DbErr> {
     let now = UnixMillis::now();
-    let (update, said) = match ended {
+    let (update, events) = match ended {
         RunEnding::Succeeded => return Ok(true),
         RunEnding::Fenced => return Ok(false),
         RunEnding::Failed(reason) => (
@@ -265,7 +265,7 @@ pub(super) async fn end(
         }
     };
     for patience in PATIENCE {
-        match write_end(db, run, update.clone(), said.as_slice()).await {
+        match write_end(db, run, update.clone(), events.as_slice()).await {
             Err(error) => {
                 tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");
             }
@@ -273,20 +273,20 @@ pub(super) async fn end(
         }
         tokio::time::sleep(Duration::from_secs(patience)).await;
     }
-    write_end(db, run, update, said.as_slice()).await
+    write_end(db, run, update, events.as_slice()).await
 }
 
 async fn write_end(
     db: &DatabaseConnection,
     run: &run::Model,
     update: UpdateMany<run::Entity>,
-    said: &[RunReport],
+    events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
-    insert_events(&transaction, run, said).await?;
+    insert_events(&transaction, run, events).await?;
     transaction.commit().await?;
     Ok(true)
 }

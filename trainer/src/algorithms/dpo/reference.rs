@@ -30,26 +30,28 @@ impl ReferenceLogprobs {
         report: &mut Report,
     ) -> Option<Self> {
         let _guard = tch::no_grad_guard();
-        let mut said = [pairs, held_out].map(|pairs| {
-            let mut said = Vec::new();
+        let mut logprobs = [pairs, held_out].map(|pairs| {
+            let mut logprobs = Vec::new();
             for pairs in pairs.chunks(batch_size) {
                 let pairs: Vec<&PreferencePair> = pairs.iter().collect();
                 let forward = PairForward::new(&session.model, &pairs);
-                said.extend(forward.logprobs(&session.model));
+                logprobs.extend(forward.logprobs(&session.model));
                 let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64;
                 if session.advance(work * EVALUATION_COST, 0, report).is_break() {
                     return None;
                 }
             }
-            Some(said)
+            Some(logprobs)
         });
-        Some(Self { train: said[0].take()?, eval: said[1].take()? })
+        Some(Self { train: logprobs[0].take()?, eval: logprobs[1].take()? })
     }
 
     pub(super) fn save(&self, checkpoint: &Path) -> Result<()> {
-        let [train, eval] = [&self.train, &self.eval].map(|said| {
-            let flat: Vec<f32> =
-                said.iter().flat_map(|pair| [pair.chosen as f32, pair.rejected as f32]).collect();
+        let [train, eval] = [&self.train, &self.eval].map(|logprobs| {
+            let flat: Vec<f32> = logprobs
+                .iter()
+                .flat_map(|pair| [pair.chosen as f32, pair.rejected as f32])
+                .collect();
             Tensor::from_slice(&flat).view([-1, 2])
         });
         let tensors = [("train".to_owned(), &train), ("eval".to_owned(), &eval)];

@@ -78,9 +78,10 @@ impl RolloutPlan {
         n: usize,
     ) -> Vec<Vec<usize>> {
         // Another stream than the epochs' orders, whose keys have two parts.
-        let order = match self.shuffle {
-            true => permutation(n_responses, &[self.seed, step, pass as u64]),
-            false => (0..n_responses).collect(),
+        let order = if self.shuffle {
+            permutation(n_responses, &[self.seed, step, pass as u64])
+        } else {
+            (0..n_responses).collect()
         };
         let n = n.min(n_responses);
         (0..n).map(|i| order[i * n_responses / n..(i + 1) * n_responses / n].to_vec()).collect()

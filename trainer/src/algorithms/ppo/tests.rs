@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
     model,
-    run::told,
+    run::recording,
 };
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
@@ -281,13 +281,14 @@ impl Desk {
         config: &PpoConfig,
         until: Option<u64>,
     ) -> (VerbOutcome, Vec<RunReport>) {
-        let (events, outcome) = told::by(until, |report| run(&self.paths(out), config, report));
+        let (events, outcome) =
+            recording::until(until, |report| run(&self.paths(out), config, report));
         (outcome, events)
     }
 }
 
 fn metric(events: &[RunReport], name: &str) -> Vec<f64> {
-    told::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
+    recording::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
 }
 
 #[test]
@@ -371,7 +372,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
     assert_eq!(stopped, VerbOutcome::Stopped);
     // Again, in the middle of the next but one rollout.
     let verb = |report: &mut Report| run(&desk.paths("parts"), &config, report);
-    let (second, stopped) = told::within(3, 2, verb);
+    let (second, stopped) = recording::within_step(3, 2, verb);
     assert_eq!(stopped, VerbOutcome::Stopped);
     assert!(desk.paths("parts").out.join("checkpoint-3").is_dir());
     let (finished, third) = desk.run("parts", &config, None);
@@ -379,7 +380,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
 
     let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
         // Speed is the clock's.
-        told::metrics(events)
+        recording::metrics(events)
             .into_iter()
             .map(|mut metrics| {
                 metrics.shift_remove("eps");

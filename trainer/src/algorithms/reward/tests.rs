@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
     model,
-    run::told,
+    run::recording,
 };
 use entity::run_config::OptimiserSettings;
 use tch::Device;
@@ -43,7 +43,7 @@ fn run_all(
     config: &RewardConfig,
     until: Option<u64>,
 ) -> Vec<Map<String, Value>> {
-    told::metrics(&told::by(until, |report| run(paths, config, report)).0)
+    recording::metrics(&recording::until(until, |report| run(paths, config, report)).0)
 }
 
 fn follows_trl(kind: &str) {

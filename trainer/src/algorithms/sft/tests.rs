@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    run::told,
+    run::recording,
 };
 use entity::{
     report::RunReport,
@@ -50,8 +50,8 @@ fn run_until(
     config: &SftConfig,
     until: Option<u64>,
 ) -> (Vec<Map<String, Value>>, VerbOutcome) {
-    let (events, outcome) = told::by(until, |report| run(paths, config, report));
-    (told::metrics(&events), outcome)
+    let (events, outcome) = recording::until(until, |report| run(paths, config, report));
+    (recording::metrics(&events), outcome)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -137,9 +137,9 @@ fn a_run_that_was_stopped_within_a_step_keeps_the_steps_before_it() {
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (uninterrupted, finished) = run_until(&paths(data, whole.path()), &config, None);
     let verb = |report: &mut Report| run(&paths(data, parts.path()), &config, report);
-    let (told, outcome) = told::within(4, 1, verb);
+    let (told, outcome) = recording::within_step(4, 1, verb);
     assert_eq!(outcome, VerbOutcome::Stopped);
-    let mut metrics = told::metrics(&told);
+    let mut metrics = recording::metrics(&told);
     assert_eq!(metrics.last().unwrap()["step"], 4, "the fifth step was not done");
     assert!(parts.path().join("checkpoint-4").is_dir());
 

@@ -47,7 +47,7 @@ pub(super) enum AnswerPiece {
 
 struct QueuedAnswer {
     wanted: WantedAnswer,
-    say: UnboundedSender<AnswerPiece>,
+    sender: UnboundedSender<AnswerPiece>,
 }
 
 pub(super) struct AnswerEngine {
@@ -98,9 +98,9 @@ impl AnswerEngine {
             self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let (say, said) = unbounded_channel();
-        self.jobs.send(QueuedAnswer { wanted, say }).ok()?;
-        Some(said)
+        let (sender, receiver) = unbounded_channel();
+        self.jobs.send(QueuedAnswer { wanted, sender }).ok()?;
+        Some(receiver)
     }
 }
 
@@ -118,18 +118,18 @@ fn work(
     queue: &mpsc::Receiver<QueuedAnswer>,
     counts: &EngineCounts,
 ) {
-    while let Ok(QueuedAnswer { wanted, say }) = queue.recv() {
+    while let Ok(QueuedAnswer { wanted, sender }) = queue.recv() {
         counts.waiting.fetch_sub(1, Ordering::Relaxed);
-        if say.is_closed() {
+        if sender.is_closed() {
             continue;
         }
         // tch makes a panic of every refusal of libtorch; the next request may fare better.
         let answered =
-            catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &say, counts)));
+            catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &sender, counts)));
         if answered.is_err() {
             let reason = "the model failed on this request, as the server's log says; a shorter \
                           prompt or answer needs less memory";
-            let _ = say.send(AnswerPiece::Failed(reason.to_owned()));
+            let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
         }
     }
 }
@@ -138,7 +138,7 @@ fn answer(
     model: &Transformer,
     tokenizer: &Tokenizer,
     wanted: &WantedAnswer,
-    say: &UnboundedSender<AnswerPiece>,
+    sender: &UnboundedSender<AnswerPiece>,
     counts: &EngineCounts,
 ) {
     let request = AnswerRequest { ids: &wanted.ids, n: 1, key: 0 };
@@ -156,8 +156,8 @@ fn answer(
         for (_, token) in step.drawn {
             counts.tokens.fetch_add(1, Ordering::Relaxed);
             let piece = text.push(token);
-            let is_gone = say.is_closed()
-                || (!piece.is_empty() && say.send(AnswerPiece::Text(piece)).is_err());
+            let is_gone = sender.is_closed()
+                || (!piece.is_empty() && sender.send(AnswerPiece::Text(piece)).is_err());
             if is_gone || text.has_stopped() {
                 return ControlFlow::Break(());
             }
@@ -170,12 +170,12 @@ fn answer(
     if flow.is_continue() {
         let rest = text.finish();
         if !rest.is_empty() {
-            let _ = say.send(AnswerPiece::Text(rest));
+            let _ = sender.send(AnswerPiece::Text(rest));
         }
     }
     // A stop text at the very end goes before the length.
     if text.has_stopped() {
         finish_reason = FinishReason::Stop;
     }
-    let _ = say.send(AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() });
+    let _ = sender.send(AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() });
 }

@@ -74,13 +74,14 @@ async fn chat(
         model: state.name.clone(),
         n_prompt_tokens: wanted.ids.len(),
     };
-    let said = state.engine.ask(wanted).ok_or_else(|| {
+    let pieces = state.engine.ask(wanted).ok_or_else(|| {
         let message = "Too many answers wait already; try again in a moment.";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
     })?;
-    match asked.stream {
-        true => Ok(streamed(answer, said, asked.wants_usage())),
-        false => whole(&answer, said).await,
+    if asked.stream {
+        Ok(streamed(answer, pieces, asked.wants_usage()))
+    } else {
+        whole(&answer, pieces).await
     }
 }
 
@@ -155,11 +156,11 @@ fn failed(reason: impl Into<String>) -> ApiError {
 
 async fn whole(
     answer: &ChatAnswer,
-    mut said: UnboundedReceiver<AnswerPiece>,
+    mut pieces: UnboundedReceiver<AnswerPiece>,
 ) -> Result<HttpResponse, ApiError> {
     let mut text = String::new();
-    while let Some(said) = said.recv().await {
-        match said {
+    while let Some(piece) = pieces.recv().await {
+        match piece {
             AnswerPiece::Text(piece) => text.push_str(&piece),
             AnswerPiece::End { finish_reason, n_tokens } => {
                 let body = answer.whole(&text, finish_reason, n_tokens);
@@ -174,13 +175,13 @@ async fn whole(
 /// Server-sent events: pieces, an end, `[DONE]`. A client that leaves drops the receiver.
 fn streamed(
     answer: ChatAnswer,
-    mut said: UnboundedReceiver<AnswerPiece>,
+    mut pieces: UnboundedReceiver<AnswerPiece>,
     with_usage: bool,
 ) -> HttpResponse {
     let events = stream! {
         yield event(&answer.opening());
-        while let Some(said) = said.recv().await {
-            match said {
+        while let Some(piece) = pieces.recv().await {
+            match piece {
                 AnswerPiece::Text(piece) => yield event(&answer.text(&piece)),
                 AnswerPiece::End { finish_reason, n_tokens } => {
                     yield event(&answer.end(finish_reason));
