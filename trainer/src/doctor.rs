@@ -108,7 +108,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whoever reads may have read enough (`| head`).
+/// The reader may have closed the pipe (`| head`).
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

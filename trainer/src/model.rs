@@ -2,8 +2,8 @@
 //! out, and one forward pass over sequences without padding.
 //!
 //! [`trainer_base::model_config`] says what a folder holds and where families differ, [`weights`] reads
-//! and [`folder`] writes it, [`packed`] is a batch, [`transformer`] the forward pass, [`attention`] its rotations and attention, [`head`] the LM head
-//! in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
+//! and [`folder`] writes it, [`packed`] is a batch, [`transformer`] the forward pass, [`attention`] its
+//! rotations and attention, [`head`] the LM head in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
 //! generating, with its [`kv_cache`].
 
 pub mod decode;

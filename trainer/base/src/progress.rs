@@ -1,4 +1,4 @@
-//! How far a run is, how fast it goes, and what it says at the end.
+//! How far a run is, how fast it goes, and its summary at the end.
 
 use crate::job::Report;
 use entity::message::KeyedMessage;
@@ -79,7 +79,7 @@ impl RunProgress {
         self.marked = (self.done, self.tokens);
     }
 
-    /// The step under way will not be: what it counted is taken back.
+    /// The step under way is given up: what it counted is taken back.
     pub fn rewind(&mut self) {
         (self.done, self.tokens) = self.marked;
     }

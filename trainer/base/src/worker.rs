@@ -202,7 +202,7 @@ impl Worker {
         if run.cancel_requested {
             return Ok(RunEnding::Cancelled);
         }
-        if let Some(reason) = claim::leads_nowhere(run) {
+        if let Some(reason) = claim::give_up_reason(run) {
             return Ok(RunEnding::Failed(reason));
         }
         let inputs = command::RunInputs::load(&self.db, &self.artifacts, run).await?;

@@ -1,8 +1,8 @@
 //! Direct preference optimisation: a policy learns from comparisons without a reward model (Rafailov
 //! et al. 2023; TRL: `DPOTrainer`, loss `sigmoid`).
 //!
-//! The reference is the model that the run starts from. What it says of every answer is one number,
-//! computed once before the first step and kept with the checkpoints, so that a run holds one set of
+//! The reference is the model that the run starts from. Its log-probability of every answer is one
+//! number, computed once before the first step and kept with the checkpoints, so that a run holds one set of
 //! weights and not two (TRL: `precompute_ref_log_probs`).
 
 mod reference;
@@ -89,7 +89,7 @@ fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbO
     let DpoTask { model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
 
-    // 1. What the reference says, from the first step's weights or from the checkpoint.
+    // 1. The reference's log-probabilities, from the first step's weights or from the checkpoint.
     let found = match session.journal.resumed_from.clone() {
         Some(checkpoint) => Some(ReferenceLogprobs::load(&checkpoint)?),
         None => {
@@ -178,7 +178,7 @@ fn mean(of: &[PairStatistics], value: impl Fn(&PairStatistics) -> f64) -> f64 {
     of.iter().map(value).sum::<f64>() / of.len() as f64
 }
 
-/// The held-out pairs belong to it, since what the reference says of them is in the checkpoint.
+/// The held-out pairs belong to it: the reference's log-probabilities of them are in the checkpoint.
 fn identity(
     model: &Transformer,
     pairs: &[PreferencePair],
@@ -259,7 +259,7 @@ impl PairForward {
     }
 }
 
-/// What a policy says of n pairs, beside the reference: means over the pairs but for the count.
+/// A policy's numbers of n pairs beside the reference's: means over the pairs but for the count.
 struct PairStatistics {
     n: f64,
     loss: f64,

@@ -120,7 +120,7 @@ fn train(
 
         // 3. Shape the rewards: −β KL to the reference at each token, the score on the last one.
         // 4. Advantages, whitened over the batch, and returns.
-        let rollout = ppo.look_at(&asked, &completions, scores);
+        let rollout = ppo.measure(&asked, &completions, scores);
         let targets = rollout.targets(config);
         if run.advance(0, 0, report).is_break() {
             return run.stop(ppo);
@@ -202,7 +202,7 @@ impl<'a> Ppo<'a> {
         Some(answers.concat())
     }
 
-    /// Phase 2: what the reward model says of each answer, less the penalty.
+    /// Phase 2: the reward model's score of each answer, less the penalty.
     fn score(&self, asked: &[&PromptIds], completions: &[Completion]) -> anyhow::Result<Vec<f32>> {
         let sequences = asked
             .iter()
@@ -223,8 +223,9 @@ impl<'a> Ppo<'a> {
         }
     }
 
-    /// What policy, reference and value model say about the answers before the update.
-    fn look_at(
+    /// Log-probabilities and values of the answers before the update, by policy, reference and value
+    /// model.
+    fn measure(
         &self,
         asked: &[&PromptIds],
         completions: &[Completion],

@@ -175,7 +175,7 @@ fn score_pairs(model: &Transformer, pairs: &[&AnswerPair]) -> (Tensor, Tensor) {
     (scores.narrow(0, 0, n), scores.narrow(0, n, n))
 }
 
-/// What the scores of n pairs say.
+/// Statistics of the scores of n pairs.
 struct ScoredPairs {
     n: f64,
     /// Mean over the pairs.

@@ -265,7 +265,7 @@ fn evaluate(
     let mut sums = AnswerSums::default();
     for examples in examples.chunks(batch_size) {
         let examples: Vec<&TrainingExample> = examples.iter().collect();
-        sums += look(&session.model, &examples);
+        sums += measure(&session.model, &examples);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
         if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
@@ -278,7 +278,7 @@ fn evaluate(
     })))
 }
 
-fn look(model: &Transformer, examples: &[&TrainingExample]) -> AnswerSums {
+fn measure(model: &Transformer, examples: &[&TrainingExample]) -> AnswerSums {
     let _guard = tch::no_grad_guard();
     let batch = pack(model, examples);
     let answers = batch.answers(&prompt_lengths(examples));

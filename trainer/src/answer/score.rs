@@ -1,4 +1,4 @@
-//! `trainer score`: what a reward model gives to answers.
+//! `trainer score`: a reward model's scores of answers.
 
 use crate::{answer::logprobs::create, model::Transformer, run::environment::ComputeEnvironment};
 use anyhow::{Context, Result, ensure};

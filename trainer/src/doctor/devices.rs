@@ -26,7 +26,7 @@ pub(super) fn libtorch() -> MachineCheck {
 
 pub(super) fn judge_libtorch(built: &str, loaded: &str, path: Option<&str>) -> MachineCheck {
     let found = format!("{loaded}, {}", path.unwrap_or("from a place that is not known"));
-    // Builds have endings: 2.11.0+cu130.
+    // A version may name its build: 2.11.0+cu130.
     let plain = |version: &str| version.split('+').next().unwrap_or_default().to_owned();
     if plain(loaded) == LIBTORCH && plain(built) == LIBTORCH {
         return MachineCheck::ok("libtorch", found);
@@ -64,7 +64,7 @@ pub(super) fn gpu() -> MachineCheck {
         let line = text.lines().find(|line| line.starts_with("Model:"))?;
         Some(line.trim_start_matches("Model:").trim().to_owned())
     });
-    // Windows' own driver shows itself to Linux by this alone.
+    // In a Linux on Windows this device is all that shows the driver.
     let of_windows = || Path::new("/dev/dxg").exists().then(|| "of Windows".to_owned());
     let names = names.collect();
     let has_libraries = ffi::open_cuda();

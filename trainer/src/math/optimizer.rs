@@ -15,7 +15,7 @@ pub struct ModelParameter {
     pub name: String,
     /// f32
     pub master: Tensor,
-    /// What the gradient arrives at; the master itself where nothing is cast.
+    /// The copy that computes and receives the gradient; the master itself in f32.
     pub compute: Tensor,
 }
 
@@ -87,7 +87,7 @@ impl AdamW {
         Ok(norm)
     }
 
-    /// One step along the gradients, which are then gone. A parameter without one stays.
+    /// Takes one step along the gradients and clears them. A parameter without a gradient stays as it is.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.gather_gradients()?;
         let _guard = tch::no_grad_guard();

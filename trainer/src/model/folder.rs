@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
 use trainer_base::model_config::ModelPurpose;
 
-/// Files that make a folder complete and are passed on as they are.
+/// Files beside the weights, which are copied as they are.
 const COMPANIONS: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",

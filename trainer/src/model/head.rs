@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 const ROWS: i64 = 512;
 const LOGITS: i64 = ROWS * 49_152;
 
-/// What the model says of each token: all (N), f32, without a gradient.
+/// Statistics of each token: all (N), f32, without a gradient.
 #[derive(Debug)]
 pub struct TokenStatistics {
     /// log p of the token.

@@ -16,9 +16,9 @@ use trainer_base::model_config::{ModelConfig, ModelPurpose};
 
 /// A decoder-only transformer on one device.
 ///
-/// To be trained it keeps f32 masters, and in bf16 a copy of each that computes and collects the
-/// gradients; [`crate::math::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
-/// to be trained it has the weights once, in the precision that computes.
+/// A model to be trained has f32 master weights and, for bf16, a copy of each that computes and
+/// receives the gradients; [`crate::math::optimizer::AdamW`] moves gradients to the masters and new
+/// weights back. A model that is not trained has its weights once, in the precision that it computes in.
 #[derive(Debug)]
 pub struct Transformer {
     pub config: ModelConfig,
@@ -30,7 +30,7 @@ pub struct Transformer {
     /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
     pub score_head: Option<Tensor>,
     parameters: Vec<(String, Tensor)>,
-    /// What computes, in the order of `parameters`; the same tensors where nothing is cast.
+    /// The weights that compute, in the order of `parameters`; the same tensors in f32.
     compute: Vec<Tensor>,
     pub(crate) embedding: Tensor,
     pub(crate) layers: Vec<DecoderLayer>,

@@ -47,7 +47,7 @@ impl FolderWeights {
             );
             weights.push((name, weight));
         }
-        // A tied head, or old caches of RoPE, repeat what is known.
+        // A tied LM head and old RoPE caches repeat other weights.
         let unknown: BTreeSet<_> = found
             .into_keys()
             .filter(|name| !(name == LM_HEAD || name.ends_with("rotary_emb.inv_freq")))

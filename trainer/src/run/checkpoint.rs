@@ -17,10 +17,11 @@ use trainer_base::{checkpoint_folder, settings::ResumeMode};
 const STATE: &str = "attune_state.json";
 const KEPT: usize = 2;
 
-/// What a kill costs at the most, in time.
+/// The longest time without a checkpoint, and so the most work that a kill can cost.
 const MOST_LOST: Duration = Duration::from_secs(300);
 
-/// Where writing takes long it is done less often: it takes a twentieth of the run's time at the most.
+/// Writing checkpoints takes at most a twentieth of the run's time: where it is slow it is done less
+/// often.
 const WRITING_SHARE: u32 = 20;
 
 /// When a checkpoint is due: every so many steps, and after a while without one.
@@ -63,7 +64,7 @@ pub struct RunCheckpoints {
     out: PathBuf,
     /// Configuration and inputs; two runs with the same are the same run.
     identity: Value,
-    /// Who started the run removes them.
+    /// Whoever started the run removes the checkpoints.
     held: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What every training run keeps beside its models: how far it is, what it said last, and its
+//! What every training run keeps beside its models: how far it is, its last metrics, and its
 //! checkpoints.
 
 use super::checkpoint::{CheckpointSchedule, RunCheckpoints};
@@ -149,7 +149,7 @@ impl RunJournal {
     }
 }
 
-/// The result would overwrite what the run reads.
+/// Refuses an output folder that is the folder of an input: the result would overwrite it.
 pub(crate) fn refuse_as_output(out: &Path, input: &Path, name: &str) -> Result<()> {
     let is_same = match (out.canonicalize(), input.canonicalize()) {
         (Ok(out), Ok(input)) => out == input,

@@ -151,8 +151,8 @@ impl TrainingSession {
         })))
     }
 
-    /// Says what was measured before the first step; to stop where nothing was, because the
-    /// measuring was asked to.
+    /// Reports what was measured before the first step. None means that the measuring was asked to
+    /// stop, and then the run stops too.
     pub(crate) fn report_start(
         &mut self,
         measured: Option<Map<String, Value>>,
@@ -160,18 +160,18 @@ impl TrainingSession {
     ) -> ControlFlow<()> {
         let Some(mut metrics) = measured else { return ControlFlow::Break(()) };
         metrics.insert("step".into(), json!(0));
-        self.tell(metrics, report)
+        self.report_metrics(metrics, report)
     }
 
-    /// Says the metrics of a step; when the answer is to stop, or it is time, writes a checkpoint.
-    /// To stop where there is a next step and the answer was to.
+    /// Reports the metrics of a step, and writes a checkpoint when it is asked to stop or one is due.
+    /// Breaks when the run is to stop before its next step.
     pub(crate) fn report_step(
         &mut self,
         metrics: Map<String, Value>,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
         report: &mut Report,
     ) -> Result<ControlFlow<()>> {
-        let flow = self.tell(metrics, report);
+        let flow = self.report_metrics(metrics, report);
         if self.is_done() {
             return Ok(ControlFlow::Continue(()));
         }
@@ -181,13 +181,17 @@ impl TrainingSession {
         Ok(flow)
     }
 
-    fn tell(&mut self, metrics: Map<String, Value>, report: &mut Report) -> ControlFlow<()> {
+    fn report_metrics(
+        &mut self,
+        metrics: Map<String, Value>,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
         self.journal.note(&metrics);
         self.journal.progress.mark();
         report(RunReport::Metrics { metrics })
     }
 
-    /// Says the metrics of the last step and ends with a checkpoint.
+    /// Reports the metrics of the last step and ends with a checkpoint.
     pub(crate) fn stop(
         &mut self,
         metrics: Map<String, Value>,

@@ -9,7 +9,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// A connection that brings nothing for so long is given up, and taken up again.
+/// A connection that delivers nothing for so long is closed and opened again.
 const SILENCE: Duration = Duration::from_secs(30);
 
 const MAX_REDIRECTS: usize = 8;
@@ -24,9 +24,9 @@ pub(super) struct HubClient {
     cache: Option<PathBuf>,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 pub(super) enum HubProblem {
-    /// May go well the next time.
+    /// May be gone at the next try.
     Passing(String),
     /// The part that was fetched is longer than the file.
     BeyondEnd,

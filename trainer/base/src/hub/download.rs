@@ -25,7 +25,7 @@ pub(super) struct DownloadTarget<'a> {
     pub folder: &'a Path,
 }
 
-/// In a row, without a byte between them: about a minute, the pauses growing to 16 seconds.
+/// Failures in a row without a byte between them: about a minute, with pauses that grow to 16 seconds.
 const MAX_FAILURES: u32 = 9;
 
 const CHUNK: usize = 1 << 18;

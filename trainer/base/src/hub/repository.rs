@@ -47,7 +47,7 @@ pub(super) fn fetch(
     get_small(&config)?;
     if let Err(error) = ModelConfig::read(partial) {
         let _ = fs::remove_dir_all(partial);
-        // Not where it lies: that is no place for a person to look.
+        // Without the path of the partial folder, which means nothing to a person.
         bail!("{repository} cannot be trained here: {}", error.root_cause());
     }
     let shards = match listing.file(INDEX) {
@@ -59,7 +59,7 @@ pub(super) fn fetch(
 
     // 3. Everything, the weights last.
     let files: Vec<RemoteFile> = files.into_iter().chain(shards).collect();
-    make_room(&files, partial)?;
+    ensure_room(&files, partial)?;
     let planned: u64 = files.iter().filter_map(|file| file.size).sum();
     let mut progress = RunProgress::of_bytes(planned);
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
@@ -90,11 +90,11 @@ fn begin(partial: &Path, commit: &str) -> Result<()> {
     Ok(())
 }
 
-/// An error where the disk has no room for what is missing.
 /// Bytes of the disk that are left to others: the database may be on it.
 const RESERVE: u64 = 1 << 30;
 
-fn make_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
+/// An error where the disk has no room for what is missing.
+fn ensure_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
     let missing: u64 =
         files.iter().map(|f| f.size.unwrap_or(0).saturating_sub(f.arrived(partial))).sum();
     let disk = rustix::fs::statvfs(partial).context("cannot tell how full the disk is")?;

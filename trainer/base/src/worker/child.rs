@@ -1,6 +1,6 @@
 //! Runs the child process and listens to it.
 //!
-//! The child lives as long as its stdin: it ends when this process does, however that happens.
+//! The child ends when its stdin closes, and so when this process ends, however that happens.
 
 use super::{
     RunEnding, Worker,

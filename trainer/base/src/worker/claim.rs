@@ -1,6 +1,6 @@
 //! A worker's hold on a run: taken by one statement, kept by renewing, lost by silence.
 
-use super::store::mine;
+use super::store::held_here;
 use crate::settings::{RunOutput, run_command};
 use entity::{
     run::{self, RunStatus},
@@ -66,7 +66,7 @@ pub(super) async fn next(
 }
 
 /// Why a run that dies again and again at the same place is given up, if it is.
-pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
+pub(super) fn give_up_reason(run: &run::Model) -> Option<String> {
     let furthest = run.furthest_step;
     (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run_command(run.kind).output {
         RunOutput::Base => format!(
@@ -151,7 +151,7 @@ pub(super) async fn renew(
 ) -> Result<LeaseHold, DbErr> {
     let kept = run::Entity::update_many()
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(UnixMillis::now().plus(lease)))
-        .filter(mine(run))
+        .filter(held_here(run))
         .exec_with_returning(db)
         .await?;
     Ok(match kept.first() {

@@ -50,8 +50,8 @@ impl DeathCause {
 }
 
 impl ProcessDeath<'_> {
-    /// A process that was killed is tried again, for as long as that leads anywhere; one that gave
-    /// up itself would give up again.
+    /// A process that was killed is tried again until that has failed too often; one that gave up
+    /// by itself would give up again.
     pub(super) fn verdict(&self, run: &run::Model) -> RunEnding {
         let Some(cause) = self.cause() else {
             let reason = self.reported_error.map(str::to_owned).or_else(|| last_words(self.stderr));

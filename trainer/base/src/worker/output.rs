@@ -63,8 +63,9 @@ impl AttemptFolder {
     }
 }
 
-/// The folder of this attempt. The last attempt's becomes it, checkpoints and all: a process of
-/// that attempt that still lives finds its folder gone, and its checkpoints cannot mix with ours.
+/// The folder of this attempt: the last attempt's folder is renamed to it, with its checkpoints. A
+/// process of that attempt that still runs finds its folder gone, and cannot mix its checkpoints with
+/// ours.
 pub(super) fn attempt_folder(
     artifacts: &ArtifactStore,
     run: &run::Model,

@@ -27,8 +27,8 @@ use storage::database::begin_write;
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
 const PATIENCE: [u64; 4] = [1, 2, 4, 8];
 
-/// The run, as long as no other worker has taken it and it has not ended.
-pub(super) fn mine(run: &run::Model) -> Condition {
+/// The run's row, while this attempt is the newest one and has not ended.
+pub(super) fn held_here(run: &run::Model) -> Condition {
     Condition::all()
         .add(run::Column::Id.eq(run.id))
         .add(run::Column::Attempt.eq(run.attempt))
@@ -45,7 +45,7 @@ pub(super) async fn append(
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if progress(run, events).filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if progress(run, events).filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
     insert_events(&transaction, run, events).await?;
@@ -143,7 +143,7 @@ async fn try_succeed(
         .col_expr(run::Column::Progress, Expr::val(1.0))
         .col_expr(run::Column::Summary, Expr::val(json(summary)))
         .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
-        .filter(mine(run))
+        .filter(held_here(run))
         .exec(&transaction)
         .await?;
     if ended.rows_affected == 0 {
@@ -283,7 +283,7 @@ async fn write_end(
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if update.filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
     insert_events(&transaction, run, events).await?;

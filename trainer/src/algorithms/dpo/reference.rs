@@ -1,5 +1,5 @@
-//! What the reference says of every pair, kept with each checkpoint: the weights it came from are
-//! gone after the first step.
+//! The reference's log-probabilities of every pair, kept with each checkpoint: the weights that they
+//! came from are gone after the first step.
 
 use super::{PairForward, PairLogprobs, n_tokens};
 use crate::{

@@ -1,4 +1,4 @@
-//! The four models, and what they say about sequences.
+//! The four models: their log-probabilities, values and scores of sequences.
 
 use super::PpoPaths;
 use crate::model::{PackedBatch, Transformer, head};

@@ -6,7 +6,7 @@ use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
 use trainer_base::rows::TrainingExample;
 
-/// What the frozen models and the policy before its update say about the answers.
+/// Answers with what the frozen models, and the policy before its update, computed of them.
 pub(super) struct RolloutBatch {
     /// Prompt and response.
     pub(super) sequences: Vec<TrainingExample>,

@@ -1,4 +1,4 @@
-//! What a run keeps beside the algorithm: how far it is, what it says, its checkpoints.
+//! What a run keeps beside the algorithm: how far it is, what it reports, its checkpoints.
 
 use super::{Ppo, plan::RolloutPlan};
 use crate::{
@@ -76,7 +76,7 @@ impl PpoRun {
         metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Says what a step brought; when the answer is to stop, or it is time, writes a checkpoint.
+    /// Reports what a step brought, and writes a checkpoint when it is asked to stop or one is due.
     pub(super) fn finish_step(
         &mut self,
         ppo: &Ppo,

@@ -119,7 +119,7 @@ fn follows_trl(case: &str) {
         let (prompts, completions) = given(update);
         let asked: Vec<&PromptIds> = prompts.iter().collect();
         let scores = trl_scores(&ppo, &asked, &completions);
-        let rollout = ppo.look_at(&asked, &completions, scores);
+        let rollout = ppo.measure(&asked, &completions, scores);
         let targets = rollout.targets(&config);
         let scores: Vec<f64> = rollout.scores.iter().copied().map(f64::from).collect();
         assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
@@ -215,7 +215,7 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let trace = fixture("trl_ppo_trace.json");
     let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
     let asked: Vec<&PromptIds> = prompts.iter().collect();
-    let rollout = ppo.look_at(&asked, &completions, vec![0.5; 8]);
+    let rollout = ppo.measure(&asked, &completions, vec![0.5; 8]);
     let targets = rollout.targets(&config);
     let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.

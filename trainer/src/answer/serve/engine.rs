@@ -24,7 +24,7 @@ use trainer_base::tokenizer::Tokenizer;
 /// Answers that may wait in line; who comes later is told to try again.
 const MOST_WAITING: usize = 64;
 
-/// An answer that is wanted.
+/// The answer that a client asks for.
 #[derive(Clone, Debug)]
 pub(super) struct WantedAnswer {
     pub ids: Vec<i64>,
@@ -37,7 +37,7 @@ pub(super) struct WantedAnswer {
     pub stops: Vec<String>,
 }
 
-/// What comes of it, in this order: texts, then one of the others.
+/// A piece of an answer: first texts, then one of the others.
 #[derive(Debug)]
 pub(super) enum AnswerPiece {
     Text(String),
@@ -55,7 +55,7 @@ pub(super) struct AnswerEngine {
     counts: Arc<EngineCounts>,
 }
 
-/// What the thread has to do, and has done.
+/// How many answers wait, and how many tokens were drawn.
 #[derive(Debug, Default)]
 struct EngineCounts {
     waiting: AtomicUsize,

@@ -86,7 +86,7 @@ async fn chat(
 }
 
 impl ServerState {
-    /// Whoever knows the key, or everybody where there is none.
+    /// Refuses who does not send the key; without a key everybody is let in.
     fn admit(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(key) = &self.api_key else { return Ok(()) };
         let sent = request.headers().get(header::AUTHORIZATION).and_then(|sent| sent.to_str().ok());
