@@ -145,11 +145,7 @@ fn imported_paths(module: &ModulePath, text: &str) -> BTreeSet<ModulePath> {
 }
 
 /// Every path of a use tree (`a::{b, c::d}`), which ends where no path goes on; gives what follows.
-fn add_tree<'a>(
-    prefix: &[&'a str],
-    tree: &'a str,
-    add: &mut impl FnMut(&[&'a str]),
-) -> &'a str {
+fn add_tree<'a>(prefix: &[&'a str], tree: &'a str, add: &mut impl FnMut(&[&'a str])) -> &'a str {
     let mut path = prefix.to_vec();
     let mut rest = tree.trim_start();
     loop {

@@ -21,8 +21,14 @@ fn function_lengths(text: &str) -> Vec<(&str, usize)> {
         let n_lines = if is_one_line {
             1
         } else {
-            let declared = |line: &&str| **line == end || **line == format!("{indent});");
-            lines[start..].iter().position(|line| declared(&line)).map_or(1, |at| at + 1)
+            // A declaration, as of a function of C++, ends with a semicolon.
+            let is_end = |line: &&str| {
+                **line == *end
+                    || line
+                        .strip_prefix(indent)
+                        .is_some_and(|rest| rest.starts_with(')') && rest.ends_with(';'))
+            };
+            lines[start..].iter().position(is_end).map_or(1, |at| at + 1)
         };
         found.push((name, n_lines));
     }
@@ -31,7 +37,7 @@ fn function_lengths(text: &str) -> Vec<(&str, usize)> {
 
 fn function_name(line: &str) -> Option<&str> {
     let mut words = line.trim_start();
-    for qualifier in ["pub(super) ", "pub(crate) ", "pub ", "const ", "async ", "unsafe "] {
+    for qualifier in ["pub(super) ", "pub(crate) ", "pub ", "const ", "async "] {
         words = words.strip_prefix(qualifier).unwrap_or(words);
     }
     let name = words.strip_prefix("fn ")?;
@@ -50,7 +56,8 @@ fn a_function_fits_a_screen() {
         }
     }
     assert!(n_functions > 1000, "only {n_functions} functions were found");
-    let text = "fn f() {\n    g();\n}\n\n    pub(crate) async fn h<T>(\n        a: T,\n    ) {\n    }\n";
+    let text =
+        "fn f() {\n    g();\n}\n\n    pub(crate) async fn h<T>(\n        a: T,\n    ) {\n    }\n";
     assert_eq!(function_lengths(text), [("f", 3), ("h", 4)]);
 }
 
