@@ -7,3 +7,4 @@ pub mod import;
 pub mod lineage;
 pub mod prompts;
 pub mod texts;
+pub mod withdrawal;

@@ -1,23 +1,23 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
-use crate::pages::models::list::{find, kept};
 use crate::{
     keeping::deletion::{
         models::{self, Hanging, Outcome},
         sweep,
     },
-    models::live::LiveModels,
+    models::{files::kept, live::LiveModels},
     web::{
         access::{Access, Engineer},
         error::AppError,
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, model, run};
+use entity::{model, run};
 use sea_orm::DatabaseConnection;
 use storage::artifact_store::ArtifactStore;
 
@@ -81,12 +81,7 @@ impl Links {
 }
 
 /// The model, if this person may delete it: a base is everybody's, so an administrator's alone.
-async fn deletable(
-    db: &DatabaseConnection,
-    access: &Access,
-    id: &str,
-) -> Result<model::Model, AppError> {
-    let model = find(db, access, id).await?;
+fn deletable(access: &Access, model: model::Model) -> Result<model::Model, AppError> {
     if model.project_id.is_none() && !access.account.is_admin {
         return Err(AppError::Forbidden);
     }
@@ -95,11 +90,10 @@ async fn deletable(
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let model = kept(deletable(&db, &access, &path.1).await?)?;
+    let model = kept(deletable(&access, model)?)?;
     let hanging = Hanging::on(db.get_ref(), &model).await?;
     page::html(&DeleteModelPage { page, access, model, hanging })
 }
@@ -107,14 +101,13 @@ pub async fn show(
 /// Deletes the model; while a run needs it, shows which.
 pub async fn delete(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = deletable(&db, &access, &path.1).await?;
+    let model = deletable(&access, model)?;
     match models::delete(&db, &model, access.account.id).await? {
         Outcome::Needed => {
             let hanging = Hanging::on(db.get_ref(), &model).await?;

@@ -8,14 +8,15 @@ use crate::{
         error::AppError,
         form::FieldErrors,
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, project};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use entity::project;
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -84,13 +85,10 @@ pub async fn delete(
 }
 
 pub async fn restore(
-    Admin(account): Admin,
-    path: web::Path<ProjectId>,
+    Of(Admin(account), project): Of<Admin, project::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let project = project::Entity::find_by_id(path.into_inner()).one(db.get_ref()).await?;
-    let project = project.ok_or(AppError::NotFound)?;
     if project.purged_at.is_some() {
         return Err(AppError::conflict("project-purged"));
     }

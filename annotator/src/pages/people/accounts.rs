@@ -6,6 +6,7 @@ use crate::{
         access::Admin,
         error::AppError,
         form::FieldErrors,
+        of::Of,
         page::{self, Page},
         session,
     },
@@ -13,7 +14,7 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{account, ids::AccountId, time::UnixMillis};
+use entity::{account, time::UnixMillis};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
     QueryOrder,
@@ -98,21 +99,12 @@ pub async fn create_person(
     page::html(&view)
 }
 
-async fn find(
-    db: &DatabaseConnection,
-    path: web::Path<AccountId>,
-) -> Result<account::Model, AppError> {
-    account::Entity::find_by_id(path.into_inner()).one(db).await?.ok_or(AppError::NotFound)
-}
-
 /// A fresh one-time password for somebody who lost theirs; their sessions end.
 pub async fn reset_password(
     page: Page,
-    Admin(me): Admin,
-    path: web::Path<AccountId>,
+    Of(Admin(me), account): Of<Admin, account::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let account = find(db.get_ref(), path).await?;
     let password = accounts::one_time_password();
     let (id, login) = (account.id, account.login.clone());
     let mut row = account.into_active_model();
@@ -128,12 +120,10 @@ pub async fn reset_password(
 
 /// Lets somebody in no more, or lets them in again. What they wrote stays.
 pub async fn disable(
-    Admin(me): Admin,
-    path: web::Path<AccountId>,
+    Of(Admin(me), account): Of<Admin, account::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let account = find(db.get_ref(), path).await?;
     if account.id == me.id {
         return Err(AppError::bad_request("account-is-yours"));
     }

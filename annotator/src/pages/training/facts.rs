@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use crate::{
-    pages::training::list::kind_of,
+    pages::training::list::KindPath,
     training::{
         inputs::{offered, scoring, trainable},
         settings,
@@ -26,7 +26,7 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{artifact, ids::ProjectId, model, run::RunKind};
+use entity::{artifact, model, run::RunKind};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
@@ -132,12 +132,12 @@ struct FactsFragment {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     typed: web::Query<HashMap<String, String>>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
+    let kind = path.kind()?;
     let db = db.get_ref();
     let models = offered(db, access.project.id, trainable(kind)).await?;
     let reward_models = offered(db, access.project.id, scoring(kind)).await?;

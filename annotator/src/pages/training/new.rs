@@ -2,7 +2,7 @@
 //! it.
 
 use crate::{
-    pages::training::{deleted, facts::Facts, list::kind_of},
+    pages::training::{deleted, facts::Facts, list::KindPath},
     training::{
         fields::{self, Control, Field},
         inputs::{Rows, chosen_model, chosen_rows, contents, offered, scoring, trainable},
@@ -158,12 +158,12 @@ pub struct Prefill {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     prefill: web::Query<Prefill>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
+    let kind = path.kind()?;
     let mut typed = match prefill.from {
         Some(run) => as_typed(db.get_ref(), access.project.id, kind, run).await?,
         None => HashMap::new(),
@@ -211,13 +211,13 @@ async fn as_typed(
 pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     form: web::Form<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
+    let kind = path.kind()?;
     let typed = form.into_inner();
     match try_launch(db.get_ref(), &store, &access, kind, &typed).await? {
         Ok(run) => {
