@@ -8,6 +8,7 @@ use crate::{
     models::{files::kept, live::LiveModels},
     web::{
         access::{Access, Engineer},
+        address,
         error::AppError,
         format,
         of::Of,
@@ -52,7 +53,7 @@ impl DeleteModelPage {
     fn models(&self, models: &[model::Model]) -> Links {
         let link = |model: &model::Model| {
             let project = model.project_id.unwrap_or(self.access.project.id);
-            (format!("/projects/{project}/models/{}", model.id), model.name.clone())
+            (address::in_project(project, &format!("/models/{}", model.id)), model.name.clone())
         };
         Links::to(models, link)
     }
@@ -60,7 +61,7 @@ impl DeleteModelPage {
     fn runs(&self, runs: &[run::Model]) -> Links {
         let link = |run: &run::Model| {
             let (kind, at) = (format::kind(run.kind), format::date_time(run.created_at));
-            let url = format!("/projects/{}/runs/{}", run.project_id, run.id);
+            let url = address::in_project(run.project_id, &format!("/runs/{}", run.id));
             (url, format!("{} · {at}", self.page.text(kind)))
         };
         Links::to(runs, link)

@@ -5,6 +5,7 @@ use crate::{
     keeping::deletion::projects::{self, Hanging},
     web::{
         access::{Access, Admin, Owner},
+        address,
         error::AppError,
         form::FieldErrors,
         format,
@@ -81,7 +82,7 @@ pub async fn delete(
     }
     projects::delete(&db, &access.project, access.account.id).await?;
     page::notify(&session, "notice-project-deleted", &access.project.name)?;
-    Ok(page::see_other("/"))
+    Ok(page::see_other(&address::address("/")))
 }
 
 pub async fn restore(
@@ -95,5 +96,5 @@ pub async fn restore(
     if projects::restore(&db, &project, account.id).await? {
         page::notify(&session, "notice-project-restored", &project.name)?;
     }
-    Ok(page::see_other(&format!("/projects/{}", project.id)))
+    Ok(page::see_other(&address::in_project(project.id, "")))
 }
