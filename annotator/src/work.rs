@@ -5,6 +5,7 @@ pub mod assignment;
 pub mod counts;
 pub mod judgement;
 pub mod kinds;
+pub mod shown_answers;
 pub mod task_view;
 pub mod tasks;
 

@@ -1,5 +1,6 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
+use crate::training::kinds::definition;
 use crate::{
     keeping::deletion::{
         models::{self, Hanging, Outcome},
@@ -60,7 +61,7 @@ impl DeleteModelPage {
 
     fn runs(&self, runs: &[run::Model]) -> Links {
         let link = |run: &run::Model| {
-            let (kind, at) = (format::kind(run.kind), format::date_time(run.created_at));
+            let (kind, at) = (definition(run.kind).name, format::date_time(run.created_at));
             let url = address::in_project(run.project_id, &format!("/runs/{}", run.id));
             (url, format!("{} · {at}", self.page.text(kind)))
         };

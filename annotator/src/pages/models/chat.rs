@@ -2,6 +2,7 @@
 //! on the server: the conversation goes back and forth in the form.
 
 use crate::pages::models::completions;
+use crate::training::kinds::definition;
 use crate::{
     models::{files::kept, live::LiveModels},
     training::settings,
@@ -96,7 +97,7 @@ impl ChatForm {
     }
 
     /// The settings of an answer, under the rules of a sample run.
-    fn drawing(&self) -> Result<SampleConfig, Vec<settings::Mistake>> {
+    fn drawing(&self) -> Result<SampleConfig, Vec<settings::FormMistake>> {
         let typed = [
             ("temperature", &self.temperature),
             ("top_p", &self.top_p),
@@ -104,7 +105,7 @@ impl ChatForm {
         ];
         let typed: HashMap<String, String> =
             typed.map(|(name, text)| (name.to_owned(), text.clone())).into();
-        let config = settings::parse(RunKind::Sample, &typed)?;
+        let config = settings::parse(definition(RunKind::Sample), &typed)?;
         serde_json::from_value(config).map_err(|_| vec![("temperature", "problem-number")])
     }
 
@@ -165,7 +166,7 @@ async fn answered(
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        errors.add(field, settings::explain(RunKind::Sample, field, problem));
+        errors.add(field, settings::explain(definition(RunKind::Sample), field, problem));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
     let turns = [form.turns(), vec![ChatMessage::user(&form.message)]].concat();

@@ -2,6 +2,7 @@
 
 use crate::{
     people::accounts,
+    training::kinds::{self, RunDefinition},
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -13,8 +14,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     ids::{AccountId, ModelId, RunId},
-    model,
-    run::{self, RunKind},
+    model, run,
     run_input::{self, InputSlot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -31,11 +31,10 @@ pub struct KindPath {
 }
 
 impl KindPath {
-    /// The kind that the address names, of those that are done with models.
-    pub fn kind(&self) -> Result<RunKind, AppError> {
-        RunKind::OF_MODELS
-            .into_iter()
-            .find(|kind| format::slug(*kind) == self.kind)
+    /// The kind that the address names, of those that have a launch form.
+    pub fn definition(&self) -> Result<&'static RunDefinition, AppError> {
+        kinds::launchable()
+            .find(|definition| definition.slug == self.kind)
             .ok_or(AppError::NotFound)
     }
 }
@@ -57,10 +56,6 @@ impl RunsPage {
     /// Whether anything may still change, so that the page looks again by itself.
     fn is_live(&self) -> bool {
         self.runs.iter().any(|run| !run.status.is_final())
-    }
-
-    fn kinds(&self) -> [(&'static str, &'static str); 5] {
-        RunKind::OF_MODELS.map(|kind| (format::slug(kind), format::new_run(kind)))
     }
 
     fn percent(&self, run: &run::Model) -> String {

@@ -1,6 +1,7 @@
 //! `/projects/{project}/judgements/{judgement}`: what was asked, what was said, and which models
 //! learnt from it. Who wrote the answers is told to engineers alone: managers may judge as well.
 
+use crate::training::kinds;
 use crate::{
     data::{
         lineage::{self, Use},
@@ -18,7 +19,7 @@ use crate::{
 use crate::{
     web::format,
     work::{
-        kinds::compare,
+        shown_answers,
         task_view::{Turn, conversation},
     },
 };
@@ -146,7 +147,7 @@ async fn sides(
     access: &Access,
     judgement: &judgement::Model,
 ) -> Result<Vec<Side>, AppError> {
-    let answers = compare::answers(db, judgement.task_id, &judgement.shown_order.0).await?;
+    let answers = shown_answers::in_order(db, judgement.task_id, &judgement.shown_order.0).await?;
     let bodies = texts::load_all(db, answers.iter().map(|answer| answer.text_hash.clone())).await?;
     let authors = match access.is_engineer() {
         true => answers.iter().filter_map(|answer| answer.model_id).collect(),
