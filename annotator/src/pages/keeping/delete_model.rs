@@ -1,12 +1,9 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
-use crate::training::kinds::definition;
 use crate::{
-    keeping::deletion::{
-        models::{self, Hanging, Outcome},
-        sweep,
-    },
+    keeping::deletion::models::{self, DeletionOutcome, ModelDeletionImpact},
     models::{files::kept, live::LiveModels},
+    training::kinds::definition,
     web::{
         access::{Access, Engineer},
         address,
@@ -32,13 +29,13 @@ struct DeleteModelPage {
     page: Page,
     access: Access,
     model: model::Model,
-    hanging: Hanging,
+    impact: ModelDeletionImpact,
 }
 
 impl DeleteModelPage {
     /// Whether nothing at all would notice.
     fn is_alone(&self) -> bool {
-        let Hanging { needed_by, readers, children, n_answers, .. } = &self.hanging;
+        let ModelDeletionImpact { needed_by, readers, children, n_answers, .. } = &self.impact;
         needed_by.is_empty() && readers.is_empty() && children.is_empty() && *n_answers == 0
     }
 
@@ -47,7 +44,7 @@ impl DeleteModelPage {
     }
 
     fn frees(&self) -> Option<String> {
-        self.hanging.frees.map(format::bytes)
+        self.impact.frees.map(format::bytes)
     }
 
     /// A model's page is in its own project, that of a base in this one.
@@ -82,12 +79,9 @@ impl Links {
     }
 }
 
-/// The model, if this person may delete it: a base is everybody's, so an administrator's alone.
+/// The model, if this person may delete it.
 fn deletable(access: &Access, model: model::Model) -> Result<model::Model, AppError> {
-    if model.project_id.is_none() && !access.account.is_admin {
-        return Err(AppError::Forbidden);
-    }
-    Ok(model)
+    if models::may_delete(&access.account, &model) { Ok(model) } else { Err(AppError::Forbidden) }
 }
 
 pub async fn show(
@@ -96,8 +90,8 @@ pub async fn show(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let model = kept(deletable(&access, model)?)?;
-    let hanging = Hanging::on(db.get_ref(), &model).await?;
-    page::html(&DeleteModelPage { page, access, model, hanging })
+    let impact = ModelDeletionImpact::of(db.get_ref(), &model).await?;
+    page::html(&DeleteModelPage { page, access, model, impact })
 }
 
 /// Deletes the model; while a run needs it, shows which.
@@ -110,18 +104,13 @@ pub async fn delete(
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
     let model = deletable(&access, model)?;
-    match models::delete(&db, &model, access.account.id).await? {
-        Outcome::Needed => {
-            let hanging = Hanging::on(db.get_ref(), &model).await?;
-            return page::invalid(&DeleteModelPage { page, access, model, hanging });
+    match models::give_up(&db, &store, &live, &model, access.account.id).await? {
+        DeletionOutcome::Needed => {
+            let impact = ModelDeletionImpact::of(db.get_ref(), &model).await?;
+            return page::invalid(&DeleteModelPage { page, access, model, impact });
         }
-        Outcome::Deleted => page::notify(&session, "notice-model-deleted", &model.name)?,
-        Outcome::DeletedBefore => {}
-    }
-    live.put_away(model.id);
-    // What does not go now goes with the next sweep.
-    if let Err(error) = sweep::remove_unneeded(db.get_ref(), &store, &model.artifact_hash).await {
-        tracing::warn!(model = %model.id, error = format!("{error:#}"), "its weights stay for now");
+        DeletionOutcome::Deleted => page::notify(&session, "notice-model-deleted", &model.name)?,
+        DeletionOutcome::DeletedBefore => {}
     }
     Ok(page::see_other(&access.url(&format!("/models/{}", model.id))))
 }

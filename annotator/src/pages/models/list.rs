@@ -3,6 +3,7 @@
 use crate::training::kinds;
 use crate::{
     data::lineage,
+    keeping::deletion::models::may_delete,
     models::{facts, files::files_of},
     people::accounts,
     web::{
@@ -191,8 +192,7 @@ impl ModelPage {
 
     /// An engineer's own, or, for an administrator, a base.
     fn can_be_deleted(&self) -> bool {
-        let is_ours = self.entry.model.project_id.is_some() || self.access.account.is_admin;
-        is_ours && !self.entry.is_deleted()
+        may_delete(&self.access.account, &self.entry.model) && !self.entry.is_deleted()
     }
 }
 
