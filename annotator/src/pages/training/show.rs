@@ -8,7 +8,17 @@ use crate::training::{
     kinds::{self, ProgressUnit, RunDefinition, definition},
 };
 use crate::{
-    pages::training::resume,
+    people::{accounts, notices},
+    training::run_digest::{LogLine, RunDigest, RunDigests, SampledAnswer},
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        of::Of,
+        page::{self, Page},
+    },
+};
+use crate::{
+    training::resume,
     training::{
         curves::{self, MetricChart},
         findings::RunFinding,
@@ -17,16 +27,6 @@ use crate::{
         settings,
     },
     web::format,
-};
-use crate::{
-    people::{accounts, notices},
-    training::run_digest::{Answer, LogLine, RunDigest, RunDigests},
-    web::{
-        access::{Access, Engineer},
-        error::AppError,
-        of::Of,
-        page::{self, Page},
-    },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -98,7 +98,7 @@ impl RunPage {
         with_arguments.to_string()
     }
 
-    fn score(&self, answer: &Answer) -> Option<String> {
+    fn score(&self, answer: &SampledAnswer) -> Option<String> {
         answer.score.map(curves::short)
     }
 
@@ -221,7 +221,7 @@ pub async fn show(
     });
     let definition = definition(run.kind);
     page::html(&RunPage {
-        checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
+        checkpoint: checkpoint.filter(|_| definition.may_resume(&run, &access.account)),
         by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,
