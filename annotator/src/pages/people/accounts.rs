@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Template)]
-#[template(path = "admin/people.html")]
+#[template(path = "admin/people/list.html")]
 struct AdminPeoplePage {
     page: Page,
     me: account::Model,
