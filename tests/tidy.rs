@@ -1,5 +1,6 @@
 //! Rules of the house that no compiler checks.
 
+mod scripts;
 mod styles;
 mod templates;
 
