@@ -2,4 +2,5 @@
 
 pub mod base_folder;
 pub mod facts;
+pub mod files;
 pub mod live;

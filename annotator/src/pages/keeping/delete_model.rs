@@ -1,24 +1,25 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
-use crate::pages::models::list::{find, kept};
 use crate::training::kinds::definition;
 use crate::{
     keeping::deletion::{
         models::{self, Hanging, Outcome},
         sweep,
     },
-    models::live::LiveModels,
+    models::{files::kept, live::LiveModels},
     web::{
         access::{Access, Engineer},
+        address,
         error::AppError,
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, model, run};
+use entity::{model, run};
 use sea_orm::DatabaseConnection;
 use storage::artifact_store::ArtifactStore;
 
@@ -53,7 +54,7 @@ impl DeleteModelPage {
     fn models(&self, models: &[model::Model]) -> Links {
         let link = |model: &model::Model| {
             let project = model.project_id.unwrap_or(self.access.project.id);
-            (format!("/projects/{project}/models/{}", model.id), model.name.clone())
+            (address::in_project(project, &format!("/models/{}", model.id)), model.name.clone())
         };
         Links::to(models, link)
     }
@@ -61,7 +62,7 @@ impl DeleteModelPage {
     fn runs(&self, runs: &[run::Model]) -> Links {
         let link = |run: &run::Model| {
             let (kind, at) = (definition(run.kind).name, format::date_time(run.created_at));
-            let url = format!("/projects/{}/runs/{}", run.project_id, run.id);
+            let url = address::in_project(run.project_id, &format!("/runs/{}", run.id));
             (url, format!("{} · {at}", self.page.text(kind)))
         };
         Links::to(runs, link)
@@ -82,12 +83,7 @@ impl Links {
 }
 
 /// The model, if this person may delete it: a base is everybody's, so an administrator's alone.
-async fn deletable(
-    db: &DatabaseConnection,
-    access: &Access,
-    id: &str,
-) -> Result<model::Model, AppError> {
-    let model = find(db, access, id).await?;
+fn deletable(access: &Access, model: model::Model) -> Result<model::Model, AppError> {
     if model.project_id.is_none() && !access.account.is_admin {
         return Err(AppError::Forbidden);
     }
@@ -96,11 +92,10 @@ async fn deletable(
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let model = kept(deletable(&db, &access, &path.1).await?)?;
+    let model = kept(deletable(&access, model)?)?;
     let hanging = Hanging::on(db.get_ref(), &model).await?;
     page::html(&DeleteModelPage { page, access, model, hanging })
 }
@@ -108,14 +103,13 @@ pub async fn show(
 /// Deletes the model; while a run needs it, shows which.
 pub async fn delete(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = deletable(&db, &access, &path.1).await?;
+    let model = deletable(&access, model)?;
     match models::delete(&db, &model, access.account.id).await? {
         Outcome::Needed => {
             let hanging = Hanging::on(db.get_ref(), &model).await?;

@@ -5,17 +5,19 @@ use crate::{
     keeping::deletion::projects::{self, Hanging},
     web::{
         access::{Access, Admin, Owner},
+        address,
         error::AppError,
         form::FieldErrors,
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, project};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use entity::project;
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -80,22 +82,19 @@ pub async fn delete(
     }
     projects::delete(&db, &access.project, access.account.id).await?;
     page::notify(&session, "notice-project-deleted", &access.project.name)?;
-    Ok(page::see_other("/"))
+    Ok(page::see_other(&address::address("/")))
 }
 
 pub async fn restore(
-    Admin(account): Admin,
-    path: web::Path<ProjectId>,
+    Of(Admin(account), project): Of<Admin, project::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let project = project::Entity::find_by_id(path.into_inner()).one(db.get_ref()).await?;
-    let project = project.ok_or(AppError::NotFound)?;
     if project.purged_at.is_some() {
         return Err(AppError::conflict("project-purged"));
     }
     if projects::restore(&db, &project, account.id).await? {
         page::notify(&session, "notice-project-restored", &project.name)?;
     }
-    Ok(page::see_other(&format!("/projects/{}", project.id)))
+    Ok(page::see_other(&address::in_project(project.id, "")))
 }
