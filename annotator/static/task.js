@@ -1,11 +1,10 @@
-// A task: what is typed is kept (drafts.js), the time that it takes is counted, and keys do what
-// buttons do. What is particular to its kind is in the script of that kind, which comes after this.
+// A task of any kind: what is typed is kept (drafts.js), the time that it takes is counted, and keys
+// do what the pointer does.
 "use strict";
 
 const taskForm = document.getElementById("task");
 const taskDraft = new Draft(taskForm);
 const skipping = document.getElementById("skip");
-let onTaskKey = () => {}; // what other keys do: a kind's script may set it
 
 watchLeaving(taskForm, taskDraft, countActiveTime());
 document.addEventListener("keydown", onKey);
@@ -51,7 +50,8 @@ function isEnter(event) {
   return event.code === "Enter" || event.code === "NumpadEnter";
 }
 
-// Keys are told by their place (event.code), so that they work in every keyboard layout.
+// Keys are told by their place (event.code), so that they work in every keyboard layout. Which ones
+// lead to a choice or a field, the page says with it (data-keys).
 function onKey(event) {
   const at = event.target;
   const isInSkip = skipping !== null && skipping.contains(at);
@@ -71,6 +71,28 @@ function onKey(event) {
     skipping.scrollIntoView({ block: "center" });
     skipping.querySelector("input[type=radio]").focus();
   } else {
-    onTaskKey(event);
+    onFieldKey(event);
+  }
+}
+
+function onFieldKey(event) {
+  const keyed = [...taskForm.querySelectorAll("[data-keys]")];
+  const field = keyed.find((field) => field.dataset.keys.split(" ").includes(event.code));
+  const choices = keyed.filter((field) => field.type === "radio");
+  if (field) {
+    event.preventDefault();
+    goToField(field);
+  } else if (isEnter(event) && choices.length > 0 && !event.target.matches("a, button, summary")) {
+    event.preventDefault();
+    if (choices.some((choice) => choice.checked)) submitTask();
+  }
+}
+
+function goToField(field) {
+  if (field.type !== "radio") field.focus();
+  else if (field.checked) submitTask(); // the same key again
+  else {
+    field.checked = true;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   }
 }

@@ -1,9 +1,10 @@
-// An answer that a person writes: its words are counted, and it is shown as it will look.
+// A task whose answer a person writes: its words are counted, and it is shown as it will look.
+// task.js comes before this.
 "use strict";
 
-setUpDemonstration(taskForm, taskDraft);
+setUpWriting(taskForm, taskDraft);
 
-function setUpDemonstration(form, draft) {
+function setUpWriting(form, draft) {
   const text = form.elements.answer;
   const count = form.querySelector("[data-word-count]");
   const pane = document.querySelector("[data-preview-pane]");
