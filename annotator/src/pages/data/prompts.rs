@@ -28,7 +28,7 @@ use tokio_util::io::ReaderStream;
 const PER_PAGE: u64 = 50;
 
 #[derive(Template)]
-#[template(path = "prompts/show.html")]
+#[template(path = "prompts/list.html")]
 struct PromptsPage {
     page: Page,
     access: Access,

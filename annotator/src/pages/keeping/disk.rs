@@ -25,7 +25,7 @@ use storage::artifact_store::ArtifactStore;
 const SHOWN: usize = 20;
 
 #[derive(Template)]
-#[template(path = "admin/disk.html")]
+#[template(path = "admin/disk/show.html")]
 struct DiskPage {
     page: Page,
     disk: DiskUse,

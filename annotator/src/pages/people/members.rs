@@ -24,7 +24,7 @@ const ROLES: [ProjectRole; 3] =
     [ProjectRole::Annotator, ProjectRole::Manager, ProjectRole::Engineer];
 
 #[derive(Template)]
-#[template(path = "people/show.html")]
+#[template(path = "people/list.html")]
 struct PeoplePage {
     page: Page,
     access: Access,

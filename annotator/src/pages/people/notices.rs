@@ -29,7 +29,7 @@ const SHOWN: u64 = 100;
 const TOLD: u64 = 10;
 
 #[derive(Template)]
-#[template(path = "notices.html")]
+#[template(path = "notices/list.html")]
 struct NoticesPage {
     page: Page,
     ended: Vec<run::Model>,
