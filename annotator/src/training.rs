@@ -6,6 +6,7 @@ pub mod fields;
 pub mod findings;
 pub mod follow_up;
 pub mod inputs;
+pub mod kinds;
 pub mod launch;
 pub mod progress;
 pub mod run_digest;

@@ -28,7 +28,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use storage::artifact_store::ArtifactStore;
-use trainer::worker::{Ended, Worker};
+use trainer_base::worker::{Ended, Worker};
 
 /// A project with a model, and a model that was made from it.
 struct Place {
@@ -278,7 +278,7 @@ on_both_databases! {
         };
         deleted.update(&place.app.rows).await.unwrap();
         let worker = Worker {
-            db: trainer::worker::connect(&place.app.database.url).await.unwrap(),
+            db: trainer_base::worker::connect(&place.app.database.url).await.unwrap(),
             artifacts: place.store.clone(),
             name: "worker".to_owned(),
             program: "/nowhere".into(),

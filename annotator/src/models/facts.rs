@@ -22,7 +22,7 @@ const MOST_READ: u64 = 16 << 20;
 
 /// The numbers of a transformer as `config.json` calls them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Shape {
+pub struct ModelShape {
     pub vocab_size: u64,
     pub hidden_size: u64,
     pub intermediate_size: u64,
@@ -34,7 +34,7 @@ pub struct Shape {
     pub max_position_embeddings: Option<u64>,
 }
 
-impl Shape {
+impl ModelShape {
     pub fn head_size(&self) -> u64 {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
@@ -53,7 +53,7 @@ impl Shape {
 /// What is known; a file that is missing or unreadable is no fact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelFacts {
-    pub shape: Option<Shape>,
+    pub shape: Option<ModelShape>,
     pub has_chat_template: bool,
     /// By their own names, as the model card lists them; none where it does not say.
     pub languages: Vec<String>,

@@ -51,10 +51,8 @@ fn named(name: &str) -> Select<project::Entity> {
     project::Entity::find().filter(project::Column::Name.eq(name.trim()))
 }
 
-/// `Name-1f09a2c4`: the end of the project's id, which is its random part.
 async fn rename_deleted(db: &impl ConnectionTrait, deleted: project::Model) -> Result<(), DbErr> {
-    let id = deleted.id.0.simple().to_string();
-    let name = format!("{}-{}", deleted.name, &id[id.len() - 8..]);
+    let name = format!("{}-{}", deleted.name, deleted.id.short());
     let mut row = deleted.into_active_model();
     row.name = Set(name);
     row.update(db).await.map(drop)

@@ -1,7 +1,7 @@
 //! libtorch, the GPU, and how fast they multiply.
 
 use super::Check;
-use crate::{environment::has_fast_bf16, ffi};
+use crate::{ffi, run::environment::has_fast_bf16};
 use std::{
     fs,
     path::Path,

@@ -1,7 +1,7 @@
 //! Processor, memory and disk.
 
 use super::Check;
-use crate::environment::{cpu_info, cpu_info_value, processor as processor_name};
+use crate::run::environment::{cpu_info, cpu_info_value, processor as processor_name};
 use std::{
     fs::{self, OpenOptions},
     io::Write,

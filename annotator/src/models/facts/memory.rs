@@ -4,12 +4,9 @@
 //! Derived from what the trainer keeps (`trainer/src/model`: weights, what a layer saves for the
 //! backward pass, logits in pieces) and held against peaks that were measured.
 
-use crate::models::facts::Shape;
-use entity::{
-    run::RunKind,
-    run_config::{
-        DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
-    },
+use super::ModelShape;
+use entity::run_config::{
+    DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,14 +29,14 @@ const PER_LOGIT: u64 = 14;
 
 /// A model that takes part in a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Participant {
+pub struct ModelInMemory {
     pub n_parameters: u64,
-    pub shape: Shape,
+    pub shape: ModelShape,
 }
 
 /// In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryEstimate {
     /// Weights, gradients and the optimiser's state, with the process itself.
     pub weights: u64,
     /// What a batch adds whose sequences are all as long as they may be.
@@ -49,7 +46,7 @@ pub struct Memory {
     pub length: u64,
 }
 
-impl Memory {
+impl MemoryEstimate {
     pub fn total(&self) -> u64 {
         self.weights.saturating_add(self.batch)
     }
@@ -61,47 +58,60 @@ enum Precision {
     F32,
 }
 
-/// For a run with these settings; PPO wants its reward model too. None where something is missing.
-pub fn estimate(
-    kind: RunKind,
-    config: &Value,
-    model: Participant,
-    reward: Option<Participant>,
-) -> Option<Memory> {
-    match kind {
-        RunKind::Sft => {
-            let SftConfig { max_length, optimisation, .. } = read(config)?;
-            Some(supervised(model, &optimisation, 1, max_length, true))
-        }
-        RunKind::Dpo => {
-            let DpoConfig { max_length, optimisation, .. } = read(config)?;
-            Some(supervised(model, &optimisation, 2, max_length, true))
-        }
-        RunKind::Reward => {
-            let RewardConfig { max_length, optimisation, .. } = read(config)?;
-            Some(supervised(model, &optimisation, 2, max_length, false))
-        }
-        RunKind::Ppo => Some(ppo(model, reward?, &read(config)?)),
-        RunKind::Sample => Some(sampling(model, &read(config)?)),
-        RunKind::Fetch => None,
+/// The settings of a kind of run that computes.
+pub trait MemoryNeeds: DeserializeOwned {
+    /// For a run with these settings and models, in the order of its form. None where one is missing.
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate>;
+}
+
+/// For settings as they are stored.
+pub fn of<C: MemoryNeeds>(config: &Value, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+    serde_json::from_value::<C>(config.clone()).ok()?.memory(models)
+}
+
+impl MemoryNeeds for SftConfig {
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+        Some(supervised(*models.first()?, &self.optimisation, 1, self.max_length, true))
     }
 }
 
-fn read<C: DeserializeOwned>(config: &Value) -> Option<C> {
-    serde_json::from_value(config.clone()).ok()
+impl MemoryNeeds for DpoConfig {
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+        Some(supervised(*models.first()?, &self.optimisation, 2, self.max_length, true))
+    }
+}
+
+impl MemoryNeeds for RewardConfig {
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+        Some(supervised(*models.first()?, &self.optimisation, 2, self.max_length, false))
+    }
+}
+
+impl MemoryNeeds for PpoConfig {
+    /// Wants the policy and its reward model.
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+        let [policy, reward] = models else { return None };
+        Some(ppo(*policy, *reward, self))
+    }
+}
+
+impl MemoryNeeds for SampleConfig {
+    fn memory(&self, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+        Some(sampling(*models.first()?, self))
+    }
 }
 
 /// SFT, DPO (whose reference speaks once, before the first step) and reward models.
 fn supervised(
-    model: Participant,
+    model: ModelInMemory,
     optimisation: &OptimiserSettings,
     sequences_per_row: u64,
     max_length: usize,
     has_head: bool,
-) -> Memory {
+) -> MemoryEstimate {
     let n_sequences = sequences_per_row * optimisation.batch_size as u64;
     let length = model.at_most(max_length as u64);
-    largest(optimisation.dtype, |precision| Memory {
+    largest(optimisation.dtype, |precision| MemoryEstimate {
         weights: PROCESS + model.trained(precision),
         batch: model.saved(n_sequences, length, precision)
             + if has_head { model.logits(n_sequences.saturating_mul(length)) } else { 0 },
@@ -111,14 +121,14 @@ fn supervised(
 }
 
 /// Policy and value model learn, one after the other; reference and reward model stay as they are.
-fn ppo(policy: Participant, reward: Participant, config: &PpoConfig) -> Memory {
+fn ppo(policy: ModelInMemory, reward: ModelInMemory, config: &PpoConfig) -> MemoryEstimate {
     let n_sequences = config.optimisation.batch_size as u64;
     let length = policy.at_most((config.max_length + config.response_length) as u64);
     let policy_batch = |precision| {
         policy.saved(n_sequences, length, precision)
             + policy.logits(n_sequences.saturating_mul(length))
     };
-    largest(config.optimisation.dtype, |precision| Memory {
+    largest(config.optimisation.dtype, |precision| MemoryEstimate {
         weights: PROCESS
             + [policy, reward]
                 .map(|model| model.trained(precision) + model.frozen(precision))
@@ -131,13 +141,13 @@ fn ppo(policy: Participant, reward: Participant, config: &PpoConfig) -> Memory {
 }
 
 /// Weights, once more as the matrix products want them, and the keys and values of every place.
-fn sampling(model: Participant, config: &SampleConfig) -> Memory {
+fn sampling(model: ModelInMemory, config: &SampleConfig) -> MemoryEstimate {
     let n_sequences = config.batch_size as u64;
     let length = model.at_most((config.max_length + config.max_new_tokens) as u64);
     largest(config.dtype, |precision| {
         let shape = &model.shape;
         let per_place = 2 * shape.key_size() * shape.num_hidden_layers * precision.bytes();
-        Memory {
+        MemoryEstimate {
             weights: PROCESS + 100_000_000 + 2 * model.frozen(precision),
             batch: n_sequences
                 .saturating_mul(length.saturating_mul(per_place) + shape.vocab_size * 16),
@@ -148,14 +158,14 @@ fn sampling(model: Participant, config: &SampleConfig) -> Memory {
 }
 
 /// "auto" is known to the worker's machine alone: the larger of both.
-fn largest(dtype: Dtype, of: impl Fn(Precision) -> Memory) -> Memory {
+fn largest(dtype: Dtype, of: impl Fn(Precision) -> MemoryEstimate) -> MemoryEstimate {
     match dtype {
         Dtype::Bf16 => of(Precision::Bf16),
         Dtype::F32 => of(Precision::F32),
         Dtype::Auto => [Precision::Bf16, Precision::F32]
             .map(of)
             .into_iter()
-            .max_by_key(Memory::total)
+            .max_by_key(MemoryEstimate::total)
             .expect("two"),
     }
 }
@@ -169,7 +179,7 @@ impl Precision {
     }
 }
 
-impl Participant {
+impl ModelInMemory {
     /// Sequences are cut where the model's context ends.
     fn at_most(&self, length: u64) -> u64 {
         length.min(self.shape.max_position_embeddings.unwrap_or(u64::MAX))
@@ -198,9 +208,10 @@ impl Participant {
     fn saved(&self, n_sequences: u64, length: u64, precision: Precision) -> u64 {
         let shape = &self.shape;
         let keeps_pairs = length <= PAIRS_UP_TO;
-        let mixing = match keeps_pairs {
-            true => 2 * shape.query_size() + 2 * shape.key_size(),
-            false => 5 * shape.query_size(),
+        let mixing = if keeps_pairs {
+            2 * shape.query_size() + 2 * shape.key_size()
+        } else {
+            5 * shape.query_size()
         };
         let norms = match precision {
             Precision::Bf16 => 4 * shape.hidden_size * precision.bytes() + 16 * shape.hidden_size,
@@ -226,12 +237,13 @@ impl Participant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::run_config::RunKind;
     use serde_json::json;
 
     /// SmolLM2-135M.
-    const SMALL: Participant = Participant {
+    const SMALL: ModelInMemory = ModelInMemory {
         n_parameters: 134_515_008,
-        shape: Shape {
+        shape: ModelShape {
             vocab_size: 49_152,
             hidden_size: 576,
             intermediate_size: 1536,
@@ -273,7 +285,7 @@ mod tests {
     const MEASURED_PPO: &[(u64, u64, u64)] = &[(64, 53, 6527), (256, 53, 9401), (256, 200, 12718)];
 
     #[track_caller]
-    fn is_close(what: &str, memory: Memory, peak: u64) {
+    fn is_close(what: &str, memory: MemoryEstimate, peak: u64) {
         let ratio = memory.total() as f64 / (peak * 1_000_000) as f64;
         println!("{what}: {} MB for {peak} MB, {ratio:.2}", memory.total() / 1_000_000);
         assert!((0.95..1.25).contains(&ratio), "{what}: {memory:?} for {peak} MB");
@@ -289,54 +301,43 @@ mod tests {
                 }
                 _ => json!({"max_length": length, "batch_size": batch_size, "dtype": dtype}),
             };
-            let memory = estimate(kind, &defaults_with(kind, &config), SMALL, None).unwrap();
+            let memory = estimate(kind, &config, &[SMALL]).unwrap();
             is_close(&format!("{kind:?} {length} × {batch_size} {dtype}"), memory, peak);
         }
         for &(prompt, response, peak) in MEASURED_PPO {
             let config = json!({"max_length": prompt, "response_length": response, "batch_size": 8, "dtype": "bf16"});
-            let config = defaults_with(RunKind::Ppo, &config);
-            let memory = estimate(RunKind::Ppo, &config, SMALL, Some(SMALL)).unwrap();
+            let memory = estimate(RunKind::Ppo, &config, &[SMALL, SMALL]).unwrap();
             is_close(&format!("PPO {prompt} + {response}"), memory, peak);
         }
     }
 
-    fn defaults_with(kind: RunKind, overrides: &Value) -> Value {
-        use entity::run_config::RunConfig;
-        fn of<C: RunConfig>(overrides: &Value) -> Value {
-            let overrides = overrides.as_object().unwrap();
-            serde_json::to_value(C::default().with_overrides(overrides).unwrap()).unwrap()
-        }
-        match kind {
-            RunKind::Sample => of::<SampleConfig>(overrides),
-            RunKind::Sft => of::<SftConfig>(overrides),
-            RunKind::Reward => of::<RewardConfig>(overrides),
-            RunKind::Dpo => of::<DpoConfig>(overrides),
-            RunKind::Ppo => of::<PpoConfig>(overrides),
-            RunKind::Fetch => unreachable!("it computes nothing"),
-        }
+    /// For the defaults of a kind with these over them.
+    fn estimate(
+        kind: RunKind,
+        overrides: &Value,
+        models: &[ModelInMemory],
+    ) -> Option<MemoryEstimate> {
+        let settings = kind.settings().checked(overrides.as_object().unwrap()).unwrap();
+        (crate::training::kinds::definition(kind).memory)(&settings.into(), models)
     }
 
     #[test]
     fn a_precision_that_the_machine_chooses_counts_as_the_hungrier_one() {
         let total = |dtype: &str| {
-            let config = defaults_with(RunKind::Sft, &json!({"dtype": dtype}));
-            estimate(RunKind::Sft, &config, SMALL, None).unwrap().total()
+            estimate(RunKind::Sft, &json!({"dtype": dtype}), &[SMALL]).unwrap().total()
         };
         assert_eq!(total("auto"), total("bf16").max(total("f32")));
     }
 
     #[test]
     fn no_sequence_is_longer_than_the_context() {
-        let of = |length: u64| {
-            let config = defaults_with(RunKind::Sft, &json!({"max_length": length}));
-            estimate(RunKind::Sft, &config, SMALL, None).unwrap()
-        };
+        let of =
+            |length: u64| estimate(RunKind::Sft, &json!({"max_length": length}), &[SMALL]).unwrap();
         assert_eq!(of(8192), of(100_000));
     }
 
     #[test]
     fn ppo_without_a_reward_model_is_not_estimated() {
-        let config = defaults_with(RunKind::Ppo, &json!({}));
-        assert_eq!(estimate(RunKind::Ppo, &config, SMALL, None), None);
+        assert_eq!(estimate(RunKind::Ppo, &json!({}), &[SMALL]), None);
     }
 }

@@ -1,5 +1,6 @@
 //! `/projects/{project}/datasets`: the frozen versions, what is in each, and what came of it.
 
+use crate::training::kinds;
 use crate::{
     data::{
         lineage::{self, Use},

@@ -1,6 +1,7 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
 use crate::pages::models::list::{find, kept};
+use crate::training::kinds::definition;
 use crate::{
     keeping::deletion::{
         models::{self, Hanging, Outcome},
@@ -59,7 +60,7 @@ impl DeleteModelPage {
 
     fn runs(&self, runs: &[run::Model]) -> Links {
         let link = |run: &run::Model| {
-            let (kind, at) = (format::kind(run.kind), format::date_time(run.created_at));
+            let (kind, at) = (definition(run.kind).name, format::date_time(run.created_at));
             let url = format!("/projects/{}/runs/{}", run.project_id, run.id);
             (url, format!("{} · {at}", self.page.text(kind)))
         };

@@ -5,6 +5,7 @@ use crate::pages::models::{
     completions,
     list::{find, kept},
 };
+use crate::training::kinds::definition;
 use crate::{
     models::live::LiveModels,
     training::settings,
@@ -99,7 +100,7 @@ impl ChatForm {
     }
 
     /// The settings of an answer, under the rules of a sample run.
-    fn drawing(&self) -> Result<SampleConfig, Vec<settings::Mistake>> {
+    fn drawing(&self) -> Result<SampleConfig, Vec<settings::FormMistake>> {
         let typed = [
             ("temperature", &self.temperature),
             ("top_p", &self.top_p),
@@ -107,7 +108,7 @@ impl ChatForm {
         ];
         let typed: HashMap<String, String> =
             typed.map(|(name, text)| (name.to_owned(), text.clone())).into();
-        let config = settings::parse(RunKind::Sample, &typed)?;
+        let config = settings::parse(definition(RunKind::Sample), &typed)?;
         serde_json::from_value(config).map_err(|_| vec![("temperature", "problem-number")])
     }
 
@@ -176,7 +177,7 @@ async fn answered(
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        let label = page.text(settings::label(RunKind::Sample, field));
+        let label = page.text(definition(RunKind::Sample).label(field));
         errors.add(field, format_args!("{label}: {}", page.text(problem)));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;

@@ -1,5 +1,6 @@
 //! `/projects/{project}/models`: the models a project can use, each with where it came from.
 
+use crate::training::kinds;
 use crate::{
     data::lineage,
     models::facts,
@@ -9,7 +10,7 @@ use crate::{
         page::{self, Page},
     },
 };
-use crate::{pages::training::facts::Facts, web::format};
+use crate::{pages::training::facts::ChosenFacts, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
@@ -186,7 +187,7 @@ struct ModelPage {
     readers: Vec<run::Model>,
     files: Vec<(String, String)>,
     /// None once its files are gone.
-    facts: Option<Facts>,
+    facts: Option<ChosenFacts>,
     /// Who deleted it, by name; none when it went with its project.
     deleted_by: Option<String>,
 }
@@ -241,7 +242,7 @@ pub async fn show(
         true => None,
         false => {
             let known = facts::of(db.get_ref(), &store, &entry.model).await?;
-            Some(Facts::of(&page, &entry.model, &known, entry.n_bytes))
+            Some(ChosenFacts::of(&page, &entry.model, &known, entry.n_bytes))
         }
     };
     page::html(&ModelPage { page, access, entry, children, readers, files, facts, deleted_by })

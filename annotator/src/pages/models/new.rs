@@ -1,5 +1,6 @@
 //! `/projects/{project}/models/new`: naming a base that a worker then fetches, for every project.
 
+use crate::training::launch::LaunchRequest;
 use crate::{
     training::launch,
     web::{
@@ -132,8 +133,15 @@ pub async fn launch(
             return page::invalid(&NewBasePage { page, access, form, errors });
         }
     };
+    let request = LaunchRequest {
+        project: access.project.id,
+        kind: RunKind::Fetch,
+        config: serde_json::to_value(config)?,
+        inputs: Vec::new(),
+        by: Some(access.account.id),
+    };
     let changes = begin_write(&db).await?;
-    let run = launch::queue_fetch(&changes, access.project.id, &config, access.account.id).await?;
+    let run = launch::queue(&changes, &request).await?;
     changes.commit().await?;
     page::notify(&session, "notice-run-queued", "")?;
     Ok(page::see_other(&access.url(&format!("/runs/{run}"))))

@@ -1,5 +1,6 @@
 //! `/notices`: the runs of yours that have ended, and what a page that is open asks about them.
 
+use crate::training::kinds;
 use crate::web::format;
 use crate::{
     people::notices::{self, Standing},
@@ -88,7 +89,7 @@ pub async fn news(
     };
     let projects = names(db, &unseen).await?;
     let told = |run: &run::Model| {
-        let kind = language.text(format::kind(run.kind)).to_string();
+        let kind = language.text(kinds::definition(run.kind).name).to_string();
         let status = language.text(format::status(run.status)).to_string();
         json!({
             "id": run.id,

@@ -1,5 +1,6 @@
 //! What the launch form says of a run's models that are there no more.
 
+use crate::training::kinds::RunDefinition;
 use crate::web::page::{FieldErrors, Page};
 use entity::{ids::ModelId, model};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
@@ -9,10 +10,11 @@ use std::collections::HashMap;
 pub async fn explain(
     db: &impl ConnectionTrait,
     page: &Page,
+    definition: &RunDefinition,
     typed: &HashMap<String, String>,
 ) -> Result<FieldErrors, DbErr> {
     let mut errors = FieldErrors::default();
-    for field in ["model", "reward_model"] {
+    for field in definition.models.iter().map(|field| field.name) {
         let Some(id) = typed.get(field).and_then(|id| id.parse::<ModelId>().ok()) else {
             continue;
         };

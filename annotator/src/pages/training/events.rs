@@ -2,7 +2,7 @@
 
 use crate::pages::training::list::find;
 use crate::{
-    training::run_feed::{RunFeed, Told},
+    training::run_feed::{FeedItem, RunFeed},
     web::{access::Engineer, error::AppError},
 };
 use actix_web::{HttpRequest, Responder, web};
@@ -47,16 +47,16 @@ pub async fn follow(
 
 /// An event carries its sequence number as `id`; what is said about the run has a name and no
 /// `id`, so that it does not move the browser's position.
-fn as_sent(told: Told) -> sse::Event {
+fn as_sent(told: FeedItem) -> sse::Event {
     let named = |name: &'static str, status: RunStatus| {
         sse::Data::new(json!({ "status": status }).to_string()).event(name)
     };
     match told {
-        Told::Event { sequence, event } => {
+        FeedItem::Event { sequence, event } => {
             sse::Data::new(event.to_string()).id(sequence.to_string())
         }
-        Told::Status(status) => named("status", status),
-        Told::End(status) => named("end", status),
+        FeedItem::Status(status) => named("status", status),
+        FeedItem::End(status) => named("end", status),
     }
     .into()
 }

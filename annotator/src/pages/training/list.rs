@@ -1,5 +1,6 @@
 //! `/projects/{project}/runs`: the queue and what has run.
 
+use crate::training::kinds::{self, RunDefinition};
 use crate::web::{
     access::{Access, Engineer},
     error::AppError,
@@ -11,8 +12,7 @@ use askama::Template;
 use entity::{
     account,
     ids::{AccountId, ModelId, RunId},
-    model,
-    run::{self, RunKind},
+    model, run,
     run_input::{self, InputSlot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -21,12 +21,9 @@ use std::collections::HashMap;
 /// Runs that the list shows: the newest.
 const SHOWN: u64 = 200;
 
-/// The kind that an address names, of those that are done with models.
-pub fn kind_of(slug: &str) -> Result<RunKind, AppError> {
-    RunKind::OF_MODELS
-        .into_iter()
-        .find(|kind| format::slug(*kind) == slug)
-        .ok_or(AppError::NotFound)
+/// The kind that an address names, of those that have a launch form.
+pub fn kind_of(slug: &str) -> Result<&'static RunDefinition, AppError> {
+    kinds::launchable().find(|definition| definition.slug == slug).ok_or(AppError::NotFound)
 }
 
 /// The run that an address names, if it is of this project.
@@ -57,10 +54,6 @@ impl RunsPage {
     /// Whether anything may still change, so that the page looks again by itself.
     fn is_live(&self) -> bool {
         self.runs.iter().any(|run| !run.status.is_final())
-    }
-
-    fn kinds(&self) -> [(&'static str, &'static str); 5] {
-        RunKind::OF_MODELS.map(|kind| (format::slug(kind), format::new_run(kind)))
     }
 
     fn percent(&self, run: &run::Model) -> String {

@@ -4,6 +4,7 @@ use crate::pages::training::list::find;
 use crate::{
     keeping::deletion::hold::hold,
     people::audit,
+    training::kinds::{ProgressUnit, definition},
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -37,9 +38,9 @@ pub async fn checkpoint_of(
     if !matches!(run.status, RunStatus::Failed | RunStatus::Cancelled) {
         return Ok(None);
     }
-    let step = match run.kind {
-        RunKind::Fetch => store.has_fetched(run.id).then_some(run.step as u64),
-        _ => store.newest_checkpoint(run.id).map(|checkpoint| checkpoint.step),
+    let step = match definition(run.kind).unit {
+        ProgressUnit::Megabytes => store.has_fetched(run.id).then_some(run.step as u64),
+        ProgressUnit::Steps => store.newest_checkpoint(run.id).map(|checkpoint| checkpoint.step),
     };
     let Some(step) = step else { return Ok(None) };
     let lacks_a_model = model::Entity::find()

@@ -1,6 +1,7 @@
 //! `/projects/{project}/judgements/{judgement}`: what was asked, what was said, and which models
 //! learnt from it. Who wrote the answers is told to engineers alone: managers may judge as well.
 
+use crate::training::kinds;
 use crate::{
     data::{
         lineage::{self, Use},

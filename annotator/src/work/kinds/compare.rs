@@ -8,7 +8,7 @@ use crate::{
     work::{assignment::shown_order, judgement},
 };
 use askama::Template;
-use entity::{completion, ids::TaskId, task_completion};
+use entity::{completion, ids::TaskId, report::FinishReason, task_completion};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter,
@@ -30,9 +30,6 @@ pub struct Side {
     /// It reached the most tokens that an answer might have.
     is_cut_off: bool,
 }
-
-/// How an answer ends that was cut off, in the words of `trainer sample`.
-const CUT_OFF: &str = "length";
 
 /// A button of the scale: value in the form, keycap, Fluent key.
 pub struct Choice {
@@ -67,7 +64,7 @@ pub async fn sides(
     let removed = language.text("text-removed").to_string();
     let html =
         |row: &completion::Model| markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed));
-    let is_cut_off = |row: &completion::Model| row.finish_reason.as_deref() == Some(CUT_OFF);
+    let is_cut_off = |row: &completion::Model| row.finish_reason == Some(FinishReason::Length);
     let side = |(label, row)| Side { label, html: html(row), is_cut_off: is_cut_off(row) };
     Ok(('A'..).zip(&answers).map(side).collect())
 }

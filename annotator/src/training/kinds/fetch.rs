@@ -1,0 +1,30 @@
+//! Bringing a base: it reads nothing of ours, and what it makes belongs to every project.
+
+use super::{COMMON, ProgressUnit, RunDefinition};
+use crate::training::fields::{Control, FieldGroup, field};
+use entity::run_config::RunKind;
+
+pub(super) const FETCH: RunDefinition = RunDefinition {
+    kind: RunKind::Fetch,
+    slug: "fetch",
+    name: "run-kind-fetch",
+    launch: "base-add",
+    lead: "base-add-lead",
+    form_path: "/models/new",
+    subject: |run| run.config.get("source")?.as_str(),
+    form: FORM,
+    unit: ProgressUnit::Megabytes,
+    made: |run, model| {
+        if model.run_id == Some(run.id) { "run-fetched-base" } else { "run-fetched-known-base" }
+    },
+    ..COMMON
+};
+
+/// Its form is a page of its own.
+const FORM: &[FieldGroup] = &[FieldGroup {
+    title: "config-group-main",
+    fields: &[
+        field("source", Control::Text, "config-source", "config-source-help"),
+        field("revision", Control::Text, "config-revision", "config-revision-help"),
+    ],
+}];

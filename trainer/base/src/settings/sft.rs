@@ -1,0 +1,24 @@
+//! The files of `trainer sft`.
+
+use super::Resume;
+use std::path::PathBuf;
+
+/// Where `trainer sft` reads and writes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SftPaths {
+    /// Folder of the model to start from
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Demonstrations: `messages`, or `prompt` and `completion`, a row per line
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Folder for the trained model, and for checkpoints meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Demonstrations that are not trained on, to measure the loss on
+    #[arg(long, value_name = "FILE")]
+    pub eval_data: Option<PathBuf>,
+    /// Whether to go on from a checkpoint in the output folder
+    #[arg(long, value_enum, default_value_t = Resume::Auto)]
+    pub resume: Resume,
+}

@@ -1,0 +1,198 @@
+//! A run's folder while it works, and what becomes of it.
+
+use crate::checkpoint_folder::{self, is_unfinished};
+use anyhow::{Context, ensure};
+use entity::{ids::RunId, report::RunSummary, run};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+use storage::artifact_store::{ArtifactStore, StoredFolder};
+
+/// What a run made, kept in the artifact store.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) stored: StoredFolder,
+    /// 0 for a folder without weights.
+    pub(super) n_parameters: i64,
+}
+
+const SUMMARY: &str = "summary.json";
+
+/// Where one attempt at a run works: `<artifacts>/runs/<run>/<attempt>`.
+#[derive(Clone, Debug)]
+pub(super) struct AttemptFolder(PathBuf);
+
+impl AttemptFolder {
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    pub(super) fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    pub(super) fn output(&self) -> PathBuf {
+        self.0.join("output")
+    }
+
+    /// What the child said at its end, if an earlier attempt saw that and was killed before its
+    /// output was kept.
+    pub(super) fn summary(&self, kind: run::RunKind) -> Option<RunSummary> {
+        let text = fs::read(self.0.join(SUMMARY)).ok()?;
+        let is_whole = is_complete(kind, &self.output()).unwrap_or(false);
+        serde_json::from_slice(&text).ok().filter(|_| is_whole)
+    }
+
+    pub(super) fn keep_summary(&self, summary: &RunSummary) -> io::Result<()> {
+        let (path, unfinished) = (self.0.join(SUMMARY), self.0.join("summary.partial"));
+        fs::write(&unfinished, serde_json::to_vec(summary)?)?;
+        File::open(&unfinished)?.sync_all()?;
+        fs::rename(unfinished, path)
+    }
+
+    /// Whether a checkpoint is being written.
+    pub(super) fn is_saving(&self) -> bool {
+        let names = fs::read_dir(self.output()).into_iter().flatten().flatten();
+        names.map(|entry| entry.file_name()).any(|name| is_unfinished(&name.to_string_lossy()))
+    }
+}
+
+/// The folder of this attempt. The last attempt's becomes it, checkpoints and all: a process of
+/// that attempt that still lives finds its folder gone, and its checkpoints cannot mix with ours.
+pub(super) fn attempt_folder(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<AttemptFolder> {
+    let of_run = artifacts.run_folder(run.id);
+    fs::create_dir_all(&of_run).with_context(|| format!("cannot make {}", of_run.display()))?;
+    let ours = of_run.join(run.attempt.to_string());
+    let earlier = (1..run.attempt).rev().map(|attempt| of_run.join(attempt.to_string()));
+    for theirs in earlier {
+        if fs::rename(&theirs, &ours).is_ok() {
+            break;
+        }
+    }
+    let folder = AttemptFolder(ours);
+    fs::create_dir_all(folder.output())
+        .with_context(|| format!("cannot make {}", folder.output().display()))?;
+    Ok(folder)
+}
+
+/// Leaves of a run's folder what it can be continued from, and no folder where there is nothing.
+pub(super) fn keep_what_can_be_continued(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+) -> io::Result<()> {
+    match run.kind {
+        run::RunKind::Fetch if artifacts.has_fetched(run.id) => Ok(()),
+        _ => keep_newest_checkpoint(artifacts, run.id),
+    }
+}
+
+fn keep_newest_checkpoint(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
+    let Some(newest) = artifacts.newest_checkpoint(run) else {
+        return remove_folder(artifacts, run);
+    };
+    for folder in
+        newest.folder.ancestors().take_while(|folder| *folder != artifacts.run_folder(run))
+    {
+        for entry in fs::read_dir(folder.parent().unwrap_or(folder))? {
+            let path = entry?.path();
+            if path == folder {
+            } else if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything that a run that has ended left behind.
+pub(super) fn remove_folder(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
+    match fs::remove_dir_all(artifacts.run_folder(run)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Moves a finished output into the artifact store.
+pub(super) async fn keep(
+    artifacts: &ArtifactStore,
+    run: &run::Model,
+    folder: &AttemptFolder,
+) -> anyhow::Result<Made> {
+    let (artifacts, output, kind) = (artifacts.clone(), folder.output(), run.kind);
+    tokio::task::spawn_blocking(move || {
+        let unreadable = "cannot read the weights that the run wrote";
+        ensure!(
+            is_complete(kind, &output).context(unreadable)?,
+            "the run ended well but left no complete output; this is a bug of the trainer"
+        );
+        let n_parameters = count_parameters(&output).context(unreadable)?;
+        // The result is whole, and noted as such: what led to it is not part of it.
+        checkpoint_folder::remove_all_in(&output)?;
+        let stored =
+            artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
+        Ok(Made { stored, n_parameters })
+    })
+    .await?
+}
+
+/// Whether a folder has what a run of this kind makes.
+fn is_complete(kind: run::RunKind, output: &Path) -> io::Result<bool> {
+    Ok(match kind {
+        run::RunKind::Sample => output.join("completions.jsonl").is_file(),
+        _ => count_parameters(output)? > 0 && output.join("config.json").is_file(),
+    })
+}
+
+/// The number of weights in a folder's safetensors files, from their headers.
+fn count_parameters(folder: &Path) -> io::Result<i64> {
+    let mut n_parameters = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            n_parameters += count_in_file(&path)?;
+        }
+    }
+    Ok(n_parameters)
+}
+
+/// A safetensors file begins with the length of its header (u64, little endian) and the header, a
+/// JSON object of name → {dtype, shape, data_offsets}.
+fn count_in_file(path: &Path) -> io::Result<i64> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = Vec::new();
+    file.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)?;
+    let shapes = header.values().filter_map(|tensor| tensor.get("shape")?.as_array());
+    Ok(shapes
+        .map(|shape| shape.iter().filter_map(serde_json::Value::as_i64).product::<i64>())
+        .sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+
+    #[test]
+    fn parameters_are_counted_over_all_files_of_a_folder() {
+        let disk = tempfile::tempdir().unwrap();
+        let bytes = [0_u8; 4 * 6];
+        for name in ["a", "b"] {
+            let tensors = [(name, TensorView::new(Dtype::F32, vec![2, 3], &bytes).unwrap())];
+            let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+            serialize_to_file(tensors, metadata, &disk.path().join(format!("{name}.safetensors")))
+                .unwrap();
+        }
+        fs::write(disk.path().join("config.json"), "{}").unwrap();
+        assert_eq!(count_parameters(disk.path()).unwrap(), 12);
+    }
+}
