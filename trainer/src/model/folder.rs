@@ -2,7 +2,8 @@
 
 use super::transformer::{LM_HEAD, SCORE, Transformer};
 use crate::ffi;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use entity::message;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Map, Value, json};
 use std::{
@@ -13,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
+use trainer_base::errors::{WithMessage, cannot_make, cannot_read, cannot_write};
 use trainer_base::model_config::{ModelConfig, Purpose};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -46,20 +48,28 @@ impl Weights {
         for path in weight_files(folder)? {
             ensure!(
                 path.is_file(),
-                "{} is missing, and {INDEX} says that weights are in it: copy or fetch it again",
-                path.display()
+                message!(
+                    "weights-file-missing",
+                    "{path} is missing, and {index} says that weights are in it: copy or fetch it again",
+                    path = path.display(),
+                    index = INDEX
+                )
             );
-            let map =
-                ffi::map_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let map = ffi::map_file(&path).with_message(|| cannot_read(&path))?;
             let file = parse(&map, &path)?;
             for (name, view) in file.iter() {
-                let weight =
-                    tensor(&view).with_context(|| format!("{name} of {}", path.display()))?;
+                let weight = tensor(&view).with_message(|| {
+                    let (name, path) = (name, path.display());
+                    message!("weights-of", "{name} of {path}", name = name, path = path)
+                })?;
                 ensure!(
                     bool::try_from(weight.isfinite().all())?,
-                    "{name} of {} has numbers that are not finite (NaN or infinity): the file is \
-                     damaged, or the run that made it diverged; fetch it again or take another model",
-                    path.display()
+                    message!(
+                        "weights-not-finite",
+                        "{name} of {path} has numbers that are not finite (NaN or infinity): the file is damaged, or the run that made it diverged; fetch it again or take another model",
+                        name = name,
+                        path = path.display()
+                    )
                 );
                 // The score head, which is small, stays f32.
                 let kind = if name == SCORE { Kind::Float } else { kind };
@@ -68,19 +78,24 @@ impl Weights {
         }
         let mut weights = Vec::new();
         for (name, shape) in expected_shapes(config) {
-            let weight = found.remove(&name).with_context(|| {
-                format!(
-                    "{} has no weight {name}: the weights and config.json are not of one model, or \
-                     a file is incomplete",
-                    folder.display()
+            let weight = found.remove(&name).with_message(|| {
+                message!(
+                    "weights-lacking",
+                    "{folder} has no weight {name}: the weights and config.json are not of one model, or a file is incomplete",
+                    folder = folder.display(),
+                    name = name.as_str()
                 )
             })?;
             ensure!(
                 weight.size() == shape,
-                "{name} of {} has the shape {:?}, config.json says {shape:?}: the two are not of \
-                 one model",
-                folder.display(),
-                weight.size()
+                message!(
+                    "weights-other-shape",
+                    "{name} of {folder} has the shape {found}, config.json says {expected}: the two are not of one model",
+                    name = name.as_str(),
+                    folder = folder.display(),
+                    found = format!("{:?}", weight.size()),
+                    expected = format!("{shape:?}")
+                )
             );
             weights.push((name, weight));
         }
@@ -90,11 +105,13 @@ impl Weights {
             .filter(|name| !(name == LM_HEAD || name.ends_with("rotary_emb.inv_freq")))
             .collect();
         if let Some(name) = unknown.first() {
-            bail!(
-                "{} has a weight {name}, which a {:?} of this config.json has no place for",
-                folder.display(),
-                config.family
-            );
+            bail!(message!(
+                "weights-without-place",
+                "{folder} has a weight {name}, which a {family} of this config.json has no place for",
+                folder = folder.display(),
+                name = name.as_str(),
+                family = format!("{:?}", config.family)
+            ));
         }
         Ok(Self(weights))
     }
@@ -148,11 +165,24 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     let index = folder.join(INDEX);
-    let text = fs::read_to_string(&index)
-        .with_context(|| format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display()))?;
-    let damaged = || format!("{} is damaged: copy or fetch it again", index.display());
-    let index: Value = serde_json::from_str(&text).with_context(damaged)?;
-    let map = index["weight_map"].as_object().with_context(damaged)?;
+    let text = fs::read_to_string(&index).with_message(|| {
+        message!(
+            "weights-none",
+            "{folder} has neither {weights} nor {index}",
+            folder = folder.display(),
+            weights = WEIGHTS,
+            index = INDEX
+        )
+    })?;
+    let damaged = || {
+        message!(
+            "weights-index-damaged",
+            "{path} is damaged: copy or fetch it again",
+            path = index.display()
+        )
+    };
+    let index: Value = serde_json::from_str(&text).with_message(damaged)?;
+    let map = index["weight_map"].as_object().with_message(damaged)?;
     let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
 }
@@ -163,8 +193,12 @@ pub(crate) fn has_weights(folder: &Path) -> bool {
 }
 
 fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).with_context(|| {
-        format!("{} is damaged or was cut off: copy or fetch it again", path.display())
+    SafeTensors::deserialize(bytes).with_message(|| {
+        message!(
+            "weights-damaged",
+            "{path} is damaged or was cut off: copy or fetch it again",
+            path = path.display()
+        )
     })
 }
 
@@ -175,10 +209,11 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
         Dtype::BF16 => Kind::BFloat16,
         Dtype::F16 => Kind::Half,
         Dtype::F64 => Kind::Double,
-        other => bail!(
-            "weights of type {other:?} are quantised or not weights; take the same model in f32, \
-             bf16 or f16"
-        ),
+        other => bail!(message!(
+            "weights-other-type",
+            "weights of type {found} are quantised or not weights; take the same model in f32, bf16 or f16",
+            found = format!("{other:?}")
+        )),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
@@ -195,15 +230,18 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         let (least, largest) = weight.aminmax(None, false); // either is NaN if any weight is
         ensure!(
             (largest - least).double_value(&[]).is_finite(),
-            "training ended with weights that are not numbers ({name}), and nothing was written: \
-             lower --learning-rate"
+            message!(
+                "weights-no-numbers",
+                "training ended with weights that are not numbers ({name}), and nothing was written: lower --learning-rate",
+                name = name.as_str()
+            )
         );
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(folder).with_message(|| cannot_make(folder))?;
     for file in COMPANIONS {
         let (from, to) = (model.folder.join(file), folder.join(file));
         if from.is_file() && from != to {
-            fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            fs::copy(&from, &to).with_message(|| cannot_write(&to))?;
         }
     }
     let mut config = model.config.raw.clone();
@@ -218,8 +256,10 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     }
     config.extend(changes.clone());
     let text = serde_json::to_string_pretty(&config)? + "\n";
-    fs::write(folder.join("config.json"), text)
-        .with_context(|| format!("cannot write config.json in {}", folder.display()))?;
+    fs::write(folder.join("config.json"), text).with_message(|| {
+        let folder = folder.display();
+        message!("weights-no-config", "cannot write config.json in {folder}", folder = folder)
+    })?;
     let weights = model.parameters().iter().map(|(name, weight)| (name.clone(), weight));
     write_tensors(&folder.join(WEIGHTS), weights)?;
     // Shards of an earlier model in the same folder would contradict the new file.
@@ -238,7 +278,7 @@ pub(crate) fn write_tensors<'a>(
     // Without this key older versions of transformers refuse the file.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_message(|| cannot_write(path))?;
     // The library writes through a temporary file, which only its owner may read.
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
     fs::File::open(path)?.sync_all()?;
@@ -247,7 +287,7 @@ pub(crate) fn write_tensors<'a>(
 
 /// Every tensor of a safetensors file.
 pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
-    let map = ffi::map_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let map = ffi::map_file(path).with_message(|| cannot_read(path))?;
     let file = parse(&map, path)?;
     file.iter().map(|(name, view)| Ok((name.to_owned(), tensor(&view)?))).collect()
 }

@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use anyhow::{Result, ensure};
+use entity::message;
 use entity::{
     report::{LogLevel, RunReport},
     run_config::OptimiserSettings,
@@ -84,7 +85,10 @@ impl Session {
         let optimisation = opening.optimisation;
         ensure!(
             !same_folder(opening.out, &model.folder),
-            "--out is the folder of the model; the result needs a folder of its own"
+            message!(
+                "out-is-model",
+                "--out is the folder of the model; the result needs a folder of its own"
+            )
         );
         let batches = Batches::new(opening.n_rows, optimisation);
         let (checkpoints, found) =
@@ -118,13 +122,12 @@ impl Session {
             last: Map::new(),
         };
         if let Some(found) = found {
+            say(report, LogLevel::Info, found.message());
             session.model.set_weights(&found.folder)?;
             session.optimizer.restore(&found.folder.join(OPTIMIZER), found.step)?;
             session.step = found.step;
             session.progress.resume(found.state.work, found.state.tokens, found.state.seconds);
             session.last = found.state.last;
-            let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, LogLevel::Info, message);
             session.resumed_from = Some(found.folder);
         }
         Ok(session)
@@ -146,12 +149,22 @@ impl Session {
         let step = self.step + 1;
         ensure!(
             loss.is_finite(),
-            "the loss of step {step} is {loss}: lower --learning-rate, or look for damaged weights"
+            message!(
+                "loss-no-number",
+                "the loss of step {step} is {loss}: lower --learning-rate, or look for damaged weights",
+                step = step,
+                loss = loss.to_string()
+            )
         );
         let grad_norm = self.optimizer.clip_gradients(self.max_grad_norm)?;
         ensure!(
             grad_norm.is_finite(),
-            "the gradient of step {step} has the norm {grad_norm}: lower --learning-rate"
+            message!(
+                "gradient-of-step-no-number",
+                "the gradient of step {step} has the norm {norm}: lower --learning-rate",
+                step = step,
+                norm = grad_norm.to_string()
+            )
         );
         let learning_rate = self.schedule.learning_rate(self.step);
         self.optimizer.step(learning_rate)?;

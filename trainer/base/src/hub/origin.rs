@@ -4,7 +4,9 @@ use super::{
     client::{Hub, Opened, Problem},
     files::{Listing, RemoteFile},
 };
-use anyhow::{Context, Error, Result, anyhow};
+use crate::errors::{WithMessage, cannot_read};
+use anyhow::Result;
+use entity::message::KeyedMessage;
 use entity::run_config::{FetchConfig, FetchSource};
 use std::{
     fs::File,
@@ -77,10 +79,10 @@ impl<'a> Origin<'a> {
     }
 
     /// Why a file that broke off again and again is given up.
-    pub(super) fn unreachable(&self, why: &str) -> Error {
+    pub(super) fn unreachable(&self, why: &KeyedMessage) -> KeyedMessage {
         match self {
             Self::Hub { hub, .. } => hub.unreachable(why),
-            Self::Folder(folder) => anyhow!("cannot read {}: {why}", folder.display()),
+            Self::Folder(folder) => cannot_read(folder).because(why.clone()),
         }
     }
 }
@@ -92,5 +94,5 @@ fn open_file(path: &Path, start: u64) -> Result<Opened> {
         file.seek(SeekFrom::Start(start))?;
         Ok(Opened { start, reader: Box::new(file), size, sha256: None })
     };
-    read().with_context(|| format!("cannot read {}", path.display()))
+    read().with_message(|| cannot_read(path))
 }

@@ -9,8 +9,10 @@ use super::{
     output::AttemptFolder,
     store,
 };
+use crate::errors::WithMessage;
 use anyhow::Context;
 use entity::{
+    message,
     message::KeyedMessage,
     report::{LogLevel, RunReport, RunSummary},
     run,
@@ -91,7 +93,8 @@ pub(super) async fn run(
             child.wait().await
         }
     };
-    let status = status.context("cannot wait for the training process")?;
+    let status = status
+        .with_message(|| message!("worker-cannot-wait", "cannot wait for the training process"))?;
     Ok(listening.end(status, oom_kills, stderr).await)
 }
 
@@ -106,7 +109,10 @@ fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
         .kill_on_drop(true)
         // Ctrl-C in a terminal is for the worker, which then stops the child in its own way.
         .process_group(0);
-    command.spawn().with_context(|| format!("cannot start {}", worker.program.display()))
+    command.spawn().with_message(|| {
+        let program = worker.program.display();
+        message!("worker-cannot-start", "cannot start {program}", program = program)
+    })
 }
 
 /// It ends after the step that it is at, with a checkpoint.
@@ -135,8 +141,8 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
 #[derive(Default)]
 struct Said {
     events: Vec<RunReport>,
-    /// The last message of level error.
-    error: Option<String>,
+    /// The last message of level error, and why nothing came of it.
+    error: Option<KeyedMessage>,
     summary: Option<RunSummary>,
     /// Steps done.
     step: u64,
@@ -164,7 +170,12 @@ impl Said {
                 self.events.retain(|event| !matches!(event, RunReport::Progress { .. }));
             }
             RunReport::Log { level: LogLevel::Error, message } => {
-                self.error = Some(message.text.clone());
+                self.error = Some(message.clone());
+            }
+            // Told as the run's end, not as an event before it.
+            RunReport::Failed { message } => {
+                self.error = Some(message.clone());
+                return;
             }
             _ => {}
         }
@@ -286,7 +297,7 @@ impl Listening<'_> {
                 let death = Death {
                     status,
                     oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
-                    said: self.said.error.as_deref(),
+                    reported: self.said.error.as_ref(),
                     stderr: &stderr.await.unwrap_or_default(),
                     step: self.said.step,
                 };
@@ -314,6 +325,16 @@ mod tests {
         }
         assert_eq!(said.events.len(), 4);
         assert!(matches!(said.events[2], RunReport::Progress { step: 3, .. }), "{:?}", said.events);
+    }
+
+    #[test]
+    fn why_nothing_came_of_it_is_kept_with_its_key_and_is_no_event() {
+        let why = message!("data-no-rows", "{file} has no rows", file = "train.jsonl");
+        let mut said = Said::default();
+        said.hear(
+            &serde_json::to_string(&RunReport::Failed { message: why.clone() }).expect("a line"),
+        );
+        assert_eq!((said.events.len(), said.error), (0, Some(why)));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! From a run's row to the command line that does it.
 
 use super::output::AttemptFolder;
-use anyhow::{Context, ensure};
+use crate::errors::{WithMessage, cannot_write};
+use anyhow::ensure;
 use entity::{
     dataset_version,
     ids::ModelId,
+    message,
+    message::KeyedMessage,
     model, run,
     run_config::{
         DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
@@ -44,22 +47,31 @@ impl Inputs {
             .filter(run_input::Column::RunId.eq(run.id))
             .all(db)
             .await
-            .context("cannot read the run's inputs")?;
+            .with_message(|| message!("input-unreadable", "cannot read the run's inputs"))?;
         let model_in =
             |slot| slots.iter().find(|input| input.slot == slot).and_then(|input| input.model_id);
-        let parent = model_in(InputSlot::Model).context("the run names no model")?;
+        let parent = model_in(InputSlot::Model)
+            .with_message(|| message!("input-no-model", "the run names no model"))?;
         let reward = match model_in(InputSlot::Reward) {
             Some(id) => Some(model_folder(db, artifacts, id).await?),
             None => None,
         };
         let version = slots.iter().find_map(|input| input.dataset_version_id);
-        let version = dataset_version::Entity::find_by_id(
-            version.context("the run names no dataset version")?,
-        )
-        .one(db)
-        .await?
-        .context("the run's dataset version is not in the database")?;
-        let dataset = stored(artifacts, &version.hash, "the dataset version").await?;
+        let version =
+            dataset_version::Entity::find_by_id(version.with_message(|| {
+                message!("input-no-dataset", "the run names no dataset version")
+            })?)
+            .one(db)
+            .await?
+            .with_message(|| {
+                message!(
+                    "input-dataset-missing",
+                    "the run's dataset version is not in the database"
+                )
+            })?;
+        let dataset =
+            stored(artifacts, &version.hash, message!("input-dataset", "the dataset version"))
+                .await?;
         Ok(Self {
             model: Some(model_folder(db, artifacts, parent).await?),
             parent: Some(parent),
@@ -75,20 +87,27 @@ async fn model_folder(
     artifacts: &ArtifactStore,
     id: ModelId,
 ) -> anyhow::Result<PathBuf> {
-    let model = model::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .context("a model of the run is not in the database")?;
+    let model = model::Entity::find_by_id(id).one(db).await?.with_message(|| {
+        message!("input-model-missing", "a model of the run is not in the database")
+    })?;
     ensure!(
         model.deleted_at.is_none(),
-        "the model {} was deleted: launch the run again with another",
-        model.name
+        message!(
+            "input-model-deleted",
+            "the model {name} was deleted: launch the run again with another",
+            name = model.name.as_str()
+        )
     );
-    stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name)).await
+    let what = message!("input-model", "the model {name}", name = model.name.as_str());
+    stored(artifacts, &model.artifact_hash, what).await
 }
 
 /// Where it is, after a look whether it still is what was stored.
-async fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
+async fn stored(
+    artifacts: &ArtifactStore,
+    hash: &str,
+    what: KeyedMessage,
+) -> anyhow::Result<PathBuf> {
     let (store, hash) = (artifacts.clone(), hash.to_owned());
     let opened = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await?;
     opened.map_err(|problem| problem.of(what).into())
@@ -116,12 +135,13 @@ pub(super) fn arguments(
         run::RunKind::Fetch => return fetch_arguments(run, folder),
     };
     let config = folder.config();
-    fs::write(&config, config_text(run)?)
-        .with_context(|| format!("cannot write {}", config.display()))?;
+    fs::write(&config, config_text(run)?).with_message(|| cannot_write(&config))?;
     let mut arguments: Vec<OsString> = vec![verb.into()];
     let mut give = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
     for (flag, path) in files {
-        let path = path.clone().with_context(|| format!("the run names nothing for {flag}"))?;
+        let path = path.clone().with_message(|| {
+            message!("input-nothing-for", "the run names nothing for {flag}", flag = flag)
+        })?;
         give(flag, path.into());
     }
     if let (run::RunKind::Sft | run::RunKind::Reward | run::RunKind::Dpo, Some(eval)) =
@@ -146,7 +166,9 @@ pub(super) fn arguments(
 fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<Vec<OsString>> {
     let config: FetchConfig = checked(&run.config)?;
     // An earlier worker died before it could note that this is whole; it is fetched anew.
-    fs::remove_dir_all(folder.output()).context("cannot put away what an earlier attempt left")?;
+    fs::remove_dir_all(folder.output()).with_message(|| {
+        message!("worker-cannot-tidy", "cannot put away what an earlier attempt left")
+    })?;
     let mut arguments: Vec<OsString> = vec!["fetch".into(), "--out".into()];
     arguments.push(folder.output().into());
     arguments.push(format!("--revision={}", config.revision).into());
@@ -173,7 +195,9 @@ fn toml_of<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<String> {
 }
 
 fn checked<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<C> {
-    let settings = config.as_object().context("the run's settings are not an object")?;
+    let settings = config
+        .as_object()
+        .with_message(|| message!("settings-no-object", "the run's settings are not an object"))?;
     Ok(C::default().with_overrides(settings)?)
 }
 

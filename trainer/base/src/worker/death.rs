@@ -1,7 +1,11 @@
 //! How a training process died, and whether trying again leads anywhere.
 
 use super::Ended;
-use entity::run;
+use entity::{
+    message,
+    message::KeyedMessage,
+    run::{self, RunKind},
+};
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
 
 /// Attempts in a row without a step of progress after which a run that the memory did not suffice
@@ -13,8 +17,8 @@ pub(super) struct Death<'a> {
     pub(super) status: ExitStatus,
     /// [`n_oom_kills`] before the process began and after its end.
     pub(super) oom_kills: (Option<u64>, Option<u64>),
-    /// The last error that it reported.
-    pub(super) said: Option<&'a str>,
+    /// Why it gave up, as it reported itself.
+    pub(super) reported: Option<&'a KeyedMessage>,
     /// The end of what it wrote to standard error.
     pub(super) stderr: &'a str,
     /// The last step that it told of.
@@ -34,16 +38,23 @@ enum Cause {
 }
 
 impl Cause {
-    fn in_words(self) -> String {
+    fn message(self) -> KeyedMessage {
         match self {
-            Self::OutOfMemory => "The memory ran out, and the system killed its process".into(),
-            Self::Unknown => "Its process was killed (signal 9), most often because the \
-                              memory ran out"
-                .into(),
-            Self::SomebodyElse => {
-                "Its process was killed (signal 9), but not by the system for want of memory".into()
+            Self::OutOfMemory => message!(
+                "death-out-of-memory",
+                "The memory ran out, and the system killed its process"
+            ),
+            Self::Unknown => message!(
+                "death-by-signal-9",
+                "Its process was killed (signal 9), most often because the memory ran out"
+            ),
+            Self::SomebodyElse => message!(
+                "death-by-somebody-else",
+                "Its process was killed (signal 9), but not by the system for want of memory"
+            ),
+            Self::Crash(signal) => {
+                message!("death-crash", "Its process crashed (signal {signal})", signal = signal)
             }
-            Self::Crash(signal) => format!("Its process crashed (signal {signal})"),
         }
     }
 }
@@ -53,28 +64,53 @@ impl Death<'_> {
     /// up itself would give up again.
     pub(super) fn verdict(&self, run: &run::Model) -> Ended {
         let Some(cause) = self.cause() else {
-            let reason = self.said.map(str::to_owned).or_else(|| last_words(self.stderr));
-            return Ended::Failed(reason.unwrap_or_else(|| {
-                format!("Its process ended without a result ({}).", self.status)
-            }));
+            return Ended::Failed(self.own_reason());
         };
-        let words = last_words(self.stderr).map(|words| format!(" It last said: {words}"));
-        let words = words.unwrap_or_default();
-        let what = cause.in_words();
+        let with_last_words = |message: KeyedMessage| match last_words(self.stderr) {
+            Some(words) => {
+                let words = KeyedMessage::technical(words);
+                message.then(message!("death-last-words", "It last said: {words}", words = words))
+            }
+            None => message,
+        };
+        let what = cause.message();
         let got_further = self.step.cast_signed() > run.furthest_step;
         let is_at_fault = cause != Cause::SomebodyElse;
         if got_further || !is_at_fault || run.fruitless_attempts < MOST_AT_FAULT {
-            return Ended::Interrupted(format!("{what}; it will be resumed.{words}"));
+            let resumed =
+                message!("death-will-be-resumed", "{what}; it will be resumed.", what = what);
+            return Ended::Interrupted(with_last_words(resumed));
         }
-        let advice = match cause {
-            Cause::Crash(_) => "",
-            _ if run.kind == run::RunKind::Fetch => "",
-            _ => " A smaller batch size or length needs less.",
-        };
-        Ended::Failed(format!(
-            "{what}. This was attempt {} in a row that did not get past step {}.{advice}{words}",
-            run.fruitless_attempts, run.furthest_step
-        ))
+        let given_up = message!(
+            "death-given-up",
+            "{what}. This was attempt {n} in a row that did not get past step {step}.",
+            what = what,
+            n = run.fruitless_attempts,
+            step = run.furthest_step
+        );
+        let is_for_want_of_memory = !matches!(cause, Cause::Crash(_));
+        Ended::Failed(with_last_words(if is_for_want_of_memory && run.kind != RunKind::Fetch {
+            let smaller =
+                message!("death-needs-less", "A smaller batch size or length needs less.");
+            given_up.then(smaller)
+        } else {
+            given_up
+        }))
+    }
+
+    /// Why it ended by itself, as far as it told.
+    fn own_reason(&self) -> KeyedMessage {
+        if let Some(reported) = self.reported {
+            return reported.clone();
+        }
+        match last_words(self.stderr) {
+            Some(words) => KeyedMessage::technical(words),
+            None => message!(
+                "death-without-result",
+                "Its process ended without a result ({status}).",
+                status = self.status.to_string()
+            ),
+        }
     }
 
     /// None where the process ended by itself.
@@ -117,7 +153,7 @@ mod tests {
 
     fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<Cause> {
         let status = ExitStatus::from_raw(signal);
-        Death { status, oom_kills, said: None, stderr: "", step: 0 }.cause()
+        Death { status, oom_kills, reported: None, stderr: "", step: 0 }.cause()
     }
 
     #[test]

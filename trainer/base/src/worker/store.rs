@@ -4,8 +4,7 @@ use super::{Ended, command::Inputs, output::Made};
 use entity::{
     artifact,
     ids::ModelId,
-    message::KeyedMessage,
-    model,
+    message, model,
     report::{LogLevel, RunReport, RunSummary},
     run::{self, RunStatus},
     run_config::FetchConfig,
@@ -217,21 +216,19 @@ async fn register_base(
     let registered = base_model::register(db, base).await?;
     let told = match &registered {
         RegisteredBase::New(_) => None,
-        RegisteredBase::Known(model) => Some(format!(
-            "A base with the same content is registered already, as {}; it is not registered twice.",
-            model.name
+        RegisteredBase::Known(model) => Some(message!(
+            "run-base-known",
+            "A base with the same content is registered already, as {name}; it is not registered twice.",
+            name = model.name.as_str()
         )),
-        RegisteredBase::Restored(model) => {
-            Some(format!("It is the base {}, which was deleted and is there again.", model.name))
-        }
+        RegisteredBase::Restored(model) => Some(message!(
+            "run-base-restored",
+            "It is the base {name}, which was deleted and is there again.",
+            name = model.name.as_str()
+        )),
     };
     if let Some(message) = told {
-        insert_events(
-            db,
-            run,
-            &[RunReport::Log { level: LogLevel::Info, message: KeyedMessage::plain(message) }],
-        )
-        .await?;
+        insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
     }
     Ok(registered.id())
 }
@@ -247,17 +244,20 @@ pub(super) async fn end(
         Ended::Succeeded => return Ok(true),
         Ended::Fenced => return Ok(false),
         Ended::Failed(reason) => (
-            ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
-            Some(RunReport::Log { level: LogLevel::Error, message: KeyedMessage::plain(reason) }),
+            ending(RunStatus::Failed, now)
+                .col_expr(run::Column::Error, Expr::val(reason.text.clone()))
+                .col_expr(run::Column::ErrorMessage, Expr::val(json(reason))),
+            Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
         Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        Ended::Interrupted(reason) => (
-            release(),
-            Some(RunReport::Log { level: LogLevel::Warning, message: KeyedMessage::plain(reason) }),
-        ),
+        Ended::Interrupted(reason) => {
+            (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
+        }
         Ended::Released => {
-            let message = "The worker was stopped; the next one goes on where it was.";
-            let message = KeyedMessage::plain(message);
+            let message = message!(
+                "run-released",
+                "The worker was stopped; the next one goes on where it was."
+            );
             // Nothing that the run did wrong.
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
             (

@@ -6,6 +6,7 @@ use crate::{algorithms::sft::EVALUATION_COST, model::folder, run::session::Sessi
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::Tensor;
+use trainer_base::errors::{WithMessage, is_damaged};
 use trainer_base::{job::Report, rows::Preference};
 
 const FILE: &str = "reference_logprobs.safetensors";
@@ -63,10 +64,10 @@ impl Reference {
             let pair = |pair: &[f32]| Logprobs { chosen: pair[0].into(), rejected: pair[1].into() };
             Ok(flat.chunks_exact(2).map(pair).collect())
         };
-        let damaged = || format!("{} is damaged", file.display());
+        let damaged = || is_damaged(&file);
         Ok(Self {
-            train: of("train").with_context(damaged)?,
-            eval: of("eval").with_context(damaged)?,
+            train: of("train").with_message(damaged)?,
+            eval: of("eval").with_message(damaged)?,
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use anyhow::ensure;
+use entity::message;
 use entity::report::{LogLevel, RunReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -51,10 +52,18 @@ impl Run {
         plan: &Plan,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
-        for (input, name) in [(&paths.policy, "policy"), (&paths.reward, "reward model")] {
+        let inputs = [
+            (&paths.policy, message!("ppo-policy", "policy")),
+            (&paths.reward, message!("ppo-reward-model", "reward model")),
+        ];
+        for (input, name) in inputs {
             ensure!(
                 paths.out.canonicalize().ok() != Some(input.canonicalize()?),
-                "--out is the folder of the {name}; the result needs a folder of its own"
+                message!(
+                    "ppo-out-is-input",
+                    "--out is the folder of the {name}; the result needs a folder of its own",
+                    name = name
+                )
             );
         }
         let identity = identity(ppo, prompts, paths)?;
@@ -69,13 +78,12 @@ impl Run {
             last: Map::new(),
         };
         if let Some(found) = found {
+            say(report, LogLevel::Info, found.message());
             let State { n_updates, work, tokens, seconds, last } = found.state;
             ppo.restore(&found.folder, n_updates)?;
             run.step = found.step;
             run.progress.resume(work, tokens, seconds);
             run.last = last;
-            let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, LogLevel::Info, message);
         }
         Ok(run)
     }
