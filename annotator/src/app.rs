@@ -8,7 +8,7 @@ use crate::{
     routes,
     start::{background::Background, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
-    web::{csrf, error, i18n::Language, request_log, session},
+    web::{csrf, error, error_pages, i18n::Language, request_log, session},
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -154,9 +154,9 @@ fn bind(
             .default_service(web::to(error::not_found))
             // The last one wrapped sees a request first.
             .wrap(from_fn(csrf::require_token))
-            .wrap(from_fn(error::error_pages))
+            .wrap(from_fn(error_pages::error_pages))
             .wrap(session::middleware(db.clone(), config.secure_cookies))
-            .wrap(from_fn(error::last_resort))
+            .wrap(from_fn(error_pages::last_resort))
             .wrap(Compress::default())
             .wrap(security_headers())
             .wrap(from_fn(head_without_stream))

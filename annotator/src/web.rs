@@ -1,13 +1,20 @@
-//! What every request passes ([`request_log`], [`session`], [`csrf`], [`access`], [`error`]) and
-//! every page shows ([`page`], [`i18n`], [`format`], [`markdown`], [`assets`]).
+//! What every request passes ([`request_log`], [`session`], [`csrf`], [`principal`], [`access`],
+//! [`of`], [`error`], [`error_pages`]) and every page shows ([`page`], [`form`], [`message`],
+//! [`i18n`], [`format`], [`address`], [`markdown`], [`assets`]).
 
 pub mod access;
+pub mod address;
 pub mod assets;
 pub mod csrf;
 pub mod error;
+pub mod error_pages;
+pub mod form;
 pub mod format;
 pub mod i18n;
 pub mod markdown;
+pub mod message;
+pub mod of;
 pub mod page;
+pub mod principal;
 pub mod request_log;
 pub mod session;

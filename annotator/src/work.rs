@@ -2,9 +2,12 @@
 //! and all that is particular to a kind of task ([`kinds`]).
 
 pub mod assignment;
+pub mod counts;
 pub mod judgement;
 pub mod kinds;
+pub mod shown_answers;
 pub mod task_view;
+pub mod tasks;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,9 @@
 // Two servers, sixteen people, and the slots of two hundred tasks.
 mod races;
 
+// Whatever people do with a task, in any order.
+mod assignments;
+
 // Who may open which page, and what guards a session.
 mod access;
 mod sessions;

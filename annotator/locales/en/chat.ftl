@@ -31,3 +31,4 @@ chat-busy = { $most ->
 chat-off = This service loads no model to talk to: it was started with --live-models 0.
 chat-failed = The model cannot be loaded: { $reason }
 chat-reward = A reward model scores answers; it cannot write any. Chat with a base, a fine-tuned model or a policy.
+chat-not-json = Send JSON, with Content-Type: application/json.

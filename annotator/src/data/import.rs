@@ -10,12 +10,13 @@ use crate::{
     database,
     people::projects,
     start::first_start,
+    work::tasks::{self, NewTask},
 };
 use anyhow::Context;
 use entity::{
     completion,
     conversation::PromptBody,
-    ids::{CompletionId, JudgementId, ProjectId, PromptId, TaskId},
+    ids::{CompletionId, JudgementId, ProjectId, TaskId},
     judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder},
     message,
     message::KeyedMessage,
@@ -24,10 +25,7 @@ use entity::{
 };
 use flate2::read::MultiGzDecoder;
 use row::{Refusal, Row};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    QueryFilter,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use std::{
     fmt,
     fs::File,
@@ -188,10 +186,9 @@ async fn store_demonstration(
     let (prompt, _) = prompts::store(db, project, prompt).await?;
     let text_hash = texts::store(db, answer).await?;
     let origin = format!("import:{prompt}:{text_hash}");
-    let Some(task) = closed_task(db, project, prompt, task::TaskKind::Demonstrate, origin).await?
-    else {
-        return Ok(false);
-    };
+    let kind = task::TaskKind::Demonstrate;
+    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
+    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
     judge(db, task, JudgementPayload::Demonstration { text_hash }, ShownOrder(Vec::new())).await?;
     Ok(true)
 }
@@ -207,10 +204,9 @@ async fn store_preference(
     let [chosen, rejected] = answers;
     let hashes = [texts::store(db, chosen).await?, texts::store(db, rejected).await?];
     let origin = format!("import:{prompt}:{}:{}", hashes[0], hashes[1]);
-    let Some(task) = closed_task(db, project, prompt, task::TaskKind::Compare, origin).await?
-    else {
-        return Ok(false);
-    };
+    let kind = task::TaskKind::Compare;
+    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
+    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
     for (position, text_hash) in (0..).zip(hashes) {
         let completion = CompletionId::new();
         let row = completion::ActiveModel {
@@ -236,38 +232,6 @@ async fn store_preference(
         JudgementPayload::Comparison { verdict: ComparisonVerdict::Left(2), rationale_hash: None };
     judge(db, task, payload, ShownOrder(vec![0, 1])).await?;
     Ok(true)
-}
-
-/// A task that is already answered; none when this row was imported before.
-async fn closed_task(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    prompt: PromptId,
-    kind: task::TaskKind,
-    origin: String,
-) -> Result<Option<TaskId>, DbErr> {
-    let known = task::Entity::find()
-        .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Origin.eq(&origin))
-        .one(db)
-        .await?;
-    if known.is_some() {
-        return Ok(None);
-    }
-    let id = TaskId::new();
-    let row = task::ActiveModel {
-        id: Set(id),
-        project_id: Set(project),
-        prompt_id: Set(prompt),
-        kind: Set(kind),
-        overlap: Set(1),
-        open_slots: Set(0),
-        run_id: Set(None),
-        origin: Set(origin),
-        created_at: Set(UnixMillis::now()),
-    };
-    task::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(Some(id))
 }
 
 /// A judgement that came from elsewhere: of no assignment and no account.

@@ -2,16 +2,21 @@
 //! were withdrawn: nobody is given their tasks and no new dataset version holds them, until they
 //! are brought back. What was said of them stays.
 
+use crate::{
+    data::texts,
+    work::tasks::{self, NewTask},
+};
 use entity::{
     conversation::{ChatMessage, MessageRole, PromptBody},
-    ids::{ProjectId, PromptId, TaskId},
-    prompt, task,
+    ids::{ProjectId, PromptId},
+    prompt,
+    task::TaskKind,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::{Expr, OnConflict, Query, SelectStatement},
+    sea_query::{Expr, Query, SelectStatement},
 };
 
 /// The prompt's row, stored unless the project has it; one that was withdrawn comes back. True when
@@ -21,7 +26,7 @@ pub async fn store(
     project: ProjectId,
     prompt: &PromptBody,
 ) -> Result<(PromptId, bool), DbErr> {
-    let text_hash = crate::data::texts::store(db, &prompt.to_canonical_json()).await?;
+    let text_hash = texts::store(db, &prompt.to_canonical_json()).await?;
     let known = prompt::Entity::find()
         .filter(prompt::Column::ProjectId.eq(project))
         .filter(prompt::Column::TextHash.eq(&text_hash))
@@ -81,26 +86,8 @@ pub async fn ask_for_demonstration(
     project: ProjectId,
     prompt: PromptId,
 ) -> Result<(), DbErr> {
-    let row = task::ActiveModel {
-        id: Set(TaskId::new()),
-        project_id: Set(project),
-        prompt_id: Set(prompt),
-        kind: Set(task::TaskKind::Demonstrate),
-        overlap: Set(1),
-        open_slots: Set(1),
-        run_id: Set(None),
-        origin: Set(format!("prompt:{prompt}")),
-        created_at: Set(UnixMillis::now()),
-    };
-    task::Entity::insert(row)
-        .on_conflict(
-            OnConflict::columns([task::Column::ProjectId, task::Column::Origin])
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
+    let (kind, origin) = (TaskKind::Demonstrate, format!("prompt:{prompt}"));
+    tasks::ask(db, NewTask { project, prompt, kind, overlap: 1, run: None, origin }).await
 }
 
 /// Stores the prompts with a demonstration task each; returns how many were new or came back.

@@ -14,7 +14,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
     QueryFilter,
 };
-use std::{net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
+use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
 
 /// Fewer characters are refused; nothing else is asked of a password.
 pub const MIN_PASSWORD_LENGTH: usize = 10;
@@ -76,6 +76,23 @@ pub async fn find_by_login(
     login: &str,
 ) -> Result<Option<account::Model>, DbErr> {
     account::Entity::find().filter(account::Column::Login.eq(normal_login(login))).one(db).await
+}
+
+/// What people are called, by the ids of their accounts.
+pub async fn names(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = AccountId>,
+) -> Result<HashMap<AccountId, String>, DbErr> {
+    let people = account::Entity::find().filter(account::Column::Id.is_in(ids)).all(db).await?;
+    Ok(people.into_iter().map(|account| (account.id, account.display_name)).collect())
+}
+
+/// What one person is called; None for nobody.
+pub async fn name(
+    db: &impl ConnectionTrait,
+    id: Option<AccountId>,
+) -> Result<Option<String>, DbErr> {
+    Ok(names(db, id).await?.into_values().next())
 }
 
 pub fn normal_login(login: &str) -> String {

@@ -1,20 +1,19 @@
 //! Projects and who works on them.
 
-use crate::{data::prompts, web::access::Access};
+use crate::web::access::Access;
 use entity::{
-    account, assignment,
+    account,
     ids::{AccountId, MembershipId, ProjectId},
-    judgement,
     membership::{self, ProjectRole},
-    project, task,
+    project,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
-    sea_query::{ExprTrait, OnConflict, Query, SelectStatement},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+    sea_query::{OnConflict, Query, SelectStatement},
 };
 
 /// A new project; a name that is taken is the database's unique error, unless by a deleted project,
@@ -133,112 +132,6 @@ pub fn role_key(role: ProjectRole) -> &'static str {
         ProjectRole::Manager => "role-manager",
         ProjectRole::Engineer => "role-engineer",
     }
-}
-
-/// How much of a kind waits for a person, and how much they have done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    pub demonstrate: u64,
-    pub compare: u64,
-    pub done: u64,
-}
-
-impl Waiting {
-    /// Counts for somebody who may annotate; for the others nothing waits.
-    pub async fn of(
-        db: &impl ConnectionTrait,
-        account: AccountId,
-        project: ProjectId,
-    ) -> Result<Self, DbErr> {
-        let done = assignment::Entity::find()
-            .inner_join_task(project)
-            .filter(assignment::Column::AccountId.eq(account))
-            .filter(assignment::Column::State.is_in([
-                assignment::AssignmentState::Submitted,
-                assignment::AssignmentState::Extra,
-            ]))
-            .count(db)
-            .await?;
-        Ok(Self {
-            demonstrate: open_tasks(db, account, project, task::TaskKind::Demonstrate).await?,
-            compare: open_tasks(db, account, project, task::TaskKind::Compare).await?,
-            done,
-        })
-    }
-
-    pub fn total(&self) -> u64 {
-        self.demonstrate + self.compare
-    }
-}
-
-trait InProject {
-    fn inner_join_task(self, project: ProjectId) -> Self;
-}
-
-impl InProject for sea_orm::Select<assignment::Entity> {
-    fn inner_join_task(self, project: ProjectId) -> Self {
-        let tasks = Query::select()
-            .column(task::Column::Id)
-            .from(task::Entity)
-            .and_where(task::Column::ProjectId.eq(project))
-            .to_owned();
-        self.filter(assignment::Column::TaskId.in_subquery(tasks))
-    }
-}
-
-/// Tasks that this person could be given now: with a free slot or already leased to them.
-async fn open_tasks(
-    db: &impl ConnectionTrait,
-    account: AccountId,
-    project: ProjectId,
-    kind: task::TaskKind,
-) -> Result<u64, DbErr> {
-    let mine = |states: &[assignment::AssignmentState]| {
-        Query::select()
-            .column(assignment::Column::TaskId)
-            .from(assignment::Entity)
-            .and_where(assignment::Column::AccountId.eq(account))
-            .and_where(assignment::Column::State.is_in(states.iter().copied()))
-            .to_owned()
-    };
-    use assignment::AssignmentState::{Extra, Leased, Skipped, Submitted};
-    // A lease that ran out may be taken up again, so `Expired` is not dealt with.
-    let dealt_with = mine(&[Leased, Submitted, Extra, Skipped]);
-    let free = task::Column::OpenSlots
-        .gt(0)
-        .and(task::Column::Id.not_in_subquery(dealt_with))
-        .and(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)));
-    task::Entity::find()
-        .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Kind.eq(kind))
-        .filter(free.or(task::Column::Id.in_subquery(mine(&[Leased]))))
-        .count(db)
-        .await
-}
-
-/// How many answers of a kind there are: given here (skips do not count) or brought in.
-pub async fn n_answers(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kind: task::TaskKind,
-) -> Result<u64, DbErr> {
-    let tasks = Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .and_where(task::Column::Kind.eq(kind))
-        .to_owned();
-    let given =
-        assignment::Entity::find()
-            .filter(assignment::Column::TaskId.in_subquery(tasks.clone()))
-            .filter(assignment::Column::State.is_in([
-                assignment::AssignmentState::Submitted,
-                assignment::AssignmentState::Extra,
-            ]));
-    let brought_in = judgement::Entity::find()
-        .filter(judgement::Column::TaskId.in_subquery(tasks))
-        .filter(judgement::Column::AssignmentId.is_null());
-    Ok(given.count(db).await? + brought_in.count(db).await?)
 }
 
 /// One person of a project with their roles.

@@ -12,12 +12,13 @@ use crate::{
         kinds::{self, FollowUp, RunDefinition, SamplePrompts, definition},
         launch::{self, LaunchInput, LaunchRequest},
     },
+    work::tasks::NewTask,
 };
 use anyhow::Context;
 use entity::{
     completion, dataset_version_item,
     hash::sha256_hex,
-    ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId, TaskId},
+    ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId},
     project,
     report::FinishReason,
     run::{self, RunKind, RunStatus},
@@ -306,27 +307,26 @@ impl Rows<'_> {
             stored.push((id, hash));
         }
         for (pair, answers) in pairs(&stored).into_iter().enumerate() {
-            self.ask(prompt, pair, answers, now);
+            self.ask(prompt, pair, answers);
         }
         self.batch.n_prompts += 1;
     }
 
-    fn ask(&mut self, prompt: PromptId, pair: usize, answers: [CompletionId; 2], now: UnixMillis) {
-        let id = TaskId::new();
-        self.batch.tasks.push(task::ActiveModel {
-            id: Set(id),
-            project_id: Set(self.run.project_id),
-            prompt_id: Set(prompt),
-            kind: Set(task::TaskKind::Compare),
-            overlap: Set(self.overlap),
-            open_slots: Set(self.overlap),
-            run_id: Set(Some(self.run.id)),
-            origin: Set(format!("sample:{}:{prompt}:{pair}", self.run.id)),
-            created_at: Set(now),
-        });
+    fn ask(&mut self, prompt: PromptId, pair: usize, answers: [CompletionId; 2]) {
+        let task = NewTask {
+            project: self.run.project_id,
+            prompt,
+            kind: task::TaskKind::Compare,
+            overlap: self.overlap,
+            run: Some(self.run.id),
+            origin: format!("sample:{}:{prompt}:{pair}", self.run.id),
+        };
+        let task = task.open();
+        let id = task.id.clone();
+        self.batch.tasks.push(task);
         for (position, completion) in answers.into_iter().enumerate() {
             self.batch.task_completions.push(task_completion::ActiveModel {
-                task_id: Set(id),
+                task_id: id.clone(),
                 position: Set(position as i32),
                 completion_id: Set(completion),
             });

@@ -13,10 +13,7 @@ use super::{
     findings::RunFinding,
     run_digest::RunDigest,
 };
-use crate::{
-    data::dataset::Contents,
-    models::facts::memory::{MemoryEstimate, ModelInMemory},
-};
+use crate::data::dataset::Contents;
 use entity::{
     model::{self, ModelKind},
     run,
@@ -25,6 +22,7 @@ use entity::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
+use trainer_base::memory::{MemoryEstimate, ModelInMemory};
 
 /// The definition of a kind.
 pub fn definition(kind: RunKind) -> &'static RunDefinition {

@@ -4,6 +4,7 @@ use super::{
     fields::{Control, FormField},
     kinds::RunDefinition,
 };
+use crate::web::message::Message;
 use entity::run_config::{ConfigError, ConfigProblem};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -13,6 +14,13 @@ const MAX_WHOLE: u64 = 1_000_000_000;
 
 /// A mistake: the field and a Fluent key.
 pub type FormMistake = (&'static str, &'static str);
+
+/// A mistake with the label of its field: what a page says that shows it away from the field.
+pub fn explain(definition: &RunDefinition, setting: &str, problem: &'static str) -> Message {
+    Message::new("setting-problem")
+        .with("setting", Message::new(definition.label(setting)))
+        .with("problem", Message::new(problem))
+}
 
 /// The run's settings from the fields that were typed; a field that is absent keeps its default.
 /// Every mistake is returned, in the order of the form.

@@ -1,69 +1,57 @@
 //! Who may do what, as types. A handler that takes a [`Manager`] runs only for a manager of the
 //! project in its address (or an administrator); one that takes none cannot even name the person.
-//! Somebody else's project looks like one that does not exist.
+//! Somebody else's project looks like one that does not exist. What else an address names comes
+//! with the role: [`crate::web::of`].
 
-use crate::web::{error::AppError, session::ACCOUNT};
-use actix_session::SessionExt;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use crate::web::{
+    address,
+    error::AppError,
+    principal::{Principal, database},
+};
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use entity::{
     account,
-    ids::{AccountId, ProjectId},
+    ids::ProjectId,
     membership::{self, ProjectRole},
     project,
 };
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
-use std::{future::Future, ops::Deref, pin::Pin};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use std::{future::Future, ops::Deref, pin::Pin, str::FromStr};
 
-type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, AppError>>>>;
+/// What an extractor is while it asks the database.
+pub type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, AppError>>>>;
 
-/// The database that the request belongs to.
-pub fn database(request: &HttpRequest) -> Result<DatabaseConnection, AppError> {
-    let db = request.app_data::<web::Data<DatabaseConnection>>();
-    Ok(db.ok_or_else(|| anyhow::anyhow!("the app has no database"))?.get_ref().clone())
-}
-
-/// The row read for this request, so that page and extractors ask once.
-#[derive(Clone)]
-struct Known(Option<account::Model>);
-
-/// Who is signed in, if anybody; an account that was disabled is nobody.
-pub async fn current_account(request: &HttpRequest) -> Result<Option<account::Model>, AppError> {
-    if let Some(known) = request.extensions().get::<Known>() {
-        return Ok(known.0.clone());
-    }
-    let id = request.get_session().get::<AccountId>(ACCOUNT).ok().flatten();
-    let account = match id {
-        Some(id) => account::Entity::find_by_id(id).one(&database(request)?).await?,
-        None => None,
-    };
-    let account = account.filter(|account| account.disabled_at.is_none());
-    // Extractors are polled in turns: another may have been here meanwhile.
-    let is_first = request.extensions().get::<Known>().is_none();
-    if let Some(account) = account.as_ref().filter(|_| is_first) {
-        tracing::Span::current().record("account", tracing::field::display(account.id));
-    }
-    request.extensions_mut().insert(Known(account.clone()));
-    Ok(account)
+/// The value of a placeholder in the address; one that cannot be read names nothing.
+pub fn placeholder<T: FromStr>(request: &HttpRequest, name: &str) -> Result<T, AppError> {
+    request.match_info().get(name).and_then(|id| id.parse().ok()).ok_or(AppError::NotFound)
 }
 
 /// Somebody who is signed in.
 pub struct SignedIn(pub account::Model);
 
-impl SignedIn {
-    async fn of(request: &HttpRequest) -> Result<Self, AppError> {
-        match current_account(request).await? {
-            Some(account) => Ok(Self(account)),
-            None if request.method().is_safe() => {
-                Err(AppError::SignInFirst { next: request.uri().to_string() })
-            }
-            None => Err(AppError::SignInFirst { next: "/".to_owned() }),
-        }
+impl FromRequest for SignedIn {
+    type Error = AppError;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Ok(Self(Principal::required(&request).await?.into_account())) })
     }
 }
 
-impl FromRequest for SignedIn {
+/// An administrator of the installation.
+pub struct Admin(pub account::Model);
+
+impl Admin {
+    pub async fn of(request: &HttpRequest) -> Result<Self, AppError> {
+        let account = Principal::required(request).await?.into_account();
+        if account.is_admin { Ok(Self(account)) } else { Err(AppError::Forbidden) }
+    }
+}
+
+impl FromRequest for Admin {
     type Error = AppError;
-    type Future = Extracted<Self>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -71,23 +59,7 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// An administrator of the installation.
-pub struct Admin(pub account::Model);
-
-impl FromRequest for Admin {
-    type Error = AppError;
-    type Future = Extracted<Self>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let SignedIn(account) = SignedIn::of(&request).await?;
-            if account.is_admin { Ok(Self(account)) } else { Err(AppError::Forbidden) }
-        })
-    }
-}
-
-/// A person in the project that `{project}` in the address names.
+/// A person in a project.
 #[derive(Clone)]
 pub struct Access {
     pub account: account::Model,
@@ -96,23 +68,15 @@ pub struct Access {
 }
 
 impl Access {
-    async fn of(request: &HttpRequest) -> Result<Self, AppError> {
-        let access = Self::even_if_deleted(request).await?;
-        if access.project.deleted_at.is_some() { Err(AppError::NotFound) } else { Ok(access) }
-    }
-
-    async fn even_if_deleted(request: &HttpRequest) -> Result<Self, AppError> {
-        let SignedIn(account) = SignedIn::of(request).await?;
+    /// Nothing for whoever has no role there; deleted or not.
+    async fn to(request: &HttpRequest, project: ProjectId) -> Result<Self, AppError> {
+        let account = Principal::required(request).await?.into_account();
         let db = database(request)?;
-        let id: ProjectId = request
-            .match_info()
-            .get("project")
-            .and_then(|id| id.parse().ok())
-            .ok_or(AppError::NotFound)?;
-        let project = project::Entity::find_by_id(id).one(&db).await?.ok_or(AppError::NotFound)?;
+        let project = project::Entity::find_by_id(project).one(&db).await?;
+        let project = project.ok_or(AppError::NotFound)?;
         let memberships = membership::Entity::find()
             .filter(membership::Column::AccountId.eq(account.id))
-            .filter(membership::Column::ProjectId.eq(id))
+            .filter(membership::Column::ProjectId.eq(project.id))
             .all(&db)
             .await?;
         if memberships.is_empty() && !account.is_admin {
@@ -137,14 +101,48 @@ impl Access {
         self.has(ProjectRole::Engineer)
     }
 
-    /// `/projects/{project}` with what follows.
+    /// The address of the project, with what follows.
     pub fn url(&self, rest: &str) -> String {
-        format!("/projects/{}{rest}", self.project.id)
+        address::in_project(self.project.id, rest)
+    }
+}
+
+/// A role in a project as a type: its value is the proof that the person has it.
+pub trait RoleArgument: Deref<Target = Access> + Sized + 'static {
+    /// Whether a deleted project still lets the person in.
+    const EVEN_IF_DELETED: bool;
+
+    /// Whether what the person has is enough.
+    fn is_held(access: &Access) -> bool;
+
+    /// The proof; it is made in [`RoleArgument::in_project`] alone.
+    fn new(access: Access) -> Self;
+
+    fn in_project(
+        request: &HttpRequest,
+        project: ProjectId,
+    ) -> impl Future<Output = Result<Self, AppError>> {
+        async move {
+            let access = Access::to(request, project).await?;
+            if access.project.deleted_at.is_some() && !Self::EVEN_IF_DELETED {
+                return Err(AppError::NotFound);
+            }
+            if Self::is_held(&access) { Ok(Self::new(access)) } else { Err(AppError::Forbidden) }
+        }
+    }
+
+    /// In the project that `{project}` in the address names.
+    fn in_address(request: &HttpRequest) -> impl Future<Output = Result<Self, AppError>> {
+        async move {
+            // First, so that nobody learns by an odd address that they need not sign in.
+            Principal::required(request).await?;
+            Self::in_project(request, placeholder(request, "project")?).await
+        }
     }
 }
 
 macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident($of:ident): $allowed:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($even_if_deleted:literal): $is_held:expr;)*) => {$(
         $(#[$doc])*
         pub struct $name(pub Access);
 
@@ -156,35 +154,45 @@ macro_rules! roles {
             }
         }
 
+        impl RoleArgument for $name {
+            const EVEN_IF_DELETED: bool = $even_if_deleted;
+
+            fn is_held(access: &Access) -> bool {
+                let is_held: fn(&Access) -> bool = $is_held;
+                is_held(access)
+            }
+
+            fn new(access: Access) -> Self {
+                Self(access)
+            }
+        }
+
         impl FromRequest for $name {
             type Error = AppError;
-            type Future = Extracted<Self>;
+            type Future = Extraction<Self>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
                 let request = request.clone();
-                Box::pin(async move {
-                    let access = Access::$of(&request).await?;
-                    let allowed: fn(&Access) -> bool = $allowed;
-                    if allowed(&access) { Ok(Self(access)) } else { Err(AppError::Forbidden) }
-                })
+                Box::pin(async move { Self::in_address(&request).await })
             }
         }
     )*};
 }
 
+// The literal: whether a deleted project still lets them in.
 roles! {
     /// Anybody with a role in the project.
-    Member(of): |_| true;
+    Member(false): |_| true;
     /// Writes answers and judges.
-    Annotator(of): Access::is_annotator;
+    Annotator(false): Access::is_annotator;
     /// Sends what they wrote: it is kept, even if the project was deleted while they wrote.
-    Author(even_if_deleted): Access::is_annotator;
+    Author(true): Access::is_annotator;
     /// Prompts, people, quality.
-    Manager(of): Access::is_manager;
+    Manager(false): Access::is_manager;
     /// Datasets, runs, models.
-    Engineer(of): Access::is_engineer;
+    Engineer(false): Access::is_engineer;
     /// Decides whether the project stays.
-    Owner(of): |access| access.account.is_admin;
+    Owner(false): |access| access.account.is_admin;
     /// Whoever looks at what people said: both take it further.
-    ManagerOrEngineer(of): |access| access.is_manager() || access.is_engineer();
+    ManagerOrEngineer(false): |access| access.is_manager() || access.is_engineer();
 }

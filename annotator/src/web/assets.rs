@@ -1,7 +1,7 @@
 //! The embedded files that pages load. Their address holds their hash, so a browser keeps them for
 //! a year and still sees a new one at once.
 
-use crate::web::error::AppError;
+use crate::web::{address, error::AppError};
 use actix_web::{HttpResponse, http::header, web};
 use rust_embed::RustEmbed;
 
@@ -9,10 +9,10 @@ use rust_embed::RustEmbed;
 #[folder = "static/"]
 struct Static;
 
-/// `/static/{hash}/{name}`.
+/// The address of a file: `/static/{hash}/{name}`.
 pub fn url(name: &str) -> String {
     let hash = Static::get(name).map(|file| hex::encode(&file.metadata.sha256_hash()[..6]));
-    format!("/static/{}/{name}", hash.as_deref().unwrap_or("missing"))
+    address::address(&format!("/static/{}/{name}", hash.as_deref().unwrap_or("missing")))
 }
 
 pub async fn serve(path: web::Path<(String, String)>) -> Result<HttpResponse, AppError> {

@@ -5,10 +5,11 @@
 use crate::{
     people::notices::Standing,
     web::{
-        access::{current_account, database},
-        assets, csrf,
+        address, assets, csrf,
         error::AppError,
         i18n::{Language, Text},
+        message::Message,
+        principal::{current_account, database},
     },
 };
 use actix_session::{Session, SessionExt};
@@ -25,7 +26,7 @@ pub struct Page {
     pub account: Option<account::Model>,
     /// Goes into the hidden field `csrf` of every form.
     pub csrf: String,
-    /// This page's path and query, for coming back to it.
+    /// This page's address, for coming back to it.
     pub here: String,
     /// What the last action did, shown once.
     pub notice: Option<Notice>,
@@ -43,6 +44,16 @@ pub struct Notice {
 impl Page {
     pub fn text<'a>(&self, key: &'a str) -> Text<'a> {
         self.language.text(key)
+    }
+
+    /// A message in this page's language.
+    pub fn translate(&self, message: &Message) -> String {
+        message.text(self.language)
+    }
+
+    /// The address of a path of this app.
+    pub fn address(&self, path: &str) -> String {
+        address::address(path)
     }
 
     /// What a program said, in this page's language.
@@ -63,9 +74,7 @@ impl Page {
 
     /// Whether this page is the project's page of that name, or one under it.
     pub fn is_at(&self, place: &str) -> bool {
-        let path = self.here.split('?').next().unwrap_or_default();
-        let in_project = path.strip_prefix("/projects/").and_then(|rest| rest.split_once('/'));
-        in_project.is_some_and(|(_, rest)| rest.split('/').next() == place.strip_prefix('/'))
+        address::is_at(&self.here, place)
     }
 
     pub fn languages(&self) -> [Language; 2] {
@@ -85,7 +94,7 @@ impl Page {
             account,
             standing,
             csrf: csrf::token(&session)?,
-            here: request.uri().path_and_query().map_or("/", |uri| uri.as_str()).to_owned(),
+            here: address::of_request(request),
             notice,
         })
     }
@@ -132,27 +141,6 @@ pub fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
 }
 
-/// Only an address within this app: a form field must not send people elsewhere.
-pub fn local_or_home(next: &str) -> &str {
-    let local =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
-    if local { next } else { "/" }
-}
-
-/// A text as a value in a query string.
-pub fn query_value(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(byte.into());
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 /// `?page=`, from 1.
 #[derive(Deserialize)]
 pub struct Number {
@@ -164,47 +152,5 @@ impl Number {
     /// The nearest page that there is.
     pub fn within(&self, n_pages: u64) -> u64 {
         self.page.clamp(1, n_pages.max(1))
-    }
-}
-
-/// The mistakes in a form: by field, in the person's language, in the order of the fields.
-#[derive(Default)]
-pub struct FieldErrors(Vec<(&'static str, String)>);
-
-impl FieldErrors {
-    pub fn add(&mut self, field: &'static str, message: impl ToString) {
-        self.0.push((field, message.to_string()));
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message.as_str())
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &(&'static str, String)> {
-        self.0.iter()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_cannot_send_people_to_another_site() {
-        assert_eq!(local_or_home("/projects/1?x=2"), "/projects/1?x=2");
-        for elsewhere in
-            ["//evil.example", "https://evil.example", "/\\evil.example", "", "javascript:1"]
-        {
-            assert_eq!(local_or_home(elsewhere), "/");
-        }
-    }
-
-    #[test]
-    fn a_query_value_keeps_its_meaning() {
-        assert_eq!(query_value("/a?b=c&d"), "/a%3Fb%3Dc%26d");
     }
 }

@@ -1,11 +1,18 @@
-//! Which task a person gets next. The assignment row is the lease, and `task.open_slots` is the
-//! truth about how many people may still be given the task: every change of an assignment's state
-//! moves that counter, in the same transaction.
+//! An assignment's whole life: [`claim`] gives a person the next task, [`save_draft`] keeps it theirs,
+//! [`LockedAssignment::settle`] ends it with an answer or a skip, however late and however often, and
+//! [`expire_lapsed`] ends it where nobody did.
+//!
+//! The assignment row is the lease, and `task.open_slots` is the truth about how many people may
+//! still be given the task: every change of an assignment's state moves that counter, in the same
+//! transaction.
+//!
+//! **Invariant:** nothing outside this file changes `open_slots` or an assignment's state. While a
+//! task is there, `open_slots` is its overlap less the assignments that are leased or submitted.
 //!
 //! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
 //! snapshot and over-assigns; the counter's row lock does not.
 
-use crate::data::prompts;
+use crate::{data::prompts, work::tasks};
 use entity::{
     account,
     assignment::{self, AssignmentState},
@@ -15,12 +22,13 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
+    ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+    EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query},
 };
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 use storage::database::begin_write;
 
 /// How long a lease lasts without a sign of life. A draft that is saved renews it.
@@ -55,10 +63,7 @@ pub async fn claim(
 
 /// Makes concurrent requests of one person (two tabs, a double click) take turns. On SQLite every
 /// writing transaction already does.
-pub(crate) async fn one_at_a_time(
-    turn: &DatabaseTransaction,
-    account: AccountId,
-) -> Result<(), DbErr> {
+async fn one_at_a_time(turn: &DatabaseTransaction, account: AccountId) -> Result<(), DbErr> {
     if turn.get_database_backend() == DbBackend::Postgres {
         account::Entity::find_by_id(account).lock(LockType::Update).one(turn).await?;
     }
@@ -72,16 +77,10 @@ async fn held(
     project: ProjectId,
     kind: task::TaskKind,
 ) -> Result<Option<assignment::Model>, DbErr> {
-    let tasks = Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .and_where(task::Column::Kind.eq(kind))
-        .to_owned();
     assignment::Entity::find()
         .filter(assignment::Column::AccountId.eq(account))
         .filter(assignment::Column::State.eq(AssignmentState::Leased))
-        .filter(assignment::Column::TaskId.in_subquery(tasks))
+        .filter(assignment::Column::TaskId.in_subquery(tasks::of_kind(project, kind)))
         .order_by_asc(assignment::Column::CreatedAt)
         .one(db)
         .await
@@ -106,12 +105,8 @@ async fn take_slot_of_any(
         .from(assignment::Entity)
         .and_where(assignment::Column::AccountId.eq(account))
         .and_where(assignment::Column::State.ne(AssignmentState::Expired));
-    let mut candidate = Query::select();
+    let mut candidate = tasks::of_kind(project, kind);
     candidate
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .and_where(task::Column::Kind.eq(kind))
         .and_where(task::Column::OpenSlots.gt(0))
         .and_where(task::Column::Id.not_in_subquery(dealt_with))
         .and_where(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))
@@ -156,12 +151,12 @@ async fn lease(
 }
 
 /// Takes a free slot of one task, if there is one.
-pub(crate) async fn take_slot(db: &impl ConnectionTrait, task: TaskId) -> Result<bool, DbErr> {
+async fn take_slot(db: &impl ConnectionTrait, task: TaskId) -> Result<bool, DbErr> {
     move_slots(db, task, -1).await
 }
 
 /// Gives a slot back.
-pub(crate) async fn give_slot_back(db: &impl ConnectionTrait, task: TaskId) -> Result<(), DbErr> {
+async fn give_slot_back(db: &impl ConnectionTrait, task: TaskId) -> Result<(), DbErr> {
     move_slots(db, task, 1).await.map(drop)
 }
 
@@ -177,7 +172,7 @@ async fn move_slots(db: &impl ConnectionTrait, task: TaskId, by: i32) -> Result<
 }
 
 /// A sign of life: the lease lasts another [`LEASE`] from now, unless it is already over.
-pub async fn renew(db: &impl ConnectionTrait, assignment: AssignmentId) -> Result<bool, DbErr> {
+async fn renew(db: &impl ConnectionTrait, assignment: AssignmentId) -> Result<bool, DbErr> {
     let renewed = assignment::Entity::update_many()
         .col_expr(assignment::Column::ExpiresAt, Expr::value(UnixMillis::now().plus(LEASE)))
         .filter(assignment::Column::Id.eq(assignment))
@@ -185,6 +180,68 @@ pub async fn renew(db: &impl ConnectionTrait, assignment: AssignmentId) -> Resul
         .exec(db)
         .await?;
     Ok(renewed.rows_affected == 1)
+}
+
+/// What somebody did with a task of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskOutcome {
+    Answered,
+    Skipped,
+}
+
+/// A person's own assignment, which nobody else changes before the transaction ends.
+pub struct LockedAssignment(assignment::Model);
+
+impl LockedAssignment {
+    /// None when there is none of that id, or it is somebody else's.
+    pub async fn of(
+        turn: &DatabaseTransaction,
+        account: AccountId,
+        id: AssignmentId,
+    ) -> Result<Option<Self>, DbErr> {
+        one_at_a_time(turn, account).await?;
+        let mut query = assignment::Entity::find_by_id(id);
+        if turn.get_database_backend() == DbBackend::Postgres {
+            query = query.lock(LockType::Update); // the sweep must not end this lease meanwhile
+        }
+        let own = query.one(turn).await?.filter(|row| row.account_id == account);
+        Ok(own.map(Self))
+    }
+
+    /// Ends it, or changes how it ended. An answer wants a slot: the one it holds, or a free one, and
+    /// without either it is kept as extra. A skip wants none. The draft has done its work.
+    pub async fn settle(
+        self,
+        turn: &DatabaseTransaction,
+        outcome: TaskOutcome,
+    ) -> Result<AssignmentState, DbErr> {
+        let has_slot = matches!(self.state, AssignmentState::Leased | AssignmentState::Submitted);
+        let state = match outcome {
+            TaskOutcome::Skipped => {
+                if has_slot {
+                    give_slot_back(turn, self.task_id).await?;
+                }
+                AssignmentState::Skipped
+            }
+            TaskOutcome::Answered if has_slot || take_slot(turn, self.task_id).await? => {
+                AssignmentState::Submitted
+            }
+            TaskOutcome::Answered => AssignmentState::Extra,
+        };
+        draft::Entity::delete_by_id(self.id).exec(turn).await?;
+        let mut row = self.0.into_active_model();
+        row.state = Set(state);
+        row.update(turn).await?;
+        Ok(state)
+    }
+}
+
+impl Deref for LockedAssignment {
+    type Target = assignment::Model;
+
+    fn deref(&self) -> &assignment::Model {
+        &self.0
+    }
 }
 
 /// Ends the leases whose time is over and gives their slots back; returns how many.
@@ -238,41 +295,4 @@ pub async fn save_draft(
     draft::Entity::insert(row).on_conflict(newest).exec_without_returning(&turn).await?;
     renew(&turn, assignment).await?;
     turn.commit().await
-}
-
-/// The order in which `n` answers are shown, decided by the assignment's seed alone: the seed picks
-/// one of the n! permutations (its Lehmer code), so a reload shows the same one.
-pub fn shown_order(order_seed: i64, n: usize) -> Vec<i32> {
-    let mut rest = order_seed.cast_unsigned();
-    let mut order: Vec<i32> = (0..n as i32).collect();
-    for last in (1..n).rev() {
-        let n_choices = last as u64 + 1;
-        order.swap(last, (rest % n_choices) as usize);
-        rest /= n_choices;
-    }
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn the_shown_order_depends_on_the_seed_alone() {
-        assert_eq!(shown_order(12345, 4), shown_order(12345, 4));
-        assert_eq!(shown_order(0, 2), [1, 0]);
-        assert_eq!(shown_order(1, 2), [0, 1]);
-        assert_eq!(shown_order(-1, 1), [0]);
-    }
-
-    #[test]
-    fn every_order_is_reached_equally_often() {
-        let orders: Vec<Vec<i32>> = (0..600).map(|seed| shown_order(seed, 3)).collect();
-        let distinct: BTreeSet<_> = orders.iter().collect();
-        assert_eq!(distinct.len(), 6);
-        for order in distinct {
-            assert_eq!(orders.iter().filter(|other| *other == order).count(), 100);
-        }
-    }
 }

@@ -8,19 +8,23 @@ pub use form::{
     verdict_key,
 };
 
-use crate::{data::texts, work::assignment};
+use crate::{
+    data::texts,
+    work::{
+        assignment::{LockedAssignment, TaskOutcome},
+        shown_answers::shown_order,
+        tasks,
+    },
+};
 use entity::{
-    assignment::AssignmentState,
-    draft,
     ids::{AccountId, AssignmentId, JudgementId},
     judgement::{self, JudgementPayload, ShownOrder},
     task, task_completion,
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection,
-    DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
+    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
 use storage::database::begin_write;
 
@@ -36,7 +40,8 @@ pub enum StoreError {
 }
 
 /// Stores what a person says on an assignment of theirs, in one transaction with the slot it takes
-/// or gives back. Sent twice, it is stored once.
+/// or gives back. Sent twice, also at the same moment, it is stored once: the assignment is locked
+/// before anybody looks for the first.
 pub async fn store(
     db: &DatabaseConnection,
     account: AccountId,
@@ -44,12 +49,7 @@ pub async fn store(
     submission: Submission,
 ) -> Result<judgement::Model, StoreError> {
     let turn = begin_write(db).await?;
-    assignment::one_at_a_time(&turn, account).await?;
-    let mut query = entity::assignment::Entity::find_by_id(id);
-    if turn.get_database_backend() == sea_orm::DbBackend::Postgres {
-        query = query.lock(LockType::Update); // the sweep must not end this lease meanwhile
-    }
-    let held = query.one(&turn).await?.filter(|held| held.account_id == account);
+    let held = LockedAssignment::of(&turn, account, id).await?;
     let held = held.ok_or(StoreError::NoSuchAssignment)?;
     let task = task::Entity::find_by_id(held.task_id)
         .one(&turn)
@@ -63,8 +63,6 @@ pub async fn store(
         turn.commit().await?;
         return Ok(same);
     }
-    let is_skip = matches!(payload, JudgementPayload::Skip { .. });
-    let state = settle(&turn, &held, is_skip).await?;
     let revision = last_revision(&turn, id).await? + 1;
     let row = judgement::ActiveModel {
         id: Set(JudgementId::new()),
@@ -73,19 +71,18 @@ pub async fn store(
         account_id: Set(Some(account)),
         revision: Set(revision),
         payload: Set(payload),
-        shown_order: Set(ShownOrder(assignment::shown_order(
-            held.order_seed,
-            n_answers(&turn, &task).await?,
-        ))),
+        shown_order: Set(ShownOrder(shown_order(held.order_seed, n_answers(&turn, &task).await?))),
         idempotency_key: Set(submission.idempotency_key),
         lead_time_ms: Set(submission.lead_time_ms),
         created_at: Set(UnixMillis::now()),
     };
     let stored = row.insert(&turn).await?;
-    let mut held = held.into_active_model();
-    held.state = Set(state);
-    held.update(&turn).await?;
-    draft::Entity::delete_by_id(id).exec(&turn).await?;
+    let outcome = if matches!(stored.payload, JudgementPayload::Skip { .. }) {
+        TaskOutcome::Skipped
+    } else {
+        TaskOutcome::Answered
+    };
+    held.settle(&turn, outcome).await?;
     turn.commit().await?;
     Ok(stored)
 }
@@ -163,26 +160,6 @@ pub async fn latest(
         .await
 }
 
-/// Moves the task's counter and says the assignment's next state. An answer wants a slot: the one
-/// it holds, or a free one, and without either it is kept as extra. A skip wants none.
-async fn settle(
-    turn: &DatabaseTransaction,
-    held: &entity::assignment::Model,
-    is_skip: bool,
-) -> Result<AssignmentState, DbErr> {
-    let has_slot = matches!(held.state, AssignmentState::Leased | AssignmentState::Submitted);
-    if is_skip {
-        if has_slot {
-            assignment::give_slot_back(turn, held.task_id).await?;
-        }
-        return Ok(AssignmentState::Skipped);
-    }
-    if has_slot || assignment::take_slot(turn, held.task_id).await? {
-        return Ok(AssignmentState::Submitted);
-    }
-    Ok(AssignmentState::Extra)
-}
-
 /// The assignment that this person answered before this one, for another look: the newest when this
 /// one has no answer yet.
 pub async fn previous(
@@ -190,12 +167,7 @@ pub async fn previous(
     held: &entity::assignment::Model,
     task: &task::Model,
 ) -> Result<Option<AssignmentId>, DbErr> {
-    let tasks = sea_orm::sea_query::Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(task.project_id))
-        .and_where(task::Column::Kind.eq(task.kind))
-        .to_owned();
+    let tasks = tasks::of_kind(task.project_id, task.kind);
     let mut query = judgement::Entity::find()
         .filter(judgement::Column::AccountId.eq(held.account_id))
         .filter(judgement::Column::TaskId.in_subquery(tasks))

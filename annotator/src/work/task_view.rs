@@ -3,11 +3,7 @@
 use crate::{
     data::{prompts, texts},
     web::{
-        access::Access,
-        error::AppError,
-        i18n::Language,
-        markdown,
-        page::{FieldErrors, Page},
+        access::Access, error::AppError, form::FieldErrors, i18n::Language, markdown, page::Page,
     },
     work::{
         judgement::{self, TaskForm},

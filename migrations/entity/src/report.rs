@@ -113,7 +113,8 @@ mod tests {
             "attune": "0.1.0", "libtorch": "2.11.0", "device": "cuda", "processor": "x",
             "threads": 2, "dtype": "bf16"
         });
-        let read = |stored: &Value| serde_json::from_value::<Environment>(stored.clone()).unwrap();
+        let read =
+            |stored: &Value| serde_json::from_value::<RunEnvironment>(stored.clone()).unwrap();
         assert!(read(&stored).deterministic);
         stored["deterministic"] = json!(false);
         assert!(!read(&stored).deterministic);

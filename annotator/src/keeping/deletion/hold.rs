@@ -1,5 +1,6 @@
 //! Keeping what a run is about to read from being deleted.
 
+use crate::web::{error::AppError, message::Message};
 use entity::{
     ids::{ModelId, ProjectId},
     model, project,
@@ -18,6 +19,18 @@ pub enum Deleted {
     Model(String),
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<Deleted> for AppError {
+    fn from(error: Deleted) -> Self {
+        match error {
+            Deleted::Database(error) => Self::Database(error),
+            Deleted::Project => Self::conflict("deleted-project"),
+            Deleted::Model(name) => {
+                Self::conflict(Message::new("deleted-model").with("name", name))
+            }
+        }
+    }
 }
 
 /// Makes sure that a run's project and models are there until this transaction ends: a deletion

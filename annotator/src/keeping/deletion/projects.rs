@@ -2,13 +2,16 @@
 //! everything, and then its models and datasets leave the disk. What people wrote stays.
 
 use crate::keeping::deletion::needs;
-use crate::{people::audit, training::launch};
+use crate::{
+    people::{accounts, audit},
+    training::launch,
+    work::tasks,
+};
 use entity::{
-    account, assignment, dataset_version, draft,
+    assignment, dataset_version, draft,
     ids::{AccountId, ProjectId},
     judgement, membership, model, project, prompt,
     run::{self, RunStatus},
-    task,
     time::UnixMillis,
 };
 use sea_orm::{
@@ -17,10 +20,7 @@ use sea_orm::{
     sea_query::{Expr, Query, SelectStatement},
 };
 use serde_json::json;
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 use storage::database::begin_write;
 
 /// For how long a deleted project can be restored.
@@ -49,10 +49,10 @@ impl Hanging {
     pub async fn on(db: &impl ConnectionTrait, id: ProjectId) -> Result<Self, DbErr> {
         let prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
         let judgements = judgement::Entity::find()
-            .filter(judgement::Column::TaskId.in_subquery(tasks_of(id)))
+            .filter(judgement::Column::TaskId.in_subquery(tasks::of_project(id)))
             .filter(judgement::Column::Revision.eq(1));
         let leased = assignment::Entity::find()
-            .filter(assignment::Column::TaskId.in_subquery(tasks_of(id)))
+            .filter(assignment::Column::TaskId.in_subquery(tasks::of_project(id)))
             .filter(assignment::Column::State.eq(assignment::AssignmentState::Leased));
         let drafts = draft::Entity::find()
             .filter(draft::Column::AssignmentId.in_subquery(assignments_of(id)));
@@ -91,19 +91,11 @@ async fn n_people(db: &impl ConnectionTrait, id: ProjectId) -> Result<u64, DbErr
     Ok(accounts.len() as u64)
 }
 
-fn tasks_of(project: ProjectId) -> SelectStatement {
-    Query::select()
-        .column(task::Column::Id)
-        .from(task::Entity)
-        .and_where(task::Column::ProjectId.eq(project))
-        .to_owned()
-}
-
 fn assignments_of(project: ProjectId) -> SelectStatement {
     Query::select()
         .column(assignment::Column::Id)
         .from(assignment::Entity)
-        .and_where(assignment::Column::TaskId.in_subquery(tasks_of(project)))
+        .and_where(assignment::Column::TaskId.in_subquery(tasks::of_project(project)))
         .to_owned()
 }
 
@@ -187,9 +179,7 @@ pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<Restorable>, Db
         .all(db)
         .await?;
     let by = projects.iter().filter_map(|project| project.deleted_by);
-    let people = account::Entity::find().filter(account::Column::Id.is_in(by)).all(db).await?;
-    let names: HashMap<_, _> =
-        people.into_iter().map(|person| (person.id, person.display_name)).collect();
+    let names = accounts::names(db, by).await?;
     let told = |project: project::Model| {
         let deleted_at = project.deleted_at?;
         let by = project.deleted_by.and_then(|id| names.get(&id).cloned()).unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::{
         lineage::{self, Use},
         prompts, texts,
     },
+    people::accounts,
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -16,15 +17,14 @@ use crate::{pages::work::judgement::gist, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, artifact, dataset_version, dataset_version_item,
-    ids::{AccountId, DatasetVersionId, JudgementId, ProjectId, PromptId},
+    artifact, dataset_version, dataset_version_item,
+    ids::{DatasetVersionId, JudgementId, ProjectId, PromptId},
     judgement, prompt,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder,
 };
-use std::collections::HashMap;
 
 const PER_PAGE: u64 = 50;
 
@@ -61,7 +61,8 @@ pub async fn list(
     let number = query.within(n_pages);
     let versions = newest.fetch_page(number - 1).await?;
     let uses = lineage::uses(db, versions.iter().map(|version| version.id)).await?;
-    let people = names(db, versions.iter().filter_map(|version| version.created_by)).await?;
+    let authors = versions.iter().filter_map(|version| version.created_by);
+    let people = accounts::names(db, authors).await?;
     let line = |version: dataset_version::Model| Line {
         by: version.created_by.and_then(|id| people.get(&id).cloned()),
         n_uses: uses.iter().filter(|each| each.version == version.id).count(),
@@ -69,15 +70,6 @@ pub async fn list(
     };
     let lines = versions.into_iter().map(line).collect();
     page::html(&DatasetsPage { page, access, lines, number, n_pages })
-}
-
-/// People's names.
-async fn names(
-    db: &impl ConnectionTrait,
-    ids: impl Iterator<Item = AccountId>,
-) -> Result<HashMap<AccountId, String>, AppError> {
-    let people = account::Entity::find().filter(account::Column::Id.is_in(ids)).all(db).await?;
-    Ok(people.into_iter().map(|account| (account.id, account.display_name)).collect())
 }
 
 /// A row of the version's files.
@@ -125,7 +117,7 @@ pub async fn show(
     let rows = rows(db, &page, items.fetch_page(number - 1).await?).await?;
     let artifact = artifact::Entity::find_by_id(&version.hash).one(db).await?;
     let uses = lineage::uses(db, [version.id]).await?;
-    let by = names(db, version.created_by.into_iter()).await?.into_values().next();
+    let by = accounts::name(db, version.created_by).await?;
     let n_bytes = artifact.map_or(0, |artifact| artifact.n_bytes);
     page::html(&DatasetPage { page, access, version, by, n_bytes, uses, rows, number, n_pages })
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     data::texts,
+    people::accounts,
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
@@ -16,8 +17,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account,
-    ids::{AccountId, JudgementId, ProjectId, PromptId},
+    ids::{JudgementId, ProjectId, PromptId},
     judgement::{self, JudgementPayload},
     prompt, task,
     time::UnixMillis,
@@ -26,7 +26,6 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use std::collections::HashMap;
 
 /// Judgements that the page shows: the newest.
 const SHOWN: u64 = 500;
@@ -98,12 +97,7 @@ async fn said_of(
         .await?;
     let hashes = rows.iter().filter_map(|row| row.payload.text_hash().cloned());
     let bodies = texts::load_all(db, hashes).await?;
-    let people = account::Entity::find()
-        .filter(account::Column::Id.is_in(rows.iter().filter_map(|row| row.account_id)))
-        .all(db)
-        .await?;
-    let people: HashMap<AccountId, String> =
-        people.into_iter().map(|account| (account.id, account.display_name)).collect();
+    let people = accounts::names(db, rows.iter().filter_map(|row| row.account_id)).await?;
     let line = |row: &judgement::Model| Line {
         id: row.id,
         kind: kind_key(&row.payload),

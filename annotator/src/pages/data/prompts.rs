@@ -11,7 +11,9 @@ use crate::{
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
-        page::{self, FieldErrors, Number, Page},
+        form::FieldErrors,
+        message::Message,
+        page::{self, Number, Page},
     },
 };
 use actix_multipart::Multipart;
@@ -120,7 +122,7 @@ pub async fn paste(
         prompts::from_pasted_text(&form.prompts).into_iter().map(Row::Prompt).collect();
     if rows.is_empty() {
         let mut view = PromptsPage::new(page, access, 1, &db).await?;
-        view.errors.add("prompts", view.page.text("prompts-empty"));
+        view.errors.add("prompts", "prompts-empty");
         return page::invalid(&view);
     }
     bring_in(&access, &rows, &session, &db).await
@@ -139,8 +141,8 @@ pub async fn upload(
         Ok(rows) => bring_in(&access, &rows, &session, &db).await,
         Err(error) => {
             let mut view = PromptsPage::new(page, access, 1, &db).await?;
-            let error = view.page.say(&error);
-            view.errors.add("file", view.page.text("prompts-file-refused").arg("error", error));
+            let refusal = Message::new("prompts-file-refused").with("error", error);
+            view.errors.add("file", refusal);
             page::invalid(&view)
         }
     }
@@ -148,7 +150,9 @@ pub async fn upload(
 
 /// The content of the field `file`. Its size is bounded by the limit on every body.
 async fn file_of(mut multipart: Multipart) -> Result<Vec<u8>, AppError> {
-    let broken = |error: actix_multipart::MultipartError| AppError::BadRequest(error.to_string());
+    let broken = |error: actix_multipart::MultipartError| {
+        AppError::bad_request(Message::new("upload-unreadable").with("reason", error.to_string()))
+    };
     while let Some(mut field) = multipart.try_next().await.map_err(broken)? {
         if field.name() == Some("file") {
             let mut bytes = Vec::new();

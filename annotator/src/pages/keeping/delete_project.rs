@@ -6,8 +6,9 @@ use crate::{
     web::{
         access::{Access, Admin, Owner},
         error::AppError,
+        form::FieldErrors,
         format,
-        page::{self, FieldErrors, Page},
+        page::{self, Page},
     },
 };
 use actix_session::Session;
@@ -74,7 +75,7 @@ pub async fn delete(
     let typed = form.into_inner().name;
     if typed.trim() != access.project.name {
         let mut errors = FieldErrors::default();
-        errors.add("name", page.text("project-delete-other-name"));
+        errors.add("name", "project-delete-other-name");
         return page::invalid(&DeleteProjectPage::new(&db, page, access, typed, errors).await?);
     }
     projects::delete(&db, &access.project, access.account.id).await?;
@@ -91,7 +92,7 @@ pub async fn restore(
     let project = project::Entity::find_by_id(path.into_inner()).one(db.get_ref()).await?;
     let project = project.ok_or(AppError::NotFound)?;
     if project.purged_at.is_some() {
-        return Err(AppError::Conflict("its files are gone for good".to_owned()));
+        return Err(AppError::conflict("project-purged"));
     }
     if projects::restore(&db, &project, account.id).await? {
         page::notify(&session, "notice-project-restored", &project.name)?;

@@ -12,7 +12,8 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
-        page::{self, FieldErrors, Page},
+        form::FieldErrors,
+        page::{self, Page},
     },
 };
 use actix_web::{HttpResponse, web};
@@ -155,7 +156,7 @@ pub async fn answer(
     let model = find(db.get_ref(), &access, &path.1).await?;
     let (mut form, mut errors) = (form.into_inner(), FieldErrors::default());
     let mut turns = form.turns();
-    if let Some(answer) = answered(&page, &model, &form, &live, &mut errors).await {
+    if let Some(answer) = answered(&model, &form, &live, &mut errors).await {
         let question = std::mem::take(&mut form.message);
         turns.extend([ChatMessage::user(question), ChatMessage::assistant(answer)]);
     }
@@ -166,34 +167,32 @@ pub async fn answer(
 
 /// The model's answer to the form, or why there is none in `errors`.
 async fn answered(
-    page: &Page,
     model: &model::Model,
     form: &ChatForm,
     live: &LiveModels,
     errors: &mut FieldErrors,
 ) -> Option<String> {
     if form.message.trim().is_empty() {
-        errors.add("message", page.text("chat-empty"));
+        errors.add("message", "chat-empty");
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        let label = page.text(definition(RunKind::Sample).label(field));
-        errors.add(field, format_args!("{label}: {}", page.text(problem)));
+        errors.add(field, settings::explain(definition(RunKind::Sample), field, problem));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
     let turns = [form.turns(), vec![ChatMessage::user(&form.message)]].concat();
     let request = form.request(model, &turns, &drawing);
-    match completions::ask(live, page.language, model, request.to_string().into()).await {
+    match completions::ask(live, model, request.to_string().into()).await {
         Ok(answer) => {
             let said = answer.json().await.unwrap_or_default();
             let text = said["choices"][0]["message"]["content"].as_str().map(str::to_owned);
             if text.is_none() {
-                errors.add("message", page.text("chat-broken"));
+                errors.add("message", "chat-broken");
             }
             text
         }
         Err(refusal) => {
-            errors.add("message", refusal.message());
+            errors.add("message", refusal.into_message());
             None
         }
     }

@@ -5,7 +5,7 @@
 use crate::pages::models::list::find;
 use crate::{
     models::live::{Answer, LiveModels, Unavailable},
-    web::{access::Engineer, error::AppError, i18n::Language, page::Page},
+    web::{access::Engineer, error::AppError, i18n::Language, message::Message, page::Page},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,83 +16,72 @@ use entity::{ids::ProjectId, model};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-/// No answer: a status and a body as clients of OpenAI read it.
+/// No answer: a status and a body as clients of OpenAI read it, but for its message.
 pub struct Refusal {
     status: StatusCode,
     body: Value,
+    message: Message,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &str, message: impl ToString) -> Self {
+    fn new(status: StatusCode, code: &str, message: impl Into<Message>) -> Self {
         let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let body = json!({"error": {
-            "message": message.to_string(), "type": kind, "param": null, "code": code,
-        }});
-        Self { status, body }
+        let body = json!({"error": {"message": null, "type": kind, "param": null, "code": code}});
+        Self { status, body, message: message.into() }
     }
 
     /// What `trainer serve` refused, in the person's language where a person can do something.
-    async fn of(answer: Answer, language: Language) -> Self {
+    async fn of(answer: Answer) -> Self {
         let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut body: Value = answer.json().await.unwrap_or_default();
+        let body: Value = answer.json().await.unwrap_or_default();
         if !body["error"].is_object() {
-            return Self::new(StatusCode::BAD_GATEWAY, "failed", language.text("chat-broken"));
+            return Self::new(StatusCode::BAD_GATEWAY, "failed", "chat-broken");
         }
         let told = |name: &str| body["error"][name].as_str();
-        let key = match (told("code"), told("param")) {
-            (Some("context_length_exceeded"), _) => Some("chat-too-long"),
-            (Some("no_chat_template"), _) => Some("chat-no-template"),
-            (Some("overloaded"), _) => Some("chat-overloaded"),
-            (_, Some("temperature")) => Some("chat-bad-temperature"),
-            _ => None,
+        let message = match (told("code"), told("param")) {
+            (Some("context_length_exceeded"), _) => "chat-too-long".into(),
+            (Some("no_chat_template"), _) => "chat-no-template".into(),
+            (Some("overloaded"), _) => "chat-overloaded".into(),
+            (_, Some("temperature")) => "chat-bad-temperature".into(),
+            _ => Message::quoted(told("message").unwrap_or_default()),
         };
-        if let Some(key) = key {
-            body["error"]["message"] = language.text(key).to_string().into();
-        }
-        Self { status, body }
+        Self { status, body, message }
     }
 
-    fn unavailable(why: &Unavailable, language: Language) -> Self {
+    fn unavailable(why: &Unavailable) -> Self {
         let (status, unavailable) = (StatusCode::SERVICE_UNAVAILABLE, "model_unavailable");
         match why {
-            Unavailable::Off => Self::new(status, unavailable, language.text("chat-off")),
+            Unavailable::Off => Self::new(status, unavailable, "chat-off"),
             Unavailable::Busy(most) => {
-                Self::new(status, "overloaded", language.text("chat-busy").arg("most", *most))
+                Self::new(status, "overloaded", Message::new("chat-busy").with("most", *most))
             }
             Unavailable::Failed(reason) => {
-                let reason = language.say(reason);
-                Self::new(status, unavailable, language.text("chat-failed").arg("reason", reason))
+                let message = Message::new("chat-failed").with("reason", reason.clone());
+                Self::new(status, unavailable, message)
             }
         }
     }
 
-    pub fn message(&self) -> &str {
-        self.body["error"]["message"].as_str().unwrap_or_default()
+    pub fn into_message(self) -> Message {
+        self.message
+    }
+
+    fn into_response(mut self, language: Language) -> HttpResponse {
+        self.body["error"]["message"] = self.message.text(language).into();
+        HttpResponse::build(self.status).json(self.body)
     }
 }
 
 /// The model's answer, if it gives one.
-pub async fn ask(
-    live: &LiveModels,
-    language: Language,
-    model: &model::Model,
-    body: Bytes,
-) -> Result<Answer, Refusal> {
+pub async fn ask(live: &LiveModels, model: &model::Model, body: Bytes) -> Result<Answer, Refusal> {
     if model.deleted_at.is_some() {
-        let message = language.text("chat-deleted");
-        return Err(Refusal::new(StatusCode::GONE, "model_deleted", message));
+        return Err(Refusal::new(StatusCode::GONE, "model_deleted", "chat-deleted"));
     }
     if model.kind == model::ModelKind::Reward {
-        let message = language.text("chat-reward");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_a_language_model", message));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_a_language_model", "chat-reward"));
     }
-    let asked = live.ask(model, body).await;
-    let answer = asked.map_err(|why| Refusal::unavailable(&why, language))?;
-    if answer.status() == StatusCode::OK {
-        Ok(answer)
-    } else {
-        Err(Refusal::of(answer, language).await)
-    }
+    let answer = live.ask(model, body).await.map_err(|why| Refusal::unavailable(&why))?;
+    if answer.status() == StatusCode::OK { Ok(answer) } else { Err(Refusal::of(answer).await) }
 }
 
 /// Checked before a model is loaded for it.
@@ -102,7 +91,7 @@ fn not_json(request: &HttpRequest) -> Option<Refusal> {
         return None;
     }
     let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
-    Some(Refusal::new(status, code, "Send JSON, with Content-Type: application/json."))
+    Some(Refusal::new(status, code, "chat-not-json"))
 }
 
 pub async fn create(
@@ -117,10 +106,10 @@ pub async fn create(
     let model = find(db.get_ref(), &access, &path.1).await?;
     let answer = match not_json(&request) {
         Some(refusal) => Err(refusal),
-        None => ask(&live, page.language, &model, body).await,
+        None => ask(&live, &model, body).await,
     };
     Ok(match answer {
-        Err(refusal) => HttpResponse::build(refusal.status).json(refusal.body),
+        Err(refusal) => refusal.into_response(page.language),
         Ok(answer) => HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, answer.content_type()))
             // Compression and proxies would hold pieces back.

@@ -4,6 +4,7 @@ use crate::training::kinds;
 use crate::{
     data::lineage,
     models::facts,
+    people::accounts,
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -14,7 +15,7 @@ use crate::{pages::training::facts::ChosenFacts, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, artifact, dataset_version,
+    artifact, dataset_version,
     ids::{ModelId, ProjectId, RunId},
     model, run,
     run_input::{self, InputSlot},
@@ -231,11 +232,7 @@ pub async fn show(
     };
     let files =
         files.into_iter().map(|file| (file.name, format::bytes(file.n_bytes as i64))).collect();
-    let deleted_by = match model.deleted_by {
-        Some(id) => account::Entity::find_by_id(id).one(db.get_ref()).await?,
-        None => None,
-    };
-    let deleted_by = deleted_by.map(|account| account.display_name);
+    let deleted_by = accounts::name(db.get_ref(), model.deleted_by).await?;
     let mut entries = described(db.get_ref(), access.project.id, vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;
     let facts = match entry.is_deleted() {

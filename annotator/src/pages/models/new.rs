@@ -6,7 +6,8 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
-        page::{self, FieldErrors, Page},
+        form::FieldErrors,
+        page::{self, Page},
     },
 };
 use actix_session::Session;
@@ -128,7 +129,7 @@ pub async fn launch(
         Err(problems) => {
             let mut errors = FieldErrors::default();
             for (field, problem) in problems {
-                errors.add(field, page.text(problem));
+                errors.add(field, problem);
             }
             return page::invalid(&NewBasePage { page, access, form, errors });
         }

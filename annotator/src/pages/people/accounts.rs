@@ -5,7 +5,8 @@ use crate::{
     web::{
         access::Admin,
         error::AppError,
-        page::{self, FieldErrors, Page},
+        form::FieldErrors,
+        page::{self, Page},
         session,
     },
 };
@@ -69,12 +70,12 @@ pub async fn create_person(
     let form = form.into_inner();
     let mut errors = FieldErrors::default();
     if !accounts::is_login(&form.login) {
-        errors.add("login", page.text("people-login-wrong"));
+        errors.add("login", "people-login-wrong");
     } else if accounts::find_by_login(db.get_ref(), &form.login).await?.is_some() {
-        errors.add("login", page.text("people-login-taken"));
+        errors.add("login", "people-login-taken");
     }
     if form.name.trim().is_empty() {
-        errors.add("name", page.text("people-name-missing"));
+        errors.add("name", "people-name-missing");
     }
     if !errors.is_empty() {
         let mut view = AdminPeoplePage::new(page, me, db.get_ref()).await?;
@@ -134,7 +135,7 @@ pub async fn disable(
 ) -> Result<HttpResponse, AppError> {
     let account = find(db.get_ref(), path).await?;
     if account.id == me.id {
-        return Err(AppError::BadRequest("an administrator cannot lock themselves out".to_owned()));
+        return Err(AppError::bad_request("account-is-yours"));
     }
     let (id, was_disabled) = (account.id, account.disabled_at.is_some());
     let mut row = account.into_active_model();

@@ -3,12 +3,13 @@
 use crate::web::format;
 use crate::{
     keeping::deletion::projects::{Restorable, restorable},
-    people::projects::{self, Waiting},
+    people::projects,
     web::{
         access::SignedIn,
         error::AppError,
         page::{self, Page},
     },
+    work::counts::WaitingTasks,
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -27,7 +28,7 @@ struct HomePage {
 
 struct Card {
     project: project::Model,
-    waiting: Waiting,
+    waiting: WaitingTasks,
     may_annotate: bool,
 }
 
@@ -44,7 +45,7 @@ pub async fn show(
         .await?;
     let mut projects = Vec::new();
     for project in projects::visible_to(db, &account).await? {
-        let waiting = Waiting::of(db, account.id, project.id).await?;
+        let waiting = WaitingTasks::of(db, account.id, project.id).await?;
         let may_annotate =
             account.is_admin || annotates_in.iter().any(|row| row.project_id == project.id);
         projects.push(Card { project, waiting, may_annotate });

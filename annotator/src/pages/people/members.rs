@@ -10,7 +10,8 @@ use crate::{
     web::{
         access::{Access, Manager},
         error::AppError,
-        page::{self, FieldErrors, Page},
+        form::FieldErrors,
+        page::{self, Page},
     },
 };
 use actix_session::Session;
@@ -106,7 +107,7 @@ pub async fn add(
 ) -> Result<HttpResponse, AppError> {
     let form = AddForm::from(fields.into_inner());
     let known = accounts::find_by_login(db.get_ref(), &form.login).await?;
-    let errors = mistakes(&page, &form, known.as_ref());
+    let errors = mistakes(&form, known.as_ref());
     let mut view = PeoplePage::new(page, access, db.get_ref()).await?;
     if !errors.is_empty() {
         (view.form, view.errors) = (form, errors);
@@ -134,16 +135,16 @@ pub async fn add(
     page::html(&view)
 }
 
-fn mistakes(page: &Page, form: &AddForm, known: Option<&account::Model>) -> FieldErrors {
+fn mistakes(form: &AddForm, known: Option<&account::Model>) -> FieldErrors {
     let mut errors = FieldErrors::default();
     if !accounts::is_login(&form.login) {
-        errors.add("login", page.text("people-login-wrong"));
+        errors.add("login", "people-login-wrong");
     }
     if known.is_none() && form.name.trim().is_empty() {
-        errors.add("name", page.text("people-name-missing"));
+        errors.add("name", "people-name-missing");
     }
     if form.roles.is_empty() {
-        errors.add("role", page.text("people-role-missing"));
+        errors.add("role", "people-role-missing");
     }
     errors
 }

@@ -1,17 +1,15 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
 use crate::{
-    data::prompts,
-    people::{
-        audit,
-        projects::{self, Waiting},
-    },
+    people::{audit, projects},
     web::{
         access::{Access, Admin, Manager, Member},
         error::AppError,
+        form::FieldErrors,
         markdown,
-        page::{self, FieldErrors, Page},
+        page::{self, Page},
     },
+    work::counts::{self, WaitingTasks},
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
@@ -55,9 +53,9 @@ pub async fn create(
     let NewProjectForm { name, guidelines } = form.into_inner();
     let mut errors = FieldErrors::default();
     if name.trim().is_empty() {
-        errors.add("name", page.text("project-name-missing"));
+        errors.add("name", "project-name-missing");
     } else if projects::find_by_name(db.get_ref(), &name).await?.is_some() {
-        errors.add("name", page.text("project-name-taken"));
+        errors.add("name", "project-name-taken");
     }
     if !errors.is_empty() {
         return page::invalid(&NewProjectPage { page, name, guidelines, errors });
@@ -76,7 +74,7 @@ pub async fn create(
 struct ProjectPage {
     page: Page,
     access: Access,
-    waiting: Waiting,
+    waiting: WaitingTasks,
     guidelines_html: String,
     overlap: i32,
     n_prompts: u64,
@@ -94,19 +92,14 @@ pub async fn show(
     let db = db.get_ref();
     let id = access.project.id;
     let all_prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
-    let open_comparisons = task::Entity::find()
-        .filter(task::Column::ProjectId.eq(id))
-        .filter(task::Column::Kind.eq(task::TaskKind::Compare))
-        .filter(task::Column::OpenSlots.gt(0))
-        .filter(task::Column::PromptId.not_in_subquery(prompts::withdrawn(id)));
     let view = ProjectPage {
-        waiting: Waiting::of(db, access.account.id, id).await?,
+        waiting: WaitingTasks::of(db, access.account.id, id).await?,
         guidelines_html: markdown::to_html(&access.project.guidelines),
         overlap: access.project.comparison_overlap,
         n_prompts: all_prompts.count(db).await?,
-        n_demonstrations: projects::n_answers(db, id, task::TaskKind::Demonstrate).await?,
-        n_comparisons: projects::n_answers(db, id, task::TaskKind::Compare).await?,
-        n_open_comparisons: open_comparisons.count(db).await?,
+        n_demonstrations: counts::n_answers(db, id, task::TaskKind::Demonstrate).await?,
+        n_comparisons: counts::n_answers(db, id, task::TaskKind::Compare).await?,
+        n_open_comparisons: counts::n_open(db, id, task::TaskKind::Compare).await?,
         n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
         page,
         access,
@@ -129,7 +122,7 @@ pub async fn change(
 ) -> Result<HttpResponse, AppError> {
     let ChangeForm { guidelines, overlap } = form.into_inner();
     if !(1..=100).contains(&overlap) {
-        return Err(AppError::BadRequest("a comparison is judged by 1 to 100 people".to_owned()));
+        return Err(AppError::bad_request("overlap-out-of-range"));
     }
     let before = json!({"guidelines": access.project.guidelines, "overlap": access.project.comparison_overlap});
     let url = access.url("");

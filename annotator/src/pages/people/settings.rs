@@ -3,11 +3,14 @@
 use crate::{
     people::{accounts, audit},
     web::{
-        access::{SignedIn, current_account},
-        csrf,
+        access::SignedIn,
+        address, csrf,
         error::AppError,
+        form::FieldErrors,
         i18n::{self, Language},
-        page::{self, FieldErrors, Page},
+        message::Message,
+        page::{self, Page},
+        principal::current_account,
         session,
     },
 };
@@ -60,12 +63,15 @@ pub async fn change_password(
     let PasswordForm { current, new, again } = form.into_inner();
     let mut errors = FieldErrors::default();
     if accounts::authenticate(db.get_ref(), &account.login, current).await?.is_none() {
-        errors.add("current", page.text("settings-current-wrong"));
+        errors.add("current", "settings-current-wrong");
     }
     if new.chars().count() < accounts::MIN_PASSWORD_LENGTH {
-        errors.add("new", page.text("settings-new-short").arg("n", accounts::MIN_PASSWORD_LENGTH));
+        errors.add(
+            "new",
+            Message::new("settings-new-short").with("n", accounts::MIN_PASSWORD_LENGTH),
+        );
     } else if new != again {
-        errors.add("again", page.text("settings-again-differs"));
+        errors.add("again", "settings-again-differs");
     }
     if !errors.is_empty() {
         return page::invalid(&SettingsPage::new(page, account, errors));
@@ -96,8 +102,9 @@ pub async fn choose_language(
     form: web::Form<LanguageForm>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let language = Language::from_code(&form.language)
-        .ok_or_else(|| AppError::BadRequest(format!("no language {:?}", form.language)))?;
+    let language = Language::from_code(&form.language).ok_or_else(|| {
+        AppError::bad_request(Message::new("language-unknown").with("code", form.language.as_str()))
+    })?;
     if let Some(account) = current_account(&request).await? {
         let mut row = account.into_active_model();
         row.language = Set(Some(language.code().to_owned()));
@@ -109,7 +116,7 @@ pub async fn choose_language(
         .same_site(SameSite::Lax)
         .max_age(Duration::days(365))
         .finish();
-    let mut response = page::see_other(page::local_or_home(&form.next));
+    let mut response = page::see_other(&address::local_or_home(&form.next));
     response.add_cookie(&cookie).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(response)
 }

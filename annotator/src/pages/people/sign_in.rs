@@ -3,10 +3,11 @@
 use crate::{
     people::{accounts, audit},
     web::{
-        access::{SignedIn, current_account},
-        csrf,
+        access::SignedIn,
+        address, csrf,
         error::AppError,
         page::{self, Page},
+        principal::current_account,
         session,
     },
 };
@@ -38,7 +39,7 @@ pub async fn show(
     query: web::Query<Next>,
 ) -> Result<HttpResponse, AppError> {
     if current_account(&request).await?.is_some() {
-        return Ok(page::see_other(page::local_or_home(&query.next)));
+        return Ok(page::see_other(&address::local_or_home(&query.next)));
     }
     page::html(&SignInPage {
         page,
@@ -75,7 +76,7 @@ pub async fn sign_in(
     session.insert(session::ACCOUNT, account.id).map_err(|error| anyhow::anyhow!("{error}"))?;
     csrf::renew(&session)?;
     audit::record(db.get_ref(), account.id, "session.create", account.id, json!({})).await?;
-    Ok(page::see_other(page::local_or_home(&next)))
+    Ok(page::see_other(&address::local_or_home(&next)))
 }
 
 pub async fn sign_out(

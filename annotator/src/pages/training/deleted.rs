@@ -1,7 +1,9 @@
 //! What the launch form says of a run's models that are there no more.
 
-use crate::training::kinds::RunDefinition;
-use crate::web::page::{FieldErrors, Page};
+use crate::{
+    training::kinds::RunDefinition,
+    web::{form::FieldErrors, message::Message},
+};
 use entity::{ids::ModelId, model};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use std::collections::HashMap;
@@ -9,7 +11,6 @@ use std::collections::HashMap;
 /// Names the chosen models that were deleted, so that others are chosen knowingly.
 pub async fn explain(
     db: &impl ConnectionTrait,
-    page: &Page,
     definition: &RunDefinition,
     typed: &HashMap<String, String>,
 ) -> Result<FieldErrors, DbErr> {
@@ -20,7 +21,7 @@ pub async fn explain(
         };
         let model = model::Entity::find_by_id(id).one(db).await?;
         if let Some(model) = model.filter(|model| model.deleted_at.is_some()) {
-            errors.add(field, page.text("problem-model-deleted").arg("name", model.name));
+            errors.add(field, Message::new("problem-model-deleted").with("name", model.name));
         }
     }
     Ok(errors)

@@ -4,10 +4,7 @@
 
 use super::list::kind_of;
 use crate::{
-    models::facts::{
-        self, ModelFacts,
-        memory::{MemoryEstimate, ModelInMemory},
-    },
+    models::facts::{self, ModelFacts},
     training::{inputs::offered_models, kinds::RunDefinition, settings},
     web::{
         access::Engineer,
@@ -22,6 +19,7 @@ use entity::{artifact, ids::ProjectId, model};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
+use trainer_base::memory::{MemoryEstimate, ModelInMemory};
 
 /// A model in the words of a page.
 pub struct ChosenFacts {

@@ -1,16 +1,18 @@
 //! `/projects/{project}/runs`: the queue and what has run.
 
-use crate::training::kinds::{self, RunDefinition};
-use crate::web::{
-    access::{Access, Engineer},
-    error::AppError,
-    format,
-    page::{self, Page},
+use crate::{
+    people::accounts,
+    training::kinds::{self, RunDefinition},
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        format,
+        page::{self, Page},
+    },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account,
     ids::{AccountId, ModelId, RunId},
     model, run,
     run_input::{self, InputSlot},
@@ -85,11 +87,7 @@ pub async fn list(
         .all(db.get_ref())
         .await?;
     let authors = runs.iter().filter_map(|run| run.created_by);
-    let people = account::Entity::find()
-        .filter(account::Column::Id.is_in(authors))
-        .all(db.get_ref())
-        .await?;
-    let people = people.into_iter().map(|account| (account.id, account.display_name)).collect();
+    let people = accounts::names(db.get_ref(), authors).await?;
     let inputs = run_input::Entity::find()
         .filter(run_input::Column::RunId.is_in(runs.iter().map(|run| run.id)))
         .filter(run_input::Column::Slot.eq(InputSlot::Model))

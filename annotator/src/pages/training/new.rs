@@ -14,8 +14,9 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
+        form::FieldErrors,
         format,
-        page::{self, FieldErrors, Page},
+        page::{self, Page},
     },
 };
 use actix_session::Session;
@@ -165,7 +166,7 @@ pub async fn show(
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    let errors = deleted::explain(db.get_ref(), &page, definition, &typed).await?;
+    let errors = deleted::explain(db.get_ref(), definition, &typed).await?;
     page::html(
         &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors).await?,
     )
@@ -212,7 +213,7 @@ pub async fn launch(
 ) -> Result<HttpResponse, AppError> {
     let definition = kind_of(&path.1)?;
     let typed = form.into_inner();
-    match try_launch(db.get_ref(), &store, &page, &access, definition, &typed).await? {
+    match try_launch(db.get_ref(), &store, &access, definition, &typed).await? {
         Ok(run) => {
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
@@ -229,7 +230,6 @@ pub async fn launch(
 async fn try_launch(
     db: &DatabaseConnection,
     store: &ArtifactStore,
-    page: &Page,
     access: &Access,
     definition: &RunDefinition,
     typed: &HashMap<String, String>,
@@ -240,17 +240,16 @@ async fn try_launch(
     for field in definition.models {
         match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
             Some(model) => inputs.push(LaunchInput::Model(field.slot, model)),
-            None => errors.add(field.name, page.text(field.not_chosen)),
+            None => errors.add(field.name, field.not_chosen),
         }
     }
     let rows = chosen_rows(db, store, project, reads(definition, typed)?, typed).await?;
     if let Err(problem) = &rows {
-        errors.add("dataset", page.text(problem));
+        errors.add("dataset", *problem);
     }
     let config = settings::parse(definition, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        let label = page.text(definition.label(field));
-        errors.add(field, format_args!("{label}: {}", page.text(problem)));
+        errors.add(field, settings::explain(definition, field, problem));
     }
     let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
         return Ok(Err(errors));

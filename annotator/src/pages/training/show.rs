@@ -19,7 +19,7 @@ use crate::{
     web::format,
 };
 use crate::{
-    people::notices,
+    people::{accounts, notices},
     training::run_digest::{Answer, LogLine, RunDigest, RunDigests},
     web::{
         access::{Access, Engineer},
@@ -30,7 +30,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, dataset_version,
+    dataset_version,
     ids::ProjectId,
     model,
     report::{LogLevel, RunEnvironment},
@@ -225,7 +225,7 @@ pub async fn show(
     let definition = definition(run.kind);
     page::html(&RunPage {
         checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
-        by: launched_by(db, &run).await?,
+        by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,
         n_tasks: task::Entity::find().filter(task::Column::RunId.eq(run.id)).count(db).await?,
@@ -239,12 +239,6 @@ pub async fn show(
         run,
         digest,
     })
-}
-
-async fn launched_by(db: &impl ConnectionTrait, run: &run::Model) -> Result<Option<String>, DbErr> {
-    let Some(id) = run.created_by else { return Ok(None) };
-    let account = account::Entity::find_by_id(id).one(db).await?;
-    Ok(account.map(|account| account.display_name))
 }
 
 async fn output_of(

@@ -7,6 +7,7 @@ use crate::{
         lineage::{self, Use},
         texts,
     },
+    people::accounts,
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
@@ -18,14 +19,14 @@ use crate::{
 use crate::{
     web::format,
     work::{
-        kinds::compare,
+        shown_answers,
         task_view::{Turn, conversation},
     },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    account, dataset_version,
+    dataset_version,
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
     judgement::{self, JudgementPayload},
@@ -102,10 +103,7 @@ pub async fn show(
     let prompt = prompt::Entity::find_by_id(task.prompt_id).one(db).await?;
     let prompt = prompt.ok_or(AppError::NotFound)?;
     let asked = texts::load(db, &prompt.text_hash).await?;
-    let by = match judgement.account_id {
-        Some(id) => account::Entity::find_by_id(id).one(db).await?.map(|who| who.display_name),
-        None => None,
-    };
+    let by = accounts::name(db, judgement.account_id).await?;
     let contained = contained(db, judgement.id).await?;
     let view = JudgementPage {
         prompt: prompt.id,
@@ -149,7 +147,7 @@ async fn sides(
     access: &Access,
     judgement: &judgement::Model,
 ) -> Result<Vec<Side>, AppError> {
-    let answers = compare::answers(db, judgement.task_id, &judgement.shown_order.0).await?;
+    let answers = shown_answers::in_order(db, judgement.task_id, &judgement.shown_order.0).await?;
     let bodies = texts::load_all(db, answers.iter().map(|answer| answer.text_hash.clone())).await?;
     let authors = match access.is_engineer() {
         true => answers.iter().filter_map(|answer| answer.model_id).collect(),

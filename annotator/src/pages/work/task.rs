@@ -113,7 +113,7 @@ async fn store_or_explain(
         Err(mistake) => {
             let mut view = held.view(&page, &by, db).await?;
             let (field, key) = explain(mistake);
-            view.errors.add(field, page.text(key));
+            view.errors.add(field, key);
             view.form = form;
             return Ok(page::unprocessable(held.render(page, by.0, view, db).await?));
         }
@@ -122,7 +122,7 @@ async fn store_or_explain(
     match judgement::store(db, by.account.id, held.assignment.id, submission).await {
         Ok(_) => {}
         Err(StoreError::NoSuchAssignment) => return Err(AppError::NotFound),
-        Err(error @ StoreError::WrongKind) => return Err(AppError::BadRequest(error.to_string())),
+        Err(StoreError::WrongKind) => return Err(AppError::bad_request("answer-of-another-kind")),
         Err(StoreError::Database(error)) => return Err(error.into()),
     }
     if by.project.deleted_at.is_some() {

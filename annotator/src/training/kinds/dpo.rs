@@ -3,7 +3,6 @@
 use super::{COMMON, FollowUp, RowsField, RunDefinition, SamplePrompts, model_field};
 use crate::{
     data::dataset::Contents,
-    models::facts::memory,
     training::{
         fields::{
             Control, EPOCHS, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
@@ -17,6 +16,8 @@ use entity::{
     model::ModelKind,
     run_config::{DpoConfig, RunKind, SampleConfig},
 };
+
+use trainer_base::memory;
 
 pub(super) const DPO: RunDefinition = RunDefinition {
     kind: RunKind::Dpo,

@@ -3,7 +3,6 @@
 use super::{COMMON, FollowUp, ModelField, RowsField, RunDefinition, SamplePrompts, model_field};
 use crate::{
     data::dataset::{Contents, Prompts},
-    models::facts::memory,
     training::{
         fields::{
             Choices, Control, EPOCHS, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
@@ -18,6 +17,8 @@ use entity::{
     run_config::{PpoConfig, RunKind},
     run_input::InputSlot,
 };
+
+use trainer_base::memory;
 
 pub(super) const PPO: RunDefinition = RunDefinition {
     kind: RunKind::Ppo,

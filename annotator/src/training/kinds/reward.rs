@@ -3,7 +3,6 @@
 use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::Contents,
-    models::facts::memory,
     training::{
         fields::{Control, EPOCHS, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
         findings::{Direction, held_out_accuracy, noisy_metric},
@@ -13,6 +12,8 @@ use entity::{
     model::ModelKind,
     run_config::{RewardConfig, RunKind},
 };
+
+use trainer_base::memory;
 
 pub(super) const REWARD: RunDefinition = RunDefinition {
     kind: RunKind::Reward,

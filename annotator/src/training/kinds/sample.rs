@@ -3,13 +3,14 @@
 use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::{Contents, Prompts},
-    models::facts::memory,
     training::fields::{Control, DEVICE, DTYPE, FieldGroup, field},
 };
 use entity::{
     model::ModelKind,
     run_config::{RunKind, SampleConfig},
 };
+
+use trainer_base::memory;
 
 pub(super) const SAMPLE: RunDefinition = RunDefinition {
     kind: RunKind::Sample,

@@ -3,7 +3,6 @@
 use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::Contents,
-    models::facts::memory,
     training::{
         fields::{
             BATCH_SIZE, Control, EPOCHS, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH, MAX_STEPS,
@@ -16,6 +15,8 @@ use entity::{
     model::ModelKind,
     run_config::{RunKind, SftConfig},
 };
+
+use trainer_base::memory;
 
 pub(super) const SFT: RunDefinition = RunDefinition {
     kind: RunKind::Sft,

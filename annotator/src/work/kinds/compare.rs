@@ -5,14 +5,14 @@ use crate::work::task_view::{Held, View};
 use crate::{
     data::texts,
     web::{access::Access, error::AppError, i18n::Language, markdown, page::Page},
-    work::{assignment::shown_order, judgement},
+    work::{
+        judgement,
+        shown_answers::{in_order, shown_order},
+    },
 };
 use askama::Template;
-use entity::{completion, ids::TaskId, report::FinishReason, task_completion};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter,
-};
+use entity::{completion, report::FinishReason, task_completion};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
 
 #[derive(Template)]
 #[template(path = "tasks/compare.html")]
@@ -59,7 +59,7 @@ pub async fn sides(
         .count(db)
         .await?;
     let order = shown_order(held.assignment.order_seed, of_task as usize);
-    let answers = answers(db, held.task.id, &order).await?;
+    let answers = in_order(db, held.task.id, &order).await?;
     let bodies = texts::load_all(db, answers.iter().map(|row| row.text_hash.clone())).await?;
     let removed = language.text("text-removed").to_string();
     let html =
@@ -67,25 +67,6 @@ pub async fn sides(
     let is_cut_off = |row: &completion::Model| row.finish_reason == Some(FinishReason::Length);
     let side = |(label, row)| Side { label, html: html(row), is_cut_off: is_cut_off(row) };
     Ok(('A'..).zip(&answers).map(side).collect())
-}
-
-/// The answers of a task in an order of their positions.
-pub async fn answers(
-    db: &impl ConnectionTrait,
-    task: TaskId,
-    order: &[i32],
-) -> Result<Vec<completion::Model>, DbErr> {
-    let places = task_completion::Entity::find()
-        .filter(task_completion::Column::TaskId.eq(task))
-        .all(db)
-        .await?;
-    let ids = places.iter().map(|place| place.completion_id);
-    let rows = completion::Entity::find().filter(completion::Column::Id.is_in(ids)).all(db).await?;
-    let at = |position: &i32| {
-        let place = places.iter().find(|place| place.position == *position)?;
-        rows.iter().find(|row| row.id == place.completion_id).cloned()
-    };
-    Ok(order.iter().filter_map(at).collect())
 }
 
 impl ComparePage {

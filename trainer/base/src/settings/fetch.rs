@@ -1,5 +1,6 @@
 //! The flags of `trainer fetch`.
 
+use super::run_command::{RunCommand, RunOutput};
 use entity::run_config::FetchConfig;
 use std::path::PathBuf;
 
@@ -15,3 +16,11 @@ pub struct FetchPaths {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }
+
+pub(super) const COMMAND: RunCommand = RunCommand {
+    verb: "fetch",
+    models: &[],
+    rows: None,
+    held_out_rows: None,
+    output: RunOutput::Base,
+};

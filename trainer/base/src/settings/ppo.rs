@@ -1,6 +1,10 @@
 //! The files of `trainer ppo`.
 
-use super::Resume;
+use super::{
+    Resume,
+    run_command::{RunCommand, RunOutput},
+};
+use entity::{model::ModelKind, run_input::InputSlot};
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -21,3 +25,11 @@ pub struct PpoPaths {
     #[arg(long, value_enum, default_value_t = Resume::Auto)]
     pub resume: Resume,
 }
+
+pub(super) const COMMAND: RunCommand = RunCommand {
+    verb: "ppo",
+    models: &[(InputSlot::Model, "--policy"), (InputSlot::Reward, "--reward")],
+    rows: Some("--prompts"),
+    held_out_rows: None,
+    output: RunOutput::Model { kind: ModelKind::Policy, word: "policy" },
+};

@@ -1,5 +1,7 @@
 //! The files of `trainer sample`.
 
+use super::run_command::{RunCommand, RunOutput};
+use entity::run_input::InputSlot;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -14,3 +16,11 @@ pub struct SamplePaths {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
+
+pub(super) const COMMAND: RunCommand = RunCommand {
+    verb: "sample",
+    models: &[(InputSlot::Model, "--model")],
+    rows: Some("--prompts"),
+    held_out_rows: None,
+    output: RunOutput::File("completions.jsonl"),
+};

@@ -1,6 +1,10 @@
 //! The files of `trainer sft`.
 
-use super::Resume;
+use super::{
+    Resume,
+    run_command::{RunCommand, RunOutput},
+};
+use entity::{model::ModelKind, run_input::InputSlot};
 use std::path::PathBuf;
 
 /// Where `trainer sft` reads and writes.
@@ -22,3 +26,11 @@ pub struct SftPaths {
     #[arg(long, value_enum, default_value_t = Resume::Auto)]
     pub resume: Resume,
 }
+
+pub(super) const COMMAND: RunCommand = RunCommand {
+    verb: "sft",
+    models: &[(InputSlot::Model, "--model")],
+    rows: Some("--data"),
+    held_out_rows: Some("--eval-data"),
+    output: RunOutput::Model { kind: ModelKind::Sft, word: "sft" },
+};

@@ -9,7 +9,10 @@ use super::{
     output::AttemptFolder,
     store,
 };
-use crate::errors::WithMessage;
+use crate::{
+    errors::WithMessage,
+    settings::{RunOutput, run_command},
+};
 use anyhow::Context;
 use entity::{
     message,
@@ -251,7 +254,7 @@ impl Listening<'_> {
 
     /// Whether it has done steps that its newest checkpoint does not hold.
     fn would_lose_steps(&self) -> bool {
-        if self.run.kind == run::RunKind::Fetch {
+        if run_command(self.run.kind).output == RunOutput::Base {
             return false; // What has arrived is there.
         }
         let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);

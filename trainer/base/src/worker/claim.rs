@@ -1,6 +1,7 @@
 //! A worker's hold on a run: taken by one statement, kept by renewing, lost by silence.
 
 use super::store::mine;
+use crate::settings::{RunOutput, run_command};
 use entity::{
     message,
     message::KeyedMessage,
@@ -69,8 +70,8 @@ pub(super) async fn next(
 /// Why a run that dies again and again at the same place is given up, if it is.
 pub(super) fn leads_nowhere(run: &run::Model) -> Option<KeyedMessage> {
     let furthest = run.furthest_step;
-    (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run.kind {
-        run::RunKind::Fetch => message!(
+    (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run_command(run.kind).output {
+        RunOutput::Base => message!(
             "run-fetch-leads-nowhere",
             "It, or its worker, was killed {times} times in a row without getting past {megabytes} MB; the log has its last words.",
             times = MOST_FRUITLESS,

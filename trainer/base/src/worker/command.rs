@@ -1,20 +1,22 @@
 //! From a run's row to the command line that does it.
 
 use super::output::AttemptFolder;
-use crate::errors::{WithMessage, cannot_write};
-use anyhow::ensure;
+use crate::{
+    errors::{WithMessage, cannot_write},
+    settings::{RunOutput, run_command},
+};
+use anyhow::{anyhow, ensure};
 use entity::{
     dataset_version,
-    ids::ModelId,
+    ids::{DatasetVersionId, ModelId},
     message,
     message::KeyedMessage,
     model, run,
-    run_config::{
-        DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
-    },
+    run_config::{FetchConfig, RunKind},
     run_input::{self, InputSlot},
 };
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
     fs,
@@ -25,10 +27,10 @@ use storage::artifact_store::ArtifactStore;
 /// What a run reads, as folders and files of the artifact store; a run that fetches reads nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
-    model: Option<PathBuf>,
+    /// In the order of slots and places.
+    models: Vec<(InputSlot, PathBuf)>,
     /// The model in slot `Model`, which the new one descends from.
     pub(super) parent: Option<ModelId>,
-    reward: Option<PathBuf>,
     train: Option<PathBuf>,
     /// Held-out rows, if there are any.
     eval: Option<PathBuf>,
@@ -40,46 +42,50 @@ impl Inputs {
         artifacts: &ArtifactStore,
         run: &run::Model,
     ) -> anyhow::Result<Self> {
-        if run.kind == run::RunKind::Fetch {
-            return Ok(Self::default());
-        }
-        let slots = run_input::Entity::find()
+        let rows = run_input::Entity::find()
             .filter(run_input::Column::RunId.eq(run.id))
+            .order_by_asc(run_input::Column::Place)
             .all(db)
             .await
             .with_message(|| message!("input-unreadable", "cannot read the run's inputs"))?;
-        let model_in =
-            |slot| slots.iter().find(|input| input.slot == slot).and_then(|input| input.model_id);
-        let parent = model_in(InputSlot::Model)
-            .with_message(|| message!("input-no-model", "the run names no model"))?;
-        let reward = match model_in(InputSlot::Reward) {
-            Some(id) => Some(model_folder(db, artifacts, id).await?),
-            None => None,
-        };
-        let version = slots.iter().find_map(|input| input.dataset_version_id);
-        let version =
-            dataset_version::Entity::find_by_id(version.with_message(|| {
-                message!("input-no-dataset", "the run names no dataset version")
-            })?)
-            .one(db)
-            .await?
-            .with_message(|| {
-                message!(
-                    "input-dataset-missing",
-                    "the run's dataset version is not in the database"
-                )
-            })?;
-        let dataset =
-            stored(artifacts, &version.hash, message!("input-dataset", "the dataset version"))
-                .await?;
-        Ok(Self {
-            model: Some(model_folder(db, artifacts, parent).await?),
-            parent: Some(parent),
-            reward,
-            train: Some(dataset.join("train.jsonl")),
-            eval: Some(dataset.join("eval.jsonl")).filter(|file| has_rows(file)),
-        })
+        let command = run_command(run.kind);
+        let mut inputs = Self::default();
+        for (slot, _) in command.models {
+            let of_slot = rows.iter().filter(|input| input.slot == *slot);
+            for id in of_slot.filter_map(|input| input.model_id) {
+                inputs.models.push((*slot, model_folder(db, artifacts, id).await?));
+                if *slot == InputSlot::Model && inputs.parent.is_none() {
+                    inputs.parent = Some(id);
+                }
+            }
+        }
+        if !command.models.is_empty() {
+            inputs.parent.with_message(|| message!("input-no-model", "the run names no model"))?;
+        }
+        if command.rows.is_some() {
+            let version = rows.iter().find_map(|input| input.dataset_version_id);
+            let dataset = dataset_folder(db, artifacts, version).await?;
+            inputs.train = Some(dataset.join("train.jsonl"));
+            inputs.eval = Some(dataset.join("eval.jsonl")).filter(|file| has_rows(file));
+        }
+        Ok(inputs)
     }
+}
+
+async fn dataset_folder(
+    db: &DatabaseConnection,
+    artifacts: &ArtifactStore,
+    version: Option<DatasetVersionId>,
+) -> anyhow::Result<PathBuf> {
+    let id = version.with_message(no_dataset)?;
+    let version = dataset_version::Entity::find_by_id(id).one(db).await?.with_message(|| {
+        message!("input-dataset-missing", "the run's dataset version is not in the database")
+    })?;
+    stored(artifacts, &version.hash, message!("input-dataset", "the dataset version")).await
+}
+
+fn no_dataset() -> KeyedMessage {
+    message!("input-no-dataset", "the run names no dataset version")
 }
 
 async fn model_folder(
@@ -123,48 +129,46 @@ pub(super) fn arguments(
     inputs: &Inputs,
     folder: &AttemptFolder,
 ) -> anyhow::Result<Vec<OsString>> {
-    let (model, reward, train) = (&inputs.model, &inputs.reward, &inputs.train);
-    let (verb, files) = match run.kind {
-        run::RunKind::Sample => ("sample", vec![("--model", model), ("--prompts", train)]),
-        run::RunKind::Sft => ("sft", vec![("--model", model), ("--data", train)]),
-        run::RunKind::Reward => ("reward", vec![("--model", model), ("--data", train)]),
-        run::RunKind::Dpo => ("dpo", vec![("--model", model), ("--data", train)]),
-        run::RunKind::Ppo => {
-            ("ppo", vec![("--policy", model), ("--reward", reward), ("--prompts", train)])
-        }
-        run::RunKind::Fetch => return fetch_arguments(run, folder),
-    };
+    let command = run_command(run.kind);
+    if command.output == RunOutput::Base {
+        return fetch_arguments(run, folder);
+    }
     let config = folder.config();
-    fs::write(&config, config_text(run)?).with_message(|| cannot_write(&config))?;
-    let mut arguments: Vec<OsString> = vec![verb.into()];
-    let mut give = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
-    for (flag, path) in files {
-        let path = path.clone().with_message(|| {
-            message!("input-nothing-for", "the run names nothing for {flag}", flag = flag)
+    fs::write(&config, config_text(run.kind, &run.config)?)
+        .with_message(|| cannot_write(&config))?;
+    let mut arguments: Vec<OsString> = vec![command.verb.into()];
+    let mut give = |flag: &str, value: &Path| arguments.extend([flag.into(), value.into()]);
+    for (slot, flag) in command.models {
+        let mut models = inputs.models.iter().filter(|(of, _)| of == slot).peekable();
+        models.peek().with_message(|| {
+            message!("input-nothing-for", "the run names nothing for {flag}", flag = *flag)
         })?;
-        give(flag, path.into());
+        models.for_each(|(_, folder)| give(flag, folder));
     }
-    if let (run::RunKind::Sft | run::RunKind::Reward | run::RunKind::Dpo, Some(eval)) =
-        (run.kind, &inputs.eval)
-    {
-        give("--eval-data", eval.into());
+    if let Some(flag) = command.rows {
+        give(flag, inputs.train.as_deref().with_message(no_dataset)?);
     }
-    if run.kind == run::RunKind::Sample {
-        give("--out", folder.output().join("completions.jsonl").into());
-    } else {
-        give("--out", folder.output().into());
-        give("--metrics", folder.metrics().into());
-        give("--resume", "held".into());
+    if let (Some(flag), Some(eval)) = (command.held_out_rows, &inputs.eval) {
+        give(flag, eval);
     }
-    give("--config", config.into());
-    give("--report", "json".into());
+    match command.output {
+        RunOutput::File(name) => give("--out", &folder.output().join(name)),
+        RunOutput::Model { .. } | RunOutput::Base => {
+            give("--out", &folder.output());
+            give("--metrics", &folder.metrics());
+            give("--resume", Path::new("held"));
+        }
+    }
+    give("--config", &config);
+    give("--report", Path::new("json"));
     arguments.push("--exit-with-stdin".into());
     Ok(arguments)
 }
 
 /// A fetch reads what its settings name, and goes on from what has arrived by itself.
 fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<Vec<OsString>> {
-    let config: FetchConfig = checked(&run.config)?;
+    let config: FetchConfig =
+        serde_json::from_value(Value::Object(checked(run.kind, &run.config)?))?;
     // An earlier worker died before it could note that this is whole; it is fetched anew.
     fs::remove_dir_all(folder.output()).with_message(|| {
         message!("worker-cannot-tidy", "cannot put away what an earlier attempt left")
@@ -179,38 +183,33 @@ fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<V
 
 /// The run's settings as TOML; they are checked here once more, because a row may be older than
 /// this program.
-fn config_text(run: &run::Model) -> anyhow::Result<String> {
-    match run.kind {
-        run::RunKind::Sample => toml_of::<SampleConfig>(&run.config),
-        run::RunKind::Sft => toml_of::<SftConfig>(&run.config),
-        run::RunKind::Reward => toml_of::<RewardConfig>(&run.config),
-        run::RunKind::Dpo => toml_of::<DpoConfig>(&run.config),
-        run::RunKind::Ppo => toml_of::<PpoConfig>(&run.config),
-        run::RunKind::Fetch => toml_of::<FetchConfig>(&run.config),
-    }
+fn config_text(kind: RunKind, config: &Value) -> anyhow::Result<String> {
+    Ok(toml::to_string(&checked(kind, config)?)?)
 }
 
-fn toml_of<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<String> {
-    Ok(toml::to_string(&checked::<C>(config)?)?)
-}
-
-fn checked<C: RunConfig>(config: &serde_json::Value) -> anyhow::Result<C> {
+fn checked(kind: RunKind, config: &Value) -> anyhow::Result<Map<String, Value>> {
     let settings = config
         .as_object()
         .with_message(|| message!("settings-no-object", "the run's settings are not an object"))?;
-    Ok(C::default().with_overrides(settings)?)
+    kind.settings().checked(settings).map_err(|errors| {
+        let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("{}", sentences.join("; "))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::run_config::PpoConfig;
     use serde_json::json;
 
     #[test]
     fn settings_reach_the_child_as_toml_with_every_key() {
-        let text =
-            toml_of::<PpoConfig>(&json!({"kl_coef": 0.1, "batch_size": 4, "kl_estimator": "k3"}))
-                .unwrap();
+        let text = config_text(
+            RunKind::Ppo,
+            &json!({"kl_coef": 0.1, "batch_size": 4, "kl_estimator": "k3"}),
+        )
+        .unwrap();
         let read: toml::Table = text.parse().unwrap();
         assert_eq!(read["kl_coef"].as_float(), Some(0.1));
         assert_eq!(read["batch_size"].as_integer(), Some(4));
@@ -221,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_this_program_does_not_know_is_refused_by_name() {
-        let error = toml_of::<SftConfig>(&json!({"batchsize": 4})).unwrap_err();
+        let error = config_text(RunKind::Sft, &json!({"batchsize": 4})).unwrap_err();
         assert!(error.to_string().contains("batchsize"), "{error}");
     }
 }

@@ -1,11 +1,8 @@
 //! How a training process died, and whether trying again leads anywhere.
 
 use super::Ended;
-use entity::{
-    message,
-    message::KeyedMessage,
-    run::{self, RunKind},
-};
+use crate::settings::{RunOutput, run_command};
+use entity::{message, message::KeyedMessage, run};
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
 
 /// Attempts in a row without a step of progress after which a run that the memory did not suffice
@@ -88,8 +85,9 @@ impl Death<'_> {
             n = run.fruitless_attempts,
             step = run.furthest_step
         );
+        let fetches = run_command(run.kind).output == RunOutput::Base;
         let is_for_want_of_memory = !matches!(cause, Cause::Crash(_));
-        Ended::Failed(with_last_words(if is_for_want_of_memory && run.kind != RunKind::Fetch {
+        Ended::Failed(with_last_words(if is_for_want_of_memory && !fetches {
             let smaller =
                 message!("death-needs-less", "A smaller batch size or length needs less.");
             given_up.then(smaller)

@@ -3,12 +3,14 @@
 use crate::{
     checkpoint_folder::{self, is_unfinished},
     errors::{WithMessage, cannot_make},
+    settings::{RunOutput, run_command},
+    weights::count_parameters,
 };
 use anyhow::ensure;
 use entity::{ids::RunId, message, report::RunSummary, run};
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 use storage::artifact_store::{ArtifactStore, StoredFolder};
@@ -87,10 +89,10 @@ pub(super) fn keep_what_can_be_continued(
     artifacts: &ArtifactStore,
     run: &run::Model,
 ) -> io::Result<()> {
-    match run.kind {
-        run::RunKind::Fetch if artifacts.has_fetched(run.id) => Ok(()),
-        _ => keep_newest_checkpoint(artifacts, run.id),
+    if run_command(run.kind).output == RunOutput::Base && artifacts.has_fetched(run.id) {
+        return Ok(());
     }
+    keep_newest_checkpoint(artifacts, run.id)
 }
 
 fn keep_newest_checkpoint(artifacts: &ArtifactStore, run: RunId) -> io::Result<()> {
@@ -138,7 +140,7 @@ pub(super) async fn keep(
                 "the run ended well but left no complete output; this is a bug of the trainer"
             )
         );
-        let n_parameters = count_parameters(&output).with_message(unreadable)?;
+        let n_parameters = count_parameters(&output).with_message(unreadable)? as i64;
         // The result is whole, and noted as such: what led to it is not part of it.
         checkpoint_folder::remove_all_in(&output)?;
         let stored = artifacts.adopt(&output).with_message(|| {
@@ -151,55 +153,10 @@ pub(super) async fn keep(
 
 /// Whether a folder has what a run of this kind makes.
 fn is_complete(kind: run::RunKind, output: &Path) -> io::Result<bool> {
-    Ok(match kind {
-        run::RunKind::Sample => output.join("completions.jsonl").is_file(),
-        _ => count_parameters(output)? > 0 && output.join("config.json").is_file(),
+    Ok(match run_command(kind).output {
+        RunOutput::File(name) => output.join(name).is_file(),
+        RunOutput::Model { .. } | RunOutput::Base => {
+            count_parameters(output)? > 0 && output.join("config.json").is_file()
+        }
     })
-}
-
-/// The number of weights in a folder's safetensors files, from their headers.
-fn count_parameters(folder: &Path) -> io::Result<i64> {
-    let mut n_parameters = 0;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
-            n_parameters += count_in_file(&path)?;
-        }
-    }
-    Ok(n_parameters)
-}
-
-/// A safetensors file begins with the length of its header (u64, little endian) and the header, a
-/// JSON object of name → {dtype, shape, data_offsets}.
-fn count_in_file(path: &Path) -> io::Result<i64> {
-    let mut file = File::open(path)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let mut header = Vec::new();
-    file.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
-    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)?;
-    let shapes = header.values().filter_map(|tensor| tensor.get("shape")?.as_array());
-    Ok(shapes
-        .map(|shape| shape.iter().filter_map(serde_json::Value::as_i64).product::<i64>())
-        .sum())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-
-    #[test]
-    fn parameters_are_counted_over_all_files_of_a_folder() {
-        let disk = tempfile::tempdir().unwrap();
-        let bytes = [0_u8; 4 * 6];
-        for name in ["a", "b"] {
-            let tensors = [(name, TensorView::new(Dtype::F32, vec![2, 3], &bytes).unwrap())];
-            let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-            serialize_to_file(tensors, metadata, &disk.path().join(format!("{name}.safetensors")))
-                .unwrap();
-        }
-        fs::write(disk.path().join("config.json"), "{}").unwrap();
-        assert_eq!(count_parameters(disk.path()).unwrap(), 12);
-    }
 }

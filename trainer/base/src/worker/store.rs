@@ -1,6 +1,7 @@
 //! What a run says and how it ends, written only as long as this worker's attempt is the newest.
 
 use super::{Ended, command::Inputs, output::Made};
+use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
     ids::ModelId,
@@ -174,19 +175,16 @@ async fn register(
     inputs: &Inputs,
     made: &Made,
 ) -> Result<Option<ModelId>, DbErr> {
-    let (kind, word) = match run.kind {
-        run::RunKind::Sample => return Ok(None),
-        run::RunKind::Fetch => return register_base(db, run, made).await.map(Some),
-        run::RunKind::Sft => (model::ModelKind::Sft, "sft"),
-        run::RunKind::Reward => (model::ModelKind::Reward, "reward"),
-        run::RunKind::Dpo => (model::ModelKind::Policy, "dpo"),
-        run::RunKind::Ppo => (model::ModelKind::Policy, "policy"),
+    let (kind, word) = match run_command(run.kind).output {
+        RunOutput::File(_) => return Ok(None),
+        RunOutput::Base => return register_base(db, run, made).await.map(Some),
+        RunOutput::Model { kind, word } => (kind, word),
     };
     let id = ModelId::new();
     let row = model::ActiveModel {
         id: Set(id),
         project_id: Set(Some(run.project_id)),
-        name: Set(model_name(word, run)),
+        name: Set(format!("{word}-{}", run.id.short())),
         kind: Set(kind),
         parent_id: Set(inputs.parent),
         run_id: Set(Some(run.id)),
@@ -307,12 +305,6 @@ fn release() -> UpdateMany<run::Entity> {
         .col_expr(run::Column::Worker, Expr::val(None::<String>))
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(None::<UnixMillis>))
         .col_expr(run::Column::SecondsLeft, Expr::val(None::<f64>))
-}
-
-/// `sft-1f09a2c4`: the end of the run's id, which is its random part.
-fn model_name(word: &str, run: &run::Model) -> String {
-    let id = run.id.0.simple().to_string();
-    format!("{word}-{}", &id[id.len() - 8..])
 }
 
 fn json(value: &impl serde::Serialize) -> serde_json::Value {

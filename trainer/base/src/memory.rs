@@ -4,12 +4,41 @@
 //! Derived from what the trainer keeps (`trainer/src/model`: weights, what a layer saves for the
 //! backward pass, logits in pieces) and held against peaks that were measured.
 
-use super::ModelShape;
 use entity::run_config::{
     DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+
+/// The numbers of a transformer as `config.json` calls them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct ModelShape {
+    pub vocab_size: u64,
+    pub hidden_size: u64,
+    pub intermediate_size: u64,
+    pub num_hidden_layers: u64,
+    pub num_attention_heads: u64,
+    num_key_value_heads: Option<u64>,
+    head_dim: Option<u64>,
+    /// Tokens that the model reads at once.
+    pub max_position_embeddings: Option<u64>,
+}
+
+impl ModelShape {
+    pub fn head_size(&self) -> u64 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Numbers of all heads' queries of a token.
+    pub fn query_size(&self) -> u64 {
+        self.num_attention_heads * self.head_size()
+    }
+
+    /// Numbers of all heads' keys of a token, and as many of its values.
+    pub fn key_size(&self) -> u64 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads) * self.head_size()
+    }
+}
 
 /// A process that computes, before it has a model: libtorch and its buffers, in bytes.
 const PROCESS: u64 = 400_000_000;
@@ -318,7 +347,15 @@ mod tests {
         models: &[ModelInMemory],
     ) -> Option<MemoryEstimate> {
         let settings = kind.settings().checked(overrides.as_object().unwrap()).unwrap();
-        (crate::training::kinds::definition(kind).memory)(&settings.into(), models)
+        let config = settings.into();
+        match kind {
+            RunKind::Sft => of::<SftConfig>(&config, models),
+            RunKind::Sample => of::<SampleConfig>(&config, models),
+            RunKind::Reward => of::<RewardConfig>(&config, models),
+            RunKind::Dpo => of::<DpoConfig>(&config, models),
+            RunKind::Ppo => of::<PpoConfig>(&config, models),
+            RunKind::Fetch => None,
+        }
     }
 
     #[test]

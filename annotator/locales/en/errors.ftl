@@ -1,0 +1,10 @@
+quoted = { $text }
+setting-problem = { $setting }: { $problem }
+deleted-project = The project was deleted.
+deleted-model = The model { $name } was deleted.
+project-purged = Its files are gone for good.
+account-is-yours = An administrator cannot lock themselves out.
+overlap-out-of-range = A comparison is judged by 1 to 100 people.
+language-unknown = There is no language { $code }.
+answer-of-another-kind = The answer is of another kind than the task.
+upload-unreadable = The upload cannot be read: { $reason }.

@@ -1,0 +1,10 @@
+quoted = { $text }
+setting-problem = { $setting }: { $problem }
+deleted-project = Проект удалён.
+deleted-model = Модель { $name } удалена.
+project-purged = Его файлы удалены насовсем.
+account-is-yours = Администратор не может закрыть доступ самому себе.
+overlap-out-of-range = Сравнение оценивают от 1 до 100 человек.
+language-unknown = Языка { $code } нет.
+answer-of-another-kind = Этот ответ не подходит к заданию: он другого вида.
+upload-unreadable = Загруженный файл не читается: { $reason }.

@@ -1,0 +1,111 @@
+//! What a person is told when something went wrong, and what is logged of it.
+
+use crate::web::{assets, error::AppError, i18n::Language, page::Page, request_log::RequestId};
+use actix_web::{
+    Error, FromRequest, HttpResponse, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::Next,
+};
+use askama::Template;
+
+/// A title and a sentence of advice, in Fluent keys.
+fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
+    match error.as_error::<AppError>() {
+        Some(AppError::StaleForm) => return ("error-stale-title", "error-stale-advice"),
+        Some(AppError::Conflict(_)) => return ("error-conflict-title", "error-conflict-advice"),
+        _ => {}
+    }
+    match status.as_u16() {
+        403 => ("error-forbidden-title", "error-forbidden-advice"),
+        404 => ("error-not-found-title", "error-not-found-advice"),
+        410 => ("error-gone-title", "error-gone-advice"),
+        413 => ("error-too-large-title", "error-too-large-advice"),
+        429 => ("error-too-many-title", "error-too-many-advice"),
+        400..500 => ("error-request-title", "error-request-advice"),
+        _ => ("error-internal-title", "error-internal-advice"),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    page: Page,
+    title: &'static str,
+    advice: &'static str,
+    /// What exactly was refused; never the insides of a failure.
+    detail: Option<String>,
+    /// What the log knows this request by.
+    number: Option<RequestId>,
+}
+
+/// Middleware: logs a failure once and answers with a page in the person's language.
+pub async fn error_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    let Some(error) = response.response().error().filter(|_| status.as_u16() >= 400) else {
+        return Ok(response.map_into_boxed_body());
+    };
+    if status.is_server_error() {
+        tracing::error!(%error, "request failed");
+    } else {
+        tracing::info!(%error, status = status.as_u16(), "request refused");
+    }
+    let (title, advice) = words(status, error);
+    let detail = match error.as_error::<AppError>() {
+        Some(AppError::BadRequest(detail) | AppError::Conflict(detail)) => Some(detail),
+        _ => None,
+    };
+    let page = Page::extract(response.request()).await?;
+    let detail = detail.map(|detail| page.translate(detail));
+    let number = RequestId::of(response.request());
+    let body =
+        ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
+    let html = HttpResponse::build(status).insert_header(header::ContentType::html()).body(body);
+    Ok(ServiceResponse::new(response.into_parts().0, html))
+}
+
+#[derive(Debug, Template)]
+#[template(path = "unavailable.html")]
+struct UnavailablePage {
+    language: Language,
+    number: Option<RequestId>,
+}
+
+/// A failure that left nothing to make a usual page of: no session, no account.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+struct Unavailable(UnavailablePage);
+
+impl ResponseError for Unavailable {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code())
+            .insert_header(header::ContentType::html())
+            .body(self.0.render().unwrap_or_default())
+    }
+}
+
+/// Middleware around sessions and [`error_pages`], which need the database: what fails there, most
+/// often because it does not answer, is told on a page that needs nothing.
+pub async fn last_resort(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let language = Language::of(request.request(), None);
+    let number = RequestId::of(request.request());
+    next.call(request).await.map_err(|error| {
+        if !error.as_response_error().status_code().is_server_error() {
+            return error;
+        }
+        tracing::error!(%error, "a request could not be answered");
+        Unavailable(UnavailablePage { language, number }).into()
+    })
+}
