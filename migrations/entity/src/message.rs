@@ -26,7 +26,7 @@ pub enum MessageArgument {
     Message(Box<KeyedMessage>),
 }
 
-/// A message with its English text: `message!("no-rows", "{file} has no rows", file = file.display())`.
+/// A message with its English text: `message!("data-no-rows", "{file} has no rows", file = file.display())`.
 ///
 /// The test of the texts reads these from the sources: the key and the sentence stand there as
 /// literals, and the sentence names arguments only.

@@ -9,11 +9,11 @@ mod repository;
 
 use crate::{
     errors::{WithMessage, cannot_make},
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
 };
 use anyhow::Result;
 use entity::run_config::{FetchConfig, FetchSource};
-use origin::Origin;
+use origin::BaseOrigin;
 use std::{fs, path::Path};
 
 /// Fills `partial` with what a model folder needs of `source`; the text says for a person what it is.
@@ -22,8 +22,8 @@ pub fn fetch(
     config: &FetchConfig,
     partial: &Path,
     report: &mut Report,
-) -> Result<(Outcome, String)> {
-    repository::fetch(&Origin::new(source, config)?, partial, report)
+) -> Result<(VerbOutcome, String)> {
+    repository::fetch(&BaseOrigin::new(source, config)?, partial, report)
 }
 
 /// Makes a folder, and those that it lies in.

@@ -3,7 +3,7 @@
 use super::{
     failure::{VerbFailure, catching},
     openmp,
-    reporter::Reporter,
+    reporter::RunReporter,
 };
 use anyhow::Result;
 use clap::Args;
@@ -23,14 +23,14 @@ use std::{
     thread,
 };
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     settings::{OutputFlags, ReportFormat, VerbFlags},
 };
 
 /// Runs a verb that has settings.
 pub(crate) fn configured<P: Args, C: Args + RunConfig>(
     flags: &VerbFlags<P, C>,
-    verb: impl FnOnce(&P, &C, &mut Report) -> Result<Outcome>,
+    verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     openmp::restart_with_short_spins();
     match flags.check() {
@@ -42,7 +42,7 @@ pub(crate) fn configured<P: Args, C: Args + RunConfig>(
 /// Runs a verb with a reporter that does as these flags say.
 pub(crate) fn reported(
     output: &OutputFlags,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     told(output, catching(|| carried_out(output, verb)))
 }
@@ -54,7 +54,7 @@ fn told(output: &OutputFlags, done: Result<(), VerbFailure>) -> Result<(), VerbF
 
 fn carried_out(
     output: &OutputFlags,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     if output.exit_with_stdin {
         exit_with_stdin();
@@ -63,7 +63,7 @@ fn carried_out(
         tch::set_num_threads(threads.get().into());
     }
     let asked_to_stop = stop_when_asked()?;
-    let mut reporter = Reporter::new(output.metrics.as_deref(), output.report)?;
+    let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;
     let mut broken = None;
     let outcome = verb(&mut |event| {
         let flow = reporter.event(&event).unwrap_or_else(|error| {
@@ -73,11 +73,11 @@ fn carried_out(
         if asked_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { flow }
     });
     match (outcome, broken) {
-        (Ok(Outcome::Finished(summary)), _) => {
+        (Ok(VerbOutcome::Finished(summary)), _) => {
             let _ = reporter.finish(&summary);
             Ok(())
         }
-        (Ok(Outcome::Stopped), broken) => {
+        (Ok(VerbOutcome::Stopped), broken) => {
             reporter.stop();
             let why = if asked_to_stop.load(Ordering::Relaxed) {
                 message!(

@@ -26,14 +26,14 @@ const OPTIONAL: [&str; 7] = [
 
 /// What the hub says of a repository at one commit (`/api/models/ORG/NAME/revision/…?blobs=true`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Listing {
+pub(super) struct FileListing {
     sha: Option<String>,
     #[serde(default)]
-    siblings: Vec<Sibling>,
+    siblings: Vec<ListedFile>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Sibling {
+struct ListedFile {
     rfilename: String,
     size: Option<u64>,
     lfs: Option<LargeFile>,
@@ -70,7 +70,7 @@ impl RemoteFile {
     }
 }
 
-impl Listing {
+impl FileListing {
     /// What is in a folder of this machine. Sizes and times stand for the commit.
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
         ensure!(
@@ -91,7 +91,11 @@ impl Listing {
                 let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
                 state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
                 if file.is_file() {
-                    siblings.push(Sibling { rfilename: name, size: Some(file.len()), lfs: None });
+                    siblings.push(ListedFile {
+                        rfilename: name,
+                        size: Some(file.len()),
+                        lfs: None,
+                    });
                 }
             }
             state.sort();

@@ -8,19 +8,19 @@ type Columns = Map<String, Value>;
 /// Plain text, which takes no chat template, or messages, which do (TRL: standard and
 /// conversational).
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Content {
+pub(super) enum RowContent {
     Plain(String),
     Messages(Vec<Value>),
 }
 
 /// A prompt and what follows it. `prompt` is empty where a pair has its prompt inside both answers.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answered {
-    pub prompt: Content,
-    pub answers: Vec<Content>,
+pub(super) struct AnsweredPrompt {
+    pub prompt: RowContent,
+    pub answers: Vec<RowContent>,
 }
 
-impl Content {
+impl RowContent {
     /// What it is, with its article.
     fn form(&self) -> KeyedMessage {
         match self {
@@ -35,7 +35,7 @@ impl Content {
 const KNOWN: [&str; 6] = ["messages", "prompt", "completion", "chosen", "rejected", "text"];
 
 /// `prompt` + `completion`, or `messages`, whose last assistant turn is the answer.
-pub(super) fn answered(columns: &Columns) -> Result<Answered, KeyedMessage> {
+pub(super) fn answered(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     one_answer(columns).unwrap_or_else(|| {
         let wanted = message!("columns-answered", "`messages`, or `prompt` and `completion`");
         Err(unexpected(columns, wanted))
@@ -43,7 +43,7 @@ pub(super) fn answered(columns: &Columns) -> Result<Answered, KeyedMessage> {
 }
 
 /// None where the row has no columns of an answer.
-fn one_answer(columns: &Columns) -> Option<Result<Answered, KeyedMessage>> {
+fn one_answer(columns: &Columns) -> Option<Result<AnsweredPrompt, KeyedMessage>> {
     if has(columns, &["prompt", "completion"]) {
         let prompt = content(columns, "prompt");
         return Some(prompt.and_then(|prompt| answers(prompt, columns, &["completion"])));
@@ -52,50 +52,51 @@ fn one_answer(columns: &Columns) -> Option<Result<Answered, KeyedMessage>> {
 }
 
 /// `chosen` + `rejected`, with `prompt` or with the prompt inside both.
-pub(super) fn pair(columns: &Columns) -> Result<Answered, KeyedMessage> {
+pub(super) fn pair(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     if !has(columns, &["chosen", "rejected"]) {
         let wanted = message!("columns-pair", "`prompt`, `chosen` and `rejected`");
         return Err(unexpected(columns, wanted));
     }
     let prompt = match (has(columns, &["prompt"]), content(columns, "chosen")?) {
         (true, _) => content(columns, "prompt")?,
-        (false, Content::Plain(_)) => Content::Plain(String::new()),
-        (false, Content::Messages(_)) => Content::Messages(Vec::new()),
+        (false, RowContent::Plain(_)) => RowContent::Plain(String::new()),
+        (false, RowContent::Messages(_)) => RowContent::Messages(Vec::new()),
     };
     answers(prompt, columns, &["chosen", "rejected"])
 }
 
 /// [`pair`] with a prompt in every case: what both answers begin with where it is inside them (TRL:
 /// `extract_prompt`).
-pub(super) fn pair_with_prompt(columns: &Columns) -> Result<Answered, KeyedMessage> {
+pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     let row = pair(columns)?;
     if has(columns, &["prompt"]) {
         return Ok(row);
     }
     match row.answers.as_slice() {
-        [Content::Messages(chosen), Content::Messages(rejected)] => {
+        [RowContent::Messages(chosen), RowContent::Messages(rejected)] => {
             let n = chosen.iter().zip(rejected).take_while(|(one, other)| one == other).count();
-            let answers =
-                [chosen, rejected].map(|answer| Content::Messages(answer[n..].to_vec())).to_vec();
-            Ok(Answered { prompt: Content::Messages(chosen[..n].to_vec()), answers })
+            let answers = [chosen, rejected]
+                .map(|answer| RowContent::Messages(answer[n..].to_vec()))
+                .to_vec();
+            Ok(AnsweredPrompt { prompt: RowContent::Messages(chosen[..n].to_vec()), answers })
         }
-        [Content::Plain(chosen), Content::Plain(rejected)] => {
+        [RowContent::Plain(chosen), RowContent::Plain(rejected)] => {
             let alike =
                 chosen.chars().zip(rejected.chars()).take_while(|(one, other)| one == other);
             let alike: String = alike.map(|(one, _)| one).collect();
             // A space belongs to the word after it.
             let prompt = alike.strip_suffix(' ').unwrap_or(&alike).to_owned();
             let answers = [chosen, rejected]
-                .map(|answer| Content::Plain(answer[prompt.len()..].to_owned()))
+                .map(|answer| RowContent::Plain(answer[prompt.len()..].to_owned()))
                 .to_vec();
-            Ok(Answered { prompt: Content::Plain(prompt), answers })
+            Ok(AnsweredPrompt { prompt: RowContent::Plain(prompt), answers })
         }
         _ => unreachable!("a row's columns were checked to be of one form"),
     }
 }
 
 /// A pair, or one answer.
-pub(super) fn pair_or_answered(columns: &Columns) -> Result<Answered, KeyedMessage> {
+pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     if has(columns, &["chosen", "rejected"]) {
         return pair(columns);
     }
@@ -109,7 +110,7 @@ pub(super) fn pair_or_answered(columns: &Columns) -> Result<Answered, KeyedMessa
 }
 
 /// The prompt of a row, whatever follows it there.
-pub(super) fn prompt(columns: &Columns) -> Result<Content, KeyedMessage> {
+pub(super) fn prompt(columns: &Columns) -> Result<RowContent, KeyedMessage> {
     if has(columns, &["prompt"]) {
         return content(columns, "prompt");
     }
@@ -117,7 +118,7 @@ pub(super) fn prompt(columns: &Columns) -> Result<Content, KeyedMessage> {
         let messages = messages(columns, "messages")?;
         let is_asked = messages.last().is_some_and(|message| !is_assistant(message));
         return if is_asked {
-            Ok(Content::Messages(messages))
+            Ok(RowContent::Messages(messages))
         } else {
             Ok(last_turn(columns)?.prompt)
         };
@@ -166,7 +167,11 @@ pub(super) fn template_variables(columns: &Columns) -> Result<Columns, KeyedMess
     Ok(variables)
 }
 
-fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answered, KeyedMessage> {
+fn answers(
+    prompt: RowContent,
+    columns: &Columns,
+    names: &[&str],
+) -> Result<AnsweredPrompt, KeyedMessage> {
     let mut answers = Vec::new();
     for name in names {
         let answer = content(columns, name)?;
@@ -183,10 +188,10 @@ fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answere
         }
         answers.push(answer);
     }
-    Ok(Answered { prompt, answers })
+    Ok(AnsweredPrompt { prompt, answers })
 }
 
-fn last_turn(columns: &Columns) -> Result<Answered, KeyedMessage> {
+fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     let mut messages = messages(columns, "messages")?;
     let Some(last) = messages.iter().rposition(is_assistant) else {
         return Err(message!(
@@ -196,13 +201,16 @@ fn last_turn(columns: &Columns) -> Result<Answered, KeyedMessage> {
     };
     messages.truncate(last + 1);
     let answer = messages.split_off(last);
-    Ok(Answered { prompt: Content::Messages(messages), answers: vec![Content::Messages(answer)] })
+    Ok(AnsweredPrompt {
+        prompt: RowContent::Messages(messages),
+        answers: vec![RowContent::Messages(answer)],
+    })
 }
 
-fn content(columns: &Columns, name: &str) -> Result<Content, KeyedMessage> {
+fn content(columns: &Columns, name: &str) -> Result<RowContent, KeyedMessage> {
     match &columns[name] {
-        Value::String(text) => Ok(Content::Plain(text.clone())),
-        Value::Array(_) => messages(columns, name).map(Content::Messages),
+        Value::String(text) => Ok(RowContent::Plain(text.clone())),
+        Value::Array(_) => messages(columns, name).map(RowContent::Messages),
         other => Err(message!(
             "columns-no-content",
             "`{field}` is {found}; expected a string or a list of messages",

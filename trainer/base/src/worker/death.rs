@@ -1,6 +1,6 @@
 //! How a training process died, and whether trying again leads anywhere.
 
-use super::Ended;
+use super::RunEnding;
 use crate::settings::{RunOutput, run_command};
 use entity::{message, message::KeyedMessage, run};
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
@@ -10,12 +10,12 @@ use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus}
 const MOST_AT_FAULT: i32 = 3;
 
 /// What is known of a process that ended without a result.
-pub(super) struct Death<'a> {
+pub(super) struct ProcessDeath<'a> {
     pub(super) status: ExitStatus,
     /// [`n_oom_kills`] before the process began and after its end.
     pub(super) oom_kills: (Option<u64>, Option<u64>),
-    /// Why it gave up, as it reported itself.
-    pub(super) reported: Option<&'a KeyedMessage>,
+    /// Why it gave up, as it reported_error itself.
+    pub(super) reported_error: Option<&'a KeyedMessage>,
     /// The end of what it wrote to standard error.
     pub(super) stderr: &'a str,
     /// The last step that it told of.
@@ -24,7 +24,7 @@ pub(super) struct Death<'a> {
 
 /// Why a process was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum DeathCause {
     OutOfMemory,
     /// Signal 9 where the kernel keeps no count: most often the memory.
     Unknown,
@@ -34,7 +34,7 @@ enum Cause {
     Crash(i32),
 }
 
-impl Cause {
+impl DeathCause {
     fn message(self) -> KeyedMessage {
         match self {
             Self::OutOfMemory => message!(
@@ -56,12 +56,12 @@ impl Cause {
     }
 }
 
-impl Death<'_> {
-    /// A process that was killed is tried again, for as long as that leads anywhere; one that gave
-    /// up itself would give up again.
-    pub(super) fn verdict(&self, run: &run::Model) -> Ended {
+impl ProcessDeath<'_> {
+    /// A process that was killed is tried again until that has failed too often; one that gave up
+    /// by itself would give up again.
+    pub(super) fn verdict(&self, run: &run::Model) -> RunEnding {
         let Some(cause) = self.cause() else {
-            return Ended::Failed(self.own_reason());
+            return RunEnding::Failed(self.own_reason());
         };
         let with_last_words = |message: KeyedMessage| match last_words(self.stderr) {
             Some(words) => {
@@ -72,11 +72,11 @@ impl Death<'_> {
         };
         let what = cause.message();
         let got_further = self.step.cast_signed() > run.furthest_step;
-        let is_at_fault = cause != Cause::SomebodyElse;
+        let is_at_fault = cause != DeathCause::SomebodyElse;
         if got_further || !is_at_fault || run.fruitless_attempts < MOST_AT_FAULT {
             let resumed =
                 message!("death-will-be-resumed", "{what}; it will be resumed.", what = what);
-            return Ended::Interrupted(with_last_words(resumed));
+            return RunEnding::Interrupted(with_last_words(resumed));
         }
         let given_up = message!(
             "death-given-up",
@@ -86,8 +86,8 @@ impl Death<'_> {
             step = run.furthest_step
         );
         let fetches = run_command(run.kind).output == RunOutput::Base;
-        let is_for_want_of_memory = !matches!(cause, Cause::Crash(_));
-        Ended::Failed(with_last_words(if is_for_want_of_memory && !fetches {
+        let is_for_want_of_memory = !matches!(cause, DeathCause::Crash(_));
+        RunEnding::Failed(with_last_words(if is_for_want_of_memory && !fetches {
             let smaller =
                 message!("death-needs-less", "A smaller batch size or length needs less.");
             given_up.then(smaller)
@@ -96,10 +96,10 @@ impl Death<'_> {
         }))
     }
 
-    /// Why it ended by itself, as far as it told.
+    /// Why it ended by itself, as far as it message.
     fn own_reason(&self) -> KeyedMessage {
-        if let Some(reported) = self.reported {
-            return reported.clone();
+        if let Some(reported_error) = self.reported_error {
+            return reported_error.clone();
         }
         match last_words(self.stderr) {
             Some(words) => KeyedMessage::technical(words),
@@ -112,12 +112,12 @@ impl Death<'_> {
     }
 
     /// None where the process ended by itself.
-    fn cause(&self) -> Option<Cause> {
+    fn cause(&self) -> Option<DeathCause> {
         Some(match (self.status.signal()?, self.oom_kills) {
-            (9, (Some(before), Some(after))) if after > before => Cause::OutOfMemory,
-            (9, (Some(_), Some(_))) => Cause::SomebodyElse,
-            (9, _) => Cause::Unknown,
-            (signal, _) => Cause::Crash(signal),
+            (9, (Some(before), Some(after))) if after > before => DeathCause::OutOfMemory,
+            (9, (Some(_), Some(_))) => DeathCause::SomebodyElse,
+            (9, _) => DeathCause::Unknown,
+            (signal, _) => DeathCause::Crash(signal),
         })
     }
 }
@@ -149,17 +149,17 @@ fn last_words(stderr: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<Cause> {
+    fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<DeathCause> {
         let status = ExitStatus::from_raw(signal);
-        Death { status, oom_kills, reported: None, stderr: "", step: 0 }.cause()
+        ProcessDeath { status, oom_kills, reported_error: None, stderr: "", step: 0 }.cause()
     }
 
     #[test]
     fn the_kernel_s_count_tells_its_own_kills_from_everybody_else_s() {
-        assert_eq!(cause(9, (Some(4), Some(5))), Some(Cause::OutOfMemory));
-        assert_eq!(cause(9, (Some(4), Some(4))), Some(Cause::SomebodyElse));
-        assert_eq!(cause(9, (None, None)), Some(Cause::Unknown));
-        assert_eq!(cause(11, (Some(4), Some(5))), Some(Cause::Crash(11)));
+        assert_eq!(cause(9, (Some(4), Some(5))), Some(DeathCause::OutOfMemory));
+        assert_eq!(cause(9, (Some(4), Some(4))), Some(DeathCause::SomebodyElse));
+        assert_eq!(cause(9, (None, None)), Some(DeathCause::Unknown));
+        assert_eq!(cause(11, (Some(4), Some(5))), Some(DeathCause::Crash(11)));
         assert_eq!(cause(0, (Some(4), Some(4))), None);
     }
 

@@ -1,6 +1,6 @@
 //! What a run says and how it ends, written only as long as this worker's attempt is the newest.
 
-use super::{Ended, command::Inputs, output::Made};
+use super::{RunEnding, command::RunInputs, output::KeptOutput};
 use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
@@ -26,8 +26,8 @@ use storage::database::begin_write;
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
 const PATIENCE: [u64; 4] = [1, 2, 4, 8];
 
-/// The run, as long as no other worker has taken it and it has not ended.
-pub(super) fn mine(run: &run::Model) -> Condition {
+/// The run's row, while this attempt is the newest one and has not ended.
+pub(super) fn held_here(run: &run::Model) -> Condition {
     Condition::all()
         .add(run::Column::Id.eq(run.id))
         .add(run::Column::Attempt.eq(run.attempt))
@@ -44,7 +44,7 @@ pub(super) async fn append(
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if progress(run, events).filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if progress(run, events).filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
     insert_events(&transaction, run, events).await?;
@@ -113,9 +113,9 @@ async fn insert_events(
 pub(super) async fn succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     for patience in PATIENCE {
         match try_succeed(db, run, inputs, summary, made).await {
@@ -132,9 +132,9 @@ pub(super) async fn succeed(
 async fn try_succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     let now = UnixMillis::now();
@@ -142,7 +142,7 @@ async fn try_succeed(
         .col_expr(run::Column::Progress, Expr::val(1.0))
         .col_expr(run::Column::Summary, Expr::val(json(summary)))
         .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
-        .filter(mine(run))
+        .filter(held_here(run))
         .exec(&transaction)
         .await?;
     if ended.rows_affected == 0 {
@@ -172,8 +172,8 @@ async fn try_succeed(
 async fn register(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    inputs: &Inputs,
-    made: &Made,
+    inputs: &RunInputs,
+    made: &KeptOutput,
 ) -> Result<Option<ModelId>, DbErr> {
     let (kind, word) = match run_command(run.kind).output {
         RunOutput::File(_) => return Ok(None),
@@ -202,7 +202,7 @@ async fn register(
 async fn register_base(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<ModelId, DbErr> {
     let config: FetchConfig = serde_json::from_value(run.config.clone()).unwrap_or_default();
     let base = NewBase {
@@ -212,7 +212,7 @@ async fn register_base(
         run: Some(run.id),
     };
     let registered = base_model::register(db, base).await?;
-    let told = match &registered {
+    let message = match &registered {
         RegisteredBase::New(_) => None,
         RegisteredBase::Known(model) => Some(message!(
             "run-base-known",
@@ -225,7 +225,7 @@ async fn register_base(
             name = model.name.as_str()
         )),
     };
-    if let Some(message) = told {
+    if let Some(message) = message {
         insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
     }
     Ok(registered.id())
@@ -235,23 +235,23 @@ async fn register_base(
 pub(super) async fn end(
     db: &DatabaseConnection,
     run: &run::Model,
-    ended: &Ended,
+    ended: &RunEnding,
 ) -> Result<bool, DbErr> {
     let now = UnixMillis::now();
-    let (update, said) = match ended {
-        Ended::Succeeded => return Ok(true),
-        Ended::Fenced => return Ok(false),
-        Ended::Failed(reason) => (
+    let (update, events) = match ended {
+        RunEnding::Succeeded => return Ok(true),
+        RunEnding::Fenced => return Ok(false),
+        RunEnding::Failed(reason) => (
             ending(RunStatus::Failed, now)
                 .col_expr(run::Column::Error, Expr::val(reason.text.clone()))
                 .col_expr(run::Column::ErrorMessage, Expr::val(json(reason))),
             Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
-        Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        Ended::Interrupted(reason) => {
+        RunEnding::Cancelled => (ending(RunStatus::Cancelled, now), None),
+        RunEnding::Interrupted(reason) => {
             (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
         }
-        Ended::Released => {
+        RunEnding::Released => {
             let message = message!(
                 "run-released",
                 "The worker was stopped; the next one goes on where it was."
@@ -265,7 +265,7 @@ pub(super) async fn end(
         }
     };
     for patience in PATIENCE {
-        match write_end(db, run, update.clone(), said.as_slice()).await {
+        match write_end(db, run, update.clone(), events.as_slice()).await {
             Err(error) => {
                 tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");
             }
@@ -273,20 +273,20 @@ pub(super) async fn end(
         }
         tokio::time::sleep(Duration::from_secs(patience)).await;
     }
-    write_end(db, run, update, said.as_slice()).await
+    write_end(db, run, update, events.as_slice()).await
 }
 
 async fn write_end(
     db: &DatabaseConnection,
     run: &run::Model,
     update: UpdateMany<run::Entity>,
-    said: &[RunReport],
+    events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if update.filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
-    insert_events(&transaction, run, said).await?;
+    insert_events(&transaction, run, events).await?;
     transaction.commit().await?;
     Ok(true)
 }
