@@ -7,3 +7,5 @@ pub mod import;
 pub mod lineage;
 pub mod prompts;
 pub mod texts;
+pub mod uploads;
+pub mod withdrawal;

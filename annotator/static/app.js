@@ -107,7 +107,7 @@ function forgetWhatArrived() {
   const sent = sessionStorage.getItem("sent");
   if (!sent) return;
   sessionStorage.removeItem("sent"); // whatever comes after an error says nothing of it
-  const failed = "error" in document.body.dataset || location.pathname === "/sign-in";
+  const failed = "error" in document.body.dataset || "signIn" in document.body.dataset;
   if (!failed && sent !== "draft:" + task?.dataset.url) localStorage.removeItem(sent);
 }
 

@@ -11,7 +11,7 @@ use crate::support::{
     world::Subject,
 };
 use annotator::{
-    keeping::deletion::models::{self, Outcome},
+    keeping::deletion::models::{self, DeletionOutcome},
     models::base_folder,
 };
 use entity::{
@@ -257,7 +257,7 @@ on_both_databases! {
         let admin = entity::account::Entity::find().one(&place.app.rows).await.unwrap().unwrap();
         // Marked, and no more.
         let marked = models::delete(&place.app.rows, &model, admin.id).await.unwrap();
-        assert_eq!(marked, Outcome::Deleted);
+        assert_eq!(marked, DeletionOutcome::Deleted);
         assert!(place.is_on_disk(place.model).await);
         let next = tokio::task::block_in_place(|| Server::start(&place.app.database, app::Worker::None));
         let is_gone = async || (!place.is_on_disk(place.model).await).then_some(());

@@ -9,7 +9,7 @@ use annotator::{
     data::dataset::{self, Contents, Prompts},
     keeping::deletion::{
         hold::Deleted,
-        models::{self, Outcome},
+        models::{self, DeletionOutcome},
         sweep,
     },
     training::{
@@ -95,7 +95,7 @@ on_both_databases! {
                 models::delete(&bench.db, &model, person).await.unwrap()
             };
             match tokio::join!(launching, deleting) {
-                (Ok(_), Outcome::Needed) | (Err(Deleted::Model(_)), Outcome::Deleted) => {}
+                (Ok(_), DeletionOutcome::Needed) | (Err(Deleted::Model(_)), DeletionOutcome::Deleted) => {}
                 (queued, deleted) => panic!("round {round}: {queued:?}, {deleted:?}"),
             }
         }

@@ -6,6 +6,7 @@ use crate::{
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
+        of::Of,
         page::{self, Page},
     },
 };
@@ -17,7 +18,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    ids::{JudgementId, ProjectId, PromptId},
+    ids::{JudgementId, PromptId},
     judgement::{self, JudgementPayload},
     prompt, task,
     time::UnixMillis,
@@ -59,28 +60,15 @@ struct Line {
 
 pub async fn show(
     page: Page,
-    ManagerOrEngineer(access): ManagerOrEngineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(ManagerOrEngineer(access), prompt): Of<ManagerOrEngineer, prompt::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let prompt = find(db, &access, &path.1).await?;
     let asked = texts::load(db, &prompt.text_hash).await?;
     let shown = Shown { conversation: conversation(page.language, asked.as_deref()) };
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
     page::html(&PromptPage { page, access, id: prompt.id, withdrawn, shown, said })
-}
-
-/// The prompt that an address names, if it is of this project.
-pub async fn find(
-    db: &impl ConnectionTrait,
-    access: &Access,
-    id: &str,
-) -> Result<prompt::Model, AppError> {
-    let id: PromptId = id.parse().map_err(|_| AppError::NotFound)?;
-    let prompt = prompt::Entity::find_by_id(id).one(db).await?;
-    prompt.filter(|prompt| prompt.project_id == access.project.id).ok_or(AppError::NotFound)
 }
 
 async fn said_of(

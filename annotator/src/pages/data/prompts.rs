@@ -2,16 +2,11 @@
 
 use crate::{
     config::ExportFormat,
-    data::{
-        export,
-        import::{self, row::Row},
-        prompts, texts,
-    },
-    people::audit,
+    data::{export, import::Counts, prompts, texts, uploads},
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         message::Message,
         page::{self, Number, Page},
     },
@@ -27,7 +22,6 @@ use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
 use serde::Deserialize;
-use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
@@ -118,14 +112,8 @@ pub async fn paste(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let rows: Vec<Row> =
-        prompts::from_pasted_text(&form.prompts).into_iter().map(Row::Prompt).collect();
-    if rows.is_empty() {
-        let mut view = PromptsPage::new(page, access, 1, &db).await?;
-        view.errors.add("prompts", "prompts-empty");
-        return page::invalid(&view);
-    }
-    bring_in(&access, &rows, &session, &db).await
+    let taken = uploads::paste(&db, access.account.id, access.project.id, &form.prompts).await;
+    back_to_prompts(page, access, taken, &session, &db).await
 }
 
 /// A file of JSON Lines, as the command line reads it.
@@ -136,15 +124,30 @@ pub async fn upload(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let bytes = file_of(multipart).await?;
-    match import::read_bytes(&bytes) {
-        Ok(rows) => bring_in(&access, &rows, &session, &db).await,
-        Err(error) => {
-            let mut view = PromptsPage::new(page, access, 1, &db).await?;
-            let refusal = Message::new("prompts-file-refused").with("error", error);
-            view.errors.add("file", refusal);
+    let file = file_of(multipart).await?;
+    let taken = uploads::upload(&db, access.account.id, access.project.id, &file).await;
+    back_to_prompts(page, access, taken, &session, &db).await
+}
+
+/// The list of prompts, or what was wrong with those that were sent.
+async fn back_to_prompts(
+    page: Page,
+    access: Access,
+    taken: Result<Counts, FormError>,
+    session: &Session,
+    db: &DatabaseConnection,
+) -> Result<HttpResponse, AppError> {
+    match taken {
+        Ok(counts) => {
+            page::notify(session, "notice-prompts-added", counts.new_rows())?;
+            Ok(page::see_other(&access.url("/prompts")))
+        }
+        Err(FormError::Invalid(errors)) => {
+            let mut view = PromptsPage::new(page, access, 1, db).await?;
+            view.errors = errors;
             page::invalid(&view)
         }
+        Err(FormError::Failed(error)) => Err(error),
     }
 }
 
@@ -165,29 +168,22 @@ async fn file_of(mut multipart: Multipart) -> Result<Vec<u8>, AppError> {
     Ok(Vec::new())
 }
 
-async fn bring_in(
-    access: &Access,
-    rows: &[Row],
-    session: &Session,
-    db: &DatabaseConnection,
-) -> Result<HttpResponse, AppError> {
-    let counts = import::store_all(db, access.project.id, rows).await?;
-    let details = json!({"new": counts.new_rows(), "known": counts.known});
-    audit::record(db, access.account.id, "prompt.import", access.project.id, details).await?;
-    page::notify(session, "notice-prompts-added", counts.new_rows())?;
-    Ok(page::see_other(&access.url("/prompts")))
+/// The path of an export: `{format}.jsonl`.
+#[derive(Deserialize)]
+pub struct ExportPath {
+    format: String,
 }
 
 /// The project's work in one of TRL's formats.
 pub async fn download(
     ManagerOrEngineer(access): ManagerOrEngineer,
-    path: web::Path<(String, String)>,
+    path: web::Path<ExportPath>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let format = ExportFormat::from_str(&path.1, false).map_err(|_| AppError::NotFound)?;
+    let format = ExportFormat::from_str(&path.format, false).map_err(|_| AppError::NotFound)?;
     let ([train, eval], _) = export::rows(&db, access.project.id, format).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
-    let name = format!("attachment; filename=\"{}.jsonl\"", path.1);
+    let name = format!("attachment; filename=\"{}.jsonl\"", path.format);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
         .insert_header((header::CONTENT_DISPOSITION, name))

@@ -6,6 +6,7 @@ use crate::{
     people::notices::{self, Standing},
     web::{
         access::SignedIn,
+        address,
         error::AppError,
         i18n::Language,
         page::{self, Page},
@@ -70,7 +71,7 @@ pub async fn see_all(
 ) -> Result<HttpResponse, AppError> {
     let unseen = notices::unseen_by(&account).all(db.get_ref()).await?;
     notices::note(db.get_ref(), unseen.into_iter().map(|run| run.id)).await?;
-    Ok(page::see_other("/notices"))
+    Ok(page::see_other(&address::address("/notices")))
 }
 
 /// What an open page asks now and then: how many notices there are, and the newest in words. It
@@ -95,7 +96,7 @@ pub async fn news(
             "id": run.id,
             "title": language.text("notice-run-ended").arg("kind", kind).arg("status", status).to_string(),
             "project": projects.get(&run.project_id),
-            "url": format!("/projects/{}/runs/{}", run.project_id, run.id),
+            "url": address::in_project(run.project_id, &format!("/runs/{}", run.id)),
             "finished_at": run.finished_at,
         })
     };

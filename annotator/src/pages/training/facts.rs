@@ -2,7 +2,7 @@
 //! of the memory that a run with it and with these settings needs. The form has it from the start;
 //! a script asks for it again when something else is chosen or typed.
 
-use super::list::kind_of;
+use super::list::KindPath;
 use crate::{
     models::facts::{self, ModelFacts},
     training::{inputs::offered_models, kinds::RunDefinition, settings},
@@ -15,7 +15,7 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{artifact, ids::ProjectId, model};
+use entity::{artifact, model};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
@@ -120,12 +120,12 @@ struct FactsFragment {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     typed: web::Query<HashMap<String, String>>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let (definition, db) = (kind_of(&path.1)?, db.get_ref());
+    let (definition, db) = (path.definition()?, db.get_ref());
     let offered = offered_models(db, access.project.id, definition).await?;
     let facts = ChosenFacts::load(db, &store, &page, definition, &offered, &typed).await?;
     page::html(&FactsFragment { page, facts })

@@ -18,25 +18,25 @@ use entity::{
     run_input::{self, InputSlot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Runs that the list shows: the newest.
 const SHOWN: u64 = 200;
 
-/// The kind that an address names, of those that have a launch form.
-pub fn kind_of(slug: &str) -> Result<&'static RunDefinition, AppError> {
-    kinds::launchable().find(|definition| definition.slug == slug).ok_or(AppError::NotFound)
+/// The path of every URL under a kind of run.
+#[derive(Deserialize)]
+pub struct KindPath {
+    kind: String,
 }
 
-/// The run that an address names, if it is of this project.
-pub async fn find(
-    db: &DatabaseConnection,
-    access: &Access,
-    id: &str,
-) -> Result<run::Model, AppError> {
-    let id: RunId = id.parse().map_err(|_| AppError::NotFound)?;
-    let run = run::Entity::find_by_id(id).one(db).await?;
-    run.filter(|run| run.project_id == access.project.id).ok_or(AppError::NotFound)
+impl KindPath {
+    /// The kind that the address names, of those that have a launch form.
+    pub fn definition(&self) -> Result<&'static RunDefinition, AppError> {
+        kinds::launchable()
+            .find(|definition| definition.slug == self.kind)
+            .ok_or(AppError::NotFound)
+    }
 }
 
 #[derive(Template)]

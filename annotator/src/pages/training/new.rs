@@ -1,7 +1,7 @@
 //! `/projects/{project}/runs/new/{kind}`: choosing what a run reads and how it works, and queueing
 //! it.
 
-use super::{deleted, facts::ChosenFacts, list::kind_of};
+use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
     data::dataset::Contents,
     training::{
@@ -155,12 +155,12 @@ pub struct Prefill {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     prefill: web::Query<Prefill>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let definition = kind_of(&path.1)?;
+    let definition = path.definition()?;
     let mut typed = match prefill.from {
         Some(run) => as_typed(db.get_ref(), access.project.id, definition, run).await?,
         None => HashMap::new(),
@@ -205,13 +205,13 @@ async fn as_typed(
 pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     form: web::Form<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let definition = kind_of(&path.1)?;
+    let definition = path.definition()?;
     let typed = form.into_inner();
     match try_launch(db.get_ref(), &store, &access, definition, &typed).await? {
         Ok(run) => {

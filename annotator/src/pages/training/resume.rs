@@ -1,6 +1,5 @@
 //! `/projects/{project}/runs/{run}/resume`: going on with a run that was cancelled or has failed.
 
-use crate::pages::training::list::find;
 use crate::{
     keeping::deletion::hold::hold,
     people::audit,
@@ -8,13 +7,14 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
+        of::Of,
         page,
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use entity::{
-    ids::{ModelId, ProjectId, RunId},
+    ids::{ModelId, RunId},
     model,
     run::{self, RunKind, RunStatus},
     run_config::{FetchConfig, FetchSource},
@@ -68,13 +68,11 @@ async fn models_of(db: &impl ConnectionTrait, run: &run::Model) -> Result<Vec<Mo
 }
 
 pub async fn resume(
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), run): Of<Engineer, run::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let run = find(db.get_ref(), &access, &path.1).await?;
     if !may_resume(&run, &access) {
         return Err(AppError::Forbidden);
     }

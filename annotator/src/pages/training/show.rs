@@ -8,7 +8,7 @@ use crate::training::{
     kinds::{self, ProgressUnit, RunDefinition, definition},
 };
 use crate::{
-    pages::training::{list::find, resume},
+    pages::training::resume,
     training::{
         curves::{self, MetricChart},
         findings::RunFinding,
@@ -24,15 +24,14 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    dataset_version,
-    ids::ProjectId,
-    model,
+    dataset_version, model,
     report::{LogLevel, RunEnvironment},
     run::{self, RunStatus},
     run_input, task,
@@ -202,15 +201,13 @@ impl RunPage {
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), run): Of<Engineer, run::Model>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
     digests: web::Data<RunDigests>,
 ) -> Result<HttpResponse, AppError> {
     // The run before its events: a run that is over says nothing more, so what is shown as over is
     // shown whole.
-    let run = find(db.get_ref(), &access, &path.1).await?;
     let db = db.get_ref();
     let digest = digests.of(run.id).await?;
     if run.status.is_final() {

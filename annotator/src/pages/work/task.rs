@@ -4,6 +4,7 @@
 use crate::{
     web::{
         access::{Access, Annotator, Author},
+        address,
         error::AppError,
         markdown,
         page::{self, Page},
@@ -127,7 +128,7 @@ async fn store_or_explain(
     }
     if by.project.deleted_at.is_some() {
         page::notify(session, "notice-kept-of-deleted", "")?;
-        return Ok(page::see_other("/"));
+        return Ok(page::see_other(&address::address("/")));
     }
     next(page, by.0, db, kind).await.map(|response| after_post(response, kind, &held))
 }
@@ -141,7 +142,7 @@ fn after_post(response: HttpResponse, kind: task::TaskKind, held: &Held) -> Http
         task::TaskKind::Demonstrate => "demonstrate",
         task::TaskKind::Compare => "compare",
     };
-    page::see_other(&format!("/projects/{}/{rest}", held.task.project_id))
+    page::see_other(&address::in_project(held.task.project_id, &format!("/{rest}")))
 }
 
 fn explain(mistake: Mistake) -> (&'static str, &'static str) {
