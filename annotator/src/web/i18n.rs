@@ -121,9 +121,15 @@ impl Language {
                 Some(whole) => FluentValue::from(whole),
                 None => FluentValue::from(number.as_f64().unwrap_or(f64::NAN)),
             },
-            MessageArgument::Text(text) => FluentValue::from(text.clone()),
+            MessageArgument::Text(text) => FluentValue::from(self.decimal(text)),
             MessageArgument::Message(message) => FluentValue::from(self.say(message)),
         }
+    }
+
+    /// A number that was rounded for people has the comma where the language has it.
+    fn decimal(self, text: &str) -> String {
+        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
+        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
     }
 }
 
@@ -219,6 +225,8 @@ numbers!(i32, i64, u32, u64, usize, f64);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::{conversation::ChatMessage, json_problem};
+    use serde_json::{Value, json};
 
     #[test]
     fn the_browsers_first_wish_that_we_speak_wins() {
@@ -244,6 +252,46 @@ mod tests {
             Language::Russian.say(&message),
             "не удалось прочитать /data/x: нет прав доступа"
         );
+    }
+
+    #[test]
+    fn what_the_parser_and_the_system_say_is_said_in_russian() {
+        let of_row =
+            |row: &str| json_problem::in_a_row(&serde_json::from_str::<Value>(row).unwrap_err());
+        let of_value = |value: Value| {
+            json_problem::in_a_value(
+                &serde_json::from_value::<Vec<ChatMessage>>(value).unwrap_err(),
+            )
+        };
+        let problems = [
+            of_row("{"),
+            of_row("{\"a\": 1, 2}"),
+            of_row("[1, 2"),
+            of_row("{\"a\": \"\u{1}\"}"),
+            of_row("{\"a\": \"\\x\"}"),
+            of_row("{\"a\": 01}"),
+            of_value(json!([{"role": "tool", "content": ""}])),
+            of_value(json!([{"role": "user"}])),
+            of_value(json!({"role": "user"})),
+            KeyedMessage::from(&std::io::Error::from(std::io::ErrorKind::NotFound)),
+        ];
+        for problem in problems {
+            let said = Language::Russian.say(&problem);
+            let outside: String = said.split('`').step_by(2).collect();
+            let latin = outside.chars().filter(char::is_ascii_alphabetic).count();
+            assert!(latin == 0, "{said}");
+            assert!(said.chars().any(|letter| ('а'..='я').contains(&letter)), "{said}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_comma_in_russian_and_versions_do_not() {
+        let message = |size: &str| {
+            entity::message!("fetch-goes-on", "going on from {megabytes} MB", megabytes = size)
+        };
+        assert!(Language::Russian.say(&message("12.5")).contains("12,5"));
+        assert!(Language::English.say(&message("12.5")).contains("12.5"));
+        assert!(Language::Russian.say(&message("1.2.3")).contains("1.2.3"));
     }
 
     #[test]

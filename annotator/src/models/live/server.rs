@@ -95,7 +95,7 @@ impl Server {
 
 fn not_started(trainer: &Path, error: &io::Error) -> KeyedMessage {
     let (path, why) = (trainer.display(), KeyedMessage::from(error));
-    message!("live-not-started", "{path}: {why}", path = path, why = why)
+    message!("at-path", "{path}: {why}", path = path, why = why)
 }
 
 /// The key goes by the environment, because command lines are open to everybody.
