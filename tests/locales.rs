@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Messages that are the same in both languages: names and signs.
-const SAME_IN_BOTH: &[&str] = &["app-name", "setting-problem", "quoted"];
+const SAME_IN_BOTH: &[&str] = &["app-name", "setting-problem", "quoted", "count-ones"];
 
 /// The messages and attributes (`key.attribute`) of one language, from all its files.
 fn messages(language: &str) -> BTreeMap<String, String> {

@@ -2,7 +2,7 @@
 //! to stop.
 
 use crate::{
-    keeping::deletion::hold::{Deleted, hold},
+    keeping::deletion::hold::{HoldError, hold},
     people::audit,
 };
 use entity::{
@@ -62,7 +62,7 @@ impl LaunchInput {
 
 /// Writes the run, its inputs and the audit line, unless something that it needs was deleted. Call
 /// it in a transaction.
-pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, Deleted> {
+pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, HoldError> {
     let models = launch.inputs.iter().filter_map(|input| input.model());
     hold(db, launch.project, models).await?;
     let id = add_row(db, launch).await?;
