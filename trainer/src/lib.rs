@@ -13,6 +13,8 @@
 //! 6. [`algorithms`]: one per file, each read top to bottom.
 //! 7. [`fetch`]: a base from the hub or from a GGUF file; [`doctor`]: whether this machine can train.
 //!
+//! `tensor_file` reads and writes safetensors files.
+//!
 //! **Invariant:** `math::ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
 
 pub mod cli;
@@ -32,3 +34,4 @@ pub mod fetch;
 mod ffi;
 #[cfg(test)]
 mod fixtures;
+mod tensor_file;

@@ -1,5 +1,6 @@
 //! What a run is besides its algorithm: where it computes ([`environment`]), which rows a step sees
-//! ([`batches`]), how it can be stopped and resumed ([`checkpoint`], `session`, `identity`), how its
+//! ([`batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), what a
+//! supervised run holds besides its loop (`session`), how its
 //! command line runs it (`execute`), and where what it tells goes ([`reporter`]).
 
 pub mod batches;
@@ -7,8 +8,9 @@ pub mod checkpoint;
 pub mod environment;
 pub(crate) mod execute;
 pub(crate) mod identity;
+pub(crate) mod journal;
 pub(crate) mod openmp;
+#[cfg(test)]
+pub(crate) mod recording;
 pub mod reporter;
 pub(crate) mod session;
-#[cfg(test)]
-pub(crate) mod told;

@@ -22,7 +22,7 @@ use entity::{
     project,
     report::FinishReason,
     run::{self, RunKind, RunStatus},
-    run_config::{OptimiserSettings, SampleConfig},
+    run_config::SampleConfig,
     run_input::{self, InputSlot},
     task, task_completion, text,
     time::UnixMillis,
@@ -176,24 +176,6 @@ async fn is_mine_to_follow_up(db: &impl ConnectionTrait, run: RunId) -> Result<b
         .exec(db)
         .await?;
     Ok(marked.rows_affected == 1)
-}
-
-/// The settings of the sample run of a new policy: the defaults, computed where the policy was
-/// trained.
-pub fn sample_config(
-    max_new_tokens: usize,
-    max_length: usize,
-    trained_with: &OptimiserSettings,
-) -> SampleConfig {
-    SampleConfig {
-        max_new_tokens,
-        max_length,
-        // Training has left out longer prompts, too; nobody is there to ask.
-        skip_long_prompts: true,
-        dtype: trained_with.dtype,
-        device: trained_with.device,
-        ..SampleConfig::default()
-    }
 }
 
 /// The model and the dataset version that a run reads.

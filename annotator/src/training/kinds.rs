@@ -17,7 +17,7 @@ use crate::data::dataset::Contents;
 use entity::{
     model::{self, ModelKind},
     run,
-    run_config::{RunKind, SampleConfig},
+    run_config::{OptimiserSettings, RunKind, SampleConfig},
     run_input::InputSlot,
 };
 use serde_json::Value;
@@ -152,6 +152,24 @@ const fn model_field(kinds: &'static [ModelKind]) -> ModelField {
         not_chosen: "problem-choose-model",
         none_yet: "run-no-model",
         made_by: None,
+    }
+}
+
+/// The settings of the sample run of a new policy: the defaults, computed where the policy was
+/// trained.
+fn sample_config(
+    max_new_tokens: usize,
+    max_length: usize,
+    trained_with: &OptimiserSettings,
+) -> SampleConfig {
+    SampleConfig {
+        max_new_tokens,
+        max_length,
+        // Training has left out longer prompts, too; nobody is there to ask.
+        skip_long_prompts: true,
+        dtype: trained_with.dtype,
+        device: trained_with.device,
+        ..SampleConfig::default()
     }
 }
 

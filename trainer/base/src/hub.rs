@@ -7,10 +7,10 @@ mod files;
 mod origin;
 mod repository;
 
-use crate::job::{Outcome, Report};
+use crate::job::{Report, VerbOutcome};
 use anyhow::{Context, Result};
 use entity::run_config::{FetchConfig, FetchSource};
-use origin::Origin;
+use origin::BaseOrigin;
 use std::{fs, path::Path};
 
 /// Fills `partial` with what a model folder needs of `source`; the text says for a person what it is.
@@ -19,8 +19,8 @@ pub fn fetch(
     config: &FetchConfig,
     partial: &Path,
     report: &mut Report,
-) -> Result<(Outcome, String)> {
-    repository::fetch(&Origin::new(source, config)?, partial, report)
+) -> Result<(VerbOutcome, String)> {
+    repository::fetch(&BaseOrigin::new(source, config)?, partial, report)
 }
 
 /// Makes a folder, and those that it lies in.

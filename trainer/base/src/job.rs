@@ -9,7 +9,7 @@ pub type Report<'a> = dyn FnMut(RunReport) -> ControlFlow<()> + 'a;
 
 /// How a verb ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum VerbOutcome {
     Finished(RunSummary),
     /// The report closure asked to stop; what was done is in the newest checkpoint.
     Stopped,

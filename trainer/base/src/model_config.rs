@@ -2,7 +2,7 @@
 
 mod family;
 
-pub use family::Family;
+pub use family::ModelFamily;
 
 use anyhow::{Context, Result, bail, ensure};
 use family::supported;
@@ -13,7 +13,7 @@ use std::{fs, path::Path};
 /// What the forward pass has to know of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    pub family: Family,
+    pub family: ModelFamily,
     pub vocab_size: i64,
     pub hidden_size: i64,
     pub intermediate_size: i64,
@@ -40,14 +40,14 @@ pub struct ModelConfig {
     pub pad_token_id: Option<i64>,
     /// Standard deviation of a weight that has to be made (transformers: `initializer_range`).
     pub initializer_range: f64,
-    pub purpose: Purpose,
+    pub purpose: ModelPurpose,
     /// The file as it is, for what is passed on when the model is saved.
     pub raw: Map<String, Value>,
 }
 
 /// What the last layer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ModelPurpose {
     /// Next tokens: `…ForCausalLM`.
     Language,
     /// One score for a sequence: `…ForSequenceClassification` with one label.
@@ -72,7 +72,7 @@ pub struct Llama3Scaling {
 
 /// The keys as transformers writes them; version 5 moved RoPE into `rope_parameters`.
 #[derive(Deserialize)]
-struct File {
+struct ConfigFile {
     #[serde(default)]
     architectures: Vec<String>,
     vocab_size: i64,
@@ -133,8 +133,8 @@ impl ModelConfig {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: Map<String, Value> = serde_json::from_str(text)?;
-        let family = Family::of(&raw)?;
-        let file: File = serde_json::from_value(Value::Object(raw.clone()))?;
+        let family = ModelFamily::of(&raw)?;
+        let file: ConfigFile = serde_json::from_value(Value::Object(raw.clone()))?;
         ensure!(
             file.hidden_act == "silu",
             "hidden_act is {:?}; this trainer computes \"silu\"",
@@ -169,10 +169,10 @@ impl ModelConfig {
             rms_norm_eps: file.rms_norm_eps,
             rope: rope(&file)?,
             tie_word_embeddings: file.tie_word_embeddings,
-            qkv_bias: family == Family::Qwen2 || file.attention_bias,
-            output_bias: family != Family::Qwen2 && file.attention_bias,
-            mlp_bias: family == Family::Llama && file.mlp_bias,
-            qk_norm: family == Family::Qwen3,
+            qkv_bias: family == ModelFamily::Qwen2 || file.attention_bias,
+            output_bias: family != ModelFamily::Qwen2 && file.attention_bias,
+            mlp_bias: family == ModelFamily::Llama && file.mlp_bias,
+            qk_norm: family == ModelFamily::Qwen3,
             pad_token_id: file.pad_token_id,
             initializer_range: file.initializer_range,
             purpose,
@@ -181,13 +181,13 @@ impl ModelConfig {
     }
 }
 
-impl File {
+impl ConfigFile {
     fn rope_values(&self) -> Option<&Value> {
         self.rope_parameters.as_ref().or(self.rope_scaling.as_ref()).filter(|v| !v.is_null())
     }
 }
 
-fn rope(file: &File) -> Result<RopeConfig> {
+fn rope(file: &ConfigFile) -> Result<RopeConfig> {
     let values = file.rope_values();
     let get = |key: &str| values.and_then(|values| values.get(key));
     let theta = get("rope_theta").and_then(Value::as_f64).or(file.rope_theta).unwrap_or(10_000.0);
@@ -214,15 +214,15 @@ fn rope(file: &File) -> Result<RopeConfig> {
     Ok(RopeConfig { theta, llama3 })
 }
 
-fn purpose(file: &File, family: Family) -> Result<Purpose> {
-    let Some(architecture) = file.architectures.first() else { return Ok(Purpose::Language) };
+fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
+    let Some(architecture) = file.architectures.first() else { return Ok(ModelPurpose::Language) };
     match architecture.strip_prefix(&format!("{family:?}")) {
-        Some("ForCausalLM" | "Model") => Ok(Purpose::Language),
+        Some("ForCausalLM" | "Model") => Ok(ModelPurpose::Language),
         Some("ForSequenceClassification") => {
             // transformers counts two labels where the file names none.
             let n_labels = file.id2label.as_ref().map_or(2, Map::len);
             ensure!(n_labels == 1, "a reward model has one label, this one has {n_labels}");
-            Ok(Purpose::Score)
+            Ok(ModelPurpose::Score)
         }
         _ => bail!("the architecture is {architecture:?}; {}", supported()),
     }

@@ -1,4 +1,4 @@
-//! How far a run is, how fast it goes, and what it says at the end.
+//! How far a run is, how fast it goes, and its summary at the end.
 
 use crate::job::Report;
 use entity::message::KeyedMessage;
@@ -15,7 +15,7 @@ pub const EVERY: Duration = Duration::from_millis(500);
 
 /// Counts work done against work planned, in any unit that is about proportional to time.
 #[derive(Debug)]
-pub struct Progress {
+pub struct RunProgress {
     n_steps: u64,
     planned: f64,
     done: f64,
@@ -29,13 +29,13 @@ pub struct Progress {
     /// Work is bytes that arrive, not tokens.
     counts_bytes: bool,
     started: Instant,
-    told: Option<Instant>,
+    reported_at: Option<Instant>,
 }
 
 /// A step of work that is counted in bytes.
 const MEGABYTE: f64 = 1e6;
 
-impl Progress {
+impl RunProgress {
     /// `planned` units of work in all, over `n_steps` steps.
     pub fn new(n_steps: u64, planned: f64) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Progress {
             seconds_before: 0.0,
             counts_bytes: false,
             started: Instant::now(),
-            told: None,
+            reported_at: None,
         }
     }
 
@@ -79,7 +79,7 @@ impl Progress {
         self.marked = (self.done, self.tokens);
     }
 
-    /// The step under way will not be: what it counted is taken back.
+    /// The step under way is given up: what it counted is taken back.
     pub fn rewind(&mut self) {
         (self.done, self.tokens) = self.marked;
     }
@@ -94,10 +94,12 @@ impl Progress {
     ) -> ControlFlow<()> {
         self.done += work;
         self.tokens += tokens;
-        if self.told.is_some_and(|told| told.elapsed() < EVERY) && step < self.n_steps {
+        if self.reported_at.is_some_and(|reported_at| reported_at.elapsed() < EVERY)
+            && step < self.n_steps
+        {
             return ControlFlow::Continue(());
         }
-        self.told = Some(Instant::now());
+        self.reported_at = Some(Instant::now());
         let seconds = self.started.elapsed().as_secs_f64();
         let work_here = self.done - self.done_before;
         let is_under_way = work_here > 0.0 && seconds > 0.0;
@@ -163,10 +165,10 @@ pub fn say(report: &mut Report, level: LogLevel, message: impl Into<String>) {
 mod tests {
     use super::*;
 
-    fn fractions(progress: &mut Progress, steps: &[(u64, f64)]) -> Vec<f64> {
+    fn fractions(progress: &mut RunProgress, steps: &[(u64, f64)]) -> Vec<f64> {
         let mut events = Vec::new();
         for &(step, work) in steps {
-            progress.told = None;
+            progress.reported_at = None;
             let _ = progress.advance(step, work, 10, &mut |event| {
                 events.push(event);
                 ControlFlow::Continue(())
@@ -187,9 +189,9 @@ mod tests {
 
     #[test]
     fn the_fraction_is_of_the_work_planned_whoever_did_it() {
-        let mut progress = Progress::new(4, 100.0);
+        let mut progress = RunProgress::new(4, 100.0);
         assert_eq!(fractions(&mut progress, &[(1, 25.0), (2, 25.0)]), [0.25, 0.5]);
-        let mut resumed = Progress::new(4, 100.0);
+        let mut resumed = RunProgress::new(4, 100.0);
         resumed.resume(50.0, 20, 7.0);
         assert_eq!(fractions(&mut resumed, &[(3, 25.0), (4, 25.0)]), [0.75, 1.0]);
         assert_eq!(resumed.tokens(), 40);
@@ -198,23 +200,24 @@ mod tests {
 
     #[test]
     fn speed_and_time_left_are_those_of_this_process() {
-        let mut progress = Progress::new(100, 100.0);
+        let mut progress = RunProgress::new(100, 100.0);
         progress.resume(50.0, 0, 0.0);
-        let mut told = |step, work, tokens| {
-            progress.told = None;
-            let mut told = None;
+        let mut reported = |step, work, tokens| {
+            progress.reported_at = None;
+            let mut reported = None;
             let _ = progress.advance(step, work, tokens, &mut |event| {
-                told = Some(event);
+                reported = Some(event);
                 ControlFlow::Continue(())
             });
-            let Some(RunReport::Progress { fraction, tokens_per_second, seconds_left, .. }) = told
+            let Some(RunReport::Progress { fraction, tokens_per_second, seconds_left, .. }) =
+                reported
             else {
                 panic!("a progress event");
             };
             (fraction, tokens_per_second, seconds_left)
         };
-        assert_eq!(told(50, 0.0, 0), (0.5, None, None));
-        let (_, tokens_per_second, seconds_left) = told(75, 25.0, 300);
+        assert_eq!(reported(50, 0.0, 0), (0.5, None, None));
+        let (_, tokens_per_second, seconds_left) = reported(75, 25.0, 300);
         assert!(tokens_per_second.is_some() && seconds_left.is_some());
         let summary = progress.summary("sft", 100, Map::new());
         assert_eq!((summary.tokens, summary.steps), (300, 100));
@@ -223,24 +226,24 @@ mod tests {
 
     #[test]
     fn bytes_are_told_as_megabytes_of_megabytes_and_the_last_one_is_told() {
-        let mut told = Vec::new();
-        let mut progress = Progress::of_bytes(2_500_000);
+        let mut reported = Vec::new();
+        let mut progress = RunProgress::of_bytes(2_500_000);
         progress.resume(1_200_000.0, 0, 0.0);
         for bytes in [0, 100, 1_299_900] {
             let _ = progress.arrive(bytes, &mut |event| {
                 let RunReport::Progress { step, n_steps, bytes_per_second, .. } = event else {
                     panic!("a progress event");
                 };
-                told.push((step, n_steps, bytes_per_second.is_some()));
+                reported.push((step, n_steps, bytes_per_second.is_some()));
                 ControlFlow::Continue(())
             });
         }
-        assert_eq!(told, [(1, 3, true), (3, 3, true)]);
+        assert_eq!(reported, [(1, 3, true), (3, 3, true)]);
     }
 
     #[test]
     fn events_do_not_come_faster_than_a_person_reads_but_the_last_step_is_told() {
-        let mut progress = Progress::new(1000, 1000.0);
+        let mut progress = RunProgress::new(1000, 1000.0);
         let mut n_events = 0;
         for step in 1..=1000 {
             let _ = progress.advance(step, 1.0, 1, &mut |_| {

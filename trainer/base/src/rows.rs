@@ -10,9 +10,9 @@ mod jsonl;
 mod loader;
 
 use crate::{job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer};
-use columns::{Answered, Content};
+use columns::{AnsweredPrompt, RowContent};
 use entity::report::LogLevel;
-use loader::{Loader, Text};
+use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{
     io, mem,
@@ -21,7 +21,7 @@ use std::{
 
 /// A sequence to train on: the answer is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
+pub struct TrainingExample {
     /// The 0-based row of the data file.
     pub index: usize,
     pub ids: Vec<i64>,
@@ -31,7 +31,7 @@ pub struct Example {
 
 /// Two whole sequences that share a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct AnswerPair {
     /// The 0-based row of the data file.
     pub index: usize,
     pub chosen: Vec<i64>,
@@ -40,7 +40,7 @@ pub struct Pair {
 
 /// Two whole sequences that share a prompt of known length.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preference {
+pub struct PreferencePair {
     /// The 0-based row of the data file.
     pub index: usize,
     pub chosen: Vec<i64>,
@@ -62,25 +62,25 @@ pub struct PromptIds {
 
 /// What a reward model is asked to score.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToScore {
+pub enum RowToScore {
     /// One whole sequence.
     Answer {
         /// The 0-based row of the data file.
         index: usize,
         ids: Vec<i64>,
     },
-    Pair(Pair),
+    Pair(AnswerPair),
 }
 
 /// What was made of a file, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded<T> {
+pub struct LoadedRows<T> {
     pub rows: Vec<T>,
-    pub counts: Counts,
+    pub counts: RowCounts,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RowCounts {
     /// Rows in the file, blank lines left out.
     pub rows: usize,
     /// Lines with nothing on them.
@@ -93,7 +93,7 @@ pub struct Counts {
 
 /// What to do with a prompt that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooLong {
+pub enum LongPrompts {
     Drop,
     /// An error: every row has to get its answer.
     Refuse,
@@ -142,14 +142,14 @@ pub fn load_examples(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<Loaded<Example>, DataError> {
+) -> Result<LoadedRows<TrainingExample>, DataError> {
     let texts = |columns: &Columns| {
         let row = columns::answered(columns)?;
         let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
         texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
     };
-    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let [prompt, whole] = <[Vec<i64>; 2]>::try_from(row.ids).expect("a prompt and a whole");
         let mut ids = whole;
         let prompt_len = common_prefix(&prompt, &ids).max(1);
@@ -160,7 +160,7 @@ pub fn load_examples(
             return Ok(Vec::new());
         }
         counts.cut += usize::from(is_long);
-        Ok(vec![Example { index: row.index, ids, prompt_len }])
+        Ok(vec![TrainingExample { index: row.index, ids, prompt_len }])
     })
 }
 
@@ -171,9 +171,9 @@ pub fn load_pairs(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<Loaded<Pair>, DataError> {
+) -> Result<LoadedRows<AnswerPair>, DataError> {
     let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
-    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
             return Ok(Vec::new());
@@ -193,14 +193,14 @@ pub fn load_preferences(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<Loaded<Preference>, DataError> {
+) -> Result<LoadedRows<PreferencePair>, DataError> {
     let texts = |columns: &Columns| {
         let row = columns::pair_with_prompt(columns)?;
         let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
         texts.extend(whole_texts(&row, columns, tokenizer)?);
         Ok(texts)
     };
-    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
         let [prompt, mut chosen, mut rejected] =
             <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
@@ -212,7 +212,7 @@ pub fn load_preferences(
         counts.cut += usize::from(chosen.len().max(rejected.len()) > max_length);
         chosen.truncate(max_length);
         rejected.truncate(max_length);
-        Ok(vec![Preference { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
+        Ok(vec![PreferencePair { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
     })
 }
 
@@ -222,23 +222,23 @@ pub fn load_prompts(
     file: &Path,
     tokenizer: &Tokenizer,
     max_length: usize,
-    too_long: TooLong,
+    too_long: LongPrompts,
     report: &mut Report,
-) -> Result<Loaded<PromptIds>, DataError> {
+) -> Result<LoadedRows<PromptIds>, DataError> {
     let texts =
         |columns: &Columns| Ok(vec![prompt_text(&columns::prompt(columns)?, columns, tokenizer)?]);
-    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let (index, is_conversation, is_long) =
             (row.index, row.is_conversation, row.is_longer_than(max_length));
         let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
         match (ids.is_empty(), is_long, too_long) {
             (true, ..) => Err("the prompt has no tokens".to_owned()),
-            (_, true, TooLong::Refuse) => Err(format!(
+            (_, true, LongPrompts::Refuse) => Err(format!(
                 "the prompt has {} tokens, more than max_length {max_length}; raise --max-length, or leave such prompts out by \
                  --skip-long-prompts true",
                 ids.len()
             )),
-            (_, true, TooLong::Drop) => {
+            (_, true, LongPrompts::Drop) => {
                 counts.dropped += 1;
                 Ok(Vec::new())
             }
@@ -253,17 +253,17 @@ pub fn load_texts(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<Loaded<Example>, DataError> {
+) -> Result<LoadedRows<TrainingExample>, DataError> {
     let texts = |columns: &Columns| {
         let text = with_eos(columns::text(columns)?, tokenizer)?;
-        Ok(vec![Text { text, is_conversation: false }])
+        Ok(vec![TextToEncode { text, is_conversation: false }])
     };
-    Loader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
         let pieces: Vec<_> = row.ids[0]
             .chunks(max_length)
             .filter(|piece| piece.len() > 1)
-            .map(|piece| Example { index, ids: piece.to_vec(), prompt_len: 1 })
+            .map(|piece| TrainingExample { index, ids: piece.to_vec(), prompt_len: 1 })
             .collect();
         counts.dropped += usize::from(pieces.is_empty());
         Ok(pieces)
@@ -276,17 +276,17 @@ pub fn load_to_score(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<Loaded<ToScore>, DataError> {
+) -> Result<LoadedRows<RowToScore>, DataError> {
     let texts =
         |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
-    Loader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
         if row.is_longer_than(max_length) {
             counts.dropped += 1;
             return Ok(Vec::new());
         }
         Ok(vec![match row.ids.len() {
-            1 => ToScore::Answer { index: row.index, ids: mem::take(&mut row.ids[0]) },
-            _ => ToScore::Pair(row.into_pair()),
+            1 => RowToScore::Answer { index: row.index, ids: mem::take(&mut row.ids[0]) },
+            _ => RowToScore::Pair(row.into_pair()),
         }])
     })
 }
@@ -294,25 +294,29 @@ pub fn load_to_score(
 type Columns = Map<String, Value>;
 
 /// The prompt alone, as the model sees it before it answers.
-fn prompt_text(prompt: &Content, columns: &Columns, tokenizer: &Tokenizer) -> Result<Text, String> {
+fn prompt_text(
+    prompt: &RowContent,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<TextToEncode, String> {
     Ok(match prompt {
-        Content::Plain(text) => Text { text: text.clone(), is_conversation: false },
-        Content::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
+        RowContent::Plain(text) => TextToEncode { text: text.clone(), is_conversation: false },
+        RowContent::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
     })
 }
 
 /// The prompt with each of its answers.
 fn whole_texts(
-    row: &Answered,
+    row: &AnsweredPrompt,
     columns: &Columns,
     tokenizer: &Tokenizer,
-) -> Result<Vec<Text>, String> {
-    let whole = |answer: &Content| match (&row.prompt, answer) {
-        (Content::Plain(prompt), Content::Plain(answer)) => {
+) -> Result<Vec<TextToEncode>, String> {
+    let whole = |answer: &RowContent| match (&row.prompt, answer) {
+        (RowContent::Plain(prompt), RowContent::Plain(answer)) => {
             let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
-            Ok(Text { text, is_conversation: false })
+            Ok(TextToEncode { text, is_conversation: false })
         }
-        (Content::Messages(prompt), Content::Messages(answer)) => {
+        (RowContent::Messages(prompt), RowContent::Messages(answer)) => {
             rendered(&[prompt.as_slice(), answer].concat(), false, columns, tokenizer)
         }
         _ => unreachable!("a row's columns were checked to be of one form"),
@@ -325,11 +329,11 @@ fn rendered(
     ask: bool,
     columns: &Columns,
     tokenizer: &Tokenizer,
-) -> Result<Text, String> {
+) -> Result<TextToEncode, String> {
     let variables = columns::template_variables(columns)?;
     let text =
         tokenizer.render_with(messages, ask, &variables).map_err(|error| format!("{error:#}"))?;
-    Ok(Text { text, is_conversation: true })
+    Ok(TextToEncode { text, is_conversation: true })
 }
 
 /// As TRL's `add_eos`: as text, and not twice.

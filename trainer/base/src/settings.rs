@@ -170,7 +170,7 @@ pub enum ReportFormat {
 
 /// Whether to go on from a checkpoint in the output folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Resume {
+pub enum ResumeMode {
     /// From the newest complete checkpoint, if there is one.
     #[default]
     Auto,

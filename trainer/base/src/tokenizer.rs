@@ -95,8 +95,8 @@ impl Tokenizer {
 
     /// What a person reads of an answer: no EOS, no special tokens.
     pub fn completion_text(&self, ids: &[i64]) -> String {
-        let said: Vec<i64> = ids.iter().copied().filter(|&id| !self.is_eos(id)).collect();
-        self.decode_ids(&said, true)
+        let kept: Vec<i64> = ids.iter().copied().filter(|&id| !self.is_eos(id)).collect();
+        self.decode_ids(&kept, true)
     }
 
     /// What a person reads of a prompt: its words, without the template's special tokens.

@@ -52,7 +52,7 @@ pub struct Worker {
 
 /// How an attempt at a run ended, for this worker.
 #[derive(Debug)]
-pub enum Ended {
+pub enum RunEnding {
     Succeeded,
     Failed(String),
     Cancelled,
@@ -174,12 +174,12 @@ impl Worker {
     }
 
     /// Brings one claimed run to an end, whatever happens, and writes that end down.
-    pub async fn execute(&self, run: &run::Model, stop: watch::Receiver<bool>) -> Ended {
+    pub async fn execute(&self, run: &run::Model, stop: watch::Receiver<bool>) -> RunEnding {
         tracing::info!(run = %run.id, attempt = run.attempt, "{:?} begins", run.kind);
-        let lease = claim::Lease::keep(self.db.clone(), run, self.lease);
+        let lease = claim::RunLease::keep(self.db.clone(), run, self.lease);
         let ended = match self.attempt(run, &lease, stop).await {
             Ok(ended) => ended,
-            Err(error) => Ended::Failed(format!("{error:#}")),
+            Err(error) => RunEnding::Failed(format!("{error:#}")),
         };
         match store::end(&self.db, run, &ended).await {
             Ok(true) => self.clean_up(run, &ended),
@@ -196,24 +196,24 @@ impl Worker {
     async fn attempt(
         &self,
         run: &run::Model,
-        lease: &claim::Lease,
+        lease: &claim::RunLease,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<RunEnding> {
         if run.cancel_requested {
-            return Ok(Ended::Cancelled);
+            return Ok(RunEnding::Cancelled);
         }
-        if let Some(reason) = claim::leads_nowhere(run) {
-            return Ok(Ended::Failed(reason));
+        if let Some(reason) = claim::give_up_reason(run) {
+            return Ok(RunEnding::Failed(reason));
         }
-        let inputs = command::Inputs::load(&self.db, &self.artifacts, run).await?;
+        let inputs = command::RunInputs::load(&self.db, &self.artifacts, run).await?;
         let folder = output::attempt_folder(&self.artifacts, run)?;
         let finished = match folder.summary(run.kind) {
             Some(summary) => summary,
             None => {
                 let arguments = command::arguments(run, &inputs, &folder)?;
                 match child::run(self, run, &arguments, &folder, lease, stop).await? {
-                    child::End::Finished(summary) => summary,
-                    child::End::Other(ended) => return Ok(ended),
+                    child::ChildEnd::Finished(summary) => summary,
+                    child::ChildEnd::Other(ended) => return Ok(ended),
                 }
             }
         };
@@ -222,18 +222,18 @@ impl Worker {
         }
         let made = output::keep(&self.artifacts, run, &folder).await?;
         let succeeded = store::succeed(&self.db, run, &inputs, &finished, &made).await?;
-        Ok(if succeeded { Ended::Succeeded } else { Ended::Fenced })
+        Ok(if succeeded { RunEnding::Succeeded } else { RunEnding::Fenced })
     }
 
     /// Of a run that has succeeded nothing is kept but its output; of one that failed or was
     /// cancelled what it can be continued from: the newest checkpoint, or what has arrived.
-    fn clean_up(&self, run: &run::Model, ended: &Ended) {
+    fn clean_up(&self, run: &run::Model, ended: &RunEnding) {
         let tidied = match ended {
-            Ended::Succeeded => output::remove_folder(&self.artifacts, run.id),
-            Ended::Failed(_) | Ended::Cancelled => {
+            RunEnding::Succeeded => output::remove_folder(&self.artifacts, run.id),
+            RunEnding::Failed(_) | RunEnding::Cancelled => {
                 output::keep_what_can_be_continued(&self.artifacts, run)
             }
-            Ended::Interrupted(_) | Ended::Released | Ended::Fenced => return,
+            RunEnding::Interrupted(_) | RunEnding::Released | RunEnding::Fenced => return,
         };
         if let Err(error) = tidied {
             tracing::warn!(run = %run.id, "cannot remove what it left behind: {error}");

@@ -1,40 +1,39 @@
 //! Direct preference optimisation: a policy learns from comparisons without a reward model (Rafailov
 //! et al. 2023; TRL: `DPOTrainer`, loss `sigmoid`).
 //!
-//! The reference is the model that the run starts from. What it says of every answer is one number,
-//! computed once before the first step and kept with the checkpoints, so that a run holds one set of
+//! The reference is the model that the run starts from. Its log-probability of every answer is one
+//! number, computed once before the first step and kept with the checkpoints, so that a run holds one set of
 //! weights and not two (TRL: `precompute_ref_log_probs`).
 
 mod reference;
 
 use crate::{
-    algorithms::{reward::wilson_interval, sft::EVALUATION_COST},
-    math::ops,
+    math::{ops, statistics::wilson_interval},
     model::{self, PackedBatch, Transformer, head},
     run::{
-        environment::Environment,
+        environment::ComputeEnvironment,
         identity::{hash_of_model, hash_of_sequences},
-        session::{Opening, Session, object},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
 use anyhow::Result;
 use entity::run_config::DpoConfig;
-use reference::Reference;
+use reference::ReferenceLogprobs;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tch::{Kind, Tensor};
 use trainer_base::{
-    job::{Outcome, Report},
-    rows::{self, Preference},
-    settings::{DpoPaths, Resume},
+    job::{Report, VerbOutcome},
+    rows::{self, PreferencePair},
+    settings::{DpoPaths, ResumeMode},
     tokenizer::Tokenizer,
 };
 
 /// Trains a policy on comparisons and writes it as a Hugging Face folder.
-pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
-    let Some(environment) = Environment::start(device, dtype, report)? else {
-        return Ok(Outcome::Stopped);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
@@ -46,87 +45,79 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     };
     let model =
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
-    let task =
-        Task { model, pairs: &pairs, held_out: &held_out, out: &paths.out, resume: paths.resume };
+    let task = DpoTask {
+        model,
+        pairs: &pairs,
+        held_out: &held_out,
+        out: &paths.out,
+        resume: paths.resume,
+    };
     train(task, config, report)
 }
 
-struct Task<'a> {
+struct DpoTask<'a> {
     model: Transformer,
-    pairs: &'a [Preference],
-    held_out: &'a [Preference],
+    pairs: &'a [PreferencePair],
+    held_out: &'a [PreferencePair],
     out: &'a Path,
-    resume: Resume,
+    resume: ResumeMode,
+}
+
+impl<'a> DpoTask<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a DpoConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: "dpo",
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(&self.model, self.pairs, self.held_out, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.pairs.len(),
+            work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
+                * EVALUATION_COST,
+            work_per_epoch: n_tokens_of(self.pairs) as f64 * LEARNING_COST,
+            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
 }
 
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
-fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome> {
-    let Task { model, pairs, held_out, out, resume } = task;
-    let batch_size = config.optimisation.batch_size;
-    let opening = Opening {
-        kind: "dpo",
-        learning_rate: config.learning_rate,
-        optimisation: &config.optimisation,
-        identity: identity(&model, pairs, held_out, config)?,
-        out,
-        resume,
-        n_rows: pairs.len(),
-        work_before: (n_tokens_of(pairs) + n_tokens_of(held_out)) as f64 * EVALUATION_COST,
-        work_per_epoch: n_tokens_of(pairs) as f64 * LEARNING_COST,
-        work_per_evaluation: n_tokens_of(held_out) as f64 * EVALUATION_COST,
-        eval_every: config.eval_every,
-    };
-    let mut session = Session::open(model, &opening, report)?;
+fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let opening = task.opening(config)?;
+    let DpoTask { model, pairs, held_out, .. } = task;
+    let mut session = TrainingSession::open(model, opening, report)?;
 
-    // 1. What the reference says, from the first step's weights or from the checkpoint.
-    let found = match session.resumed_from.clone() {
-        Some(checkpoint) => Some(Reference::load(&checkpoint)?),
-        None => Reference::compute(&mut session, pairs, held_out, batch_size, report),
+    // 1. The reference's log-probabilities, from the first step's weights or from the checkpoint.
+    let found = match session.journal.resumed_from.clone() {
+        Some(checkpoint) => Some(ReferenceLogprobs::load(&checkpoint)?),
+        None => {
+            let batch_size = config.optimisation.batch_size;
+            ReferenceLogprobs::compute(&mut session, pairs, held_out, batch_size, report)
+        }
     };
-    let Some(reference) = found else { return Ok(Outcome::Stopped) };
+    let Some(reference) = found else { return Ok(VerbOutcome::Stopped) };
     let checkpoint = |model: &Transformer, folder: &Path| {
         export(model, folder)?;
         reference.save(folder)
     };
 
     // 2. What the policy can tell before it learns.
-    if session.step == 0 && !held_out.is_empty() {
-        let Some(mut metrics) = evaluate(&mut session, held_out, &reference, config, report) else {
-            return Ok(Outcome::Stopped);
-        };
-        metrics.insert("step".into(), json!(0));
-        if session.report_step(metrics, checkpoint, report)?.is_break() {
-            return Ok(Outcome::Stopped);
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, &reference, config, report);
+        if session.report_start(measured, report).is_break() {
+            return Ok(VerbOutcome::Stopped);
         }
     }
     while !session.is_done() {
         // 3. Gradients of the step's micro-batches.
-        let micro_batches = session.batches.of_step(session.step);
-        let n_micro_batches = micro_batches.len() as f64;
-        let mut seen = Vec::new();
-        for rows in &micro_batches {
-            let chosen: Vec<&Preference> = rows.iter().map(|&row| &pairs[row]).collect();
-            let said = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
-            seen.push(learn(&mut session, &chosen, &said, config.beta, n_micro_batches)?);
-            let n_tokens = chosen.iter().copied().map(n_tokens).sum();
-            let work = n_tokens as f64 * LEARNING_COST;
-            let flow = session.progress.advance(session.step, work, n_tokens, report);
-            if flow.is_break() {
-                return session.stop_within_step(checkpoint);
-            }
-        }
+        let learnt = learn_step(&mut session, pairs, &reference, config, report)?;
+        let Some(seen) = learnt else { return session.stop_within_step(checkpoint) };
         // 4. The step.
-        let mut metrics = session.update(mean(&seen, |told| told.loss))?;
-        metrics.extend(object(json!({
-            "rewards/chosen": mean(&seen, |told| told.chosen_reward),
-            "rewards/rejected": mean(&seen, |told| told.rejected_reward),
-            "rewards/accuracies": mean(&seen, |told| told.n_right / told.n),
-            "rewards/margins": mean(&seen, |told| told.chosen_reward - told.rejected_reward),
-            "logps/chosen": mean(&seen, |told| told.chosen_logprob),
-            "logps/rejected": mean(&seen, |told| told.rejected_logprob),
-            "entropy": mean(&seen, |told| told.entropy),
-            "num_tokens": session.progress.tokens(),
-        })));
+        let mut metrics = session.update(mean(&seen, |batch| batch.loss))?;
+        metrics.extend(metrics_of(&seen));
+        metrics.insert("num_tokens".into(), json!(session.journal.progress.tokens()));
         // 5. What it can tell now.
         if session.evaluates_now() && !held_out.is_empty() {
             match evaluate(&mut session, held_out, &reference, config, report) {
@@ -134,11 +125,46 @@ fn train(task: Task, config: &DpoConfig, report: &mut Report) -> Result<Outcome>
                 None => return session.stop(metrics, checkpoint, report),
             }
         }
-        if session.report_step(metrics, checkpoint, report)?.is_break() && !session.is_done() {
-            return Ok(Outcome::Stopped);
+        if session.report_step(metrics, checkpoint, report)?.is_break() {
+            return Ok(VerbOutcome::Stopped);
         }
     }
     session.finish(export)
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
+    config: &DpoConfig,
+    report: &mut Report,
+) -> Result<Option<Vec<PairStatistics>>> {
+    let micro_batches = session.micro_batches();
+    let mut seen = Vec::new();
+    for rows in &micro_batches {
+        let chosen: Vec<&PreferencePair> = rows.iter().map(|&row| &pairs[row]).collect();
+        let logprobs = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
+        seen.push(learn(session, &chosen, &logprobs, config.beta, micro_batches.len() as f64)?);
+        let n_tokens = chosen.iter().copied().map(n_tokens).sum();
+        if session.advance(n_tokens as f64 * LEARNING_COST, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen))
+}
+
+/// The metrics of a step that are DPO's own.
+fn metrics_of(seen: &[PairStatistics]) -> Map<String, Value> {
+    object(json!({
+        "rewards/chosen": mean(seen, |batch| batch.chosen_reward),
+        "rewards/rejected": mean(seen, |batch| batch.rejected_reward),
+        "rewards/accuracies": mean(seen, |batch| batch.n_right / batch.n),
+        "rewards/margins": mean(seen, |batch| batch.chosen_reward - batch.rejected_reward),
+        "logps/chosen": mean(seen, |batch| batch.chosen_logprob),
+        "logps/rejected": mean(seen, |batch| batch.rejected_logprob),
+        "entropy": mean(seen, |batch| batch.entropy),
+    }))
 }
 
 /// Time of a step beside forward and backward: the head runs once more, to know the loss first.
@@ -148,15 +174,15 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
     model::save(model, folder, &Map::new())
 }
 
-fn mean(of: &[Told], value: impl Fn(&Told) -> f64) -> f64 {
+fn mean(of: &[PairStatistics], value: impl Fn(&PairStatistics) -> f64) -> f64 {
     of.iter().map(value).sum::<f64>() / of.len() as f64
 }
 
-/// The held-out pairs belong to it, since what the reference says of them is in the checkpoint.
+/// The held-out pairs belong to it: the reference's log-probabilities of them are in the checkpoint.
 fn identity(
     model: &Transformer,
-    pairs: &[Preference],
-    held_out: &[Preference],
+    pairs: &[PreferencePair],
+    held_out: &[PreferencePair],
     config: &DpoConfig,
 ) -> Result<Value> {
     let mut config = object(serde_json::to_value(config)?);
@@ -175,23 +201,23 @@ fn identity(
     }))
 }
 
-fn n_tokens(pair: &Preference) -> u64 {
+fn n_tokens(pair: &PreferencePair) -> u64 {
     (pair.chosen.len() + pair.rejected.len()) as u64
 }
 
-fn n_tokens_of(pairs: &[Preference]) -> u64 {
+fn n_tokens_of(pairs: &[PreferencePair]) -> u64 {
     pairs.iter().map(n_tokens).sum()
 }
 
 /// log p of a pair's answers, each summed over its tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Logprobs {
+struct PairLogprobs {
     chosen: f64,
     rejected: f64,
 }
 
 /// n pairs in one forward pass: the chosen answers, then the rejected ones.
-struct Forward {
+struct PairForward {
     /// States before each answer token, with their gradient: (N, D)
     hidden: Tensor,
     /// The answer tokens: (N)
@@ -200,8 +226,8 @@ struct Forward {
     lengths: Vec<i64>,
 }
 
-impl Forward {
-    fn new(model: &Transformer, pairs: &[&Preference]) -> Self {
+impl PairForward {
+    fn new(model: &Transformer, pairs: &[&PreferencePair]) -> Self {
         let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
         let sides: Vec<_> =
             chosen.chain(pairs.iter().map(|pair| pair.rejected.as_slice())).collect();
@@ -213,12 +239,12 @@ impl Forward {
     }
 
     /// Without a gradient.
-    fn logprobs(&self, model: &Transformer) -> Vec<Logprobs> {
+    fn logprobs(&self, model: &Transformer) -> Vec<PairLogprobs> {
         self.by_pair(&head::logprobs(model, &self.hidden, &self.ids, 1.0).logprobs)
     }
 
     /// Sums over each answer's tokens, as precise as a checkpoint keeps them: (N) → n pairs.
-    fn by_pair(&self, per_token: &Tensor) -> Vec<Logprobs> {
+    fn by_pair(&self, per_token: &Tensor) -> Vec<PairLogprobs> {
         let values = Vec::<f32>::try_from(per_token).expect("one value per token");
         let mut values = values.into_iter().map(f64::from);
         let sums: Vec<f64> = self
@@ -229,12 +255,12 @@ impl Forward {
             .collect();
         let (chosen, rejected) = sums.split_at(sums.len() / 2);
         let pairs = chosen.iter().zip(rejected);
-        pairs.map(|(&chosen, &rejected)| Logprobs { chosen, rejected }).collect()
+        pairs.map(|(&chosen, &rejected)| PairLogprobs { chosen, rejected }).collect()
     }
 }
 
-/// What a policy says of n pairs, beside the reference: means over the pairs but for the count.
-struct Told {
+/// A policy's numbers of n pairs beside the reference's: means over the pairs but for the count.
+struct PairStatistics {
     n: f64,
     loss: f64,
     /// Pairs whose chosen answer has the higher reward; a tie is not right.
@@ -248,10 +274,10 @@ struct Told {
     entropy: f64,
 }
 
-impl Told {
-    fn new(policy: &[Logprobs], reference: &[Logprobs], loss: f64, beta: f64) -> Self {
+impl PairStatistics {
+    fn new(policy: &[PairLogprobs], reference: &[PairLogprobs], loss: f64, beta: f64) -> Self {
         let n = policy.len() as f64;
-        let mean = |of: &dyn Fn(&Logprobs, &Logprobs) -> f64| {
+        let mean = |of: &dyn Fn(&PairLogprobs, &PairLogprobs) -> f64| {
             policy
                 .iter()
                 .zip(reference)
@@ -259,7 +285,7 @@ impl Told {
                 .sum::<f64>()
                 / n
         };
-        let margin = |policy: &Logprobs, reference: &Logprobs| {
+        let margin = |policy: &PairLogprobs, reference: &PairLogprobs| {
             (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
         };
         Self {
@@ -281,8 +307,8 @@ fn leaf(values: impl Iterator<Item = f64>) -> Tensor {
 }
 
 /// The mean loss of n pairs, and its gradient by log π of the chosen and of the rejected answers.
-fn loss_of(policy: &[Logprobs], reference: &[Logprobs], beta: f64) -> (f64, [Vec<f64>; 2]) {
-    let side = |of: fn(&Logprobs) -> f64| {
+fn loss_of(policy: &[PairLogprobs], reference: &[PairLogprobs], beta: f64) -> (f64, [Vec<f64>; 2]) {
+    let side = |of: fn(&PairLogprobs) -> f64| {
         leaf(
             policy.iter().zip(reference).map(move |(policy, reference)| of(policy) - of(reference)),
         )
@@ -296,14 +322,14 @@ fn loss_of(policy: &[Logprobs], reference: &[Logprobs], beta: f64) -> (f64, [Vec
 
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
-    session: &mut Session,
-    pairs: &[&Preference],
-    reference: &[Logprobs],
+    session: &mut TrainingSession,
+    pairs: &[&PreferencePair],
+    reference: &[PairLogprobs],
     beta: f64,
     n_micro_batches: f64,
-) -> Result<Told> {
+) -> Result<PairStatistics> {
     let model = &session.model;
-    let forward = Forward::new(model, pairs);
+    let forward = PairForward::new(model, pairs);
     let policy = forward.logprobs(model);
     let (loss, gradients) = loss_of(&policy, reference, beta);
     let of_tokens: Vec<f32> = gradients
@@ -324,32 +350,32 @@ fn learn(
         0 => 0.0,
         _ => statistics.entropy.mean(Kind::Double).double_value(&[]),
     };
-    Ok(Told { entropy, ..Told::new(&policy, reference, loss, beta) })
+    Ok(PairStatistics { entropy, ..PairStatistics::new(&policy, reference, loss, beta) })
 }
 
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
-    session: &mut Session,
-    pairs: &[Preference],
-    reference: &Reference,
+    session: &mut TrainingSession,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
     config: &DpoConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let batch_size = config.optimisation.batch_size;
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
-    for (pairs, said) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
-        let pairs: Vec<&Preference> = pairs.iter().collect();
+    for (pairs, logprobs) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
+        let pairs: Vec<&PreferencePair> = pairs.iter().collect();
         let policy = {
             let _guard = tch::no_grad_guard();
-            Forward::new(&session.model, &pairs).logprobs(&session.model)
+            PairForward::new(&session.model, &pairs).logprobs(&session.model)
         };
-        let told = Told::new(&policy, said, loss_of(&policy, said, config.beta).0, config.beta);
-        loss += told.loss * told.n;
-        n_right += told.n_right;
-        margin += (told.chosen_reward - told.rejected_reward) * told.n;
+        let (batch_loss, _) = loss_of(&policy, logprobs, config.beta);
+        let statistics = PairStatistics::new(&policy, logprobs, batch_loss, config.beta);
+        loss += statistics.loss * statistics.n;
+        n_right += statistics.n_right;
+        margin += (statistics.chosen_reward - statistics.rejected_reward) * statistics.n;
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
-        let step = session.step;
-        if session.progress.advance(step, work, 0, report).is_break() {
+        if session.advance(work, 0, report).is_break() {
             return None;
         }
     }

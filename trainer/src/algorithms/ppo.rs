@@ -27,26 +27,26 @@
 
 use crate::{
     answer::{
-        generate::{self, Completion, FinishReason, Request, Settings},
+        generate::{self, AnswerRequest, Completion, FinishReason, SamplingSettings},
         sample,
-        show::{ShowSchedule, Shown},
+        show::{ShowSchedule, ShownPrompts},
     },
-    math::{ops, optimizer::AdamW, schedule::Schedule},
+    math::{ops, optimizer::AdamW, schedule::RateSchedule},
     model::{Transformer, head},
-    run::environment::Environment,
+    run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, ensure};
 use entity::{report::RunReport, run_config::PpoConfig};
-use models::Models;
-use plan::{Plan, Turn};
-use rollout::{Rollout, Targets};
-use run::Run;
-use statistics::{Statistics, Sums};
+use models::PpoModels;
+use plan::{PromptTurn, RolloutPlan};
+use rollout::{RolloutBatch, UpdateTargets};
+use run::PpoRun;
+use statistics::{UpdateStatistics, UpdateSums};
 use std::ops::{ControlFlow, Range};
 use tch::{Kind, Tensor};
 use trainer_base::{
-    job::{Outcome, Report},
-    rows::{self, Example, PromptIds, TooLong},
+    job::{Report, VerbOutcome},
+    rows::{self, LongPrompts, PromptIds, TrainingExample},
     settings::PpoPaths,
     tokenizer::Tokenizer,
 };
@@ -64,16 +64,25 @@ mod tests;
 const SLOTS: usize = 64;
 
 /// Improves the policy and writes it to `paths.out`.
-pub fn run(paths: &PpoPaths, config: &PpoConfig, report: &mut Report) -> anyhow::Result<Outcome> {
+pub fn run(
+    paths: &PpoPaths,
+    config: &PpoConfig,
+    report: &mut Report,
+) -> anyhow::Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
-    let Some(environment) = Environment::start(device, dtype, report)? else {
-        return Ok(Outcome::Stopped);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
     let tokenizer = Tokenizer::load(&paths.policy)?;
-    let prompts =
-        rows::load_prompts(&paths.prompts, &tokenizer, config.max_length, TooLong::Drop, report)?;
-    let models = Models::load(paths, environment.kind, environment.device)?;
+    let prompts = rows::load_prompts(
+        &paths.prompts,
+        &tokenizer,
+        config.max_length,
+        LongPrompts::Drop,
+        report,
+    )?;
+    let models = PpoModels::load(paths, environment.kind, environment.device)?;
     sample::ensure_they_fit(&prompts.rows, config.response_length, &models.policy)?;
     let mut ppo = Ppo::new(models, tokenizer, config);
     train(&mut ppo, &prompts.rows, paths, report)
@@ -85,24 +94,19 @@ fn train(
     prompts: &[PromptIds],
     paths: &PpoPaths,
     report: &mut Report,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<VerbOutcome> {
     let config = ppo.config;
-    let plan = Plan::new(config, prompts.len());
-    let schedule = Schedule {
-        kind: config.optimisation.lr_scheduler,
-        peak: config.learning_rate,
-        warmup_steps: config.optimisation.warmup_steps as u64,
-        n_steps: plan.n_steps,
-    };
-    let mut run = Run::open(ppo, prompts, paths, &plan, report)?;
+    let plan = RolloutPlan::new(config, prompts.len());
+    let schedule = schedule(config, &plan);
+    let mut run = PpoRun::open(ppo, prompts, paths, &plan, report)?;
     let mut showing = ShowSchedule::new(plan.n_steps);
-    if run.step == 0 {
-        let examples = showing.show(|| ppo.show(prompts, 0))?;
+    if run.step() == 0 {
+        let examples = ppo.show(prompts, 0, &mut showing)?;
         if examples.into_iter().try_for_each(&mut *report).is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
-    for step in run.step..plan.n_steps {
+    for step in run.step()..plan.n_steps {
         let learning_rate = schedule.learning_rate(step);
 
         // 1. Roll out: the policy answers a batch of prompts.
@@ -116,14 +120,14 @@ fn train(
 
         // 3. Shape the rewards: −β KL to the reference at each token, the score on the last one.
         // 4. Advantages, whitened over the batch, and returns.
-        let rollout = ppo.look_at(&asked, &completions, scores);
+        let rollout = ppo.measure(&asked, &completions, scores);
         let targets = rollout.targets(config);
         if run.advance(0, 0, report).is_break() {
             return run.stop(ppo);
         }
 
         // 5. Update: passes over the batch, an optimiser step of both models for each minibatch.
-        let mut statistics = Statistics::default();
+        let mut statistics = UpdateStatistics::default();
         for pass in 0..config.ppo_epochs {
             for responses in plan.minibatches(step, pass, asked.len(), config.minibatches) {
                 ppo.update(&rollout, &targets, &responses, learning_rate, &mut statistics)
@@ -136,23 +140,29 @@ fn train(
         // 6. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = run.metrics(&plan, learning_rate);
         metrics.extend(statistics.metrics(&rollout, &targets, &completions, config));
-        let examples = if showing.is_due(step + 1) {
-            showing.show(|| ppo.show(prompts, step + 1))?
-        } else {
-            Vec::new()
-        };
+        let is_due = showing.is_due(step + 1);
+        let examples = if is_due { ppo.show(prompts, step + 1, &mut showing)? } else { Vec::new() };
         if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
-    run.finish(ppo, &paths.out)
+    run.finish(ppo)
+}
+
+fn schedule(config: &PpoConfig, plan: &RolloutPlan) -> RateSchedule {
+    RateSchedule {
+        kind: config.optimisation.lr_scheduler,
+        peak: config.learning_rate,
+        warmup_steps: config.optimisation.warmup_steps as u64,
+        n_steps: plan.n_steps,
+    }
 }
 
 /// What a run holds in memory.
 struct Ppo<'a> {
     config: &'a PpoConfig,
     tokenizer: Tokenizer,
-    models: Models,
+    models: PpoModels,
     policy_optimizer: AdamW,
     value_optimizer: AdamW,
     /// Optimiser steps taken.
@@ -160,7 +170,7 @@ struct Ppo<'a> {
 }
 
 impl<'a> Ppo<'a> {
-    fn new(models: Models, tokenizer: Tokenizer, config: &'a PpoConfig) -> Self {
+    fn new(models: PpoModels, tokenizer: Tokenizer, config: &'a PpoConfig) -> Self {
         let optimizer =
             |model: &Transformer| AdamW::new(model.trainable(), config.optimisation.weight_decay);
         let (policy_optimizer, value_optimizer) =
@@ -171,16 +181,16 @@ impl<'a> Ppo<'a> {
     /// Phase 1: one answer to each prompt; none when `tick`, called at every token, says to stop.
     fn answer(
         &self,
-        turns: &[Turn],
+        turns: &[PromptTurn],
         asked: &[&PromptIds],
         tick: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Option<Vec<Completion>> {
-        let requests: Vec<Request> = turns
+        let requests: Vec<AnswerRequest> = turns
             .iter()
             .zip(asked)
-            .map(|(turn, prompt)| Request { ids: &prompt.ids, n: 1, key: turn.key })
+            .map(|(turn, prompt)| AnswerRequest { ids: &prompt.ids, n: 1, key: turn.key })
             .collect();
-        let settings = Settings {
+        let settings = SamplingSettings {
             max_new_tokens: self.config.response_length,
             temperature: self.config.temperature,
             top_p: 1.0,
@@ -192,7 +202,7 @@ impl<'a> Ppo<'a> {
         Some(answers.concat())
     }
 
-    /// Phase 2: what the reward model says of each answer, less the penalty.
+    /// Phase 2: the reward model's score of each answer, less the penalty.
     fn score(&self, asked: &[&PromptIds], completions: &[Completion]) -> anyhow::Result<Vec<f32>> {
         let sequences = asked
             .iter()
@@ -213,24 +223,25 @@ impl<'a> Ppo<'a> {
         }
     }
 
-    /// What policy, reference and value model say about the answers before the update.
-    fn look_at(
+    /// Log-probabilities and values of the answers before the update, by policy, reference and value
+    /// model.
+    fn measure(
         &self,
         asked: &[&PromptIds],
         completions: &[Completion],
         scores: Vec<f32>,
-    ) -> Rollout {
-        let sequences: Vec<Example> = asked
+    ) -> RolloutBatch {
+        let sequences: Vec<TrainingExample> = asked
             .iter()
             .zip(completions)
-            .map(|(prompt, completion)| Example {
+            .map(|(prompt, completion)| TrainingExample {
                 index: prompt.index,
                 ids: [prompt.ids.as_slice(), &completion.token_ids].concat(),
                 prompt_len: prompt.ids.len(),
             })
             .collect();
-        let Models { policy, reference, value, .. } = &self.models;
-        Rollout {
+        let PpoModels { policy, reference, value, .. } = &self.models;
+        RolloutBatch {
             logprobs: models::logprobs(policy, &sequences, self.config),
             ref_logprobs: models::logprobs(reference, &sequences, self.config),
             values: models::values(value, &sequences, self.config),
@@ -244,14 +255,14 @@ impl<'a> Ppo<'a> {
     /// The losses are means over the minibatch's tokens, in however many micro-batches these are.
     fn update(
         &mut self,
-        rollout: &Rollout,
-        targets: &Targets,
+        rollout: &RolloutBatch,
+        targets: &UpdateTargets,
         minibatch: &[usize],
         learning_rate: f64,
-        statistics: &mut Statistics,
+        statistics: &mut UpdateStatistics,
     ) -> anyhow::Result<()> {
         let n_tokens = rollout.places(minibatch).numel() as f64;
-        let mut sums = Sums::default();
+        let mut sums = UpdateSums::default();
         for responses in minibatch.chunks(self.config.optimisation.batch_size) {
             let sequences: Vec<_> = responses.iter().map(|&i| &rollout.sequences[i]).collect();
             let places = rollout.places(responses);
@@ -304,13 +315,21 @@ impl<'a> Ppo<'a> {
     }
 
     /// What the policy answers now to the first prompts, with the scores, for a person to read.
-    fn show(&self, prompts: &[PromptIds], step: u64) -> anyhow::Result<Vec<RunReport>> {
-        let Models { policy, .. } = &self.models;
+    fn show(
+        &self,
+        prompts: &[PromptIds],
+        step: u64,
+        showing: &mut ShowSchedule,
+    ) -> anyhow::Result<Vec<RunReport>> {
+        let PpoModels { policy, .. } = &self.models;
         let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
-        let shown = Shown::new(policy, ids, self.config.response_length);
-        let answers = shown.answers(policy, &self.tokenizer);
-        let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
-        let scores = self.score(&asked, &answers)?;
-        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores)))
+        let shown = ShownPrompts::new(policy, ids, self.config.response_length);
+        let (answers, scores) = showing.show(|| {
+            let answers = shown.answers(policy, &self.tokenizer);
+            let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
+            let scores = self.score(&asked, &answers);
+            (answers, scores)
+        });
+        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores?)))
     }
 }

@@ -1,9 +1,9 @@
 //! Next-token training on raw text: SFT in which all of a text is the answer.
 
 use crate::{
-    algorithms::sft::{self, Task},
+    algorithms::sft::{self, SftTask},
     model::Transformer,
-    run::environment::Environment,
+    run::environment::ComputeEnvironment,
 };
 use anyhow::Result;
 use entity::{
@@ -11,7 +11,7 @@ use entity::{
     run_config::{PretrainConfig, SftConfig},
 };
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::say,
     rows,
     settings::PretrainPaths,
@@ -19,10 +19,14 @@ use trainer_base::{
 };
 
 /// Trains on texts and writes the model as a Hugging Face folder.
-pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) -> Result<Outcome> {
+pub fn run(
+    paths: &PretrainPaths,
+    config: &PretrainConfig,
+    report: &mut Report,
+) -> Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
-    let Some(environment) = Environment::start(device, dtype, report)? else {
-        return Ok(Outcome::Stopped);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
@@ -33,7 +37,7 @@ pub fn run(paths: &PretrainPaths, config: &PretrainConfig, report: &mut Report) 
         say(report, LogLevel::Info, "the model has no weights yet: starting from random ones");
         Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
     };
-    let task = Task {
+    let task = SftTask {
         kind: "pretrain",
         model,
         examples: &texts,

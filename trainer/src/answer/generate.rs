@@ -22,14 +22,14 @@ mod draw;
 mod tests;
 
 /// A prompt that waits for `n` answers.
-pub struct Request<'a> {
+pub struct AnswerRequest<'a> {
     pub ids: &'a [i64],
     pub n: usize,
     /// Stands for the prompt in the key of each draw.
     pub key: u64,
 }
 
-pub struct Settings<'a> {
+pub struct SamplingSettings<'a> {
     pub max_new_tokens: usize,
     /// 0 takes the likeliest token.
     pub temperature: f64,
@@ -48,15 +48,15 @@ pub struct Completion {
 }
 
 /// What one step of decoding brought.
-pub struct Step {
+pub struct DecodingStep {
     /// Tokens drawn since the start.
     pub n_tokens: u64,
     /// The tokens of this step: which request each belongs to, by position, and its id.
     pub drawn: Vec<(usize, i64)>,
-    pub finished: Vec<Finished>,
+    pub finished: Vec<FinishedAnswer>,
 }
 
-pub struct Finished {
+pub struct FinishedAnswer {
     /// Which request it answers, by position.
     pub request: usize,
     pub sample: usize,
@@ -66,9 +66,9 @@ pub struct Finished {
 /// Answers every request; `on_step` receives answers as they end and may stop the work.
 pub fn generate(
     model: &Transformer,
-    requests: &[Request],
-    settings: &Settings,
-    on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    requests: &[AnswerRequest],
+    settings: &SamplingSettings,
+    on_step: &mut dyn FnMut(DecodingStep) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let _no_grad = tch::no_grad_guard();
     let longest = requests.iter().map(|request| request.ids.len()).max().unwrap_or(0);
@@ -95,7 +95,7 @@ pub fn generate(
         }
         let finished = std::mem::take(&mut decoder.finished);
         let drawn = std::mem::take(&mut decoder.drawn);
-        on_step(Step { n_tokens: decoder.n_tokens, drawn, finished })?;
+        on_step(DecodingStep { n_tokens: decoder.n_tokens, drawn, finished })?;
         if done {
             return ControlFlow::Continue(());
         }
@@ -105,8 +105,8 @@ pub fn generate(
 /// Answers every request, in order: `[request][sample]`.
 pub fn generate_all(
     model: &Transformer,
-    requests: &[Request],
-    settings: &Settings,
+    requests: &[AnswerRequest],
+    settings: &SamplingSettings,
 ) -> Vec<Vec<Completion>> {
     let all = generate_while(model, requests, settings, &mut || ControlFlow::Continue(()));
     all.expect("nobody asks to stop")
@@ -115,8 +115,8 @@ pub fn generate_all(
 /// [`generate_all`] unless `tick`, called at every token, says to stop.
 pub fn generate_while(
     model: &Transformer,
-    requests: &[Request],
-    settings: &Settings,
+    requests: &[AnswerRequest],
+    settings: &SamplingSettings,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Option<Vec<Vec<Completion>>> {
     let mut answers: Vec<Vec<Option<Completion>>> =
@@ -132,7 +132,7 @@ pub fn generate_while(
 }
 
 /// An answer whose first token is drawn and that waits for a slot.
-struct Waiting {
+struct WaitingAnswer {
     request: usize,
     sample: usize,
     first_token: i64,
@@ -140,7 +140,7 @@ struct Waiting {
 }
 
 /// An answer that is being decoded; its slot in the cache is its place in `Decoder::live`.
-struct Live {
+struct LiveAnswer {
     request: usize,
     sample: usize,
     tokens: Vec<i64>,
@@ -148,14 +148,14 @@ struct Live {
 
 struct Decoder<'a> {
     model: &'a Transformer,
-    requests: &'a [Request<'a>],
-    settings: &'a Settings<'a>,
+    requests: &'a [AnswerRequest<'a>],
+    settings: &'a SamplingSettings<'a>,
     slots: usize,
     cache: KvCache,
     next_request: usize,
-    waiting: VecDeque<Waiting>,
-    live: Vec<Live>,
-    finished: Vec<Finished>,
+    waiting: VecDeque<WaitingAnswer>,
+    live: Vec<LiveAnswer>,
+    finished: Vec<FinishedAnswer>,
     drawn: Vec<(usize, i64)>,
     n_tokens: u64,
 }
@@ -170,8 +170,11 @@ impl Decoder<'_> {
                 }
                 return;
             };
-            let live =
-                Live { request: next.request, sample: next.sample, tokens: vec![next.first_token] };
+            let live = LiveAnswer {
+                request: next.request,
+                sample: next.sample,
+                tokens: vec![next.first_token],
+            };
             if let Some(finish_reason) = self.finish_reason(&live.tokens) {
                 self.finish(live, finish_reason);
             } else {
@@ -209,7 +212,7 @@ impl Decoder<'_> {
         for ((request, sample), first_token) in keys.into_iter().zip(first_tokens) {
             self.drawn.push((request, first_token));
             let prompt = Rc::clone(&prompts[request - first]);
-            self.waiting.push_back(Waiting { request, sample, first_token, prompt });
+            self.waiting.push_back(WaitingAnswer { request, sample, first_token, prompt });
         }
         true
     }
@@ -244,7 +247,7 @@ impl Decoder<'_> {
     ) -> Vec<i64> {
         self.n_tokens += keys.len() as u64;
         let logits = self.model.lm_logits(hidden); // (B, V)
-        let Settings { seed, temperature, top_p, .. } = *self.settings;
+        let SamplingSettings { seed, temperature, top_p, .. } = *self.settings;
         if temperature == 0.0 {
             return draw::greedy(&logits);
         }
@@ -268,8 +271,12 @@ impl Decoder<'_> {
         }
     }
 
-    fn finish(&mut self, live: Live, finish_reason: FinishReason) {
+    fn finish(&mut self, live: LiveAnswer, finish_reason: FinishReason) {
         let completion = Completion { token_ids: live.tokens, finish_reason };
-        self.finished.push(Finished { request: live.request, sample: live.sample, completion });
+        self.finished.push(FinishedAnswer {
+            request: live.request,
+            sample: live.sample,
+            completion,
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{PackedBatch, Transformer, head},
-    run::environment::Environment,
+    run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, Result};
 use serde_json::{Map, json};
@@ -12,17 +12,21 @@ use std::{
     path::Path,
 };
 use trainer_base::{
-    job::{Outcome, Report},
-    progress::Progress,
+    job::{Report, VerbOutcome},
+    progress::RunProgress,
     rows,
     settings::{LogprobsPaths, MeasureConfig},
     tokenizer::Tokenizer,
 };
 
 /// Writes the log-probability of each answer token, at temperature 1.
-pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -> Result<Outcome> {
-    let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
-        return Ok(Outcome::Stopped);
+pub fn run(
+    paths: &LogprobsPaths,
+    config: &MeasureConfig,
+    report: &mut Report,
+) -> Result<VerbOutcome> {
+    let Some(environment) = ComputeEnvironment::start(config.device, config.dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let examples = rows::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
@@ -32,7 +36,7 @@ pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -
 
     let _guard = tch::no_grad_guard();
     let n_tokens: usize = examples.iter().map(|example| example.ids.len()).sum();
-    let mut progress = Progress::new(examples.len() as u64, n_tokens as f64);
+    let mut progress = RunProgress::new(examples.len() as u64, n_tokens as f64);
     let mut n_done = 0;
     for examples in examples.chunks(config.batch_size) {
         let sequences: Vec<&[i64]> = examples.iter().map(|e| e.ids.as_slice()).collect();
@@ -56,11 +60,11 @@ pub fn run(paths: &LogprobsPaths, config: &MeasureConfig, report: &mut Report) -
         n_done += examples.len() as u64;
         let tokens = sequences.iter().map(|ids| ids.len() as u64).sum();
         if progress.advance(n_done, tokens as f64, tokens, report).is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     out.flush()?;
-    Ok(Outcome::Finished(progress.summary("logprobs", n_done, Map::new())))
+    Ok(VerbOutcome::Finished(progress.summary("logprobs", n_done, Map::new())))
 }
 
 pub(crate) fn create(path: &Path) -> Result<BufWriter<File>> {

@@ -1,9 +1,12 @@
 //! Answers from a model to a file of prompts.
 
 use crate::{
-    answer::generate::{self, Completion, FinishReason, Finished, Request, Settings, Step},
+    answer::generate::{
+        self, AnswerRequest, Completion, DecodingStep, FinishReason, FinishedAnswer,
+        SamplingSettings,
+    },
     model::Transformer,
-    run::environment::Environment,
+    run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, ensure};
 use entity::{report::RunReport, run_config::SampleConfig};
@@ -16,23 +19,23 @@ use std::{
     path::Path,
 };
 use trainer_base::{
-    job::{Outcome, Report},
-    progress::Progress,
-    rows::{self, PromptIds, TooLong},
+    job::{Report, VerbOutcome},
+    progress::RunProgress,
+    rows::{self, LongPrompts, PromptIds},
     settings::SamplePaths,
     tokenizer::Tokenizer,
 };
 
 /// A line of the output.
 #[derive(Debug, Serialize)]
-struct Row {
+struct SampleRow {
     /// The 0-based row of the prompt's file.
     index: usize,
-    completions: Vec<Answer>,
+    completions: Vec<SampledAnswer>,
 }
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct SampledAnswer {
     /// Without EOS and other special tokens.
     text: String,
     /// With EOS, where the answer ended by itself.
@@ -45,27 +48,28 @@ pub fn run(
     paths: &SamplePaths,
     config: &SampleConfig,
     report: &mut Report,
-) -> anyhow::Result<Outcome> {
-    let Some(environment) = Environment::start(config.device, config.dtype, report)? else {
-        return Ok(Outcome::Stopped);
+) -> anyhow::Result<VerbOutcome> {
+    let Some(environment) = ComputeEnvironment::start(config.device, config.dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
-    let (longest, too_long) = match config.skip_long_prompts {
-        true => (config.max_length.min(room_beside(config.max_new_tokens, &model)?), TooLong::Drop),
-        false => (config.max_length, TooLong::Refuse),
+    let (longest, too_long) = if config.skip_long_prompts {
+        (config.max_length.min(room_beside(config.max_new_tokens, &model)?), LongPrompts::Drop)
+    } else {
+        (config.max_length, LongPrompts::Refuse)
     };
     let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
 
     let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config.n, report);
-    let requests: Vec<Request> = prompts
+    let requests: Vec<AnswerRequest> = prompts
         .rows
         .iter()
-        .map(|prompt| Request { ids: &prompt.ids, n: config.n, key: prompt.index as u64 })
+        .map(|prompt| AnswerRequest { ids: &prompt.ids, n: config.n, key: prompt.index as u64 })
         .collect();
-    let settings = Settings {
+    let settings = SamplingSettings {
         max_new_tokens: config.max_new_tokens,
         temperature: config.temperature,
         top_p: config.top_p,
@@ -75,7 +79,7 @@ pub fn run(
     };
     let done = generate::generate(&model, &requests, &settings, &mut |step| sampler.take(step));
     if done.is_break() {
-        return Ok(Outcome::Stopped);
+        return Ok(VerbOutcome::Stopped);
     }
     let (rows, progress, n_stopped) = sampler.finish();
     write_rows(&paths.out, &rows)
@@ -85,7 +89,7 @@ pub fn run(
         ("completions".to_owned(), json!(n_answers)),
         ("stopped".to_owned(), json!(n_stopped as f64 / n_answers as f64)),
     ]);
-    Ok(Outcome::Finished(progress.summary("sample", rows.len() as u64, last)))
+    Ok(VerbOutcome::Finished(progress.summary("sample", rows.len() as u64, last)))
 }
 
 /// Tokens that a prompt may have beside an answer of that length.
@@ -126,7 +130,7 @@ struct Sampler<'a, 'b> {
     answers: Vec<Vec<Option<Completion>>>,
     n_finished: usize,
     n_shown: usize,
-    progress: Progress,
+    progress: RunProgress,
     report: &'a mut Report<'b>,
 }
 
@@ -138,18 +142,18 @@ impl<'a, 'b> Sampler<'a, 'b> {
         report: &'a mut Report<'b>,
     ) -> Self {
         let answers = vec![vec![None; n]; prompts.len()];
-        let progress = Progress::new(prompts.len() as u64, (prompts.len() * n) as f64);
+        let progress = RunProgress::new(prompts.len() as u64, (prompts.len() * n) as f64);
         Self { prompts, tokenizer, answers, n_finished: 0, n_shown: 0, progress, report }
     }
 
-    fn take(&mut self, step: Step) -> ControlFlow<()> {
+    fn take(&mut self, step: DecodingStep) -> ControlFlow<()> {
         let tokens = step.n_tokens - self.progress.tokens();
         let n_finished = step.finished.len();
         self.n_finished += n_finished;
         let n = self.answers[0].len();
         let n_prompts = self.prompts.len();
         let last = step.finished.last().map(|finished| finished.request);
-        for Finished { request, sample, completion } in step.finished {
+        for FinishedAnswer { request, sample, completion } in step.finished {
             self.answers[request][sample] = Some(completion);
         }
         let done = self.n_finished / n;
@@ -178,10 +182,10 @@ impl<'a, 'b> Sampler<'a, 'b> {
     }
 
     /// The lines of the output, and how many answers ended by themselves.
-    fn finish(self) -> (Vec<Row>, Progress, usize) {
+    fn finish(self) -> (Vec<SampleRow>, RunProgress, usize) {
         let mut n_stopped = 0;
         let rows = self.prompts.iter().zip(self.answers);
-        let rows = rows.map(|(prompt, completions)| Row {
+        let rows = rows.map(|(prompt, completions)| SampleRow {
             index: prompt.index,
             completions: completions
                 .into_iter()
@@ -190,7 +194,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
                         completion.expect("every request was answered");
                     n_stopped += usize::from(finish_reason == FinishReason::Stop);
                     let text = self.tokenizer.completion_text(&token_ids);
-                    Answer { text, token_ids, finish_reason }
+                    SampledAnswer { text, token_ids, finish_reason }
                 })
                 .collect(),
         });
@@ -199,7 +203,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
 }
 
 /// Writes under a temporary name and renames, so that the file is whole or not there.
-fn write_rows(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
+fn write_rows(path: &Path, rows: &[SampleRow]) -> anyhow::Result<()> {
     let mut name = path.file_name().context("it names no file")?.to_owned();
     name.push(".partial");
     let partial = path.with_file_name(name);

@@ -6,11 +6,11 @@
 
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result, ensure};
-use engine::Engine;
+use engine::AnswerEngine;
 use serde_json::json;
 use std::{io::Write, net::SocketAddr, path::Path, sync::Arc};
 use trainer_base::{
-    model_config::{ModelConfig, Purpose},
+    model_config::{ModelConfig, ModelPurpose},
     settings::ServeArgs,
     tokenizer::Tokenizer,
 };
@@ -21,13 +21,13 @@ mod protocol;
 mod text;
 
 /// What every handler knows.
-struct State {
+struct ServerState {
     name: String,
     api_key: Option<String>,
     tokenizer: Arc<Tokenizer>,
     /// Tokens that the model reads, prompt and answer together.
     context: usize,
-    engine: Engine,
+    engine: AnswerEngine,
     started: u64,
 }
 
@@ -35,13 +35,13 @@ struct State {
 pub fn run(args: &ServeArgs) -> Result<()> {
     let config = ModelConfig::read(&args.model)?;
     ensure!(
-        config.purpose == Purpose::Language,
+        config.purpose == ModelPurpose::Language,
         "{} holds a reward model: it scores answers (`trainer score`) and cannot write any",
         args.model.display()
     );
     let tokenizer = Arc::new(Tokenizer::load(&args.model)?);
-    let engine = Engine::start(args, Arc::clone(&tokenizer))?;
-    let state = State {
+    let engine = AnswerEngine::start(args, Arc::clone(&tokenizer))?;
+    let state = ServerState {
         name: args.name.clone().unwrap_or_else(|| name_of(&args.model)),
         api_key: args.api_key.clone(),
         tokenizer,
@@ -52,7 +52,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     actix_web::rt::System::new().block_on(serve(args.listen, state))
 }
 
-async fn serve(listen: SocketAddr, state: State) -> Result<()> {
+async fn serve(listen: SocketAddr, state: ServerState) -> Result<()> {
     let name = state.name.clone();
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {

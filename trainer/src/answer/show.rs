@@ -2,7 +2,7 @@
 //! its end, so that a person can read what it learns.
 
 use crate::{
-    answer::generate::{self, Completion, Request, Settings},
+    answer::generate::{self, AnswerRequest, Completion, SamplingSettings},
     model::Transformer,
 };
 use entity::report::RunReport;
@@ -38,7 +38,7 @@ impl ShowSchedule {
     /// Whether answers are to be shown after `step`.
     pub(crate) fn is_due(&self, step: u64) -> bool {
         let is_an_end = step == 0 || step == self.n_steps;
-        Shown::is_due(step, self.n_steps)
+        ShownPrompts::is_due(step, self.n_steps)
             && (is_an_end || self.budget.allows(self.started.elapsed()))
     }
 
@@ -73,12 +73,12 @@ impl ShowBudget {
 }
 
 /// The prompts of a run that are answered again and again.
-pub(crate) struct Shown<'a> {
+pub(crate) struct ShownPrompts<'a> {
     prompts: Vec<&'a [i64]>,
     max_new_tokens: usize,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ShownPrompts<'a> {
     /// The first prompts that say something and leave room for an answer.
     pub(crate) fn new(
         model: &Transformer,
@@ -103,9 +103,9 @@ impl<'a> Shown<'a> {
 
     /// The likeliest answers. They draw nothing at random, so a run's numbers do not depend on them.
     pub(crate) fn answers(&self, model: &Transformer, tokenizer: &Tokenizer) -> Vec<Completion> {
-        let request = |(key, ids): (u64, &&'a [i64])| Request { ids, n: 1, key };
-        let requests: Vec<Request> = (0..).zip(&self.prompts).map(request).collect();
-        let settings = Settings {
+        let request = |(key, ids): (u64, &&'a [i64])| AnswerRequest { ids, n: 1, key };
+        let requests: Vec<AnswerRequest> = (0..).zip(&self.prompts).map(request).collect();
+        let settings = SamplingSettings {
             max_new_tokens: self.max_new_tokens,
             temperature: 0.0,
             top_p: 1.0,
@@ -143,9 +143,10 @@ mod tests {
 
     #[test]
     fn answers_are_shown_at_the_start_at_the_end_and_ten_times_between() {
-        let due = |n_steps| (0..=n_steps).filter(|step| Shown::is_due(*step, n_steps)).count();
+        let due =
+            |n_steps| (0..=n_steps).filter(|step| ShownPrompts::is_due(*step, n_steps)).count();
         assert_eq!((due(1), due(5), due(1000)), (2, 6, 11));
-        assert!(Shown::is_due(7, 7));
+        assert!(ShownPrompts::is_due(7, 7));
     }
 
     #[test]
@@ -175,7 +176,7 @@ mod tests {
         let tokenizer = Tokenizer::load(&folder).unwrap();
         let long = vec![1; model.config.max_positions as usize];
         let prompts: [&[i64]; 6] = [&[], &long, &[1], &[2], &[3], &[4]];
-        let shown = Shown::new(&model, prompts, 8);
+        let shown = ShownPrompts::new(&model, prompts, 8);
         assert_eq!(shown.prompts, [[1], [2], [3]]);
         let answers = shown.answers(&model, &tokenizer);
         assert_eq!(answers, shown.answers(&model, &tokenizer), "the same model says the same");

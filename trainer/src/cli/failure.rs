@@ -20,12 +20,13 @@ pub(super) fn tell(failure: VerbFailure) -> ExitCode {
 
 /// A full disk can be met wherever something is written.
 fn with_remedy(message: &str) -> String {
-    match message.contains("No space left on device") {
-        true => format!(
+    if message.contains("No space left on device") {
+        format!(
             "{message}; the disk is full: free some space, or name another folder with --out. \
              The same command goes on from the last checkpoint"
-        ),
-        false => message.to_owned(),
+        )
+    } else {
+        message.to_owned()
     }
 }
 
@@ -56,12 +57,13 @@ fn sentence(text: &str) -> String {
     // C++ exceptions are followed by where they were raised; the text is escaped, as Debug does it.
     let refusal = refusal.split("\\nException raised from").next().unwrap_or(refusal);
     let refusal = refusal.trim_end_matches("\")").replace("\\n", " ").replace("\\\"", "\"");
-    match ["out of memory", "not enough memory"].iter().any(|words| refusal.contains(words)) {
-        true => format!(
+    if ["out of memory", "not enough memory"].iter().any(|words| refusal.contains(words)) {
+        format!(
             "libtorch ran out of memory: {refusal}; use a smaller --batch-size with more \
              --grad-accum, or a smaller --max-length"
-        ),
-        false => format!("libtorch refused: {refusal}; set RUST_BACKTRACE=1 to see where"),
+        )
+    } else {
+        format!("libtorch refused: {refusal}; set RUST_BACKTRACE=1 to see where")
     }
 }
 

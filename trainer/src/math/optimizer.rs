@@ -2,20 +2,28 @@
 
 use crate::{
     ffi::{self, AdamWSettings, AdamWTensors},
-    model::{
-        Parameter,
-        folder::{read_tensors, write_tensors},
-    },
+    tensor_file::{read_tensors, write_tensors},
 };
 use anyhow::{Context, Result};
 use std::path::Path;
 use tch::{Kind, Tensor};
 
+/// A parameter as an optimiser sees it.
+#[derive(Debug)]
+pub struct ModelParameter {
+    /// As in Hugging Face.
+    pub name: String,
+    /// f32
+    pub master: Tensor,
+    /// The copy that computes and receives the gradient; the master itself in f32.
+    pub compute: Tensor,
+}
+
 /// AdamW with betas 0.9 and 0.999 and epsilon 1e-8 (Loshchilov and Hutter 2019; torch's
 /// `fused=True`), weights, gradients and both averages in f32.
 #[derive(Debug)]
 pub struct AdamW {
-    slots: Vec<Slot>,
+    slots: Vec<ParameterState>,
     weight_decay: f64,
     /// Steps taken.
     n_steps: u64,
@@ -23,8 +31,8 @@ pub struct AdamW {
 
 /// A parameter with what the optimiser remembers of its gradients.
 #[derive(Debug)]
-struct Slot {
-    parameter: Parameter,
+struct ParameterState {
+    parameter: ModelParameter,
     mean: Tensor,
     square: Tensor,
     /// f32 scalar: the number of the step that is being taken.
@@ -34,8 +42,8 @@ struct Slot {
 
 impl AdamW {
     /// Norms and biases do not decay (transformers: `get_decay_parameter_names`).
-    pub fn new(parameters: Vec<Parameter>, weight_decay: f64) -> Self {
-        let slots = parameters.into_iter().map(Slot::new).collect();
+    pub fn new(parameters: Vec<ModelParameter>, weight_decay: f64) -> Self {
+        let slots = parameters.into_iter().map(ParameterState::new).collect();
         Self { slots, weight_decay, n_steps: 0 }
     }
 
@@ -44,7 +52,7 @@ impl AdamW {
     pub fn gather_gradients(&mut self) -> Result<()> {
         let _guard = tch::no_grad_guard();
         for slot in &self.slots {
-            let Parameter { master, compute, .. } = &slot.parameter;
+            let ModelParameter { master, compute, .. } = &slot.parameter;
             if master.data_ptr() == compute.data_ptr() || !compute.grad().defined() {
                 continue;
             }
@@ -63,7 +71,8 @@ impl AdamW {
     pub fn clip_gradients(&mut self, max_norm: f64) -> Result<f64> {
         self.gather_gradients()?;
         let _guard = tch::no_grad_guard();
-        let gradients: Vec<Tensor> = self.slots.iter().filter_map(Slot::gradient).collect();
+        let gradients: Vec<Tensor> =
+            self.slots.iter().filter_map(ParameterState::gradient).collect();
         if gradients.is_empty() {
             return Ok(0.0);
         }
@@ -78,7 +87,7 @@ impl AdamW {
         Ok(norm)
     }
 
-    /// One step along the gradients, which are then gone. A parameter without one stays.
+    /// Takes one step along the gradients and clears them. A parameter without a gradient stays as it is.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.gather_gradients()?;
         let _guard = tch::no_grad_guard();
@@ -141,8 +150,8 @@ impl AdamW {
     }
 }
 
-impl Slot {
-    fn new(parameter: Parameter) -> Self {
+impl ParameterState {
+    fn new(parameter: ModelParameter) -> Self {
         let zeros = || parameter.master.detach().zeros_like();
         Self {
             mean: zeros(),
@@ -158,7 +167,7 @@ impl Slot {
     }
 
     fn finish_step(&self) -> Result<()> {
-        let Parameter { master, compute, .. } = &self.parameter;
+        let ModelParameter { master, compute, .. } = &self.parameter;
         ffi::clear_gradient(master)?;
         if master.data_ptr() != compute.data_ptr() {
             compute.shallow_clone().copy_(master);
@@ -173,21 +182,21 @@ mod tests {
     use crate::fixtures::{fixture, numbers};
     use serde_json::Value;
 
-    fn leaf(name: &str, values: &Value) -> Parameter {
+    fn leaf(name: &str, values: &Value) -> ModelParameter {
         let rows: Vec<Vec<f64>> = match &values[0] {
             Value::Array(_) => serde_json::from_value(values.clone()).unwrap(),
             _ => vec![numbers(values)],
         };
         let master = Tensor::from_slice2(&rows).to_kind(Kind::Float).set_requires_grad(true);
-        Parameter { name: name.into(), compute: master.shallow_clone(), master }
+        ModelParameter { name: name.into(), compute: master.shallow_clone(), master }
     }
 
-    fn give_gradient(parameter: &Parameter, values: &Value) {
+    fn give_gradient(parameter: &ModelParameter, values: &Value) {
         let gradient = leaf("", values).master.detach();
         ffi::set_gradient(&parameter.master, &gradient).unwrap();
     }
 
-    fn assert_near(parameter: &Parameter, values: &Value) {
+    fn assert_near(parameter: &ModelParameter, values: &Value) {
         let difference =
             (&parameter.master.detach() - leaf("", values).master.detach()).abs().max();
         assert!(difference.double_value(&[]) < 1e-6, "{difference}");
@@ -203,7 +212,7 @@ mod tests {
         let all = parameters();
         let mut optimizer = AdamW::new(
             all.iter()
-                .map(|p| Parameter {
+                .map(|p| ModelParameter {
                     name: p.name.clone(),
                     master: p.master.shallow_clone(),
                     compute: p.compute.shallow_clone(),
@@ -225,7 +234,7 @@ mod tests {
     fn clipping_follows_torch_and_tells_the_norm_before_it() {
         for case in fixture("ops.json")["clip_grad_norm"].as_array().unwrap() {
             let grads = case["grads"].as_array().unwrap();
-            let all: Vec<Parameter> = grads.iter().map(|grad| leaf("a", grad)).collect();
+            let all: Vec<ModelParameter> = grads.iter().map(|grad| leaf("a", grad)).collect();
             for (parameter, gradient) in all.iter().zip(grads) {
                 give_gradient(parameter, gradient);
             }
@@ -244,7 +253,7 @@ mod tests {
     fn bf16_copies_collect_gradients_and_take_the_new_weights() {
         let master = Tensor::from_slice(&[1f32, -2.0]).set_requires_grad(true);
         let compute = master.detach().to_kind(Kind::BFloat16).set_requires_grad(true);
-        let parameter = Parameter {
+        let parameter = ModelParameter {
             name: "w".into(),
             master: master.shallow_clone(),
             compute: compute.shallow_clone(),

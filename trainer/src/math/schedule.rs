@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 
 /// The learning rate of each step.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
+pub struct RateSchedule {
     pub kind: LrScheduler,
     /// The highest learning rate.
     pub peak: f64,
@@ -13,7 +13,7 @@ pub struct Schedule {
     pub n_steps: u64,
 }
 
-impl Schedule {
+impl RateSchedule {
     /// The learning rate that step `step`, counted from 0, is taken with. It rises from 0 over the
     /// warm-up, so that the first step of a warm-up moves nothing.
     pub fn learning_rate(&self, step: u64) -> f64 {
@@ -49,7 +49,7 @@ mod tests {
             ("constant", LrScheduler::Constant, 0),
             ("constant_with_warmup", LrScheduler::Constant, warmup),
         ] {
-            let schedule = Schedule { kind, peak: 1.0, warmup_steps, n_steps };
+            let schedule = RateSchedule { kind, peak: 1.0, warmup_steps, n_steps };
             let expected = numbers(&golden[name]);
             assert_eq!(expected.len() as u64, n_steps);
             for (step, expected) in expected.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use entity::run_config::OptimiserSettings;
 
 /// The walk through the rows of a dataset.
 #[derive(Debug)]
-pub struct Batches {
+pub struct RowBatches {
     n_rows: usize,
     batch_size: usize,
     grad_accum: usize,
@@ -17,7 +17,7 @@ pub struct Batches {
     pub steps_per_epoch: u64,
 }
 
-impl Batches {
+impl RowBatches {
     /// A step is `batch_size × grad_accum` rows; the last of an epoch has what is left and never
     /// reaches into the next epoch (transformers: `num_update_steps_per_epoch`).
     pub fn new(n_rows: usize, config: &OptimiserSettings) -> Self {
@@ -66,8 +66,8 @@ impl Batches {
 mod tests {
     use super::*;
 
-    fn batches(n_rows: usize, config: OptimiserSettings) -> Batches {
-        Batches::new(n_rows, &config)
+    fn batches(n_rows: usize, config: OptimiserSettings) -> RowBatches {
+        RowBatches::new(n_rows, &config)
     }
 
     fn config(

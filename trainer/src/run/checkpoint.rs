@@ -12,27 +12,28 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use trainer_base::{checkpoint_folder, settings::Resume};
+use trainer_base::{checkpoint_folder, settings::ResumeMode};
 
 const STATE: &str = "attune_state.json";
 const KEPT: usize = 2;
 
-/// What a kill costs at the most, in time.
+/// The longest time without a checkpoint, and so the most work that a kill can cost.
 const MOST_LOST: Duration = Duration::from_secs(300);
 
-/// Where writing takes long it is done less often: it takes a twentieth of the run's time at the most.
+/// Writing checkpoints takes at most a twentieth of the run's time: where it is slow it is done less
+/// often.
 const WRITING_SHARE: u32 = 20;
 
 /// When a checkpoint is due: every so many steps, and after a while without one.
 #[derive(Debug)]
-pub(crate) struct Rhythm {
+pub(crate) struct CheckpointSchedule {
     /// 0 writes none.
     every: u64,
     since: Instant,
     patience: Duration,
 }
 
-impl Rhythm {
+impl CheckpointSchedule {
     pub(crate) fn new(every: usize) -> Self {
         Self { every: every as u64, since: Instant::now(), patience: MOST_LOST }
     }
@@ -59,16 +60,16 @@ impl Rhythm {
 
 /// The checkpoints of one run.
 #[derive(Debug)]
-pub struct Checkpoints {
+pub struct RunCheckpoints {
     out: PathBuf,
     /// Configuration and inputs; two runs with the same are the same run.
     identity: Value,
-    /// Who started the run removes them.
+    /// Whoever started the run removes the checkpoints.
     held: bool,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Saved<S> {
+struct SavedCheckpoint<S> {
     identity: Value,
     step: u64,
     state: S,
@@ -76,25 +77,25 @@ struct Saved<S> {
 
 /// Where a run goes on.
 #[derive(Debug, PartialEq)]
-pub struct Found<S> {
+pub struct FoundCheckpoint<S> {
     pub folder: PathBuf,
     /// Steps done.
     pub step: u64,
     pub state: S,
 }
 
-impl Checkpoints {
+impl RunCheckpoints {
     /// Looks into the output folder `out`, which is made if it is missing.
     pub fn open<S: DeserializeOwned>(
         out: &Path,
         identity: Value,
-        resume: Resume,
-    ) -> Result<(Self, Option<Found<S>>)> {
+        resume: ResumeMode,
+    ) -> Result<(Self, Option<FoundCheckpoint<S>>)> {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        let held = resume == Resume::Held;
+        let held = resume == ResumeMode::Held;
         let checkpoints = Self { out: out.to_path_buf(), identity, held };
         let Some((_, folder)) = checkpoints.list()?.pop() else { return Ok((checkpoints, None)) };
-        if resume == Resume::Never {
+        if resume == ResumeMode::Never {
             bail!(
                 "{} holds a checkpoint of an unfinished run; go on with --resume auto, or remove it",
                 out.display()
@@ -102,7 +103,7 @@ impl Checkpoints {
         }
         let file = folder.join(STATE);
         let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let saved: Saved<Value> = serde_json::from_slice(&text)
+        let saved: SavedCheckpoint<Value> = serde_json::from_slice(&text)
             .with_context(|| format!("{} is damaged", file.display()))?;
         if let Some(difference) = first_difference(&saved.identity, &checkpoints.identity) {
             bail!(
@@ -112,7 +113,7 @@ impl Checkpoints {
         }
         let state = serde_json::from_value(saved.state)
             .with_context(|| format!("{} is damaged", file.display()))?;
-        Ok((checkpoints, Some(Found { folder, step: saved.step, state })))
+        Ok((checkpoints, Some(FoundCheckpoint { folder, step: saved.step, state })))
     }
 
     /// Writes a checkpoint after `step` steps; `write` puts its files into the folder it is given.
@@ -132,7 +133,7 @@ impl Checkpoints {
         fs::create_dir(&unfinished)?;
         let complete = || -> Result<()> {
             write(&unfinished)?;
-            let saved = Saved { identity: self.identity.clone(), step, state };
+            let saved = SavedCheckpoint { identity: self.identity.clone(), step, state };
             fs::write(unfinished.join(STATE), serde_json::to_vec_pretty(&saved)?)?;
             sync_tree(&unfinished)?;
             Ok(fs::rename(&unfinished, &folder)?)
@@ -209,12 +210,12 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() {
-        let rhythm = Rhythm::new(100);
-        let after = |seconds| rhythm.since + Duration::from_secs(seconds);
-        assert!(!rhythm.is_due_at(7, after(299)) && rhythm.is_due_at(7, after(300)));
-        assert!(rhythm.is_due_at(200, after(0)));
-        assert!(!Rhythm::new(0).is_due_at(100, after(1000)), "0 writes none");
-        let mut slow = Rhythm::new(100);
+        let schedule = CheckpointSchedule::new(100);
+        let after = |seconds| schedule.since + Duration::from_secs(seconds);
+        assert!(!schedule.is_due_at(7, after(299)) && schedule.is_due_at(7, after(300)));
+        assert!(schedule.is_due_at(200, after(0)));
+        assert!(!CheckpointSchedule::new(0).is_due_at(100, after(1000)), "0 writes none");
+        let mut slow = CheckpointSchedule::new(100);
         slow.written(Instant::now() - Duration::from_secs(30));
         assert!(
             !slow.is_due_at(7, slow.since + Duration::from_secs(599)),
@@ -223,13 +224,13 @@ mod tests {
         assert!(slow.is_due_at(7, slow.since + Duration::from_secs(601)));
     }
 
-    type Opened = Result<(Checkpoints, Option<Found<u64>>)>;
+    type Opened = Result<(RunCheckpoints, Option<FoundCheckpoint<u64>>)>;
 
-    fn open(out: &Path, seed: u64, resume: Resume) -> Opened {
-        Checkpoints::open(out, json!({"config": {"seed": seed}}), resume)
+    fn open(out: &Path, seed: u64, resume: ResumeMode) -> Opened {
+        RunCheckpoints::open(out, json!({"config": {"seed": seed}}), resume)
     }
 
-    fn save(checkpoints: &Checkpoints, step: u64) {
+    fn save(checkpoints: &RunCheckpoints, step: u64) {
         let write = |folder: &Path| Ok(fs::write(folder.join("weights"), step.to_string())?);
         checkpoints.save(step, &(step * 10), write).unwrap();
     }
@@ -237,12 +238,12 @@ mod tests {
     #[test]
     fn a_run_goes_on_from_the_newest_of_the_two_that_are_kept() {
         let out = tempfile::tempdir().unwrap();
-        let (checkpoints, found) = open(out.path(), 1, Resume::Auto).unwrap();
+        let (checkpoints, found) = open(out.path(), 1, ResumeMode::Auto).unwrap();
         assert_eq!(found, None);
         [5, 10, 100].into_iter().for_each(|step| save(&checkpoints, step));
         let names = ["checkpoint-5", "checkpoint-10", "checkpoint-100"];
         assert_eq!(names.map(|name| out.path().join(name).exists()), [false, true, true]);
-        let found = open(out.path(), 1, Resume::Auto).unwrap().1.unwrap();
+        let found = open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap();
         assert_eq!((found.step, found.state), (100, 1000));
         assert_eq!(fs::read_to_string(found.folder.join("weights")).unwrap(), "100");
     }
@@ -250,40 +251,40 @@ mod tests {
     #[test]
     fn an_unfinished_checkpoint_is_not_seen() {
         let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, Resume::Auto).unwrap();
+        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Auto).unwrap();
         save(&checkpoints, 1);
         let killed = checkpoints.save(2, &0, |folder| {
             fs::write(folder.join("weights"), "half")?;
             bail!("killed")
         });
         assert!(killed.is_err());
-        assert_eq!(open(out.path(), 1, Resume::Auto).unwrap().1.unwrap().step, 1);
+        assert_eq!(open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap().step, 1);
         save(&checkpoints, 2);
-        assert_eq!(open(out.path(), 1, Resume::Auto).unwrap().1.unwrap().step, 2);
+        assert_eq!(open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap().step, 2);
     }
 
     #[test]
     fn another_run_does_not_go_on_from_it_and_is_told_what_differs() {
         let out = tempfile::tempdir().unwrap();
-        save(&open(out.path(), 1, Resume::Auto).unwrap().0, 3);
-        let error = open(out.path(), 2, Resume::Auto).unwrap_err().to_string();
+        save(&open(out.path(), 1, ResumeMode::Auto).unwrap().0, 3);
+        let error = open(out.path(), 2, ResumeMode::Auto).unwrap_err().to_string();
         assert!(error.contains("config: seed is 1 there and 2 here"), "{error}");
-        assert!(open(out.path(), 1, Resume::Never).is_err());
+        assert!(open(out.path(), 1, ResumeMode::Never).is_err());
     }
 
     #[test]
     fn whoever_holds_a_run_removes_its_checkpoints() {
         let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, Resume::Held).unwrap();
+        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Held).unwrap();
         save(&checkpoints, 3);
         checkpoints.remove_all().unwrap();
-        assert_eq!(open(out.path(), 1, Resume::Held).unwrap().1.unwrap().step, 3);
+        assert_eq!(open(out.path(), 1, ResumeMode::Held).unwrap().1.unwrap().step, 3);
     }
 
     #[test]
     fn nothing_is_left_of_a_finished_run() {
         let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, Resume::Auto).unwrap();
+        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Auto).unwrap();
         save(&checkpoints, 3);
         fs::create_dir(out.path().join(".checkpoint-4.unfinished")).unwrap();
         fs::write(out.path().join("model.safetensors"), "result").unwrap();

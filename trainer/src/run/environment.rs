@@ -12,12 +12,12 @@ use trainer_base::job::Report;
 
 /// Device and precision of a run, with libtorch set up for it.
 #[derive(Clone, Debug)]
-pub struct Environment {
+pub struct ComputeEnvironment {
     pub device: Device,
     pub kind: Kind,
 }
 
-impl Environment {
+impl ComputeEnvironment {
     /// Opens the device, switches libtorch to deterministic algorithms where they are wanted and tells
     /// what the run's numbers will depend on. None when it is asked to stop at once.
     pub fn start(
@@ -122,10 +122,11 @@ mod tests {
     #[test]
     fn a_request_for_f32_on_the_cpu_is_followed() {
         let mut told = None;
-        let started = Environment::start(run_config::Device::Cpu, Dtype::F32, &mut |event| {
-            told = Some(event);
-            ControlFlow::Continue(())
-        });
+        let started =
+            ComputeEnvironment::start(run_config::Device::Cpu, Dtype::F32, &mut |event| {
+                told = Some(event);
+                ControlFlow::Continue(())
+            });
         let environment = started.unwrap().unwrap();
         assert_eq!((environment.device, environment.kind), (Device::Cpu, Kind::Float));
         let Some(RunReport::Started { environment }) = told else { panic!("nothing was told") };

@@ -1,6 +1,6 @@
 //! Running a verb as its flags say: with its settings checked, a reporter, and a way to stop it.
 
-use super::{openmp, reporter::Reporter};
+use super::{openmp, reporter::RunReporter};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use entity::run_config::RunConfig;
@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     settings::{OutputFlags, VerbFlags},
 };
 
@@ -42,7 +42,7 @@ impl From<anyhow::Error> for VerbFailure {
 /// Runs a verb that has settings.
 pub(crate) fn configured<P: Args, C: Args + RunConfig>(
     flags: &VerbFlags<P, C>,
-    verb: impl FnOnce(&P, &C, &mut Report) -> Result<Outcome>,
+    verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     openmp::restart_with_short_spins();
     flags.check().map_err(VerbFailure::Usage)?;
@@ -52,7 +52,7 @@ pub(crate) fn configured<P: Args, C: Args + RunConfig>(
 /// Runs a verb with a reporter that does as these flags say.
 pub(crate) fn reported(
     output: &OutputFlags,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     if output.exit_with_stdin {
         exit_with_stdin();
@@ -61,7 +61,7 @@ pub(crate) fn reported(
         tch::set_num_threads(threads.get().into());
     }
     let asked_to_stop = stop_when_asked()?;
-    let mut reporter = Reporter::new(output.metrics.as_deref(), output.report)?;
+    let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;
     let mut broken = None;
     let outcome = verb(&mut |event| {
         let flow = reporter.event(&event).unwrap_or_else(|error| {
@@ -71,11 +71,11 @@ pub(crate) fn reported(
         if asked_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { flow }
     });
     match (outcome, broken) {
-        (Ok(Outcome::Finished(summary)), _) => {
+        (Ok(VerbOutcome::Finished(summary)), _) => {
             let _ = reporter.finish(&summary);
             Ok(())
         }
-        (Ok(Outcome::Stopped), broken) => {
+        (Ok(VerbOutcome::Stopped), broken) => {
             reporter.stop();
             let why = if asked_to_stop.load(Ordering::Relaxed) {
                 anyhow!(

@@ -1,5 +1,6 @@
 //! What tells a run from others: hashes of its inputs.
 
+use crate::model::weights::weight_files;
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
@@ -24,7 +25,7 @@ pub(crate) fn hash_of_model(folder: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(std::fs::read(folder.join("config.json"))?);
     let mut buffer = vec![0; BYTES];
-    for path in crate::model::folder::weight_files(folder).unwrap_or_default() {
+    for path in weight_files(folder).unwrap_or_default() {
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
         hash.update(length.to_le_bytes());

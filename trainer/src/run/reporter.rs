@@ -18,17 +18,17 @@ use std::{
 use trainer_base::settings::ReportFormat;
 
 /// Takes a run's events one by one.
-pub struct Reporter {
+pub struct RunReporter {
     metrics: Option<MetricsFile>,
-    view: View,
+    view: ReportView,
     /// The newest value of the metric that a person follows.
     headline: String,
 }
 
-enum View {
+enum ReportView {
     Json,
     Bar(ProgressBar),
-    Lines { told: Option<Instant> },
+    Lines { last_line: Option<Instant> },
 }
 
 /// Plain progress lines are at least this far apart.
@@ -37,13 +37,13 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Steps of the bar, which knows only whole numbers.
 const BAR_LENGTH: u64 = 1000;
 
-impl Reporter {
+impl RunReporter {
     /// Opens the metrics file at once, so that a wrong path is known before the work.
     pub fn new(metrics: Option<&Path>, format: ReportFormat) -> Result<Self> {
         let view = match format {
-            ReportFormat::Json => View::Json,
-            ReportFormat::Text if io::stderr().is_terminal() => View::Bar(bar()),
-            ReportFormat::Text => View::Lines { told: None },
+            ReportFormat::Json => ReportView::Json,
+            ReportFormat::Text if io::stderr().is_terminal() => ReportView::Bar(bar()),
+            ReportFormat::Text => ReportView::Lines { last_line: None },
         };
         let metrics = metrics.map(MetricsFile::open).transpose()?;
         Ok(Self { metrics, view, headline: String::new() })
@@ -58,8 +58,8 @@ impl Reporter {
             self.headline = headline(metrics).unwrap_or(std::mem::take(&mut self.headline));
         }
         Ok(match &self.view {
-            View::Json => print_json(event),
-            View::Bar(_) | View::Lines { .. } => {
+            ReportView::Json => print_json(event),
+            ReportView::Bar(_) | ReportView::Lines { .. } => {
                 self.show(event);
                 ControlFlow::Continue(())
             }
@@ -74,7 +74,7 @@ impl Reporter {
 
     /// Ends the bar where it is.
     pub fn stop(self) {
-        if let View::Bar(bar) = &self.view {
+        if let ReportView::Bar(bar) = &self.view {
             bar.abandon();
         }
     }
@@ -134,24 +134,24 @@ impl Reporter {
         parts.extend((!self.headline.is_empty()).then(|| self.headline.clone()));
         let text = parts.join(", ");
         match &mut self.view {
-            View::Bar(bar) => {
+            ReportView::Bar(bar) => {
                 bar.set_position((fraction * BAR_LENGTH as f64) as u64);
                 bar.set_message(text);
             }
-            View::Lines { told } => {
-                let is_due = told.is_none_or(|told| told.elapsed() >= BETWEEN_LINES);
+            ReportView::Lines { last_line } => {
+                let is_due = last_line.is_none_or(|last_line| last_line.elapsed() >= BETWEEN_LINES);
                 if is_due || *fraction >= 1.0 {
-                    *told = Some(Instant::now());
+                    *last_line = Some(Instant::now());
                     self.line(&format!("{:3.0} %  {text}", 100.0 * fraction));
                 }
             }
-            View::Json => {}
+            ReportView::Json => {}
         }
     }
 
     fn line(&self, text: &str) {
         match &self.view {
-            View::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            ReportView::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
             _ => {
                 // Nobody reads it any more: no reason to stop the work.
                 let _ = writeln!(io::stderr(), "{text}");

@@ -1,6 +1,8 @@
 //! Direct preference optimisation: a policy from comparisons, without a reward model.
 
-use super::{COMMON, FollowUp, RowsField, RunDefinition, SamplePrompts, model_field};
+use super::{
+    COMMON, FollowUp, RowsField, RunDefinition, SamplePrompts, model_field, sample_config,
+};
 use crate::{
     data::dataset::Contents,
     training::{
@@ -9,7 +11,6 @@ use crate::{
             POLICY_LEARNING_RATE, field,
         },
         findings::{Direction, held_out_accuracy, noisy_metric},
-        follow_up::sample_config,
     },
 };
 use entity::{

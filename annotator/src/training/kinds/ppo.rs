@@ -1,6 +1,9 @@
 //! Proximal policy optimisation against a reward model.
 
-use super::{COMMON, FollowUp, ModelField, RowsField, RunDefinition, SamplePrompts, model_field};
+use super::{
+    COMMON, FollowUp, ModelField, RowsField, RunDefinition, SamplePrompts, model_field,
+    sample_config,
+};
 use crate::{
     data::dataset::{Contents, Prompts},
     training::{
@@ -9,7 +12,6 @@ use crate::{
             TEMPERATURE, field,
         },
         findings::{Direction, divergence, entropy, noisy_metric, truncated_answers},
-        follow_up::sample_config,
     },
 };
 use entity::{

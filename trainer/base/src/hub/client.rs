@@ -1,6 +1,6 @@
 //! The hub's HTTP, as the Python library speaks it: its routes, variables, headers and refusals.
 
-use super::files::{Listing, RemoteFile};
+use super::files::{FileListing, RemoteFile};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use std::{env, fs, io::Read, path::PathBuf, time::Duration};
 use ureq::{
@@ -9,13 +9,13 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// A connection that brings nothing for so long is given up, and taken up again.
+/// A connection that delivers nothing for so long is closed and opened again.
 const SILENCE: Duration = Duration::from_secs(30);
 
 const MAX_REDIRECTS: usize = 8;
 
 /// The hub or a mirror of it.
-pub(super) struct Hub {
+pub(super) struct HubClient {
     agent: Agent,
     /// Without a slash at its end.
     endpoint: String,
@@ -24,9 +24,9 @@ pub(super) struct Hub {
     cache: Option<PathBuf>,
 }
 
-/// Why a request brought nothing.
-pub(super) enum Problem {
-    /// May go well the next time.
+/// Why a request failed.
+pub(super) enum HubProblem {
+    /// May be gone at the next try.
     Passing(String),
     /// The part that was fetched is longer than the file.
     BeyondEnd,
@@ -34,7 +34,7 @@ pub(super) enum Problem {
 }
 
 /// A file's bytes from `start` on.
-pub(super) struct Opened {
+pub(super) struct OpenedFile {
     pub start: u64,
     pub reader: Box<dyn Read>,
     /// What the hub says beside the bytes.
@@ -47,7 +47,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-impl Hub {
+impl HubClient {
     /// As huggingface_hub reads its variables.
     pub(super) fn from_environment() -> Result<Self> {
         let is_set = |name: &str| {
@@ -95,7 +95,7 @@ impl Hub {
     }
 
     /// What is in the repository.
-    pub(super) fn listing(&self, repository: &str, revision: &str) -> Result<Listing> {
+    pub(super) fn listing(&self, repository: &str, revision: &str) -> Result<FileListing> {
         let revision = percent_encoded(revision);
         let url =
             format!("{}/api/models/{repository}/revision/{revision}?blobs=true", self.endpoint);
@@ -111,16 +111,16 @@ impl Hub {
                             )
                         });
                     }
-                    Err(error) => Problem::Passing(error.to_string()),
+                    Err(error) => HubProblem::Passing(error.to_string()),
                 },
                 Err(problem) => problem,
             };
             failed += 1;
             match problem {
-                Problem::Passing(_) if failed < 3 => std::thread::sleep(Duration::from_secs(1)),
-                Problem::Passing(why) => return Err(self.unreachable(&why)),
-                Problem::BeyondEnd => bail!("{} refused to list {repository}", self.endpoint),
-                Problem::Final(error) => return Err(error),
+                HubProblem::Passing(_) if failed < 3 => std::thread::sleep(Duration::from_secs(1)),
+                HubProblem::Passing(why) => return Err(self.unreachable(&why)),
+                HubProblem::BeyondEnd => bail!("{} refused to list {repository}", self.endpoint),
+                HubProblem::Final(error) => return Err(error),
             }
         }
     }
@@ -132,16 +132,16 @@ impl Hub {
         commit: &str,
         name: &str,
         start: u64,
-    ) -> Result<Opened, Problem> {
+    ) -> Result<OpenedFile, HubProblem> {
         let commit = percent_encoded(commit);
         let url = format!("{}/{repository}/resolve/{commit}/{name}", self.endpoint);
-        let (response, said) = self.get(&url, start, repository)?;
+        let (response, headers) = self.get(&url, start, repository)?;
         let start = match response.status() {
             StatusCode::PARTIAL_CONTENT => range_start(response.headers()).unwrap_or(start),
             _ => 0,
         };
         let reader = Box::new(response.into_body().into_reader());
-        Ok(Opened { start, reader, size: said.size, sha256: said.sha256 })
+        Ok(OpenedFile { start, reader, size: headers.size, sha256: headers.sha256 })
     }
 
     /// Where huggingface_hub would have put a large file.
@@ -175,8 +175,8 @@ impl Hub {
         url: &str,
         start: u64,
         repository: &str,
-    ) -> Result<(Response<Body>, Said), Problem> {
-        let (mut url, mut said) = (url.to_owned(), Said::default());
+    ) -> Result<(Response<Body>, HubHeaders), HubProblem> {
+        let (mut url, mut headers) = (url.to_owned(), HubHeaders::default());
         for _ in 0..MAX_REDIRECTS {
             let mut request = self.agent.get(&url);
             let is_of_hub = origin(&url) == origin(&self.endpoint);
@@ -186,39 +186,41 @@ impl Hub {
             if start > 0 {
                 request = request.header("Range", format!("bytes={start}-"));
             }
-            let response = request.call().map_err(|error| Problem::Passing(error.to_string()))?;
+            let response =
+                request.call().map_err(|error| HubProblem::Passing(error.to_string()))?;
             if is_of_hub {
-                said.read(response.headers());
+                headers.read(response.headers());
             }
             let status = response.status();
             if status.is_success() {
-                return Ok((response, said));
+                return Ok((response, headers));
             }
             if !status.is_redirection() {
                 return Err(self.refusal(&response, repository, is_of_hub));
             }
             let location = text(response.headers(), "location").unwrap_or_default();
-            url = match location.starts_with('/') {
-                true => format!("{}{location}", origin(&url)),
-                false => location.to_owned(),
+            url = if location.starts_with('/') {
+                format!("{}{location}", origin(&url))
+            } else {
+                location.to_owned()
             };
         }
-        Err(Problem::Final(anyhow!("{} redirects in a circle", self.endpoint)))
+        Err(HubProblem::Final(anyhow!("{} redirects in a circle", self.endpoint)))
     }
 
     /// What a status means, and what to do.
-    fn refusal(&self, response: &Response<Body>, repository: &str, is_of_hub: bool) -> Problem {
+    fn refusal(&self, response: &Response<Body>, repository: &str, is_of_hub: bool) -> HubProblem {
         let (status, endpoint) = (response.status(), &self.endpoint);
         let code = text(response.headers(), "x-error-code").unwrap_or_default();
         let has_token = self.token.is_some();
         let sentence = match (status.as_u16(), code) {
-            (416, _) => return Problem::BeyondEnd,
+            (416, _) => return HubProblem::BeyondEnd,
             (408 | 429 | 500.., _) => {
-                return Problem::Passing(format!("the server answered {status}"));
+                return HubProblem::Passing(format!("the server answered {status}"));
             }
             // Addresses of large files hold for some minutes; a new one is asked for.
             (401 | 403, _) if !is_of_hub => {
-                return Problem::Passing(format!("the download's address ran out ({status})"));
+                return HubProblem::Passing(format!("the download's address ran out ({status})"));
             }
             (_, "GatedRepo") | (403, _) if has_token => format!(
                 "{repository} is gated, and the account of your token may not read it: accept its \
@@ -246,18 +248,18 @@ impl Hub {
             ),
             _ => format!("{endpoint} refused {repository} with {status}"),
         };
-        Problem::Final(anyhow!(sentence))
+        HubProblem::Final(anyhow!(sentence))
     }
 }
 
 /// What the hub's headers say of a file.
 #[derive(Default)]
-struct Said {
+struct HubHeaders {
     size: Option<u64>,
     sha256: Option<String>,
 }
 
-impl Said {
+impl HubHeaders {
     fn read(&mut self, headers: &HeaderMap) {
         if let Some(size) = text(headers, "x-linked-size").and_then(|size| size.parse().ok()) {
             self.size = Some(size);
@@ -288,9 +290,7 @@ fn origin(url: &str) -> &str {
 
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let encode = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
+    let encode =
+        |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(encode).collect()
 }

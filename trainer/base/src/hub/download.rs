@@ -1,9 +1,9 @@
 //! One file of a base: in parts if the connection breaks, checked, and whole or not there.
 
 use super::{
-    client::{Opened, Problem},
+    client::{HubProblem, OpenedFile},
     files::RemoteFile,
-    origin::Origin,
+    origin::BaseOrigin,
 };
 use crate::{job::Report, progress::say};
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -19,20 +19,20 @@ use std::{
 };
 
 /// Where files come from and where they go.
-pub(super) struct Target<'a> {
-    pub origin: &'a Origin<'a>,
+pub(super) struct DownloadTarget<'a> {
+    pub origin: &'a BaseOrigin<'a>,
     pub commit: &'a str,
     pub folder: &'a Path,
 }
 
-/// In a row, without a byte between them: about a minute, the pauses growing to 16 seconds.
+/// Failures in a row without a byte between them: about a minute, with pauses that grow to 16 seconds.
 const MAX_FAILURES: u32 = 9;
 
 const CHUNK: usize = 1 << 18;
 
 /// Fetches `file` if it is not in the folder; `on_bytes` counts what arrives.
 pub(super) fn download(
-    target: &Target,
+    target: &DownloadTarget,
     file: &RemoteFile,
     report: &mut Report,
     on_bytes: &mut dyn FnMut(u64, &mut Report) -> ControlFlow<()>,
@@ -49,22 +49,22 @@ pub(super) fn download(
         say(report, LogLevel::Info, format!("{} is in {}", file.name, cached.display()));
         let _ = on_bytes(file.size.unwrap_or(0), report);
     }
-    let mut part = Part::open(path, file.clone())?;
+    let mut part = PartialFile::open(path, file.clone())?;
     let mut failures = 0;
     while !part.is_whole() {
         let before = part.length;
         let why = match target.origin.open(target.commit, &file.name, part.length) {
             Ok(opened) => match part.take(opened, report, on_bytes)? {
-                Taken::All => break,
-                Taken::Stopped => return Ok(ControlFlow::Break(())),
-                Taken::Until(why) => why,
+                DownloadEnd::All => break,
+                DownloadEnd::Stopped => return Ok(ControlFlow::Break(())),
+                DownloadEnd::Until(why) => why,
             },
-            Err(Problem::BeyondEnd) => {
+            Err(HubProblem::BeyondEnd) => {
                 part.restart()?;
                 "what was fetched is longer than the file".to_owned()
             }
-            Err(Problem::Passing(why)) => why,
-            Err(Problem::Final(error)) => return Err(error),
+            Err(HubProblem::Passing(why)) => why,
+            Err(HubProblem::Final(error)) => return Err(error),
         };
         failures = if part.length > before { 1 } else { failures + 1 };
         if failures >= MAX_FAILURES {
@@ -79,7 +79,7 @@ pub(super) fn download(
 }
 
 /// A file on its way.
-struct Part {
+struct PartialFile {
     path: PathBuf,
     file: File,
     length: u64,
@@ -87,14 +87,14 @@ struct Part {
     expected: RemoteFile,
 }
 
-enum Taken {
+enum DownloadEnd {
     All,
     Stopped,
     /// The connection ended before the file, and why.
     Until(String),
 }
 
-impl Part {
+impl PartialFile {
     /// Goes on with what is there.
     fn open(path: PathBuf, expected: RemoteFile) -> Result<Self> {
         let mut options = OpenOptions::new();
@@ -134,16 +134,16 @@ impl Part {
     /// Writes what comes until it ends.
     fn take(
         &mut self,
-        mut opened: Opened,
+        mut opened: OpenedFile,
         report: &mut Report,
         on_bytes: &mut dyn FnMut(u64, &mut Report) -> ControlFlow<()>,
-    ) -> Result<Taken> {
+    ) -> Result<DownloadEnd> {
         self.expected.size = self.expected.size.or(opened.size);
         self.expected.sha256 = self.expected.sha256.take().or(opened.sha256.take());
         if opened.start != self.length {
             self.restart()?;
             if opened.start != 0 {
-                return Ok(Taken::Until("the server answered another part".into()));
+                return Ok(DownloadEnd::Until("the server answered another part".into()));
             }
         }
         let mut chunk = vec![0; CHUNK];
@@ -152,20 +152,22 @@ impl Part {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Taken::Until(format!("the connection broke ({error})"))),
+                Err(error) => {
+                    return Ok(DownloadEnd::Until(format!("the connection broke ({error})")));
+                }
             };
             self.file.write_all(&chunk[..n]).map_err(|error| self.cannot_write(error))?;
             self.hash.update(&chunk[..n]);
             self.length += n as u64;
             if on_bytes(n as u64, report).is_break() {
-                return Ok(Taken::Stopped);
+                return Ok(DownloadEnd::Stopped);
             }
         }
         match self.expected.size {
             Some(size) if self.length < size => {
-                Ok(Taken::Until("the connection ended early".into()))
+                Ok(DownloadEnd::Until("the connection ended early".into()))
             }
-            _ => Ok(Taken::All),
+            _ => Ok(DownloadEnd::All),
         }
     }
 

@@ -24,14 +24,14 @@ const OPTIONAL: [&str; 7] = [
 
 /// What the hub says of a repository at one commit (`/api/models/ORG/NAME/revision/…?blobs=true`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Listing {
+pub(super) struct FileListing {
     sha: Option<String>,
     #[serde(default)]
-    siblings: Vec<Sibling>,
+    siblings: Vec<ListedFile>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Sibling {
+struct ListedFile {
     rfilename: String,
     size: Option<u64>,
     lfs: Option<LargeFile>,
@@ -68,7 +68,7 @@ impl RemoteFile {
     }
 }
 
-impl Listing {
+impl FileListing {
     /// What is in a folder of this machine. Sizes and times stand for the commit.
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
         ensure!(
@@ -87,7 +87,11 @@ impl Listing {
                 let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
                 state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
                 if file.is_file() {
-                    siblings.push(Sibling { rfilename: name, size: Some(file.len()), lfs: None });
+                    siblings.push(ListedFile {
+                        rfilename: name,
+                        size: Some(file.len()),
+                        lfs: None,
+                    });
                 }
             }
             state.sort();
@@ -129,16 +133,18 @@ impl Listing {
         let weights = self.file(WEIGHTS);
         if weights.is_none() && self.file(INDEX).is_none() {
             let has = |ending: &str| self.siblings.iter().any(|s| s.rfilename.ends_with(ending));
-            match () {
-                () if has(".gguf") => bail!(
+            if has(".gguf") {
+                bail!(
                     "{repository} has GGUF files, which are for llama.cpp; take the repository of \
                      the original model"
-                ),
-                () if has(".bin") => bail!(
+                )
+            } else if has(".bin") {
+                bail!(
                     "{repository} has its weights only as PyTorch pickles, which can run code when \
                      they are read; take a repository or --revision with safetensors"
-                ),
-                () => bail!("{repository} has no model.safetensors"),
+                )
+            } else {
+                bail!("{repository} has no model.safetensors")
             }
         }
         let is_legal = |name: &str| {

@@ -1,8 +1,8 @@
 //! Where a base's files come from: the hub, or a folder of this machine.
 
 use super::{
-    client::{Hub, Opened, Problem},
-    files::{Listing, RemoteFile},
+    client::{HubClient, HubProblem, OpenedFile},
+    files::{FileListing, RemoteFile},
 };
 use anyhow::{Context, Error, Result, anyhow};
 use entity::run_config::{FetchConfig, FetchSource};
@@ -13,18 +13,20 @@ use std::{
 };
 
 /// The hub, or a folder.
-pub(super) enum Origin<'a> {
-    Hub { hub: Hub, repository: &'a str, revision: &'a str },
+pub(super) enum BaseOrigin<'a> {
+    Hub { hub: HubClient, repository: &'a str, revision: &'a str },
     Folder(&'a Path),
 }
 
-impl<'a> Origin<'a> {
+impl<'a> BaseOrigin<'a> {
     /// For what was named as a base.
     pub(super) fn new(source: FetchSource<'a>, config: &'a FetchConfig) -> Result<Self> {
         Ok(match source {
-            FetchSource::Hub(repository) => {
-                Self::Hub { hub: Hub::from_environment()?, repository, revision: &config.revision }
-            }
+            FetchSource::Hub(repository) => Self::Hub {
+                hub: HubClient::from_environment()?,
+                repository,
+                revision: &config.revision,
+            },
             FetchSource::Folder(folder) => Self::Folder(folder),
         })
     }
@@ -37,15 +39,15 @@ impl<'a> Origin<'a> {
         }
     }
 
-    pub(super) fn listing(&self) -> Result<Listing> {
+    pub(super) fn listing(&self) -> Result<FileListing> {
         match self {
             Self::Hub { hub, repository, revision } => hub.listing(repository, revision),
-            Self::Folder(folder) => Listing::of_folder(folder),
+            Self::Folder(folder) => FileListing::of_folder(folder),
         }
     }
 
     /// What the listing is of: what arrived of another state is thrown away.
-    pub(super) fn commit<'l>(&'l self, listing: &'l Listing) -> &'l str {
+    pub(super) fn commit<'l>(&'l self, listing: &'l FileListing) -> &'l str {
         match self {
             Self::Hub { revision, .. } => listing.commit(revision),
             Self::Folder(_) => listing.commit(""),
@@ -53,7 +55,7 @@ impl<'a> Origin<'a> {
     }
 
     /// Its name with what a person may want to note of its state.
-    pub(super) fn told(&self, commit: &str) -> String {
+    pub(super) fn description(&self, commit: &str) -> String {
         match self {
             Self::Hub { repository, .. } => format!("{repository} ({commit})"),
             Self::Folder(_) => self.name(),
@@ -61,10 +63,15 @@ impl<'a> Origin<'a> {
     }
 
     /// A file's bytes from `start` on, or from the beginning.
-    pub(super) fn open(&self, commit: &str, name: &str, start: u64) -> Result<Opened, Problem> {
+    pub(super) fn open(
+        &self,
+        commit: &str,
+        name: &str,
+        start: u64,
+    ) -> Result<OpenedFile, HubProblem> {
         match self {
             Self::Hub { hub, repository, .. } => hub.open(repository, commit, name, start),
-            Self::Folder(folder) => open_file(&folder.join(name), start).map_err(Problem::Final),
+            Self::Folder(folder) => open_file(&folder.join(name), start).map_err(HubProblem::Final),
         }
     }
 
@@ -85,12 +92,12 @@ impl<'a> Origin<'a> {
     }
 }
 
-fn open_file(path: &Path, start: u64) -> Result<Opened> {
-    let read = || -> std::io::Result<Opened> {
+fn open_file(path: &Path, start: u64) -> Result<OpenedFile> {
+    let read = || -> std::io::Result<OpenedFile> {
         let mut file = File::open(path)?;
         let size = Some(file.metadata()?.len());
         file.seek(SeekFrom::Start(start))?;
-        Ok(Opened { start, reader: Box::new(file), size, sha256: None })
+        Ok(OpenedFile { start, reader: Box::new(file), size, sha256: None })
     };
     read().with_context(|| format!("cannot read {}", path.display()))
 }

@@ -1,15 +1,15 @@
 //! A model folder from a repository of the Hugging Face hub, or from a folder of this machine.
 
 use super::{
-    download::{Target, download},
+    download::{DownloadTarget, download},
     files::{CONFIG, INDEX, RemoteFile},
     make_folder,
-    origin::Origin,
+    origin::BaseOrigin,
 };
 use crate::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     model_config::ModelConfig,
-    progress::{Progress, say},
+    progress::{RunProgress, say},
 };
 use anyhow::{Context, Result, bail, ensure};
 use entity::report::LogLevel;
@@ -21,18 +21,18 @@ const COMMIT: &str = ".commit";
 
 /// Fills `partial` with what a model folder needs; what it is, for a person.
 pub(super) fn fetch(
-    origin: &Origin,
+    origin: &BaseOrigin,
     partial: &Path,
     report: &mut Report,
-) -> Result<(Outcome, String)> {
+) -> Result<(VerbOutcome, String)> {
     // 1. What there is.
     let repository = &*origin.name();
     let listing = origin.listing()?;
     let files = listing.model_files(repository)?;
     let commit = origin.commit(&listing);
-    let told = origin.told(commit);
+    let description = origin.description(commit);
     begin(partial, commit)?;
-    let target = Target { origin, commit, folder: partial };
+    let target = DownloadTarget { origin, commit, folder: partial };
     let mut get_small = |file: &RemoteFile| -> Result<String> {
         // Whoever asked to stop is asked again at the first large file.
         let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
@@ -47,7 +47,7 @@ pub(super) fn fetch(
     get_small(&config)?;
     if let Err(error) = ModelConfig::read(partial) {
         let _ = fs::remove_dir_all(partial);
-        // Not where it lies: that is no place for a person to look.
+        // Without the path of the partial folder, which means nothing to a person.
         bail!("{repository} cannot be trained here: {}", error.root_cause());
     }
     let shards = match listing.file(INDEX) {
@@ -59,9 +59,9 @@ pub(super) fn fetch(
 
     // 3. Everything, the weights last.
     let files: Vec<RemoteFile> = files.into_iter().chain(shards).collect();
-    make_room(&files, partial)?;
+    ensure_room(&files, partial)?;
     let planned: u64 = files.iter().filter_map(|file| file.size).sum();
-    let mut progress = Progress::of_bytes(planned);
+    let mut progress = RunProgress::of_bytes(planned);
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
     if arrived > 0 {
         progress.resume(arrived as f64, 0, 0.0);
@@ -71,12 +71,12 @@ pub(super) fn fetch(
         let flow =
             download(&target, file, report, &mut |bytes, report| progress.arrive(bytes, report))?;
         if flow.is_break() || progress.arrive(0, report).is_break() {
-            return Ok((Outcome::Stopped, told));
+            return Ok((VerbOutcome::Stopped, description));
         }
     }
     fs::remove_file(partial.join(COMMIT))?;
     let megabytes = (progress.done() / 1e6).ceil() as u64;
-    Ok((Outcome::Finished(progress.summary("fetch", megabytes, Map::new())), told))
+    Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), description))
 }
 
 /// Opens the partial folder; what it has of another commit is thrown away.
@@ -90,11 +90,11 @@ fn begin(partial: &Path, commit: &str) -> Result<()> {
     Ok(())
 }
 
-/// An error where the disk has no room for what is missing.
 /// Bytes of the disk that are left to others: the database may be on it.
 const RESERVE: u64 = 1 << 30;
 
-fn make_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
+/// An error where the disk has no room for what is missing.
+fn ensure_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
     let missing: u64 =
         files.iter().map(|f| f.size.unwrap_or(0).saturating_sub(f.arrived(partial))).sum();
     let disk = rustix::fs::statvfs(partial).context("cannot tell how full the disk is")?;

@@ -1,12 +1,12 @@
 //! Families of models that one forward pass serves, and where they differ.
 
-use super::Purpose;
+use super::ModelPurpose;
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
 /// A family, by the name of its classes in transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum ModelFamily {
     /// Llama 2 and 3, SmolLM2, TinyLlama, …
     Llama,
     /// Qwen2 and 2.5: queries, keys and values have biases, the attention's output has none.
@@ -16,7 +16,7 @@ pub enum Family {
 }
 
 /// What a file leaves out, as transformers fills it in.
-pub(super) struct Defaults {
+pub(super) struct FamilyDefaults {
     pub max_positions: i64,
     /// None: as many as there are query heads.
     pub n_kv_heads: Option<i64>,
@@ -24,10 +24,10 @@ pub(super) struct Defaults {
     pub head_dim: Option<i64>,
 }
 
-const FAMILIES: [(&str, Family); 3] =
-    [("llama", Family::Llama), ("qwen2", Family::Qwen2), ("qwen3", Family::Qwen3)];
+const FAMILIES: [(&str, ModelFamily); 3] =
+    [("llama", ModelFamily::Llama), ("qwen2", ModelFamily::Qwen2), ("qwen3", ModelFamily::Qwen3)];
 
-impl Family {
+impl ModelFamily {
     /// By `model_type`. What is near to a family and yet another computation is refused by name.
     pub(super) fn of(file: &Map<String, Value>) -> Result<Self> {
         let model_type = file.get("model_type").and_then(Value::as_str).unwrap_or("none");
@@ -58,19 +58,21 @@ impl Family {
     }
 
     /// The class that reads such a model for `purpose`.
-    pub fn architecture(self, purpose: Purpose) -> String {
+    pub fn architecture(self, purpose: ModelPurpose) -> String {
         match purpose {
-            Purpose::Language => format!("{self:?}ForCausalLM"),
-            Purpose::Score => format!("{self:?}ForSequenceClassification"),
+            ModelPurpose::Language => format!("{self:?}ForCausalLM"),
+            ModelPurpose::Score => format!("{self:?}ForSequenceClassification"),
         }
     }
 
-    pub(super) fn defaults(self) -> Defaults {
+    pub(super) fn defaults(self) -> FamilyDefaults {
         match self {
-            Self::Llama => Defaults { max_positions: 2048, n_kv_heads: None, head_dim: None },
-            Self::Qwen2 => Defaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: None },
+            Self::Llama => FamilyDefaults { max_positions: 2048, n_kv_heads: None, head_dim: None },
+            Self::Qwen2 => {
+                FamilyDefaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: None }
+            }
             Self::Qwen3 => {
-                Defaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: Some(128) }
+                FamilyDefaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: Some(128) }
             }
         }
     }
@@ -78,7 +80,7 @@ impl Family {
 
 /// What can be computed, for a person whose model cannot.
 pub(super) fn supported() -> String {
-    let names = FAMILIES.map(|(_, family)| family.architecture(Purpose::Language)).join(", ");
+    let names = FAMILIES.map(|(_, family)| family.architecture(ModelPurpose::Language)).join(", ");
     format!(
         "this trainer computes {names}, and reward models (…ForSequenceClassification with one \
          label) of the same families"

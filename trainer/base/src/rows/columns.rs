@@ -7,16 +7,16 @@ type Columns = Map<String, Value>;
 /// Plain text, which takes no chat template, or messages, which do (TRL: standard and
 /// conversational).
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Content {
+pub(super) enum RowContent {
     Plain(String),
     Messages(Vec<Value>),
 }
 
 /// A prompt and what follows it. `prompt` is empty where a pair has its prompt inside both answers.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answered {
-    pub prompt: Content,
-    pub answers: Vec<Content>,
+pub(super) struct AnsweredPrompt {
+    pub prompt: RowContent,
+    pub answers: Vec<RowContent>,
 }
 
 /// The columns that decide what a row is. Any other is ignored but for [`template_variables`], and so
@@ -24,7 +24,7 @@ pub(super) struct Answered {
 const KNOWN: [&str; 6] = ["messages", "prompt", "completion", "chosen", "rejected", "text"];
 
 /// `prompt` + `completion`, or `messages`, whose last assistant turn is the answer.
-pub(super) fn answered(columns: &Columns) -> Result<Answered, String> {
+pub(super) fn answered(columns: &Columns) -> Result<AnsweredPrompt, String> {
     if has(columns, &["prompt", "completion"]) {
         return answers(content(columns, "prompt")?, columns, &["completion"]);
     }
@@ -35,60 +35,62 @@ pub(super) fn answered(columns: &Columns) -> Result<Answered, String> {
 }
 
 /// `chosen` + `rejected`, with `prompt` or with the prompt inside both.
-pub(super) fn pair(columns: &Columns) -> Result<Answered, String> {
+pub(super) fn pair(columns: &Columns) -> Result<AnsweredPrompt, String> {
     if !has(columns, &["chosen", "rejected"]) {
         return Err(unexpected(columns, "`prompt`, `chosen` and `rejected`"));
     }
     let prompt = match (has(columns, &["prompt"]), content(columns, "chosen")?) {
         (true, _) => content(columns, "prompt")?,
-        (false, Content::Plain(_)) => Content::Plain(String::new()),
-        (false, Content::Messages(_)) => Content::Messages(Vec::new()),
+        (false, RowContent::Plain(_)) => RowContent::Plain(String::new()),
+        (false, RowContent::Messages(_)) => RowContent::Messages(Vec::new()),
     };
     answers(prompt, columns, &["chosen", "rejected"])
 }
 
 /// [`pair`] with a prompt in every case: what both answers begin with where it is inside them (TRL:
 /// `extract_prompt`).
-pub(super) fn pair_with_prompt(columns: &Columns) -> Result<Answered, String> {
+pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, String> {
     let row = pair(columns)?;
     if has(columns, &["prompt"]) {
         return Ok(row);
     }
     match row.answers.as_slice() {
-        [Content::Messages(chosen), Content::Messages(rejected)] => {
+        [RowContent::Messages(chosen), RowContent::Messages(rejected)] => {
             let n = chosen.iter().zip(rejected).take_while(|(one, other)| one == other).count();
-            let answers =
-                [chosen, rejected].map(|answer| Content::Messages(answer[n..].to_vec())).to_vec();
-            Ok(Answered { prompt: Content::Messages(chosen[..n].to_vec()), answers })
+            let answers = [chosen, rejected]
+                .map(|answer| RowContent::Messages(answer[n..].to_vec()))
+                .to_vec();
+            Ok(AnsweredPrompt { prompt: RowContent::Messages(chosen[..n].to_vec()), answers })
         }
-        [Content::Plain(chosen), Content::Plain(rejected)] => {
+        [RowContent::Plain(chosen), RowContent::Plain(rejected)] => {
             let alike =
                 chosen.chars().zip(rejected.chars()).take_while(|(one, other)| one == other);
             let alike: String = alike.map(|(one, _)| one).collect();
             // A space belongs to the word after it.
             let prompt = alike.strip_suffix(' ').unwrap_or(&alike).to_owned();
             let answers = [chosen, rejected]
-                .map(|answer| Content::Plain(answer[prompt.len()..].to_owned()))
+                .map(|answer| RowContent::Plain(answer[prompt.len()..].to_owned()))
                 .to_vec();
-            Ok(Answered { prompt: Content::Plain(prompt), answers })
+            Ok(AnsweredPrompt { prompt: RowContent::Plain(prompt), answers })
         }
         _ => unreachable!("a row's columns were checked to be of one form"),
     }
 }
 
 /// A pair, or one answer.
-pub(super) fn pair_or_answered(columns: &Columns) -> Result<Answered, String> {
-    match has(columns, &["chosen", "rejected"]) {
-        true => pair(columns),
-        false => answered(columns).map_err(|problem| {
+pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, String> {
+    if has(columns, &["chosen", "rejected"]) {
+        pair(columns)
+    } else {
+        answered(columns).map_err(|problem| {
             let wanted = "`prompt`, `chosen` and `rejected`, or `messages`, or";
             problem.replacen("`messages`, or", wanted, 1)
-        }),
+        })
     }
 }
 
 /// The prompt of a row, whatever follows it there.
-pub(super) fn prompt(columns: &Columns) -> Result<Content, String> {
+pub(super) fn prompt(columns: &Columns) -> Result<RowContent, String> {
     if has(columns, &["prompt"]) {
         return content(columns, "prompt");
     }
@@ -96,7 +98,7 @@ pub(super) fn prompt(columns: &Columns) -> Result<Content, String> {
         let messages = messages(columns, "messages")?;
         let is_asked = messages.last().is_some_and(|message| !is_assistant(message));
         return if is_asked {
-            Ok(Content::Messages(messages))
+            Ok(RowContent::Messages(messages))
         } else {
             Ok(last_turn(columns)?.prompt)
         };
@@ -144,13 +146,17 @@ pub(super) fn template_variables(columns: &Columns) -> Result<Columns, String> {
     Ok(variables)
 }
 
-fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answered, String> {
+fn answers(
+    prompt: RowContent,
+    columns: &Columns,
+    names: &[&str],
+) -> Result<AnsweredPrompt, String> {
     let mut answers = Vec::new();
     for name in names {
         let answer = content(columns, name)?;
-        let of = |content: &Content| match content {
-            Content::Plain(_) => "a string",
-            Content::Messages(_) => "a list of messages",
+        let of = |content: &RowContent| match content {
+            RowContent::Plain(_) => "a string",
+            RowContent::Messages(_) => "a list of messages",
         };
         if of(&answer) != of(&prompt) {
             let other = if has(columns, &["prompt"]) { "`prompt`" } else { "`chosen`" };
@@ -158,23 +164,26 @@ fn answers(prompt: Content, columns: &Columns, names: &[&str]) -> Result<Answere
         }
         answers.push(answer);
     }
-    Ok(Answered { prompt, answers })
+    Ok(AnsweredPrompt { prompt, answers })
 }
 
-fn last_turn(columns: &Columns) -> Result<Answered, String> {
+fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, String> {
     let mut messages = messages(columns, "messages")?;
     let Some(last) = messages.iter().rposition(is_assistant) else {
         return Err("`messages` has no turn of the assistant, so there is no answer".to_owned());
     };
     messages.truncate(last + 1);
     let answer = messages.split_off(last);
-    Ok(Answered { prompt: Content::Messages(messages), answers: vec![Content::Messages(answer)] })
+    Ok(AnsweredPrompt {
+        prompt: RowContent::Messages(messages),
+        answers: vec![RowContent::Messages(answer)],
+    })
 }
 
-fn content(columns: &Columns, name: &str) -> Result<Content, String> {
+fn content(columns: &Columns, name: &str) -> Result<RowContent, String> {
     match &columns[name] {
-        Value::String(text) => Ok(Content::Plain(text.clone())),
-        Value::Array(_) => messages(columns, name).map(Content::Messages),
+        Value::String(text) => Ok(RowContent::Plain(text.clone())),
+        Value::Array(_) => messages(columns, name).map(RowContent::Messages),
         other => {
             Err(format!("`{name}` is {}; expected a string or a list of messages", kind(other)))
         }
@@ -221,13 +230,12 @@ fn has(columns: &Columns, names: &[&str]) -> bool {
 
 fn unexpected(columns: &Columns, expected: &str) -> String {
     let known: Vec<_> = KNOWN.into_iter().filter(|name| has(columns, &[name])).collect();
-    let found: Vec<_> = match known.is_empty() {
-        true => columns.keys().map(String::as_str).collect(),
-        false => known,
-    };
-    let found = match found.is_empty() {
-        true => "no columns".to_owned(),
-        false => found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    let found: Vec<_> =
+        if known.is_empty() { columns.keys().map(String::as_str).collect() } else { known };
+    let found = if found.is_empty() {
+        "no columns".to_owned()
+    } else {
+        found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     };
     format!("expected {expected}; the row has {found}")
 }

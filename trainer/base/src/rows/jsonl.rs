@@ -16,14 +16,14 @@ use std::{
 
 /// One row, and where it stands.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct JsonLine {
     /// 1-based, blank lines counted.
     pub number: usize,
     pub columns: Map<String, Value>,
 }
 
 /// The rows of a file in order. After an error the file is at its end.
-pub(super) struct Reader {
+pub(super) struct RowReader {
     file: PathBuf,
     lines: Box<dyn BufRead>,
     number: usize,
@@ -33,18 +33,19 @@ pub(super) struct Reader {
     is_done: bool,
 }
 
-impl Reader {
+impl RowReader {
     pub(super) fn open(file: &Path) -> Result<Self, DataError> {
         let cannot_open = |source: io::Error| DataError::Open { file: file.to_path_buf(), source };
         let opened = File::open(file).map_err(cannot_open)?;
         let n_bytes = opened.metadata().map_err(cannot_open)?.len();
         let n_bytes_read = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: opened, n_bytes_read: n_bytes_read.clone() };
+        let counted = CountedFile { inner: opened, n_bytes_read: n_bytes_read.clone() };
         let mut bytes = BufReader::new(counted);
         let is_gzip = bytes.fill_buf().map_err(cannot_open)?.starts_with(&[0x1f, 0x8b]);
-        let lines: Box<dyn BufRead> = match is_gzip {
-            true => Box::new(BufReader::new(MultiGzDecoder::new(bytes))),
-            false => Box::new(bytes),
+        let lines: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::new(MultiGzDecoder::new(bytes)))
+        } else {
+            Box::new(bytes)
         };
         let file = file.to_path_buf();
         Ok(Self { file, lines, number: 0, n_blank: 0, n_bytes, n_bytes_read, is_done: false })
@@ -60,7 +61,7 @@ impl Reader {
         self.n_bytes_read.load(Ordering::Relaxed) as f64 / self.n_bytes.max(1) as f64
     }
 
-    fn next_line(&mut self) -> Result<Option<Line>, DataError> {
+    fn next_line(&mut self) -> Result<Option<JsonLine>, DataError> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
@@ -88,9 +89,9 @@ impl Reader {
         }
     }
 
-    fn parse(&self, text: &[u8]) -> Result<Line, DataError> {
+    fn parse(&self, text: &[u8]) -> Result<JsonLine, DataError> {
         match serde_json::from_slice(text) {
-            Ok(Value::Object(columns)) => Ok(Line { number: self.number, columns }),
+            Ok(Value::Object(columns)) => Ok(JsonLine { number: self.number, columns }),
             Ok(other) => {
                 Err(self
                     .problem(format!("expected an object, found {}", super::columns::kind(&other))))
@@ -106,8 +107,8 @@ impl Reader {
     }
 }
 
-impl Iterator for Reader {
-    type Item = Result<Line, DataError>;
+impl Iterator for RowReader {
+    type Item = Result<JsonLine, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_done {
@@ -120,12 +121,12 @@ impl Iterator for Reader {
 }
 
 /// Counts the bytes that leave the disk, so that progress is known for compressed files too.
-struct Counted {
+struct CountedFile {
     inner: File,
     n_bytes_read: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.n_bytes_read.fetch_add(n as u64, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
-use super::{Columns, Counts, DataError, Loaded, Pair, jsonl};
+use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, jsonl};
 use crate::{job::Report, tokenizer::Tokenizer};
 use entity::message::KeyedMessage;
 use entity::report::{LogLevel, RunReport};
@@ -10,27 +10,27 @@ use std::{
 };
 
 /// A text to encode.
-pub(super) struct Text {
+pub(super) struct TextToEncode {
     pub(super) text: String,
     /// Rendered by the chat template, which wrote the special tokens itself.
     pub(super) is_conversation: bool,
 }
 
 /// A row whose texts are encoded, in the order in which they were given.
-pub(super) struct Encoded {
+pub(super) struct EncodedRow {
     pub(super) index: usize,
     pub(super) ids: Vec<Vec<i64>>,
     pub(super) is_conversation: bool,
 }
 
-impl Encoded {
+impl EncodedRow {
     pub(super) fn is_longer_than(&self, max_length: usize) -> bool {
         self.ids.iter().any(|ids| ids.len() > max_length)
     }
 
-    pub(super) fn into_pair(self) -> Pair {
+    pub(super) fn into_pair(self) -> AnswerPair {
         let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(self.ids).expect("two answers");
-        Pair { index: self.index, chosen, rejected }
+        AnswerPair { index: self.index, chosen, rejected }
     }
 }
 
@@ -38,22 +38,22 @@ impl Encoded {
 const ROWS_AT_ONCE: usize = 1024;
 
 /// A file on its way to token ids.
-pub(super) struct Loader<'a, 'b> {
+pub(super) struct RowLoader<'a, 'b> {
     pub(super) file: &'a Path,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) max_length: usize,
     pub(super) report: &'a mut Report<'b>,
 }
 
-impl Loader<'_, '_> {
+impl RowLoader<'_, '_> {
     /// Reads every row: `texts` says what to encode of its columns, `build` what to keep of the ids.
     pub(super) fn load<T>(
         mut self,
-        texts: impl Fn(&Columns) -> Result<Vec<Text>, String>,
-        mut build: impl FnMut(Encoded, &mut Counts) -> Result<Vec<T>, String>,
-    ) -> Result<Loaded<T>, DataError> {
-        let mut lines = jsonl::Reader::open(self.file)?;
-        let (mut rows, mut counts) = (Vec::new(), Counts::default());
+        texts: impl Fn(&Columns) -> Result<Vec<TextToEncode>, String>,
+        mut build: impl FnMut(EncodedRow, &mut RowCounts) -> Result<Vec<T>, String>,
+    ) -> Result<LoadedRows<T>, DataError> {
+        let mut lines = jsonl::RowReader::open(self.file)?;
+        let (mut rows, mut counts) = (Vec::new(), RowCounts::default());
         let mut told = Instant::now();
         loop {
             let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
@@ -84,11 +84,15 @@ impl Loader<'_, '_> {
     }
 
     /// Encodes the texts of some rows, of which the first is row `first` of the file.
-    fn encode(&self, first: usize, rows: Vec<Vec<Text>>) -> Result<Vec<Encoded>, String> {
+    fn encode(
+        &self,
+        first: usize,
+        rows: Vec<Vec<TextToEncode>>,
+    ) -> Result<Vec<EncodedRow>, String> {
         let mut encoded: Vec<_> = rows
             .iter()
             .enumerate()
-            .map(|(row, texts)| Encoded {
+            .map(|(row, texts)| EncodedRow {
                 index: first + row,
                 ids: vec![Vec::new(); texts.len()],
                 is_conversation: texts.iter().any(|text| text.is_conversation),
@@ -114,7 +118,7 @@ impl Loader<'_, '_> {
         Ok(encoded)
     }
 
-    fn finish<T>(mut self, rows: Vec<T>, counts: Counts) -> Result<Loaded<T>, DataError> {
+    fn finish<T>(mut self, rows: Vec<T>, counts: RowCounts) -> Result<LoadedRows<T>, DataError> {
         let (file, max_length) = (self.file.to_path_buf(), self.max_length);
         match (rows.is_empty(), counts.rows) {
             (true, 0) => return Err(DataError::NoRows { file }),
@@ -129,7 +133,7 @@ impl Loader<'_, '_> {
                 self.tell(LogLevel::Warning, format!("{n} of {} rows {what}", counts.rows));
             }
         }
-        Ok(Loaded { rows, counts })
+        Ok(LoadedRows { rows, counts })
     }
 
     /// A stop asked for here is asked for again at the first step.

@@ -48,8 +48,8 @@ fn rows_of(golden: &[Value]) -> Vec<u8> {
 /// What a loader makes of these bytes, and what it says.
 fn loaded<T>(
     bytes: &[u8],
-    load: impl Fn(&Path, &mut Report) -> Result<Loaded<T>, DataError>,
-) -> (Result<Loaded<T>, DataError>, Vec<String>) {
+    load: impl Fn(&Path, &mut Report) -> Result<LoadedRows<T>, DataError>,
+) -> (Result<LoadedRows<T>, DataError>, Vec<String>) {
     let (_folder, file) = file(bytes);
     let mut said = Vec::new();
     let result = load(&file, &mut |event| {
@@ -61,17 +61,17 @@ fn loaded<T>(
     (result, said)
 }
 
-fn examples(bytes: &[u8], max_length: usize) -> Result<Loaded<Example>, DataError> {
+fn examples(bytes: &[u8], max_length: usize) -> Result<LoadedRows<TrainingExample>, DataError> {
     loaded(bytes, |file, report| load_examples(file, &TOKENIZER, max_length, report)).0
 }
 
-fn pairs(bytes: &[u8], max_length: usize) -> Result<Loaded<Pair>, DataError> {
+fn pairs(bytes: &[u8], max_length: usize) -> Result<LoadedRows<AnswerPair>, DataError> {
     loaded(bytes, |file, report| load_pairs(file, &TOKENIZER, max_length, report)).0
 }
 
-fn prompts(bytes: &[u8], max_length: usize) -> Result<Loaded<PromptIds>, DataError> {
+fn prompts(bytes: &[u8], max_length: usize) -> Result<LoadedRows<PromptIds>, DataError> {
     let load = |file: &Path, report: &mut Report| {
-        load_prompts(file, &TOKENIZER, max_length, TooLong::Drop, report)
+        load_prompts(file, &TOKENIZER, max_length, LongPrompts::Drop, report)
     };
     loaded(bytes, load).0
 }
@@ -80,7 +80,7 @@ fn problem<T: std::fmt::Debug>(result: Result<T, DataError>) -> String {
     result.unwrap_err().to_string()
 }
 
-fn assert_is_as_trl(example: &Example, case: &Value) {
+fn assert_is_as_trl(example: &TrainingExample, case: &Value) {
     assert_eq!(example.ids, ids(&case["input_ids"]), "{case}");
     let mask: Vec<i64> =
         (0..example.ids.len()).map(|at| i64::from(at >= example.prompt_len)).collect();
@@ -154,7 +154,7 @@ fn a_row_to_score_is_a_pair_or_an_answer() {
     let bytes = jsonl([&pair, &answer]);
     let load = |file: &Path, report: &mut Report| load_to_score(file, &TOKENIZER, 99, report);
     let rows = loaded(&bytes, load).0.unwrap().rows;
-    let (ToScore::Pair(pair), ToScore::Answer { index, ids }) = (&rows[0], &rows[1]) else {
+    let (RowToScore::Pair(pair), RowToScore::Answer { index, ids }) = (&rows[0], &rows[1]) else {
         panic!("{rows:?}");
     };
     assert_eq!((pair.index, *index), (0, 1));
@@ -202,7 +202,7 @@ fn what_is_cut_and_dropped_is_counted_and_said() {
     );
     assert!(problem(examples(b"\n\n", 8)).ends_with("rows.jsonl has no rows"));
     let refuse = |file: &Path, report: &mut Report| {
-        load_prompts(file, &TOKENIZER, 8, TooLong::Refuse, report)
+        load_prompts(file, &TOKENIZER, 8, LongPrompts::Refuse, report)
     };
     assert!(problem(loaded(&jsonl([&only_prompt]), refuse).0).contains("line 1: the prompt has"));
 }

@@ -1,7 +1,7 @@
 //! The files of `trainer dpo`.
 
 use super::{
-    Resume,
+    ResumeMode,
     run_command::{RunCommand, RunOutput},
 };
 use entity::{model::ModelKind, run_input::InputSlot};
@@ -23,8 +23,8 @@ pub struct DpoPaths {
     #[arg(long, value_name = "FILE")]
     pub eval_data: Option<PathBuf>,
     /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
+    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
+    pub resume: ResumeMode,
 }
 
 pub(super) const COMMAND: RunCommand = RunCommand {

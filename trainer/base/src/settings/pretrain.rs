@@ -1,6 +1,6 @@
 //! The files of `trainer pretrain`.
 
-use super::Resume;
+use super::ResumeMode;
 use std::path::PathBuf;
 
 /// Where `trainer pretrain` reads and writes.
@@ -16,6 +16,6 @@ pub struct PretrainPaths {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = Resume::Auto)]
-    pub resume: Resume,
+    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
+    pub resume: ResumeMode,
 }

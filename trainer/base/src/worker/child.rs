@@ -1,11 +1,11 @@
 //! Runs the child process and listens to it.
 //!
-//! The child lives as long as its stdin: it ends when this process does, however that happens.
+//! The child ends when its stdin closes, and so when this process ends, however that happens.
 
 use super::{
-    Ended, Worker,
-    claim::{Hold, Lease},
-    death::{Death, n_oom_kills},
+    RunEnding, Worker,
+    claim::{LeaseHold, RunLease},
+    death::{ProcessDeath, n_oom_kills},
     output::AttemptFolder,
     store,
 };
@@ -49,14 +49,14 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(30);
 const STDERR_KEPT: usize = 8 * 1024;
 
 /// How the child ended: with its summary, or otherwise.
-pub(super) enum End {
+pub(super) enum ChildEnd {
     Finished(RunSummary),
-    Other(Ended),
+    Other(RunEnding),
 }
 
 /// Why the child was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+enum StopReason {
     Cancel,
     Shutdown,
     Fenced,
@@ -67,19 +67,19 @@ pub(super) async fn run(
     run: &run::Model,
     arguments: &[OsString],
     folder: &AttemptFolder,
-    lease: &Lease,
+    lease: &RunLease,
     shutdown: watch::Receiver<bool>,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<ChildEnd> {
     let oom_kills = n_oom_kills(&worker.vmstat);
     let mut child = spawn(worker, arguments)?;
     let stderr = tokio::spawn(tail(child.stderr.take().context("the child has no stderr")?));
     let stdout = child.stdout.take().context("the child has no stdout")?;
-    let mut listening = Listening {
+    let mut listening = ChildWatch {
         worker,
         run,
         folder,
         lines: BufReader::new(stdout).lines(),
-        said: Said::default(),
+        output: ChildOutput::default(),
         stopping: None,
     };
     listening.flush(true).await;
@@ -87,7 +87,7 @@ pub(super) async fn run(
     let status = match timeout(EXIT_PATIENCE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
-            // It has said its last word and yet does not end.
+            // It has closed its stdout and yet does not end.
             let _ = child.start_kill();
             child.wait().await
         }
@@ -132,9 +132,9 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// What the child has said and is not written yet.
+/// What the child has reported and is not written yet.
 #[derive(Default)]
-struct Said {
+struct ChildOutput {
     events: Vec<RunReport>,
     /// The last message of level error.
     error: Option<String>,
@@ -143,21 +143,21 @@ struct Said {
     step: u64,
 }
 
-impl Said {
-    fn hear(&mut self, line: &str) {
+impl ChildOutput {
+    fn read_line(&mut self, line: &str) {
         match serde_json::from_str(line) {
-            Ok(event) => self.take(event),
+            Ok(event) => self.add(event),
             Err(_) => match serde_json::from_str(line) {
                 Ok(summary) => self.summary = Some(summary),
                 Err(_) => {
                     let message = KeyedMessage::plain(line);
-                    self.take(RunReport::Log { level: LogLevel::Info, message });
+                    self.add(RunReport::Log { level: LogLevel::Info, message });
                 }
             },
         }
     }
 
-    fn take(&mut self, event: RunReport) {
+    fn add(&mut self, event: RunReport) {
         match &event {
             // Within one batch only the newest progress says anything.
             RunReport::Progress { step, .. } => {
@@ -173,38 +173,38 @@ impl Said {
     }
 }
 
-struct Listening<'a> {
+struct ChildWatch<'a> {
     worker: &'a Worker,
     run: &'a run::Model,
     folder: &'a AttemptFolder,
     lines: Lines<BufReader<ChildStdout>>,
-    said: Said,
-    stopping: Option<Stop>,
+    output: ChildOutput,
+    stopping: Option<StopReason>,
 }
 
-impl Listening<'_> {
+impl ChildWatch<'_> {
     /// Reads and writes until the child closes its stdout, which is when it ends.
     async fn until_silent(
         &mut self,
         child: &mut Child,
-        mut hold: watch::Receiver<Hold>,
+        mut hold: watch::Receiver<LeaseHold>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         let mut flush = interval(FLUSH_EVERY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill_at = None;
-        let (mut may_save, mut may_work, mut told) = (true, true, None);
+        let (mut may_save, mut may_work, mut handled) = (true, true, None);
         loop {
             tokio::select! {
                 line = self.lines.next_line() => match line {
-                    Ok(Some(line)) => self.said.hear(&line),
+                    Ok(Some(line)) => self.output.read_line(&line),
                     Ok(None) => break,
                     // Not text: the child is broken, and its exit status will say how.
                     Err(_) => kill_at = Some(Instant::now()),
                 },
                 _ = flush.tick() => self.flush(false).await,
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
-                    let is_fenced = self.stopping == Some(Stop::Fenced);
+                    let is_fenced = self.stopping == Some(StopReason::Fenced);
                     if !is_fenced && self.folder.is_saving() && std::mem::take(&mut may_save) {
                         kill_at = Some(Instant::now() + SAVE_PATIENCE);
                     } else if !is_fenced && self.would_lose_steps() && std::mem::take(&mut may_work) {
@@ -217,19 +217,19 @@ impl Listening<'_> {
                     }
                 }
                 Ok(()) = hold.changed() => match *hold.borrow_and_update() {
-                    Hold::Kept => {}
-                    Hold::CancelRequested => self.stop(Stop::Cancel),
-                    Hold::Lost => self.stop(Stop::Fenced),
+                    LeaseHold::Kept => {}
+                    LeaseHold::CancelRequested => self.stop(StopReason::Cancel),
+                    LeaseHold::Lost => self.stop(StopReason::Fenced),
                 },
                 Ok(()) = shutdown.changed() => {}
             }
             if *shutdown.borrow() {
-                self.stop(Stop::Shutdown);
+                self.stop(StopReason::Shutdown);
             }
-            if self.stopping != told {
-                told = self.stopping;
-                let patience = match told {
-                    Some(Stop::Fenced) => Duration::ZERO,
+            if self.stopping != handled {
+                handled = self.stopping;
+                let patience = match handled {
+                    Some(StopReason::Fenced) => Duration::ZERO,
                     _ => STOP_PATIENCE,
                 };
                 ask_to_stop(child);
@@ -245,25 +245,27 @@ impl Listening<'_> {
             return false; // What has arrived is there.
         }
         let checkpoint = self.worker.artifacts.newest_checkpoint(self.run.id);
-        self.said.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
+        self.output.step > checkpoint.map_or(0, |checkpoint| checkpoint.step)
     }
 
     /// The first reason to stop stays, but for the loss of the run.
-    fn stop(&mut self, why: Stop) {
-        if self.stopping.is_none() || why == Stop::Fenced {
+    fn stop(&mut self, why: StopReason) {
+        if self.stopping.is_none() || why == StopReason::Fenced {
             self.stopping = Some(why);
         }
     }
 
-    /// Writes what was said. When the database does not answer it is kept for the next time: the
+    /// Writes what was reported. When the database does not answer it is kept for the next time: the
     /// lease tells when that has gone on for too long.
     async fn flush(&mut self, even_if_empty: bool) {
-        if self.stopping == Some(Stop::Fenced) || (self.said.events.is_empty() && !even_if_empty) {
+        if self.stopping == Some(StopReason::Fenced)
+            || (self.output.events.is_empty() && !even_if_empty)
+        {
             return;
         }
-        match store::append(&self.worker.db, self.run, &self.said.events).await {
-            Ok(true) => self.said.events.clear(),
-            Ok(false) => self.stop(Stop::Fenced),
+        match store::append(&self.worker.db, self.run, &self.output.events).await {
+            Ok(true) => self.output.events.clear(),
+            Ok(false) => self.stop(StopReason::Fenced),
             Err(error) => {
                 tracing::warn!(run = %self.run.id, "cannot write events, keeping them: {error}");
             }
@@ -275,23 +277,23 @@ impl Listening<'_> {
         status: ExitStatus,
         oom_kills: Option<u64>,
         stderr: JoinHandle<String>,
-    ) -> End {
-        let summary = self.said.summary.clone().filter(|_| status.success());
+    ) -> ChildEnd {
+        let summary = self.output.summary.clone().filter(|_| status.success());
         match (self.stopping, summary) {
-            (Some(Stop::Fenced), _) => End::Other(Ended::Fenced),
+            (Some(StopReason::Fenced), _) => ChildEnd::Other(RunEnding::Fenced),
             // Whoever wanted to stop it came too late: it is done.
-            (_, Some(summary)) => End::Finished(summary),
-            (Some(Stop::Cancel), None) => End::Other(Ended::Cancelled),
-            (Some(Stop::Shutdown), None) => End::Other(Ended::Released),
+            (_, Some(summary)) => ChildEnd::Finished(summary),
+            (Some(StopReason::Cancel), None) => ChildEnd::Other(RunEnding::Cancelled),
+            (Some(StopReason::Shutdown), None) => ChildEnd::Other(RunEnding::Released),
             (None, None) => {
-                let death = Death {
+                let death = ProcessDeath {
                     status,
                     oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
-                    said: self.said.error.as_deref(),
+                    reported_error: self.output.error.as_deref(),
                     stderr: &stderr.await.unwrap_or_default(),
-                    step: self.said.step,
+                    step: self.output.step,
                 };
-                End::Other(death.verdict(self.run))
+                ChildEnd::Other(death.verdict(self.run))
             }
         }
     }
@@ -304,32 +306,36 @@ mod tests {
 
     #[test]
     fn of_several_progress_reports_in_a_batch_the_newest_is_kept_and_other_events_stay_in_order() {
-        let mut said = Said::default();
+        let mut output = ChildOutput::default();
         for step in 1..=3 {
-            said.hear(
+            output.read_line(
                 &json!({"event": "progress", "step": step, "n_steps": 3, "fraction": 0.5,
                 "tokens_per_second": null, "seconds_left": null})
                 .to_string(),
             );
-            said.hear(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
+            output.read_line(&json!({"event": "metrics", "metrics": {"step": step}}).to_string());
         }
-        assert_eq!(said.events.len(), 4);
-        assert!(matches!(said.events[2], RunReport::Progress { step: 3, .. }), "{:?}", said.events);
+        assert_eq!(output.events.len(), 4);
+        assert!(
+            matches!(output.events[2], RunReport::Progress { step: 3, .. }),
+            "{:?}",
+            output.events
+        );
     }
 
     #[test]
     fn the_summary_is_known_by_its_shape_and_any_other_line_is_a_log_line() {
-        let mut said = Said::default();
-        said.hear("Killing time");
-        said.hear(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
+        let mut output = ChildOutput::default();
+        output.read_line("Killing time");
+        output.read_line(&json!({"kind": "sft", "steps": 1, "tokens": 2, "seconds": 0.5, "tokens_per_second": 4.0,
             "peak_rss_mb": 1, "final": {}}).to_string());
         assert_eq!(
-            said.events,
+            output.events,
             [RunReport::Log {
                 level: LogLevel::Info,
                 message: KeyedMessage::plain("Killing time")
             }]
         );
-        assert_eq!(said.summary.unwrap().tokens, 2);
+        assert_eq!(output.summary.unwrap().tokens, 2);
     }
 }

@@ -1,6 +1,6 @@
 //! A worker's hold on a run: taken by one statement, kept by renewing, lost by silence.
 
-use super::store::mine;
+use super::store::held_here;
 use crate::settings::{RunOutput, run_command};
 use entity::{
     run::{self, RunStatus},
@@ -66,7 +66,7 @@ pub(super) async fn next(
 }
 
 /// Why a run that dies again and again at the same place is given up, if it is.
-pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
+pub(super) fn give_up_reason(run: &run::Model) -> Option<String> {
     let furthest = run.furthest_step;
     (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run_command(run.kind).output {
         RunOutput::Base => format!(
@@ -82,7 +82,7 @@ pub(super) fn leads_nowhere(run: &run::Model) -> Option<String> {
 
 /// What a worker must know about its hold while it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum LeaseHold {
     Kept,
     /// A person asked to stop.
     CancelRequested,
@@ -91,26 +91,26 @@ pub(super) enum Hold {
 }
 
 /// Renews the hold in the background for as long as it is alive.
-pub(super) struct Lease {
-    hold: watch::Receiver<Hold>,
+pub(super) struct RunLease {
+    hold: watch::Receiver<LeaseHold>,
     renewing: tokio::task::JoinHandle<()>,
 }
 
-impl Lease {
+impl RunLease {
     pub(super) fn keep(db: DatabaseConnection, run: &run::Model, lease: Duration) -> Self {
-        let (sender, hold) = watch::channel(Hold::Kept);
+        let (sender, hold) = watch::channel(LeaseHold::Kept);
         let run = run.clone();
         let renewing = tokio::spawn(async move { keep(&db, &run, lease, &sender).await });
         Self { hold, renewing }
     }
 
     /// A view of the hold, for waiting on its changes.
-    pub(super) fn watch(&self) -> watch::Receiver<Hold> {
+    pub(super) fn watch(&self) -> watch::Receiver<LeaseHold> {
         self.hold.clone()
     }
 }
 
-impl Drop for Lease {
+impl Drop for RunLease {
     fn drop(&mut self) {
         self.renewing.abort();
     }
@@ -120,7 +120,7 @@ async fn keep(
     db: &DatabaseConnection,
     run: &run::Model,
     lease: Duration,
-    hold: &watch::Sender<Hold>,
+    hold: &watch::Sender<LeaseHold>,
 ) {
     let mut renewed = Instant::now();
     loop {
@@ -135,9 +135,9 @@ async fn keep(
         }
         // Without an answer for so long, another worker may have taken the run.
         if renewed.elapsed() >= lease {
-            hold.send_replace(Hold::Lost);
+            hold.send_replace(LeaseHold::Lost);
         }
-        if *hold.borrow() == Hold::Lost {
+        if *hold.borrow() == LeaseHold::Lost {
             return;
         }
     }
@@ -148,15 +148,15 @@ pub(super) async fn renew(
     db: &DatabaseConnection,
     run: &run::Model,
     lease: Duration,
-) -> Result<Hold, DbErr> {
+) -> Result<LeaseHold, DbErr> {
     let kept = run::Entity::update_many()
         .col_expr(run::Column::LeaseExpiresAt, Expr::val(UnixMillis::now().plus(lease)))
-        .filter(mine(run))
+        .filter(held_here(run))
         .exec_with_returning(db)
         .await?;
     Ok(match kept.first() {
-        Some(run) if run.cancel_requested => Hold::CancelRequested,
-        Some(_) => Hold::Kept,
-        None => Hold::Lost,
+        Some(run) if run.cancel_requested => LeaseHold::CancelRequested,
+        Some(_) => LeaseHold::Kept,
+        None => LeaseHold::Lost,
     })
 }

@@ -21,7 +21,7 @@ use storage::artifact_store::ArtifactStore;
 
 /// What a run reads, as folders and files of the artifact store; a run that fetches reads nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inputs {
+pub(super) struct RunInputs {
     /// In the order of slots and places.
     models: Vec<(InputSlot, PathBuf)>,
     /// The model in slot `Model`, which the new one descends from.
@@ -31,7 +31,7 @@ pub(super) struct Inputs {
     eval: Option<PathBuf>,
 }
 
-impl Inputs {
+impl RunInputs {
     pub(super) async fn load(
         db: &DatabaseConnection,
         artifacts: &ArtifactStore,
@@ -111,7 +111,7 @@ fn has_rows(file: &Path) -> bool {
 /// The arguments of the child, whose settings go through a file. Writes that file.
 pub(super) fn arguments(
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     folder: &AttemptFolder,
 ) -> anyhow::Result<Vec<OsString>> {
     let command = run_command(run.kind);

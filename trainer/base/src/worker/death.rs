@@ -1,6 +1,6 @@
 //! How a training process died, and whether trying again leads anywhere.
 
-use super::Ended;
+use super::RunEnding;
 use crate::settings::{RunOutput, run_command};
 use entity::run;
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
@@ -10,12 +10,12 @@ use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus}
 const MOST_AT_FAULT: i32 = 3;
 
 /// What is known of a process that ended without a result.
-pub(super) struct Death<'a> {
+pub(super) struct ProcessDeath<'a> {
     pub(super) status: ExitStatus,
     /// [`n_oom_kills`] before the process began and after its end.
     pub(super) oom_kills: (Option<u64>, Option<u64>),
     /// The last error that it reported.
-    pub(super) said: Option<&'a str>,
+    pub(super) reported_error: Option<&'a str>,
     /// The end of what it wrote to standard error.
     pub(super) stderr: &'a str,
     /// The last step that it told of.
@@ -24,7 +24,7 @@ pub(super) struct Death<'a> {
 
 /// Why a process was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum DeathCause {
     OutOfMemory,
     /// Signal 9 where the kernel keeps no count: most often the memory.
     Unknown,
@@ -34,7 +34,7 @@ enum Cause {
     Crash(i32),
 }
 
-impl Cause {
+impl DeathCause {
     fn in_words(self) -> String {
         match self {
             Self::OutOfMemory => "The memory ran out, and the system killed its process".into(),
@@ -49,13 +49,13 @@ impl Cause {
     }
 }
 
-impl Death<'_> {
-    /// A process that was killed is tried again, for as long as that leads anywhere; one that gave
-    /// up itself would give up again.
-    pub(super) fn verdict(&self, run: &run::Model) -> Ended {
+impl ProcessDeath<'_> {
+    /// A process that was killed is tried again until that has failed too often; one that gave up
+    /// by itself would give up again.
+    pub(super) fn verdict(&self, run: &run::Model) -> RunEnding {
         let Some(cause) = self.cause() else {
-            let reason = self.said.map(str::to_owned).or_else(|| last_words(self.stderr));
-            return Ended::Failed(reason.unwrap_or_else(|| {
+            let reason = self.reported_error.map(str::to_owned).or_else(|| last_words(self.stderr));
+            return RunEnding::Failed(reason.unwrap_or_else(|| {
                 format!("Its process ended without a result ({}).", self.status)
             }));
         };
@@ -63,28 +63,28 @@ impl Death<'_> {
         let words = words.unwrap_or_default();
         let what = cause.in_words();
         let got_further = self.step.cast_signed() > run.furthest_step;
-        let is_at_fault = cause != Cause::SomebodyElse;
+        let is_at_fault = cause != DeathCause::SomebodyElse;
         if got_further || !is_at_fault || run.fruitless_attempts < MOST_AT_FAULT {
-            return Ended::Interrupted(format!("{what}; it will be resumed.{words}"));
+            return RunEnding::Interrupted(format!("{what}; it will be resumed.{words}"));
         }
         let advice = match cause {
-            Cause::Crash(_) => "",
+            DeathCause::Crash(_) => "",
             _ if run_command(run.kind).output == RunOutput::Base => "",
             _ => " A smaller batch size or length needs less.",
         };
-        Ended::Failed(format!(
+        RunEnding::Failed(format!(
             "{what}. This was attempt {} in a row that did not get past step {}.{advice}{words}",
             run.fruitless_attempts, run.furthest_step
         ))
     }
 
     /// None where the process ended by itself.
-    fn cause(&self) -> Option<Cause> {
+    fn cause(&self) -> Option<DeathCause> {
         Some(match (self.status.signal()?, self.oom_kills) {
-            (9, (Some(before), Some(after))) if after > before => Cause::OutOfMemory,
-            (9, (Some(_), Some(_))) => Cause::SomebodyElse,
-            (9, _) => Cause::Unknown,
-            (signal, _) => Cause::Crash(signal),
+            (9, (Some(before), Some(after))) if after > before => DeathCause::OutOfMemory,
+            (9, (Some(_), Some(_))) => DeathCause::SomebodyElse,
+            (9, _) => DeathCause::Unknown,
+            (signal, _) => DeathCause::Crash(signal),
         })
     }
 }
@@ -116,17 +116,17 @@ fn last_words(stderr: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<Cause> {
+    fn cause(signal: i32, oom_kills: (Option<u64>, Option<u64>)) -> Option<DeathCause> {
         let status = ExitStatus::from_raw(signal);
-        Death { status, oom_kills, said: None, stderr: "", step: 0 }.cause()
+        ProcessDeath { status, oom_kills, reported_error: None, stderr: "", step: 0 }.cause()
     }
 
     #[test]
     fn the_kernel_s_count_tells_its_own_kills_from_everybody_else_s() {
-        assert_eq!(cause(9, (Some(4), Some(5))), Some(Cause::OutOfMemory));
-        assert_eq!(cause(9, (Some(4), Some(4))), Some(Cause::SomebodyElse));
-        assert_eq!(cause(9, (None, None)), Some(Cause::Unknown));
-        assert_eq!(cause(11, (Some(4), Some(5))), Some(Cause::Crash(11)));
+        assert_eq!(cause(9, (Some(4), Some(5))), Some(DeathCause::OutOfMemory));
+        assert_eq!(cause(9, (Some(4), Some(4))), Some(DeathCause::SomebodyElse));
+        assert_eq!(cause(9, (None, None)), Some(DeathCause::Unknown));
+        assert_eq!(cause(11, (Some(4), Some(5))), Some(DeathCause::Crash(11)));
         assert_eq!(cause(0, (Some(4), Some(4))), None);
     }
 

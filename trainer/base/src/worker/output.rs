@@ -16,7 +16,7 @@ use storage::artifact_store::{ArtifactStore, StoredFolder};
 
 /// What a run made, kept in the artifact store.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
+pub(super) struct KeptOutput {
     pub(super) stored: StoredFolder,
     /// 0 for a folder without weights.
     pub(super) n_parameters: i64,
@@ -63,8 +63,9 @@ impl AttemptFolder {
     }
 }
 
-/// The folder of this attempt. The last attempt's becomes it, checkpoints and all: a process of
-/// that attempt that still lives finds its folder gone, and its checkpoints cannot mix with ours.
+/// The folder of this attempt: the last attempt's folder is renamed to it, with its checkpoints. A
+/// process of that attempt that still runs finds its folder gone, and cannot mix its checkpoints with
+/// ours.
 pub(super) fn attempt_folder(
     artifacts: &ArtifactStore,
     run: &run::Model,
@@ -128,7 +129,7 @@ pub(super) async fn keep(
     artifacts: &ArtifactStore,
     run: &run::Model,
     folder: &AttemptFolder,
-) -> anyhow::Result<Made> {
+) -> anyhow::Result<KeptOutput> {
     let (artifacts, output, kind) = (artifacts.clone(), folder.output(), run.kind);
     tokio::task::spawn_blocking(move || {
         let unreadable = "cannot read the weights that the run wrote";
@@ -141,7 +142,7 @@ pub(super) async fn keep(
         checkpoint_folder::remove_all_in(&output)?;
         let stored =
             artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
-        Ok(Made { stored, n_parameters })
+        Ok(KeptOutput { stored, n_parameters })
     })
     .await?
 }

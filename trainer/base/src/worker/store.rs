@@ -1,6 +1,6 @@
 //! What a run says and how it ends, written only as long as this worker's attempt is the newest.
 
-use super::{Ended, command::Inputs, output::Made};
+use super::{RunEnding, command::RunInputs, output::KeptOutput};
 use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
@@ -27,8 +27,8 @@ use storage::database::begin_write;
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
 const PATIENCE: [u64; 4] = [1, 2, 4, 8];
 
-/// The run, as long as no other worker has taken it and it has not ended.
-pub(super) fn mine(run: &run::Model) -> Condition {
+/// The run's row, while this attempt is the newest one and has not ended.
+pub(super) fn held_here(run: &run::Model) -> Condition {
     Condition::all()
         .add(run::Column::Id.eq(run.id))
         .add(run::Column::Attempt.eq(run.attempt))
@@ -45,7 +45,7 @@ pub(super) async fn append(
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if progress(run, events).filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if progress(run, events).filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
     insert_events(&transaction, run, events).await?;
@@ -114,9 +114,9 @@ async fn insert_events(
 pub(super) async fn succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     for patience in PATIENCE {
         match try_succeed(db, run, inputs, summary, made).await {
@@ -133,9 +133,9 @@ pub(super) async fn succeed(
 async fn try_succeed(
     db: &DatabaseConnection,
     run: &run::Model,
-    inputs: &Inputs,
+    inputs: &RunInputs,
     summary: &RunSummary,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
     let now = UnixMillis::now();
@@ -143,7 +143,7 @@ async fn try_succeed(
         .col_expr(run::Column::Progress, Expr::val(1.0))
         .col_expr(run::Column::Summary, Expr::val(json(summary)))
         .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
-        .filter(mine(run))
+        .filter(held_here(run))
         .exec(&transaction)
         .await?;
     if ended.rows_affected == 0 {
@@ -173,8 +173,8 @@ async fn try_succeed(
 async fn register(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    inputs: &Inputs,
-    made: &Made,
+    inputs: &RunInputs,
+    made: &KeptOutput,
 ) -> Result<Option<ModelId>, DbErr> {
     let (kind, word) = match run_command(run.kind).output {
         RunOutput::File(_) => return Ok(None),
@@ -203,7 +203,7 @@ async fn register(
 async fn register_base(
     db: &impl ConnectionTrait,
     run: &run::Model,
-    made: &Made,
+    made: &KeptOutput,
 ) -> Result<ModelId, DbErr> {
     let config: FetchConfig = serde_json::from_value(run.config.clone()).unwrap_or_default();
     let base = NewBase {
@@ -213,7 +213,7 @@ async fn register_base(
         run: Some(run.id),
     };
     let registered = base_model::register(db, base).await?;
-    let told = match &registered {
+    let message = match &registered {
         RegisteredBase::New(_) => None,
         RegisteredBase::Known(model) => Some(format!(
             "A base with the same content is registered already, as {}; it is not registered twice.",
@@ -223,7 +223,7 @@ async fn register_base(
             Some(format!("It is the base {}, which was deleted and is there again.", model.name))
         }
     };
-    if let Some(message) = told {
+    if let Some(message) = message {
         insert_events(
             db,
             run,
@@ -238,22 +238,22 @@ async fn register_base(
 pub(super) async fn end(
     db: &DatabaseConnection,
     run: &run::Model,
-    ended: &Ended,
+    ended: &RunEnding,
 ) -> Result<bool, DbErr> {
     let now = UnixMillis::now();
-    let (update, said) = match ended {
-        Ended::Succeeded => return Ok(true),
-        Ended::Fenced => return Ok(false),
-        Ended::Failed(reason) => (
+    let (update, events) = match ended {
+        RunEnding::Succeeded => return Ok(true),
+        RunEnding::Fenced => return Ok(false),
+        RunEnding::Failed(reason) => (
             ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
             Some(RunReport::Log { level: LogLevel::Error, message: KeyedMessage::plain(reason) }),
         ),
-        Ended::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        Ended::Interrupted(reason) => (
+        RunEnding::Cancelled => (ending(RunStatus::Cancelled, now), None),
+        RunEnding::Interrupted(reason) => (
             release(),
             Some(RunReport::Log { level: LogLevel::Warning, message: KeyedMessage::plain(reason) }),
         ),
-        Ended::Released => {
+        RunEnding::Released => {
             let message = "The worker was stopped; the next one goes on where it was.";
             let message = KeyedMessage::plain(message);
             // Nothing that the run did wrong.
@@ -265,7 +265,7 @@ pub(super) async fn end(
         }
     };
     for patience in PATIENCE {
-        match write_end(db, run, update.clone(), said.as_slice()).await {
+        match write_end(db, run, update.clone(), events.as_slice()).await {
             Err(error) => {
                 tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");
             }
@@ -273,20 +273,20 @@ pub(super) async fn end(
         }
         tokio::time::sleep(Duration::from_secs(patience)).await;
     }
-    write_end(db, run, update, said.as_slice()).await
+    write_end(db, run, update, events.as_slice()).await
 }
 
 async fn write_end(
     db: &DatabaseConnection,
     run: &run::Model,
     update: UpdateMany<run::Entity>,
-    said: &[RunReport],
+    events: &[RunReport],
 ) -> Result<bool, DbErr> {
     let transaction = begin_write(db).await?;
-    if update.filter(mine(run)).exec(&transaction).await?.rows_affected == 0 {
+    if update.filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
         return Ok(false);
     }
-    insert_events(&transaction, run, said).await?;
+    insert_events(&transaction, run, events).await?;
     transaction.commit().await?;
     Ok(true)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    run::told,
+    run::recording,
 };
 use entity::run_config::{LrScheduler, OptimiserSettings};
 use tch::Device;
@@ -35,7 +35,7 @@ fn paths(golden: &Value, out: &Path) -> DpoPaths {
         data: data.clone(),
         out: out.into(),
         eval_data: Some(data),
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     }
 }
 
@@ -45,7 +45,9 @@ fn run_until(
     out: &Path,
     until: Option<u64>,
 ) -> Vec<Map<String, Value>> {
-    told::metrics(&told::by(until, |report| run(&paths(golden, out), config, report)).0)
+    recording::metrics(
+        &recording::until(until, |report| run(&paths(golden, out), config, report)).0,
+    )
 }
 
 fn follows_trl(kind: &str) {
@@ -135,7 +137,7 @@ fn progress_ends_at_one_and_never_falls() {
     let golden = &fixture("trl_dpo_trace.json")["messages"];
     let out = tempfile::tempdir().unwrap();
     let (events, _) =
-        told::by(None, |report| run(&paths(golden, out.path()), &traced(golden), report));
+        recording::until(None, |report| run(&paths(golden, out.path()), &traced(golden), report));
     let fractions = events.iter().filter_map(|event| match event {
         entity::report::RunReport::Progress { fraction, .. } => Some(*fraction),
         _ => None,

@@ -1,21 +1,21 @@
-//! The four models, and what they say about sequences.
+//! The four models: their log-probabilities, values and scores of sequences.
 
 use super::PpoPaths;
 use crate::model::{PackedBatch, Transformer, head};
 use anyhow::ensure;
 use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
-use trainer_base::{model_config::Purpose, rows::Example};
+use trainer_base::{model_config::ModelPurpose, rows::TrainingExample};
 
 /// Policy and value model learn; reference and reward model stay as they were loaded.
-pub(super) struct Models {
+pub(super) struct PpoModels {
     pub(super) policy: Transformer,
     pub(super) value: Transformer,
     pub(super) reference: Transformer,
     pub(super) reward: Transformer,
 }
 
-impl Models {
+impl PpoModels {
     /// The reference is the policy as it was, the value model starts as the reward model.
     pub(super) fn load(paths: &PpoPaths, kind: Kind, device: Device) -> anyhow::Result<Self> {
         let models = Self {
@@ -25,7 +25,7 @@ impl Models {
             reward: Transformer::load_frozen(&paths.reward, kind, device)?,
         };
         ensure!(
-            models.reward.config.purpose == Purpose::Score,
+            models.reward.config.purpose == ModelPurpose::Score,
             "{} is a language model; `trainer reward` makes a reward model of it",
             paths.reward.display()
         );
@@ -38,16 +38,18 @@ impl Models {
         let mut scores = Vec::with_capacity(sequences.len());
         for sequences in sequences.chunks(batch_size) {
             let sequences: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
-            let batch = PackedBatch::new(&sequences, self.reward.device);
-            let last = self.reward.hidden(&batch).index_select(0, &batch.last_rows());
-            scores.extend(super::rollout::floats(&self.reward.scores(&last)));
+            scores.extend(super::rollout::floats(&self.reward.sequence_scores(&sequences)));
         }
         scores
     }
 }
 
 /// log π of each response token at the rollout's temperature, without gradient: (N).
-pub(super) fn logprobs(model: &Transformer, sequences: &[Example], config: &PpoConfig) -> Tensor {
+pub(super) fn logprobs(
+    model: &Transformer,
+    sequences: &[TrainingExample],
+    config: &PpoConfig,
+) -> Tensor {
     let _no_grad = tch::no_grad_guard();
     over_micro_batches(sequences, config, |sequences| {
         let (hidden, ids) = response_hidden(model, sequences);
@@ -56,7 +58,11 @@ pub(super) fn logprobs(model: &Transformer, sequences: &[Example], config: &PpoC
 }
 
 /// The value before each response token, without gradient: (N).
-pub(super) fn values(model: &Transformer, sequences: &[Example], config: &PpoConfig) -> Tensor {
+pub(super) fn values(
+    model: &Transformer,
+    sequences: &[TrainingExample],
+    config: &PpoConfig,
+) -> Tensor {
     let _no_grad = tch::no_grad_guard();
     over_micro_batches(sequences, config, |sequences| {
         model.scores(&response_hidden(model, sequences).0)
@@ -64,17 +70,20 @@ pub(super) fn values(model: &Transformer, sequences: &[Example], config: &PpoCon
 }
 
 fn over_micro_batches(
-    sequences: &[Example],
+    sequences: &[TrainingExample],
     config: &PpoConfig,
-    of: impl Fn(&[&Example]) -> Tensor,
+    of: impl Fn(&[&TrainingExample]) -> Tensor,
 ) -> Tensor {
-    let sequences: Vec<&Example> = sequences.iter().collect();
+    let sequences: Vec<&TrainingExample> = sequences.iter().collect();
     let parts: Vec<Tensor> = sequences.chunks(config.optimisation.batch_size).map(of).collect();
     Tensor::cat(&parts, 0)
 }
 
 /// The hidden states that predict the response tokens, (n, D), and these tokens, (n).
-pub(super) fn response_hidden(model: &Transformer, sequences: &[&Example]) -> (Tensor, Tensor) {
+pub(super) fn response_hidden(
+    model: &Transformer,
+    sequences: &[&TrainingExample],
+) -> (Tensor, Tensor) {
     let whole: Vec<&[i64]> = sequences.iter().map(|sequence| sequence.ids.as_slice()).collect();
     let prompts: Vec<usize> = sequences.iter().map(|sequence| sequence.prompt_len).collect();
     let batch = PackedBatch::new(&whole, model.device);

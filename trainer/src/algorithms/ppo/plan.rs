@@ -1,15 +1,15 @@
 //! Which prompts each rollout batch answers: a function of the configuration and the number of
 //! prompts alone, so that a resumed run goes on where it was.
 
-use crate::{math::random::permutation, run::batches::Batches};
+use crate::{math::random::permutation, run::batches::RowBatches};
 use entity::run_config::PpoConfig;
 
 /// Derived from the configuration once.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct RolloutPlan {
     /// Rollout batches in all.
     pub(super) n_steps: u64,
-    batches: Batches,
+    batches: RowBatches,
     n_prompts: u64,
     /// Prompts of a whole rollout batch.
     rollout: u64,
@@ -21,17 +21,17 @@ pub(super) struct Plan {
 
 /// A prompt on its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct PromptTurn {
     pub(super) prompt: usize,
     /// Stands for this prompt in this epoch in the key of each draw.
     pub(super) key: u64,
 }
 
-impl Plan {
+impl RolloutPlan {
     /// `max_steps` counts rollout batches and goes before `episodes`, and that before `epochs`.
     pub(super) fn new(config: &PpoConfig, n_prompts: usize) -> Self {
         let optimisation = &config.optimisation;
-        let batches = Batches::new(n_prompts, optimisation);
+        let batches = RowBatches::new(n_prompts, optimisation);
         let mut plan = Self {
             n_steps: batches.n_steps,
             batches,
@@ -52,12 +52,12 @@ impl Plan {
 
     /// The prompts of a rollout batch. Each epoch sees every prompt once; its last batch, and the
     /// run's, may be smaller.
-    pub(super) fn turns(&self, step: u64) -> Vec<Turn> {
+    pub(super) fn turns(&self, step: u64) -> Vec<PromptTurn> {
         let n = (self.episodes_before(step + 1) - self.episodes_before(step)) as usize;
         let epoch = step / self.batches.steps_per_epoch;
         let key = |prompt: usize| epoch * self.n_prompts + prompt as u64;
         let prompts = self.batches.of_step(step).concat();
-        prompts.into_iter().take(n).map(|prompt| Turn { prompt, key: key(prompt) }).collect()
+        prompts.into_iter().take(n).map(|prompt| PromptTurn { prompt, key: key(prompt) }).collect()
     }
 
     /// Responses before a step.
@@ -78,9 +78,10 @@ impl Plan {
         n: usize,
     ) -> Vec<Vec<usize>> {
         // Another stream than the epochs' orders, whose keys have two parts.
-        let order = match self.shuffle {
-            true => permutation(n_responses, &[self.seed, step, pass as u64]),
-            false => (0..n_responses).collect(),
+        let order = if self.shuffle {
+            permutation(n_responses, &[self.seed, step, pass as u64])
+        } else {
+            (0..n_responses).collect()
         };
         let n = n.min(n_responses);
         (0..n).map(|i| order[i * n_responses / n..(i + 1) * n_responses / n].to_vec()).collect()
@@ -91,15 +92,15 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn plan(n_prompts: usize, edit: impl FnOnce(&mut PpoConfig)) -> Plan {
+    fn plan(n_prompts: usize, edit: impl FnOnce(&mut PpoConfig)) -> RolloutPlan {
         let mut config = PpoConfig::default();
         config.optimisation.batch_size = 2;
         config.optimisation.grad_accum = 2;
         edit(&mut config);
-        Plan::new(&config, n_prompts)
+        RolloutPlan::new(&config, n_prompts)
     }
 
-    fn prompts(plan: &Plan, step: u64) -> Vec<usize> {
+    fn prompts(plan: &RolloutPlan, step: u64) -> Vec<usize> {
         plan.turns(step).iter().map(|turn| turn.prompt).collect()
     }
 

@@ -4,12 +4,12 @@
 use crate::math::ops;
 use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
-use trainer_base::rows::Example;
+use trainer_base::rows::TrainingExample;
 
-/// What the frozen models and the policy before its update say about the answers.
-pub(super) struct Rollout {
+/// Answers with what the frozen models, and the policy before its update, computed of them.
+pub(super) struct RolloutBatch {
     /// Prompt and response.
-    pub(super) sequences: Vec<Example>,
+    pub(super) sequences: Vec<TrainingExample>,
     /// By the reward model, less the penalty for a response that did not end by itself.
     pub(super) scores: Vec<f32>,
     /// log π_old of each token drawn: (N).
@@ -21,14 +21,14 @@ pub(super) struct Rollout {
 }
 
 /// What the updates need of a rollout: all (N).
-pub(super) struct Targets {
+pub(super) struct UpdateTargets {
     pub(super) advantages: Tensor,
     pub(super) returns: Tensor,
     /// β KL, the part of the rewards that is not the score.
     pub(super) kl: Tensor,
 }
 
-impl Rollout {
+impl RolloutBatch {
     /// Tokens of each response.
     pub(super) fn lengths(&self) -> Vec<i64> {
         self.sequences.iter().map(response_length).collect()
@@ -57,7 +57,7 @@ impl Rollout {
     }
 
     /// Phases 3 and 4: rewards of each token, then advantages and returns.
-    pub(super) fn targets(&self, config: &PpoConfig) -> Targets {
+    pub(super) fn targets(&self, config: &PpoConfig) -> UpdateTargets {
         let device = self.values.device();
         let lengths = self.lengths();
         let kl = ops::kl(config.kl_estimator, &self.logprobs, &self.ref_logprobs);
@@ -72,7 +72,7 @@ impl Rollout {
         }
         let values = floats(&self.values);
         let (advantages, returns) = ops::gae(&rewards, &values, &lengths, config.gamma, config.lam);
-        Targets {
+        UpdateTargets {
             advantages: ops::whiten(&Tensor::from_slice(&advantages), false).to_device(device),
             returns: Tensor::from_slice(&returns).to_device(device),
             kl,
@@ -80,7 +80,7 @@ impl Rollout {
     }
 }
 
-pub(super) fn response_length(sequence: &Example) -> i64 {
+pub(super) fn response_length(sequence: &TrainingExample) -> i64 {
     (sequence.ids.len() - sequence.prompt_len) as i64
 }
 

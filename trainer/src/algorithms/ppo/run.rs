@@ -1,83 +1,55 @@
-//! What a run keeps beside the algorithm: how far it is, what it says, its checkpoints.
+//! What a run keeps beside the algorithm: how far it is, what it reports, its checkpoints.
 
-use super::{Ppo, PpoPaths, plan::Plan};
+use super::{Ppo, plan::RolloutPlan};
 use crate::{
     model,
     run::{
-        checkpoint::{Checkpoints, Rhythm},
         identity::{hash_of_model, hash_of_sequences},
+        journal::{JournalOpening, RunJournal, refuse_as_output},
     },
 };
-use anyhow::ensure;
-use entity::report::{LogLevel, RunReport};
-use serde::{Deserialize, Serialize};
+use entity::report::RunReport;
 use serde_json::{Map, Value, json};
-use std::{ops::ControlFlow, path::Path, time::Instant};
+use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
-    job::{Outcome, Report},
-    progress::{Progress, say},
+    job::{Report, VerbOutcome},
     rows::PromptIds,
+    settings::PpoPaths,
 };
 
-/// A run between two rollout batches.
-pub(super) struct Run {
-    /// Rollout batches done.
-    pub(super) step: u64,
-    n_steps: u64,
-    rhythm: Rhythm,
-    checkpoints: Checkpoints,
-    progress: Progress,
-    /// The last value of each metric.
-    last: Map<String, Value>,
+/// A run between two rollout batches, which are its steps.
+pub(super) struct PpoRun {
+    journal: RunJournal,
 }
 
-/// What a checkpoint holds besides weights and optimisers. Nothing random is in it: draws and
-/// orders are functions of the seed and of how far the run is.
-#[derive(Serialize, Deserialize)]
-struct State {
-    n_updates: u64,
-    work: f64,
-    tokens: u64,
-    seconds: f64,
-    last: Map<String, Value>,
-}
-
-impl Run {
+impl PpoRun {
     /// Starts a run, or goes on from its newest checkpoint.
     pub(super) fn open(
         ppo: &mut Ppo,
         prompts: &[PromptIds],
         paths: &PpoPaths,
-        plan: &Plan,
+        plan: &RolloutPlan,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
-        for (input, name) in [(&paths.policy, "policy"), (&paths.reward, "reward model")] {
-            ensure!(
-                paths.out.canonicalize().ok() != Some(input.canonicalize()?),
-                "--out is the folder of the {name}; the result needs a folder of its own"
-            );
-        }
-        let identity = identity(ppo, prompts, paths)?;
-        let (checkpoints, found) = Checkpoints::open::<State>(&paths.out, identity, paths.resume)?;
-        let work = plan.episodes_before(plan.n_steps) as f64 * ppo.config.ppo_epochs as f64;
-        let mut run = Self {
-            step: 0,
+        refuse_as_output(&paths.out, &paths.policy, "policy")?;
+        refuse_as_output(&paths.out, &paths.reward, "reward model")?;
+        let opening = JournalOpening {
+            kind: "ppo",
+            out: &paths.out,
+            resume: paths.resume,
+            identity: identity(ppo, prompts, paths)?,
+            save_every: ppo.config.optimisation.save_every,
             n_steps: plan.n_steps,
-            rhythm: Rhythm::new(ppo.config.optimisation.save_every),
-            checkpoints,
-            progress: Progress::new(plan.n_steps, work),
-            last: Map::new(),
+            work: plan.episodes_before(plan.n_steps) as f64 * ppo.config.ppo_epochs as f64,
         };
-        if let Some(found) = found {
-            let State { n_updates, work, tokens, seconds, last } = found.state;
-            ppo.restore(&found.folder, n_updates)?;
-            run.step = found.step;
-            run.progress.resume(work, tokens, seconds);
-            run.last = last;
-            let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, LogLevel::Info, message);
-        }
-        Ok(run)
+        let journal =
+            RunJournal::open(opening, report, |folder, n_updates| ppo.restore(folder, n_updates))?;
+        Ok(Self { journal })
+    }
+
+    /// Rollout batches done.
+    pub(super) fn step(&self) -> u64 {
+        self.journal.step
     }
 
     /// Counts responses that an optimiser step saw, and response tokens that were drawn.
@@ -87,23 +59,24 @@ impl Run {
         n_tokens: usize,
         report: &mut Report,
     ) -> ControlFlow<()> {
-        self.progress.advance(self.step, n_responses as f64, n_tokens as u64, report)
+        self.journal.advance(n_responses as f64, n_tokens as u64, report)
     }
 
     /// The metrics of the step under way that come from the plan.
-    pub(super) fn metrics(&self, plan: &Plan, learning_rate: f64) -> Map<String, Value> {
-        let episode = plan.episodes_before(self.step + 1);
+    pub(super) fn metrics(&self, plan: &RolloutPlan, learning_rate: f64) -> Map<String, Value> {
+        let step = self.journal.step + 1;
+        let episode = plan.episodes_before(step);
         let metrics = [
-            ("step", json!(self.step + 1)),
+            ("step", json!(step)),
             ("episode", json!(episode)),
             ("learning_rate", json!(learning_rate)),
             ("lr", json!(learning_rate)),
-            ("eps", json!(episode as f64 / self.progress.seconds())),
+            ("eps", json!(episode as f64 / self.journal.progress.seconds())),
         ];
         metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Says what a step brought; when the answer is to stop, or it is time, writes a checkpoint.
+    /// Reports what a step brought, and writes a checkpoint when it is asked to stop or one is due.
     pub(super) fn finish_step(
         &mut self,
         ppo: &Ppo,
@@ -112,49 +85,31 @@ impl Run {
         n_tokens: usize,
         report: &mut Report,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.step += 1;
-        self.last.clone_from(&metrics);
-        let is_done = self.step == self.n_steps;
+        self.journal.step += 1;
+        self.journal.note(&metrics);
         let mut answers = vec![report(RunReport::Metrics { metrics })];
         answers.extend(examples.into_iter().map(&mut *report));
         answers.push(self.advance(0, n_tokens, report));
-        let stops = !is_done && answers.iter().any(ControlFlow::is_break);
-        if !is_done && (stops || self.rhythm.is_due(self.step)) {
+        let stops = !self.journal.is_done() && answers.iter().any(ControlFlow::is_break);
+        if stops || self.journal.is_checkpoint_due() {
             self.save(ppo)?;
         }
         Ok(if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// Ends before a batch has changed the models, with a checkpoint of the batches before.
-    pub(super) fn stop(&mut self, ppo: &Ppo) -> anyhow::Result<Outcome> {
+    pub(super) fn stop(&mut self, ppo: &Ppo) -> anyhow::Result<VerbOutcome> {
         self.save(ppo)?;
-        Ok(Outcome::Stopped)
+        Ok(VerbOutcome::Stopped)
     }
 
-    /// Nothing where there is nothing to keep yet, or checkpoints are not wanted.
     fn save(&mut self, ppo: &Ppo) -> anyhow::Result<()> {
-        if self.step == 0 || !self.rhythm.is_wanted() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let state = State {
-            n_updates: ppo.n_updates,
-            work: self.progress.done(),
-            tokens: self.progress.tokens(),
-            seconds: self.progress.seconds(),
-            last: self.last.clone(),
-        };
-        self.checkpoints.save(self.step, &state, |folder| ppo.save(folder))?;
-        self.rhythm.written(began);
-        Ok(())
+        self.journal.save(Some(ppo.n_updates), |folder| ppo.save(folder))
     }
 
     /// Writes the policy, then removes the checkpoints.
-    pub(super) fn finish(self, ppo: &Ppo, out: &Path) -> anyhow::Result<Outcome> {
-        let summary = self.progress.summary("ppo", self.step, self.last);
-        model::save(&ppo.models.policy, out, &Map::new())?;
-        self.checkpoints.remove_all()?;
-        Ok(Outcome::Finished(summary))
+    pub(super) fn finish(mut self, ppo: &Ppo) -> anyhow::Result<VerbOutcome> {
+        self.journal.finish(|out| model::save(&ppo.models.policy, out, &Map::new()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is reported of a rollout batch and its updates, under TRL's names.
 
-use super::rollout::{Rollout, Targets, floats};
+use super::rollout::{RolloutBatch, UpdateTargets, floats};
 use crate::{
     answer::generate::{Completion, FinishReason},
     math::ops::ClippedLoss,
@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 /// Sums over the response tokens of one optimiser step.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
+pub(super) struct UpdateSums {
     policy_loss: f64,
     policy_clipped: f64,
     approx_kl: f64,
@@ -21,7 +21,7 @@ pub(super) struct Sums {
     value_clipped: f64,
 }
 
-impl Sums {
+impl UpdateSums {
     /// Adds some tokens' policy loss and log ρ, both (n).
     pub(super) fn add_policy(&mut self, loss: &ClippedLoss, log_ratio: &Tensor) {
         self.policy_loss += sum(&loss.per_token);
@@ -61,20 +61,20 @@ fn sum(values: &Tensor) -> f64 {
 
 /// Means over the optimiser steps of one rollout batch.
 #[derive(Debug, Default)]
-pub(super) struct Statistics {
-    steps: Vec<Sums>,
+pub(super) struct UpdateStatistics {
+    steps: Vec<UpdateSums>,
     grad_norms: Vec<f64>,
 }
 
-impl Statistics {
+impl UpdateStatistics {
     /// Notes an optimiser step: its sums over `n_tokens` response tokens and the norm of the
     /// gradient of policy and value model together, before clipping.
-    pub(super) fn add(&mut self, sums: Sums, n_tokens: f64, grad_norm: f64) {
+    pub(super) fn add(&mut self, sums: UpdateSums, n_tokens: f64, grad_norm: f64) {
         self.steps.push(sums.divided_by(n_tokens));
         self.grad_norms.push(grad_norm);
     }
 
-    fn mean(&self, value: impl Fn(&Sums) -> f64) -> f64 {
+    fn mean(&self, value: impl Fn(&UpdateSums) -> f64) -> f64 {
         self.steps.iter().map(value).sum::<f64>() / self.steps.len() as f64
     }
 
@@ -88,8 +88,8 @@ impl Statistics {
     /// The metrics of the batch, but for step, episode and learning rate.
     pub(super) fn metrics(
         &self,
-        rollout: &Rollout,
-        targets: &Targets,
+        rollout: &RolloutBatch,
+        targets: &UpdateTargets,
         completions: &[Completion],
         config: &PpoConfig,
     ) -> Map<String, Value> {

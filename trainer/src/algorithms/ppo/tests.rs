@@ -4,12 +4,12 @@ use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
     model,
-    run::told,
+    run::recording,
 };
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use tch::Device;
-use trainer_base::settings::Resume;
+use trainer_base::settings::ResumeMode;
 
 /// `golden.numbers` of the fixtures: the top 24 bits of a linear congruential generator.
 fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
@@ -36,7 +36,7 @@ fn scorer(seed: u64) -> Transformer {
 }
 
 fn ppo(config: &PpoConfig) -> Ppo<'_> {
-    let models = Models {
+    let models = PpoModels {
         policy: tiny_llama(),
         reference: tiny_llama(),
         reward: scorer(1),
@@ -76,7 +76,7 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 /// The real tokens of a padded table.
-fn packed(table: &Value, rollout: &Rollout) -> Vec<f64> {
+fn packed(table: &Value, rollout: &RolloutBatch) -> Vec<f64> {
     let rows = table.as_array().unwrap().iter().zip(rollout.lengths());
     rows.flat_map(|(row, length)| numbers(row)[..length as usize].to_vec()).collect()
 }
@@ -114,12 +114,12 @@ fn follows_trl(case: &str) {
     let config = config_of(&trace["args"]);
     let mut ppo = ppo(&config);
     let updates = trace["updates"].as_array().unwrap();
-    let plan = Plan::new(&config, 8);
+    let plan = RolloutPlan::new(&config, 8);
     for (step, update) in updates.iter().enumerate() {
         let (prompts, completions) = given(update);
         let asked: Vec<&PromptIds> = prompts.iter().collect();
         let scores = trl_scores(&ppo, &asked, &completions);
-        let rollout = ppo.look_at(&asked, &completions, scores);
+        let rollout = ppo.measure(&asked, &completions, scores);
         let targets = rollout.targets(&config);
         let scores: Vec<f64> = rollout.scores.iter().copied().map(f64::from).collect();
         assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
@@ -135,7 +135,7 @@ fn follows_trl(case: &str) {
         }
 
         let rate = update["stats"]["lr"].as_f64().unwrap();
-        let mut statistics = Statistics::default();
+        let mut statistics = UpdateStatistics::default();
         for pass in 0..config.ppo_epochs {
             for responses in plan.minibatches(step as u64, pass, asked.len(), config.minibatches) {
                 ppo.update(&rollout, &targets, &responses, rate, &mut statistics).unwrap();
@@ -215,9 +215,9 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let trace = fixture("trl_ppo_trace.json");
     let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
     let asked: Vec<&PromptIds> = prompts.iter().collect();
-    let rollout = ppo.look_at(&asked, &completions, vec![0.5; 8]);
+    let rollout = ppo.measure(&asked, &completions, vec![0.5; 8]);
     let targets = rollout.targets(&config);
-    let mut statistics = Statistics::default();
+    let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.
     ppo.update(&rollout, &targets, &[7, 0, 3, 1, 2, 6, 4, 5], 1e-4, &mut statistics).unwrap();
     let metrics = statistics.metrics(&rollout, &targets, &completions, &config);
@@ -254,7 +254,7 @@ impl Desk {
             reward: at("reward"),
             prompts: at("prompts.jsonl"),
             out: at(out),
-            resume: Resume::Auto,
+            resume: ResumeMode::Auto,
         }
     }
 
@@ -275,14 +275,20 @@ impl Desk {
     }
 
     /// Runs to the end, or until the rollout batch `until` is reported.
-    fn run(&self, out: &str, config: &PpoConfig, until: Option<u64>) -> (Outcome, Vec<RunReport>) {
-        let (events, outcome) = told::by(until, |report| run(&self.paths(out), config, report));
+    fn run(
+        &self,
+        out: &str,
+        config: &PpoConfig,
+        until: Option<u64>,
+    ) -> (VerbOutcome, Vec<RunReport>) {
+        let (events, outcome) =
+            recording::until(until, |report| run(&self.paths(out), config, report));
         (outcome, events)
     }
 }
 
 fn metric(events: &[RunReport], name: &str) -> Vec<f64> {
-    told::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
+    recording::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
 }
 
 #[test]
@@ -295,7 +301,7 @@ fn a_policy_learns_what_its_reward_model_likes() {
     config.optimisation.grad_accum = 1;
     config.optimisation.max_steps = 12;
     let (outcome, events) = desk.run("policy", &config, None);
-    let Outcome::Finished(summary) = outcome else { panic!("it was not stopped") };
+    let VerbOutcome::Finished(summary) = outcome else { panic!("it was not stopped") };
     assert_eq!((summary.kind.as_str(), summary.steps), ("ppo", 12));
     assert!(summary.tokens > 0 && summary.tokens <= 12 * 40 * 6);
 
@@ -331,10 +337,11 @@ fn a_finished_answer_is_scored_on_the_ids_that_trainer_score_makes_of_its_text()
     std::fs::write(&file, rows.each_ref().map(Value::to_string).join("\n")).unwrap();
     let tokenizer = Tokenizer::load(&fixture_path("tiny_llama")).unwrap();
     let log = &mut |_| ControlFlow::Continue(());
-    let prompts = rows::load_prompts(&file, &tokenizer, 512, TooLong::Refuse, log).unwrap().rows;
+    let prompts =
+        rows::load_prompts(&file, &tokenizer, 512, LongPrompts::Refuse, log).unwrap().rows;
     let wanted = rows::load_to_score(&file, &tokenizer, 512, log).unwrap().rows;
     for ((prompt, wanted), row) in prompts.iter().zip(wanted).zip(&rows) {
-        let rows::ToScore::Answer { ids: wanted, .. } = wanted else {
+        let rows::RowToScore::Answer { ids: wanted, .. } = wanted else {
             panic!("no pairs were given")
         };
         let answer = &row["completion"];
@@ -362,18 +369,18 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
     config.optimisation.max_steps = 5;
     let (_, whole) = desk.run("whole", &config, None);
     let (stopped, first) = desk.run("parts", &config, Some(2));
-    assert_eq!(stopped, Outcome::Stopped);
+    assert_eq!(stopped, VerbOutcome::Stopped);
     // Again, in the middle of the next but one rollout.
     let verb = |report: &mut Report| run(&desk.paths("parts"), &config, report);
-    let (second, stopped) = told::within(3, 2, verb);
-    assert_eq!(stopped, Outcome::Stopped);
+    let (second, stopped) = recording::within_step(3, 2, verb);
+    assert_eq!(stopped, VerbOutcome::Stopped);
     assert!(desk.paths("parts").out.join("checkpoint-3").is_dir());
     let (finished, third) = desk.run("parts", &config, None);
-    assert!(matches!(finished, Outcome::Finished(_)));
+    assert!(matches!(finished, VerbOutcome::Finished(_)));
 
     let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
         // Speed is the clock's.
-        told::metrics(events)
+        recording::metrics(events)
             .into_iter()
             .map(|mut metrics| {
                 metrics.shift_remove("eps");

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
     model,
-    run::told,
+    run::recording,
 };
 use entity::run_config::OptimiserSettings;
 use tch::Device;
@@ -43,7 +43,7 @@ fn run_all(
     config: &RewardConfig,
     until: Option<u64>,
 ) -> Vec<Map<String, Value>> {
-    told::metrics(&told::by(until, |report| run(paths, config, report)).0)
+    recording::metrics(&recording::until(until, |report| run(paths, config, report)).0)
 }
 
 fn follows_trl(kind: &str) {
@@ -56,7 +56,7 @@ fn follows_trl(kind: &str) {
         data: data.clone(),
         out: out.path().into(),
         eval_data: Some(data),
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     };
     let metrics = run_all(&paths, &traced(golden), None);
     let steps = golden["steps"].as_array().unwrap();
@@ -113,7 +113,7 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
         data: fixture_path(golden["data"].as_str().unwrap()),
         out: out.into(),
         eval_data: None,
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     };
     run_all(&paths(whole.path()), &config, None);
     run_all(&paths(parts.path()), &config, Some(4));
@@ -128,14 +128,4 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
     assert_eq!(exported["id2label"], json!({"0": "LABEL_0"}));
     // <|endoftext|>, as the base's pad token is its EOS.
     assert_eq!(exported["pad_token_id"], json!(0));
-}
-
-#[test]
-fn the_interval_of_a_rate_is_wilsons() {
-    // p, n, z = 0.85, 100, 1.959963984540054
-    // (p + z*z/2/n + s * z * (p*(1-p)/n + z*z/4/n/n) ** 0.5) / (1 + z*z/n) for s in (-1, 1)
-    let (low, high) = wilson_interval(85.0, 100.0);
-    assert!((low - 0.767_164).abs() < 1e-5 && (high - 0.906_940).abs() < 1e-5, "{low} {high}");
-    let (low, high) = wilson_interval(0.0, 5.0);
-    assert!(low < 1e-12 && high < 0.5, "{low} {high}");
 }

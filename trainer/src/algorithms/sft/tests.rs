@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},
-    run::told,
+    run::recording,
 };
 use entity::{
     report::RunReport,
@@ -17,7 +17,7 @@ fn paths(data: &str, out: &Path) -> SftPaths {
         data: data.clone(),
         out: out.into(),
         eval_data: Some(data),
-        resume: Resume::Auto,
+        resume: ResumeMode::Auto,
     }
 }
 
@@ -49,9 +49,9 @@ fn run_until(
     paths: &SftPaths,
     config: &SftConfig,
     until: Option<u64>,
-) -> (Vec<Map<String, Value>>, Outcome) {
-    let (events, outcome) = told::by(until, |report| run(paths, config, report));
-    (told::metrics(&events), outcome)
+) -> (Vec<Map<String, Value>>, VerbOutcome) {
+    let (events, outcome) = recording::until(until, |report| run(paths, config, report));
+    (recording::metrics(&events), outcome)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -89,7 +89,7 @@ fn follows_trl(kind: &str) {
         let own = weight.norm().double_value(&[]);
         assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
     }
-    let Outcome::Finished(summary) = outcome else { panic!("not finished") };
+    let VerbOutcome::Finished(summary) = outcome else { panic!("not finished") };
     assert_eq!((summary.kind.as_str(), summary.steps), ("sft", 20));
     assert_eq!(Some(summary.tokens as f64), steps[19]["num_tokens"].as_f64());
 }
@@ -114,7 +114,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit() {
     let (uninterrupted, _) = run_until(&paths(data, whole.path()), &config, None);
 
     let (mut metrics, outcome) = run_until(&paths(data, parts.path()), &config, Some(7));
-    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(outcome, VerbOutcome::Stopped);
     // A kill: the run never hears of it, and goes on from the checkpoint before.
     let (second, _) = run_until(&paths(data, parts.path()), &config, Some(13));
     metrics.extend(second);
@@ -137,9 +137,9 @@ fn a_run_that_was_stopped_within_a_step_keeps_the_steps_before_it() {
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (uninterrupted, finished) = run_until(&paths(data, whole.path()), &config, None);
     let verb = |report: &mut Report| run(&paths(data, parts.path()), &config, report);
-    let (told, outcome) = told::within(4, 1, verb);
-    assert_eq!(outcome, Outcome::Stopped);
-    let mut metrics = told::metrics(&told);
+    let (told, outcome) = recording::within_step(4, 1, verb);
+    assert_eq!(outcome, VerbOutcome::Stopped);
+    let mut metrics = recording::metrics(&told);
     assert_eq!(metrics.last().unwrap()["step"], 4, "the fifth step was not done");
     assert!(parts.path().join("checkpoint-4").is_dir());
 
@@ -147,9 +147,9 @@ fn a_run_that_was_stopped_within_a_step_keeps_the_steps_before_it() {
     metrics.extend(rest);
     assert_eq!(metrics, uninterrupted);
     assert!(weights(whole.path()) == weights(parts.path()), "the weights differ");
-    let tokens = |outcome: Outcome| match outcome {
-        Outcome::Finished(summary) => summary.tokens,
-        Outcome::Stopped => panic!("it was not asked to stop"),
+    let tokens = |outcome: VerbOutcome| match outcome {
+        VerbOutcome::Finished(summary) => summary.tokens,
+        VerbOutcome::Stopped => panic!("it was not asked to stop"),
     };
     assert_eq!(tokens(outcome), tokens(finished), "no row is counted twice");
 }

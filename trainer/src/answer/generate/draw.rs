@@ -109,8 +109,11 @@ mod tests {
         let logits = Tensor::from_slice(&[0.5f32, f32::NAN, 0.0]).unsqueeze(0);
         for draw in [|l: &Tensor| greedy(l), |l: &Tensor| by_chance(l, 1.0, 1.0, &[0.3])] {
             let drawn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| draw(&logits)));
-            let said = *drawn.unwrap_err().downcast::<String>().unwrap();
-            assert!(said.starts_with(NOT_NUMBERS) && said.contains("--learning-rate"), "{said}");
+            let message = *drawn.unwrap_err().downcast::<String>().unwrap();
+            assert!(
+                message.starts_with(NOT_NUMBERS) && message.contains("--learning-rate"),
+                "{message}"
+            );
         }
     }
 

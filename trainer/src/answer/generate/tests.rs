@@ -2,12 +2,12 @@ use super::*;
 use crate::fixtures::{fixture, fixture_path};
 use serde_json::Value;
 use tch::{Device, Kind};
-use trainer_base::model_config::Purpose;
+use trainer_base::model_config::ModelPurpose;
 
 fn tiny_llama() -> Transformer {
     let model =
         Transformer::load_frozen(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
-    assert_eq!(model.config.purpose, Purpose::Language);
+    assert_eq!(model.config.purpose, ModelPurpose::Language);
     model
 }
 
@@ -15,8 +15,8 @@ fn ids(list: &Value) -> Vec<i64> {
     list.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
 }
 
-fn greedy(slots: usize, max_new_tokens: usize, stop_ids: &[i64]) -> Settings<'_> {
-    Settings { max_new_tokens, temperature: 0.0, top_p: 1.0, slots, seed: 0, stop_ids }
+fn greedy(slots: usize, max_new_tokens: usize, stop_ids: &[i64]) -> SamplingSettings<'_> {
+    SamplingSettings { max_new_tokens, temperature: 0.0, top_p: 1.0, slots, seed: 0, stop_ids }
 }
 
 /// Prompts of several lengths, from the fixture's own texts.
@@ -25,9 +25,9 @@ fn prompts() -> Vec<Vec<i64>> {
     golden["prompts"].as_array().unwrap().iter().map(|row| ids(&row["input_ids"])).collect()
 }
 
-fn requests(prompts: &[Vec<i64>], n: usize) -> Vec<Request<'_>> {
+fn requests(prompts: &[Vec<i64>], n: usize) -> Vec<AnswerRequest<'_>> {
     let requests = prompts.iter().enumerate().filter(|(_, ids)| !ids.is_empty());
-    requests.map(|(i, ids)| Request { ids, n, key: i as u64 }).collect()
+    requests.map(|(i, ids)| AnswerRequest { ids, n, key: i as u64 }).collect()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn an_answer_does_not_depend_on_which_others_are_decoded_beside_it() {
     // Many, so that answers end at different times.
     let stop_ids: Vec<i64> = (0..32).collect();
     let answers = |slots| {
-        let settings = Settings {
+        let settings = SamplingSettings {
             max_new_tokens: 12,
             temperature: 0.9,
             top_p: 0.95,

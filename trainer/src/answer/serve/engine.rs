@@ -2,9 +2,9 @@
 
 use super::{ServeArgs, text::TextStream};
 use crate::{
-    answer::generate::{self, Request, Settings},
+    answer::generate::{self, AnswerRequest, SamplingSettings},
     model::Transformer,
-    run::environment::Environment,
+    run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, Result, anyhow};
 use entity::report::FinishReason;
@@ -24,9 +24,9 @@ use trainer_base::tokenizer::Tokenizer;
 /// Answers that may wait in line; who comes later is told to try again.
 const MOST_WAITING: usize = 64;
 
-/// An answer that is wanted.
+/// The answer that a client asks for.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct WantedAnswer {
     pub ids: Vec<i64>,
     pub max_new_tokens: usize,
     /// 0 takes the likeliest token.
@@ -37,38 +37,38 @@ pub(super) struct Wanted {
     pub stops: Vec<String>,
 }
 
-/// What comes of it, in this order: texts, then one of the others.
+/// A piece of an answer: first texts, then one of the others.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum AnswerPiece {
     Text(String),
     End { finish_reason: FinishReason, n_tokens: usize },
     Failed(String),
 }
 
-struct Job {
-    wanted: Wanted,
-    say: UnboundedSender<Said>,
+struct QueuedAnswer {
+    wanted: WantedAnswer,
+    sender: UnboundedSender<AnswerPiece>,
 }
 
-pub(super) struct Engine {
-    jobs: mpsc::Sender<Job>,
-    counts: Arc<Counts>,
+pub(super) struct AnswerEngine {
+    jobs: mpsc::Sender<QueuedAnswer>,
+    counts: Arc<EngineCounts>,
 }
 
-/// What the thread has to do, and has done.
+/// How many answers wait, and how many tokens were drawn.
 #[derive(Debug, Default)]
-struct Counts {
+struct EngineCounts {
     waiting: AtomicUsize,
     /// Tokens drawn since the start.
     tokens: AtomicUsize,
 }
 
-impl Engine {
+impl AnswerEngine {
     /// Loads the model on a thread of its own; comes back when it can answer.
     pub(super) fn start(args: &ServeArgs, tokenizer: Arc<Tokenizer>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (ready, loaded) = mpsc::channel();
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(EngineCounts::default());
         let (args, counted) = (args.clone(), Arc::clone(&counts));
         let work = move || match load(&args) {
             Ok(model) => {
@@ -93,37 +93,43 @@ impl Engine {
     }
 
     /// Puts an answer in line; none when the line is too long. Dropping the receiver stops it.
-    pub(super) fn ask(&self, wanted: Wanted) -> Option<UnboundedReceiver<Said>> {
+    pub(super) fn ask(&self, wanted: WantedAnswer) -> Option<UnboundedReceiver<AnswerPiece>> {
         if self.counts.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let (say, said) = unbounded_channel();
-        self.jobs.send(Job { wanted, say }).ok()?;
-        Some(said)
+        let (sender, receiver) = unbounded_channel();
+        self.jobs.send(QueuedAnswer { wanted, sender }).ok()?;
+        Some(receiver)
     }
 }
 
 fn load(args: &ServeArgs) -> Result<Transformer> {
-    let started = Environment::start(args.device, args.dtype, &mut |_| ControlFlow::Continue(()))?;
+    let started =
+        ComputeEnvironment::start(args.device, args.dtype, &mut |_| ControlFlow::Continue(()))?;
     let environment = started.context("nobody asked to stop")?;
     Transformer::load_frozen(&args.model, environment.kind, environment.device)?.expect_language()
 }
 
 /// Answers one request after the other until nobody can ask any more.
-fn work(model: &Transformer, tokenizer: &Tokenizer, queue: &mpsc::Receiver<Job>, counts: &Counts) {
-    while let Ok(Job { wanted, say }) = queue.recv() {
+fn work(
+    model: &Transformer,
+    tokenizer: &Tokenizer,
+    queue: &mpsc::Receiver<QueuedAnswer>,
+    counts: &EngineCounts,
+) {
+    while let Ok(QueuedAnswer { wanted, sender }) = queue.recv() {
         counts.waiting.fetch_sub(1, Ordering::Relaxed);
-        if say.is_closed() {
+        if sender.is_closed() {
             continue;
         }
         // tch makes a panic of every refusal of libtorch; the next request may fare better.
         let answered =
-            catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &say, counts)));
+            catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &sender, counts)));
         if answered.is_err() {
             let reason = "the model failed on this request, as the server's log says; a shorter \
                           prompt or answer needs less memory";
-            let _ = say.send(Said::Failed(reason.to_owned()));
+            let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
         }
     }
 }
@@ -131,12 +137,12 @@ fn work(model: &Transformer, tokenizer: &Tokenizer, queue: &mpsc::Receiver<Job>,
 fn answer(
     model: &Transformer,
     tokenizer: &Tokenizer,
-    wanted: &Wanted,
-    say: &UnboundedSender<Said>,
-    counts: &Counts,
+    wanted: &WantedAnswer,
+    sender: &UnboundedSender<AnswerPiece>,
+    counts: &EngineCounts,
 ) {
-    let request = Request { ids: &wanted.ids, n: 1, key: 0 };
-    let settings = Settings {
+    let request = AnswerRequest { ids: &wanted.ids, n: 1, key: 0 };
+    let settings = SamplingSettings {
         max_new_tokens: wanted.max_new_tokens,
         temperature: wanted.temperature,
         top_p: wanted.top_p,
@@ -150,8 +156,8 @@ fn answer(
         for (_, token) in step.drawn {
             counts.tokens.fetch_add(1, Ordering::Relaxed);
             let piece = text.push(token);
-            let is_gone =
-                say.is_closed() || (!piece.is_empty() && say.send(Said::Text(piece)).is_err());
+            let is_gone = sender.is_closed()
+                || (!piece.is_empty() && sender.send(AnswerPiece::Text(piece)).is_err());
             if is_gone || text.has_stopped() {
                 return ControlFlow::Break(());
             }
@@ -164,12 +170,12 @@ fn answer(
     if flow.is_continue() {
         let rest = text.finish();
         if !rest.is_empty() {
-            let _ = say.send(Said::Text(rest));
+            let _ = sender.send(AnswerPiece::Text(rest));
         }
     }
     // A stop text at the very end goes before the length.
     if text.has_stopped() {
         finish_reason = FinishReason::Stop;
     }
-    let _ = say.send(Said::End { finish_reason, n_tokens: text.n_tokens() });
+    let _ = sender.send(AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() });
 }

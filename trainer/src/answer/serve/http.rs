@@ -1,9 +1,9 @@
 //! The server's addresses.
 
 use super::{
-    State,
-    engine::{Said, Wanted},
-    protocol::{Answer, ApiError, ChatRequest},
+    ServerState,
+    engine::{AnswerPiece, WantedAnswer},
+    protocol::{ApiError, ChatAnswer, ChatRequest},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -31,7 +31,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .default_service(web::to(nothing));
 }
 
-async fn health(state: web::Data<State>) -> HttpResponse {
+async fn health(state: web::Data<ServerState>) -> HttpResponse {
     HttpResponse::Ok().json(json!({
         "status": "ok", "model": state.name,
         "waiting": state.engine.n_waiting(), "tokens": state.engine.n_tokens(),
@@ -47,7 +47,10 @@ async fn nothing(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_url", message))
 }
 
-async fn models(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn models(
+    request: HttpRequest,
+    state: web::Data<ServerState>,
+) -> Result<HttpResponse, ApiError> {
     state.admit(&request)?;
     let model = json!({
         "id": state.name, "object": "model", "created": state.started, "owned_by": "attune",
@@ -59,30 +62,31 @@ async fn models(request: HttpRequest, state: web::Data<State>) -> Result<HttpRes
 async fn chat(
     request: HttpRequest,
     body: Bytes,
-    state: web::Data<State>,
+    state: web::Data<ServerState>,
 ) -> Result<HttpResponse, ApiError> {
     state.admit(&request)?;
     ensure_json(&request)?;
     let asked = ChatRequest::parse(&body)?;
     let wanted = state.wanted(&asked)?;
-    let answer = Answer {
+    let answer = ChatAnswer {
         id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
         created: now(),
         model: state.name.clone(),
         n_prompt_tokens: wanted.ids.len(),
     };
-    let said = state.engine.ask(wanted).ok_or_else(|| {
+    let pieces = state.engine.ask(wanted).ok_or_else(|| {
         let message = "Too many answers wait already; try again in a moment.";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
     })?;
-    match asked.stream {
-        true => Ok(streamed(answer, said, asked.wants_usage())),
-        false => whole(&answer, said).await,
+    if asked.stream {
+        Ok(streamed(answer, pieces, asked.wants_usage()))
+    } else {
+        whole(&answer, pieces).await
     }
 }
 
-impl State {
-    /// Whoever knows the key, or everybody where there is none.
+impl ServerState {
+    /// Refuses who does not send the key; without a key everybody is let in.
     fn admit(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(key) = &self.api_key else { return Ok(()) };
         let sent = request.headers().get(header::AUTHORIZATION).and_then(|sent| sent.to_str().ok());
@@ -93,7 +97,7 @@ impl State {
         Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
     }
 
-    fn wanted(&self, asked: &ChatRequest) -> Result<Wanted, ApiError> {
+    fn wanted(&self, asked: &ChatRequest) -> Result<WantedAnswer, ApiError> {
         if asked.model != self.name {
             let message = format!(
                 "The model {:?} is not here; this server has {:?}.",
@@ -113,7 +117,7 @@ impl State {
             let code = "context_length_exceeded";
             return Err(ApiError::new(StatusCode::BAD_REQUEST, code, message));
         }
-        Ok(Wanted {
+        Ok(WantedAnswer {
             ids,
             max_new_tokens: drawing.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room),
             temperature: drawing.temperature,
@@ -151,38 +155,42 @@ fn failed(reason: impl Into<String>) -> ApiError {
 }
 
 async fn whole(
-    answer: &Answer,
-    mut said: UnboundedReceiver<Said>,
+    answer: &ChatAnswer,
+    mut pieces: UnboundedReceiver<AnswerPiece>,
 ) -> Result<HttpResponse, ApiError> {
     let mut text = String::new();
-    while let Some(said) = said.recv().await {
-        match said {
-            Said::Text(piece) => text.push_str(&piece),
-            Said::End { finish_reason, n_tokens } => {
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            AnswerPiece::Text(piece) => text.push_str(&piece),
+            AnswerPiece::End { finish_reason, n_tokens } => {
                 let body = answer.whole(&text, finish_reason, n_tokens);
                 return Ok(HttpResponse::Ok().json(body));
             }
-            Said::Failed(reason) => return Err(failed(reason)),
+            AnswerPiece::Failed(reason) => return Err(failed(reason)),
         }
     }
     Err(failed("the server is ending"))
 }
 
 /// Server-sent events: pieces, an end, `[DONE]`. A client that leaves drops the receiver.
-fn streamed(answer: Answer, mut said: UnboundedReceiver<Said>, with_usage: bool) -> HttpResponse {
+fn streamed(
+    answer: ChatAnswer,
+    mut pieces: UnboundedReceiver<AnswerPiece>,
+    with_usage: bool,
+) -> HttpResponse {
     let events = stream! {
         yield event(&answer.opening());
-        while let Some(said) = said.recv().await {
-            match said {
-                Said::Text(piece) => yield event(&answer.text(&piece)),
-                Said::End { finish_reason, n_tokens } => {
+        while let Some(piece) = pieces.recv().await {
+            match piece {
+                AnswerPiece::Text(piece) => yield event(&answer.text(&piece)),
+                AnswerPiece::End { finish_reason, n_tokens } => {
                     yield event(&answer.end(finish_reason));
                     if with_usage {
                         yield event(&answer.usage_piece(n_tokens));
                     }
                     yield Ok(Bytes::from_static(b"data: [DONE]\n\n"));
                 }
-                Said::Failed(reason) => yield event(&failed(reason).body()),
+                AnswerPiece::Failed(reason) => yield event(&failed(reason).body()),
             }
         }
     };

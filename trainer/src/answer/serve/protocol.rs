@@ -62,7 +62,7 @@ impl ResponseError for ApiError {
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatRequest {
     pub model: String,
-    messages: Vec<Message>,
+    messages: Vec<ChatMessage>,
     #[serde(default)]
     pub stream: bool,
     stream_options: Option<StreamOptions>,
@@ -79,21 +79,21 @@ pub(super) struct ChatRequest {
 }
 
 #[derive(Debug, Deserialize)]
-struct Message {
+struct ChatMessage {
     role: String,
-    content: Option<Content>,
+    content: Option<MessageContent>,
 }
 
 /// A text, or texts in parts; pictures and sounds are refused.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum MessageContent {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<ContentPart>),
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct ContentPart {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
@@ -120,7 +120,7 @@ enum OneOrMany {
 
 /// How an answer is drawn.
 #[derive(Debug, PartialEq)]
-pub(super) struct Drawing {
+pub(super) struct SamplingOptions {
     pub temperature: f64,
     pub top_p: f64,
     /// None where the client leaves it to the server.
@@ -148,11 +148,11 @@ impl ChatRequest {
         if self.messages.is_empty() {
             return Err(ApiError::invalid("messages", "There are no messages."));
         }
-        self.messages.iter().map(Message::rendered).collect()
+        self.messages.iter().map(ChatMessage::rendered).collect()
     }
 
     /// What can be asked for and is not there is refused rather than passed over.
-    pub(super) fn drawing(&self) -> Result<Drawing, ApiError> {
+    pub(super) fn drawing(&self) -> Result<SamplingOptions, ApiError> {
         if self.n.is_some_and(|n| n != 1) {
             return Err(ApiError::invalid("n", "This server gives one answer per request: n = 1."));
         }
@@ -187,11 +187,11 @@ impl ChatRequest {
             return Err(ApiError::invalid("stop", "At most four stop texts can be given."));
         }
         let seed = self.seed.map(i64::cast_unsigned);
-        Ok(Drawing { temperature, top_p, max_tokens, seed, stops })
+        Ok(SamplingOptions { temperature, top_p, max_tokens, seed, stops })
     }
 }
 
-impl Message {
+impl ChatMessage {
     fn rendered(&self) -> Result<Value, ApiError> {
         let role = match self.role.as_str() {
             // OpenAI's newer name for the same thing.
@@ -206,8 +206,8 @@ impl Message {
         };
         let content = match &self.content {
             None => String::new(),
-            Some(Content::Text(text)) => text.clone(),
-            Some(Content::Parts(parts)) => {
+            Some(MessageContent::Text(text)) => text.clone(),
+            Some(MessageContent::Parts(parts)) => {
                 let texts: Option<Vec<&str>> = parts
                     .iter()
                     .map(|part| part.text.as_deref().filter(|_| part.kind == "text"))
@@ -222,14 +222,14 @@ impl Message {
 
 /// One answer under its id.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct ChatAnswer {
     pub id: String,
     pub created: u64,
     pub model: String,
     pub n_prompt_tokens: usize,
 }
 
-impl Answer {
+impl ChatAnswer {
     /// The whole answer.
     pub(super) fn whole(&self, text: &str, reason: FinishReason, n_tokens: usize) -> Value {
         json!({
@@ -297,8 +297,13 @@ mod tests {
     #[test]
     fn a_bare_request_takes_openais_defaults() {
         let drawing = parse(&json!({"user": "passed over"})).drawing().unwrap();
-        let defaults =
-            Drawing { temperature: 1.0, top_p: 1.0, max_tokens: None, seed: None, stops: vec![] };
+        let defaults = SamplingOptions {
+            temperature: 1.0,
+            top_p: 1.0,
+            max_tokens: None,
+            seed: None,
+            stops: vec![],
+        };
         assert_eq!(drawing, defaults);
     }
 

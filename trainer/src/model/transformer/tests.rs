@@ -101,7 +101,7 @@ fn a_saved_model_is_the_model_and_shards_are_read_as_one() {
     let mut map = Map::new();
     for (file, part) in [("a.safetensors", left), ("b.safetensors", right)] {
         let weights = part.iter().map(|(name, weight)| (name.clone(), weight));
-        crate::model::folder::write_tensors(&folder.path().join(file), weights).unwrap();
+        crate::tensor_file::write_tensors(&folder.path().join(file), weights).unwrap();
         map.extend(part.iter().map(|(name, _)| (name.clone(), json!(file))));
     }
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();

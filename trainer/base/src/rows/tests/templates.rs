@@ -43,7 +43,7 @@ fn a_prompt_of_a_model_that_is_told_not_to_think_ends_behind_its_empty_thoughts(
         "chat_template_kwargs": {"enable_thinking": false}
     });
     let load = |file: &Path, report: &mut Report| {
-        load_prompts(file, &tokenizer, 1024, TooLong::Refuse, report)
+        load_prompts(file, &tokenizer, 1024, LongPrompts::Refuse, report)
     };
     let prompt = loaded(&jsonl([&row]), load).0.unwrap().rows.remove(0);
     let text = tokenizer.decode(&prompt.ids);

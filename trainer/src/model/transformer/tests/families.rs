@@ -6,7 +6,7 @@ use crate::{
     fixtures::{FAMILIES, fixture, golden_numbers, model_folder, numbers},
     math::optimizer::AdamW,
     model::{head, save},
-    run::told,
+    run::recording,
 };
 use serde_json::{Map, Value};
 use std::fs;
@@ -53,7 +53,7 @@ fn the_logprobs_verb_says_what_transformers_says() {
             data: data.path().into(),
             out: out.clone(),
         };
-        told::by(None, |report| logprobs::run(&paths, &MeasureConfig::default(), report));
+        recording::until(None, |report| logprobs::run(&paths, &MeasureConfig::default(), report));
         let lines = lines_of(&out);
         assert_eq!(lines.len(), 3, "{family}");
         let mut largest: f64 = 0.0;

@@ -1,8 +1,11 @@
 use super::*;
 use crate::{
     fixtures::{fixture_path, model_folder},
-    model::Transformer,
+    model::{Transformer, save},
+    tensor_file::write_tensors,
 };
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Map, json};
 use std::fs;
 use tempfile::TempDir;
 
@@ -42,9 +45,9 @@ fn weights_that_were_cut_off_or_overwritten_are_told_with_what_to_do() {
     json[10] = b'!';
     for damaged in [&whole[..whole.len() / 2], &whole[..5], &[], &header, &json] {
         fs::write(&file, damaged).unwrap();
-        let said = refusal(folder.path());
-        assert!(said.contains(&file.display().to_string()), "{said}");
-        assert!(said.contains("damaged or was cut off: copy or fetch it again"), "{said}");
+        let message = refusal(folder.path());
+        assert!(message.contains(&file.display().to_string()), "{message}");
+        assert!(message.contains("damaged or was cut off: copy or fetch it again"), "{message}");
     }
 }
 
@@ -55,8 +58,8 @@ fn a_model_whose_weights_ran_away_is_not_written() {
         let model = tiny();
         let (name, weight) = model.parameters().last().unwrap();
         let _ = tch::no_grad(|| weight.narrow(0, 0, 1).fill_(lost));
-        let said = save(&model, &out.path().join("out"), &Map::new()).unwrap_err().to_string();
-        assert!(said.contains(name) && said.contains("--learning-rate"), "{said}");
+        let message = save(&model, &out.path().join("out"), &Map::new()).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains("--learning-rate"), "{message}");
         assert!(!out.path().join("out").exists(), "nothing is half-written");
     }
 }
@@ -65,12 +68,12 @@ fn a_model_whose_weights_ran_away_is_not_written() {
 fn weights_of_another_shape_or_none_at_all_are_named() {
     let norm = "model.norm.weight";
     let folder = altered(|name, w| Some(if name == norm { w.narrow(0, 0, 8).copy() } else { w }));
-    let said = refusal(folder.path());
-    assert!(said.contains("model.norm.weight") && said.contains("[8]"), "{said}");
-    assert!(said.contains("not of one model"), "{said}");
+    let message = refusal(folder.path());
+    assert!(message.contains("model.norm.weight") && message.contains("[8]"), "{message}");
+    assert!(message.contains("not of one model"), "{message}");
 
-    let said = refusal(altered(|name, weight| (name != norm).then_some(weight)).path());
-    assert!(said.contains("has no weight model.norm.weight"), "{said}");
+    let message = refusal(altered(|name, weight| (name != norm).then_some(weight)).path());
+    assert!(message.contains("has no weight model.norm.weight"), "{message}");
 }
 
 #[test]
@@ -82,9 +85,9 @@ fn weights_that_are_not_finite_are_named() {
             }
             Some(weight)
         });
-        let said = refusal(folder.path());
-        assert!(said.contains("model.layers.1.mlp.up_proj.weight"), "{said}");
-        assert!(said.contains("not finite") && said.contains("fetch it again"), "{said}");
+        let message = refusal(folder.path());
+        assert!(message.contains("model.layers.1.mlp.up_proj.weight"), "{message}");
+        assert!(message.contains("not finite") && message.contains("fetch it again"), "{message}");
     }
 }
 
@@ -96,13 +99,13 @@ fn a_shard_that_the_index_names_and_the_folder_lacks_is_named() {
     let map =
         json!({"weight_map": {"a": "model-00001.safetensors", "b": "model-00002.safetensors"}});
     fs::write(&index, map.to_string()).unwrap();
-    let said = refusal(folder.path());
-    assert!(said.contains("model-00002.safetensors is missing"), "{said}");
-    assert!(said.contains("copy or fetch it again"), "{said}");
+    let message = refusal(folder.path());
+    assert!(message.contains("model-00002.safetensors is missing"), "{message}");
+    assert!(message.contains("copy or fetch it again"), "{message}");
 
     fs::write(&index, &map.to_string()[..20]).unwrap();
-    let said = refusal(folder.path());
-    assert!(said.contains(INDEX) && said.contains("damaged"), "{said}");
+    let message = refusal(folder.path());
+    assert!(message.contains(INDEX) && message.contains("damaged"), "{message}");
     assert!(Transformer::has_weights(folder.path()), "damaged weights are not no weights");
 }
 
@@ -111,8 +114,8 @@ fn a_weight_that_the_family_has_no_place_for_is_told_with_the_family() {
     let mut golden = crate::fixtures::fixture("families.json")["qwen2"].take();
     golden["config"]["model_type"] = json!("llama");
     golden["config"]["architectures"] = json!(["LlamaForCausalLM"]);
-    let said = refusal(model_folder(&golden).path());
-    assert!(said.contains("k_proj.bias") && said.contains("a Llama"), "{said}");
+    let message = refusal(model_folder(&golden).path());
+    assert!(message.contains("k_proj.bias") && message.contains("a Llama"), "{message}");
 }
 
 #[test]
@@ -122,6 +125,9 @@ fn weights_in_whole_numbers_are_told_to_be_quantised() {
     let view = TensorView::new(Dtype::I8, vec![320, 32], &[1; 320 * 32]).unwrap();
     let views = [("model.embed_tokens.weight".to_owned(), view)];
     safetensors::serialize_to_file(views, None, &file).unwrap();
-    let said = refusal(folder.path());
-    assert!(said.contains("model.embed_tokens.weight") && said.contains("quantised"), "{said}");
+    let message = refusal(folder.path());
+    assert!(
+        message.contains("model.embed_tokens.weight") && message.contains("quantised"),
+        "{message}"
+    );
 }

@@ -1,20 +1,20 @@
-//! For tests: what a verb tells.
+//! For tests: runs a verb and keeps what it reports.
 
 use anyhow::Result;
 use entity::report::RunReport;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use trainer_base::{
-    job::{Outcome, Report},
+    job::{Report, VerbOutcome},
     progress::EVERY,
 };
 
-/// Runs a verb to the end, or to the break that it is asked for once it has told the metrics of
+/// Runs a verb to the end, or to the break that it is asked for once it has reported the metrics of
 /// step `until`.
-pub(crate) fn by(
+pub(crate) fn until(
     until: Option<u64>,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<RunReport>, Outcome) {
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> (Vec<RunReport>, VerbOutcome) {
     let mut events = Vec::new();
     let outcome = verb(&mut |event| {
         let stop = matches!(&event, RunReport::Metrics { metrics }
@@ -25,25 +25,25 @@ pub(crate) fn by(
     (events, outcome.unwrap())
 }
 
-/// Runs a verb until the `nth` time that it tells its progress after the metrics of `step`,
+/// Runs a verb until the `nth` time that it reports its progress after the metrics of `step`,
 /// which is within the next step.
-pub(crate) fn within(
+pub(crate) fn within_step(
     step: u64,
     nth: usize,
-    verb: impl FnOnce(&mut Report) -> Result<Outcome>,
-) -> (Vec<RunReport>, Outcome) {
-    let (mut events, mut n_told) = (Vec::new(), None);
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> (Vec<RunReport>, VerbOutcome) {
+    let (mut events, mut n_reports) = (Vec::new(), None);
     let outcome = verb(&mut |event| {
         match &event {
-            RunReport::Metrics { metrics } if metrics["step"] == step => n_told = Some(0),
-            RunReport::Progress { .. } => n_told = n_told.map(|n| n + 1),
+            RunReport::Metrics { metrics } if metrics["step"] == step => n_reports = Some(0),
+            RunReport::Progress { .. } => n_reports = n_reports.map(|n| n + 1),
             _ => {}
         }
-        if n_told.is_some() {
-            std::thread::sleep(EVERY); // so that it tells the next time, too
+        if n_reports.is_some() {
+            std::thread::sleep(EVERY); // so that it reports the next time, too
         }
         events.push(event);
-        let stop = n_told.is_some_and(|n| n >= nth);
+        let stop = n_reports.is_some_and(|n| n >= nth);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     (events, outcome.unwrap())
