@@ -206,3 +206,6 @@ fn security_headers() -> DefaultHeaders {
         .add(("Cross-Origin-Opener-Policy", "same-origin"))
         .add(("Cache-Control", "private, no-cache"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::{
         access::{Access, Engineer},
         error::AppError,
         of::Of,
-        page::{self, Number, Page},
+        page::{self, Page, PageNumber},
     },
 };
 use crate::{pages::work::judgement::gist, web::format};
@@ -50,7 +50,7 @@ struct DatasetsPage {
 pub async fn list(
     page: Page,
     Engineer(access): Engineer,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
@@ -102,7 +102,7 @@ struct DatasetPage {
 pub async fn show(
     page: Page,
     Of(Engineer(access), version): Of<Engineer, dataset_version::Model>,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();

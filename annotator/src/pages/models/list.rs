@@ -45,12 +45,12 @@ impl Entry {
         format::model_kind(self.model.kind)
     }
 
-    fn parameters(&self) -> String {
-        format::parameters(self.model.n_parameters)
+    fn parameters(&self, page: &Page) -> String {
+        format::parameters(page.language, self.model.n_parameters)
     }
 
-    fn size(&self) -> String {
-        format::bytes(self.n_bytes)
+    fn size(&self, page: &Page) -> String {
+        format::bytes(page.language, self.n_bytes)
     }
 
     fn is_deleted(&self) -> bool {
@@ -145,7 +145,7 @@ impl ModelsPage {
         let own = self.models.iter().filter(|entry| entry.model.project_id.is_some());
         let sizes: HashMap<&str, i64> =
             own.map(|entry| (entry.model.artifact_hash.as_str(), entry.n_bytes)).collect();
-        format::bytes(sizes.values().sum())
+        format::bytes(self.page.language, sizes.values().sum())
     }
 }
 
@@ -213,8 +213,10 @@ pub async fn show(
         None => files_of(&store.path(&model.artifact_hash))?,
         Some(_) => Vec::new(),
     };
-    let files =
-        files.into_iter().map(|file| (file.name, format::bytes(file.n_bytes as i64))).collect();
+    let files = files
+        .into_iter()
+        .map(|file| (file.name, format::bytes(page.language, file.n_bytes as i64)))
+        .collect();
     let deleted_by = accounts::name(db.get_ref(), model.deleted_by).await?;
     let mut entries = described(db.get_ref(), access.project.id, vec![model]).await?;
     let entry = entries.pop().ok_or(AppError::NotFound)?;

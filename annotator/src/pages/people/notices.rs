@@ -3,7 +3,7 @@
 use crate::training::kinds;
 use crate::web::format;
 use crate::{
-    people::notices::{self, Standing},
+    people::notices::{self, UnreadRuns},
     web::{
         access::SignedIn,
         address,
@@ -83,8 +83,8 @@ pub async fn news(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let language = Language::of(&request, Some(&account));
-    let standing = Standing::of(db, &account).await?;
-    let unseen = match standing.n_unseen {
+    let unread_runs = UnreadRuns::of(db, &account).await?;
+    let unseen = match unread_runs.n_unseen {
         0 => Vec::new(),
         _ => notices::unseen_by(&account).limit(TOLD).all(db).await?,
     };
@@ -101,8 +101,8 @@ pub async fn news(
         })
     };
     Ok(HttpResponse::Ok().json(json!({
-        "count": standing.n_unseen,
-        "waits": standing.waits,
+        "count": unread_runs.n_unseen,
+        "waits": unread_runs.waits,
         "notices": unseen.iter().map(told).collect::<Vec<_>>(),
     })))
 }

@@ -88,7 +88,7 @@ impl JudgementPage {
 
     fn time_spent(&self) -> Option<String> {
         let milliseconds = self.judgement.lead_time_ms?;
-        Some(format::duration(&self.page, milliseconds as f64 / 1000.0))
+        Some(format::duration(self.page.language, milliseconds as f64 / 1000.0))
     }
 }
 
