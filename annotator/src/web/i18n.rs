@@ -97,12 +97,10 @@ impl Language {
         FluentText { language: self, key, args: FluentArgs::new() }
     }
 
-    /// A number that is written with a point, as this language writes it.
-    pub fn decimal(self, number: &str) -> String {
-        match self {
-            Self::English => number.to_owned(),
-            Self::Russian => number.replace('.', ","),
-        }
+    /// A number that is written with a point, as this language writes it; another text as it is.
+    pub fn decimal(self, text: &str) -> String {
+        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
+        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
     }
 
     /// What a program said, in this language. Without a key, or with the key or the arguments of a
@@ -132,12 +130,6 @@ impl Language {
             MessageArgument::Text(text) => FluentValue::from(self.decimal(text)),
             MessageArgument::Message(message) => FluentValue::from(self.say(message)),
         }
-    }
-
-    /// A number that was rounded for people has the comma where the language has it.
-    fn decimal(self, text: &str) -> String {
-        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
-        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
     }
 }
 
