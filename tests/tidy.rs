@@ -1,5 +1,6 @@
 //! Rules of the house that no compiler checks.
 
+mod addresses;
 mod modules;
 mod readability;
 mod scripts;

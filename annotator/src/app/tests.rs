@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::Storage,
+    config::StorageConfig,
     data::{
         dataset::{self, Contents},
         import,
@@ -47,8 +47,11 @@ struct FullProject {
 impl FullProject {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage =
-            Storage { data_dir: folder.path().to_owned(), database_url: None, artifacts: None };
+        let storage = StorageConfig {
+            data_dir: folder.path().to_owned(),
+            database_url: None,
+            artifacts: None,
+        };
         let db = database::open(&storage).await.unwrap();
         let store = ArtifactStore::open_writable(storage.artifacts_dir()).unwrap();
         let admin = NewAccount {

@@ -3,7 +3,7 @@
 use crate::training::kinds;
 use crate::{
     data::{
-        lineage::{self, Use},
+        lineage::{self, DatasetUse},
         prompts, texts,
     },
     people::accounts,
@@ -92,7 +92,7 @@ struct DatasetPage {
     version: dataset_version::Model,
     by: Option<String>,
     n_bytes: i64,
-    uses: Vec<Use>,
+    uses: Vec<DatasetUse>,
     rows: Vec<Row>,
     /// From 1.
     number: u64,
