@@ -1,5 +1,7 @@
 //! Rules of the house that no compiler checks.
 
+mod crates;
+
 use crate::support::binaries::root;
 use std::{
     path::{Path, PathBuf},
