@@ -1,4 +1,4 @@
-//! What the project builds on is the same for every cargo command.
+//! What the project builds on: the same for every cargo command, and as ARCHITECTURE.md tells it.
 
 use super::root;
 use serde_json::Value;
@@ -100,6 +100,37 @@ fn both_cargo_commands_resolve_the_same_features() {
             command.join(" "),
             twice.len(),
             causes.join("\n")
+        );
+    }
+}
+
+/// The table of chosen crates in ARCHITECTURE.md: the names in the first column of each row.
+fn chosen_crates() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("a text");
+    let section = text.split("## Chosen crates\n").nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    rows.skip(1)
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|names| names.split(','))
+        // "tch (libtorch)": what is in brackets is no crate.
+        .map(|name| name.split('(').next().unwrap_or_default().trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_crate_that_architecture_names_is_used() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a text");
+    let shared = manifest.split("[workspace.dependencies]\n").nth(1).expect("the section");
+    let shared = shared.split("\n[").next().unwrap_or_default();
+    let dependencies: BTreeSet<&str> =
+        shared.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    let chosen = chosen_crates();
+    assert!(chosen.len() > 15, "only {chosen:?} were found");
+    for name in chosen {
+        assert!(
+            dependencies.contains(name.as_str()),
+            "ARCHITECTURE.md names {name} among the chosen crates, Cargo.toml does not"
         );
     }
 }
