@@ -19,10 +19,10 @@ define tool
 		--target-dir target/tools/build $(3)@$(4) && rm -rf target/tools/build; fi
 endef
 
-.PHONY: help run dev test lint libtorch base bench build base-named prerequisites
+.PHONY: help run dev test test-long lint libtorch base bench build base-named prerequisites
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run BASE=DIR         starts with another base model: a Hugging Face folder of a Llama, Qwen2 or Qwen3"
 	@echo "  make run BASE=ORG/NAME    the same from the Hugging Face hub, fetched into .base/ORG/NAME; Qwen/Qwen3-0.6B"
@@ -50,8 +50,12 @@ dev: prerequisites ## Serve a debug build of the web app, built and started anew
 		"cargo build --bin annotator && exec target/debug/annotator serve --worker none --data-dir data/dev $(ARGS)" & \
 	watcher=$$!; while kill -0 $$watcher 2>/dev/null; do wait; done
 
-test: libtorch ## Build everything and run every test
-	cargo test --workspace
+test: libtorch ## Build everything and run every test; the ten slowest are named at the end
+	.ci/slowest cargo test --workspace
+
+test-long: libtorch ## The trials that take too long for every change: 50 kills of runs and workers on each database
+	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
+		runs_that_are_killed_at_random
 
 lint: libtorch ## Check format, clippy without warnings, and the licences and sources of dependencies
 	cargo fmt --all --check
