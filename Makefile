@@ -57,9 +57,10 @@ test-long: libtorch ## The trials that take too long for every change: 50 kills 
 	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
 		runs_that_are_killed_at_random
 
-lint: libtorch ## Check format, clippy without warnings, and the licences and sources of dependencies
+lint: libtorch ## Check format, clippy without warnings, links in the documentation, licences and sources of dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo doc --workspace --no-deps --document-private-items
 	$(call tool,cargo deny,cargo-deny,cargo-deny,$(CARGO_DENY_VERSION))
 	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny --workspace check --hide-inclusion-graph bans licenses sources
 
