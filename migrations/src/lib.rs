@@ -53,11 +53,8 @@ impl MigrationTrait for Step {
             ("blob", "text", "real")
         };
         let sql = self.sql.replace("{id}", id).replace("{json}", json).replace("{real}", real);
-        for statement in
-            sql.split_inclusive(';').filter(|statement| statement.trim_end().ends_with(';'))
-        {
-            manager.get_connection().execute_unprepared(statement).await?;
-        }
-        Ok(())
+        // All at once, and so on one connection: another of SQLite's does not know yet that a table
+        // was dropped whose name is given anew.
+        manager.get_connection().execute_unprepared(&sql).await.map(drop)
     }
 }
