@@ -165,7 +165,7 @@ pub async fn show(
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    let errors = deleted::explain(db.get_ref(), definition, &typed).await?;
+    let errors = deleted::explain(db.get_ref(), access.project.id, definition, &typed).await?;
     page::html(
         &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors).await?,
     )
