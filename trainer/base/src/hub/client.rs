@@ -31,9 +31,9 @@ pub(super) struct HubClient {
     cache: Option<PathBuf>,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 pub(super) enum HubProblem {
-    /// May go well the next time.
+    /// May be gone at the next try.
     Passing(KeyedMessage),
     /// The part that was fetched is longer than the file.
     BeyondEnd,
