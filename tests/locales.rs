@@ -11,6 +11,7 @@ const SAME_IN_BOTH: &[&str] = &[
     "app-name",
     "at-path",
     "checkpoint-differs-in",
+    "count-ones",
     "one-after-another",
     "quoted",
     "setting-problem",

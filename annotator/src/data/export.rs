@@ -2,7 +2,7 @@
 //! formats. The rows are those a run would be trained on, held-out ones too.
 
 use crate::{
-    config::{Export, ExportFormat},
+    config::{ExportConfig, ExportFormat},
     data::dataset::{self, Contents},
     database,
     people::projects,
@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The verb: writes the rows, and says on standard error how many were left out and why.
-pub async fn run(request: Export) -> anyhow::Result<()> {
+pub async fn run(request: ExportConfig) -> anyhow::Result<()> {
     let db = database::open_existing(&request.storage).await?;
     let project = projects::find_by_name(&db, &request.project)
         .await?

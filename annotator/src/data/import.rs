@@ -5,11 +5,10 @@
 pub mod row;
 
 use crate::{
-    config::Import,
+    config::ImportConfig,
     data::{prompts, texts},
     database,
     people::projects,
-    start::first_start,
     work::tasks::{self, NewTask},
 };
 use anyhow::Context;
@@ -60,7 +59,7 @@ impl fmt::Display for Counts {
 }
 
 /// The verb: reads the file, makes the project if it is missing, and says what is new.
-pub async fn run(request: Import) -> anyhow::Result<()> {
+pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let rows = read_file(&request.file)?;
     let db = database::open(&request.storage).await?;
     let turn = begin_write(&db).await?;
@@ -68,7 +67,7 @@ pub async fn run(request: Import) -> anyhow::Result<()> {
         Some(project) => project,
         None => {
             println!("there was no project of that name: made {}", request.project);
-            projects::create(&turn, &request.project, first_start::GUIDELINES).await?
+            projects::create(&turn, &request.project, projects::FIRST_GUIDELINES).await?
         }
     };
     let counts = store(&turn, project.id, &rows).await?;

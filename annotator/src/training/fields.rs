@@ -4,7 +4,7 @@
 
 /// What can be typed into a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum FieldControl {
     /// A whole number, 0 or above.
     Whole,
     /// A number; a comma is as good as a point.
@@ -26,7 +26,7 @@ pub struct FormField {
     pub name: &'static str,
     pub label: &'static str,
     pub help: &'static str,
-    pub control: Control,
+    pub control: FieldControl,
 }
 
 /// Fields under one heading; the first group of a form is open, the others unfold.
@@ -37,12 +37,12 @@ pub struct FieldGroup {
     pub fields: &'static [FormField],
 }
 
-use Control::{Choice, Number, Switch, Text, Whole};
+use FieldControl::{Choice, Number, Switch, Text, Whole};
 
 /// A setting; `label` and `help` are Fluent keys.
 pub const fn field(
     name: &'static str,
-    control: Control,
+    control: FieldControl,
     label: &'static str,
     help: &'static str,
 ) -> FormField {
@@ -57,7 +57,7 @@ const DTYPES: Choices =
 const DEVICES: Choices =
     &[("auto", "choice-device-auto"), ("cpu", "choice-cpu"), ("cuda", "choice-cuda")];
 
-impl Control {
+impl FieldControl {
     /// What a select offers; none for a text field.
     pub fn choices(self) -> Choices {
         match self {

@@ -118,7 +118,7 @@ pub fn held_out_accuracy(digest: &RunDigest, metric: &str, has_start: bool) -> O
 
 /// Which way a metric should go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum MetricDirection {
     Higher,
     Lower,
 }
@@ -130,10 +130,10 @@ pub fn noisy_metric(
     metric: &str,
     title: &'static str,
     aside: &'static str,
-    direction: Direction,
+    direction: MetricDirection,
 ) -> Option<RunFinding> {
     let change = SeriesChange::of(digest.series.get(metric)?)?;
-    let improves = (change.now > change.first) == (direction == Direction::Higher);
+    let improves = (change.now > change.first) == (direction == MetricDirection::Higher);
     let (tone, says) = if !aside.is_empty() {
         (FindingTone::Plain, aside)
     } else if change.n_points < MIN_POINTS {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::data::dataset::Contents;
 use entity::{
+    account,
     model::{self, ModelKind},
     run,
     run_config::{OptimiserSettings, RunKind, SampleConfig},
@@ -65,6 +66,8 @@ pub struct RunDefinition {
     pub form_path: &'static str,
     /// What a run is about besides models, by its settings.
     pub subject: fn(&run::Model) -> Option<&str>,
+    /// Whether only an administrator may launch or continue one with such settings.
+    pub is_for_administrators: fn(&run::Model) -> bool,
     /// The models that it works on; empty for one that reads nothing of ours.
     pub models: &'static [ModelField],
     /// The rows that it reads, if it reads any.
@@ -182,6 +185,7 @@ const COMMON: RunDefinition = RunDefinition {
     lead: "",
     form_path: "",
     subject: |_| None,
+    is_for_administrators: |_| false,
     models: &[],
     rows: None,
     form: &[],
@@ -200,6 +204,11 @@ impl RunDefinition {
     /// Every field of the form's settings.
     pub fn fields(&self) -> impl Iterator<Item = &'static FormField> + use<> {
         self.form.iter().flat_map(|group| group.fields)
+    }
+
+    /// Whether somebody with a sufficient role may go on with a run.
+    pub fn may_resume(&self, run: &run::Model, by: &account::Model) -> bool {
+        by.is_admin || !(self.is_for_administrators)(run)
     }
 
     /// The Fluent key of a setting's label.

@@ -1,8 +1,7 @@
-//! Queueing a run: the row that a worker claims, what it reads, and who asked for it. And asking it
-//! to stop.
+//! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
 
 use crate::{
-    keeping::deletion::hold::{Deleted, hold},
+    keeping::deletion::hold::{HoldError, hold},
     people::audit,
 };
 use entity::{
@@ -11,10 +10,7 @@ use entity::{
     run_input::{self, InputSlot},
     time::UnixMillis,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr,
-    EntityTrait, QueryFilter, sea_query::Expr,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
 use serde_json::{Value, json};
 
 /// A run that is about to be queued; its settings have been checked.
@@ -62,7 +58,7 @@ impl LaunchInput {
 
 /// Writes the run, its inputs and the audit line, unless something that it needs was deleted. Call
 /// it in a transaction.
-pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, Deleted> {
+pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, HoldError> {
     let models = launch.inputs.iter().filter_map(|input| input.model());
     hold(db, launch.project, models).await?;
     let id = add_row(db, launch).await?;
@@ -113,26 +109,6 @@ fn input_rows(run: RunId, inputs: &[LaunchInput]) -> Vec<run_input::ActiveModel>
         }
     };
     inputs.iter().enumerate().map(row).collect()
-}
-
-/// Asks runs to stop; how many were asked. One that no worker holds is over at once; one that works
-/// stops with a checkpoint.
-pub async fn ask_to_stop(db: &impl ConnectionTrait, which: Condition) -> Result<u64, DbErr> {
-    let unclaimed = run::Entity::update_many()
-        .col_expr(run::Column::Status, Expr::value(RunStatus::Cancelled))
-        .col_expr(run::Column::CancelRequested, true.into())
-        .col_expr(run::Column::FinishedAt, UnixMillis::now().0.into())
-        .filter(which.clone())
-        .filter(run::Column::Status.is_in([RunStatus::Queued, RunStatus::Interrupted]))
-        .exec(db)
-        .await?;
-    let held = run::Entity::update_many()
-        .col_expr(run::Column::CancelRequested, true.into())
-        .filter(which)
-        .filter(run::Column::Status.is_in([RunStatus::Claimed, RunStatus::Running]))
-        .exec(db)
-        .await?;
-    Ok(unclaimed.rows_affected + held.rows_affected)
 }
 
 #[cfg(test)]

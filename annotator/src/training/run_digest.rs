@@ -56,12 +56,12 @@ pub struct MetricSeries {
 #[derive(Clone, Debug)]
 pub struct PromptAnswers {
     pub prompt: String,
-    pub first: Answer,
-    pub newest: Option<Answer>,
+    pub first: SampledAnswer,
+    pub newest: Option<SampledAnswer>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct SampledAnswer {
     pub step: u64,
     pub text: String,
     pub is_cut_off: bool,
@@ -96,7 +96,7 @@ impl MetricSeries {
 
 impl PromptAnswers {
     /// What the model answers now.
-    pub fn now(&self) -> &Answer {
+    pub fn now(&self) -> &SampledAnswer {
         self.newest.as_ref().unwrap_or(&self.first)
     }
 }
@@ -111,7 +111,7 @@ impl RunDigest {
             Ok(RunReport::Metrics { metrics }) => self.measure(row.sequence, &metrics),
             Ok(RunReport::Sample { step, prompt, completion, finish_reason, score }) => {
                 let is_cut_off = finish_reason == FinishReason::Length;
-                self.sample(prompt, Answer { step, text: completion, is_cut_off, score });
+                self.sample(prompt, SampledAnswer { step, text: completion, is_cut_off, score });
             }
             Ok(RunReport::Log { level, message }) => {
                 self.log.push_back(LogLine { at: row.created_at, level, message });
@@ -141,7 +141,7 @@ impl RunDigest {
         }
     }
 
-    fn sample(&mut self, prompt: String, answer: Answer) {
+    fn sample(&mut self, prompt: String, answer: SampledAnswer) {
         if let Some(sampled) = self.samples.iter_mut().find(|sampled| sampled.prompt == prompt) {
             sampled.newest = Some(answer);
         } else if self.samples.len() < PROMPTS {

@@ -1,7 +1,7 @@
 //! From what was typed into a launch form to the settings of a run, with every mistake by field.
 
 use super::{
-    fields::{Control, FormField},
+    fields::{FieldControl, FormField},
     kinds::RunDefinition,
 };
 use crate::web::message::Message;
@@ -69,18 +69,18 @@ pub fn checked_one(
 /// One field's text as JSON.
 fn value(field: &FormField, text: &str) -> Result<Value, &'static str> {
     match field.control {
-        Control::Whole => match text.parse::<u64>() {
+        FieldControl::Whole => match text.parse::<u64>() {
             Ok(number) if number <= MAX_WHOLE => Ok(number.into()),
             Ok(_) => Err("problem-too-large"),
             Err(_) => Err("problem-whole-number"),
         },
-        Control::Number => {
+        FieldControl::Number => {
             let number: Option<f64> = text.replace(',', ".").parse().ok();
             number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
         }
-        Control::Text => Ok(Value::String(text.to_owned())),
-        Control::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
-        Control::Choice(choices) => {
+        FieldControl::Text => Ok(Value::String(text.to_owned())),
+        FieldControl::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
+        FieldControl::Choice(choices) => {
             let known = choices.iter().any(|(choice, _)| *choice == text);
             if known { Ok(Value::String(text.to_owned())) } else { Err("problem-choice") }
         }

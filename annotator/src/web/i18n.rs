@@ -93,8 +93,14 @@ impl Language {
     }
 
     /// The message of that key. A missing key shows itself, and is logged.
-    pub fn text(self, key: &str) -> Text<'_> {
-        Text { language: self, key, args: FluentArgs::new() }
+    pub fn text(self, key: &str) -> FluentText<'_> {
+        FluentText { language: self, key, args: FluentArgs::new() }
+    }
+
+    /// A number that is written with a point, as this language writes it; another text as it is.
+    pub fn decimal(self, text: &str) -> String {
+        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
+        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
     }
 
     /// What a program said, in this language. Without a key, or with the key or the arguments of a
@@ -125,16 +131,17 @@ impl Language {
             MessageArgument::Message(message) => FluentValue::from(self.say(message)),
         }
     }
-
-    /// A number that was rounded for people has the comma where the language has it.
-    fn decimal(self, text: &str) -> String {
-        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
-        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
-    }
 }
 
 static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("en"));
-static RUSSIAN: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("ru"));
+static RUSSIAN: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {
+    let mut bundle = load("ru");
+    bundle.set_formatter(Some(|value, _| match value {
+        FluentValue::Number(number) => Some(Language::Russian.decimal(&number.as_string())),
+        _ => None,
+    }));
+    bundle
+});
 
 fn load(code: &str) -> FluentBundle<FluentResource> {
     let id: LanguageIdentifier = code.parse().expect("\"en\" and \"ru\" are language tags");
@@ -155,23 +162,23 @@ fn load(code: &str) -> FluentBundle<FluentResource> {
     bundle
 }
 
-/// A message on its way to the page; arguments are added with [`Text::arg`].
-pub struct Text<'a> {
+/// A message on its way to the page; arguments are added with [`FluentText::arg`].
+pub struct FluentText<'a> {
     language: Language,
     key: &'a str,
     args: FluentArgs<'a>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> FluentText<'a> {
     /// Adds an argument: a number, for plurals and number formats, or a text.
     #[must_use]
-    pub fn arg(mut self, name: &'a str, value: impl Argument) -> Self {
+    pub fn arg(mut self, name: &'a str, value: impl FluentArgument) -> Self {
         self.args.set(name, value.to_fluent());
         self
     }
 }
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for FluentText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bundle = self.language.bundle();
         let Some(pattern) = bundle.get_message(self.key).and_then(|message| message.value()) else {
@@ -188,23 +195,23 @@ impl fmt::Display for Text<'_> {
 }
 
 /// What a template can pass to a message.
-pub trait Argument {
+pub trait FluentArgument {
     fn to_fluent(&self) -> FluentValue<'static>;
 }
 
-impl Argument for str {
+impl FluentArgument for str {
     fn to_fluent(&self) -> FluentValue<'static> {
         FluentValue::from(self.to_owned())
     }
 }
 
-impl Argument for String {
+impl FluentArgument for String {
     fn to_fluent(&self) -> FluentValue<'static> {
         FluentValue::from(self.clone())
     }
 }
 
-impl<T: Argument + ?Sized> Argument for &T {
+impl<T: FluentArgument + ?Sized> FluentArgument for &T {
     fn to_fluent(&self) -> FluentValue<'static> {
         (**self).to_fluent()
     }
@@ -212,7 +219,7 @@ impl<T: Argument + ?Sized> Argument for &T {
 
 macro_rules! numbers {
     ($($number:ty),*) => {$(
-        impl Argument for $number {
+        impl FluentArgument for $number {
             fn to_fluent(&self) -> FluentValue<'static> {
                 FluentValue::from(*self)
             }
@@ -301,6 +308,12 @@ mod tests {
         for message in [KeyedMessage::plain("boom"), of_tomorrow, other_arguments] {
             assert_eq!(Language::Russian.say(&message), message.text);
         }
+    }
+
+    #[test]
+    fn a_russian_number_has_a_comma() {
+        let text = Language::Russian.text("unit-gb").arg("n", 1.5).to_string();
+        assert_eq!(text, "1,5 ГБ");
     }
 
     #[test]

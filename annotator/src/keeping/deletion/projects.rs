@@ -8,7 +8,7 @@ use crate::web::{
 };
 use crate::{
     people::{accounts, audit},
-    training::launch,
+    training::stop,
     work::tasks,
 };
 use entity::{
@@ -132,7 +132,7 @@ pub async fn delete(
         return Ok(false);
     }
     let of_project = Condition::all().add(run::Column::ProjectId.eq(project.id));
-    let n_stopped = launch::ask_to_stop(&turn, of_project).await?;
+    let n_stopped = stop::ask_to_stop(&turn, of_project).await?;
     let details = json!({"name": project.name, "stopped_runs": n_stopped});
     audit::record(&turn, by, "project.delete", project.id, details).await?;
     turn.commit().await?;

@@ -3,7 +3,7 @@
 use crate::training::kinds;
 use crate::{
     data::{
-        lineage::{self, Use},
+        lineage::{self, DatasetUse},
         prompts, texts,
     },
     people::accounts,
@@ -11,7 +11,7 @@ use crate::{
         access::{Access, Engineer},
         error::AppError,
         of::Of,
-        page::{self, Number, Page},
+        page::{self, Page, PageNumber},
     },
 };
 use crate::{pages::work::judgement::gist, web::format};
@@ -50,7 +50,7 @@ struct DatasetsPage {
 pub async fn list(
     page: Page,
     Engineer(access): Engineer,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
@@ -92,7 +92,7 @@ struct DatasetPage {
     version: dataset_version::Model,
     by: Option<String>,
     n_bytes: i64,
-    uses: Vec<Use>,
+    uses: Vec<DatasetUse>,
     rows: Vec<Row>,
     /// From 1.
     number: u64,
@@ -102,7 +102,7 @@ struct DatasetPage {
 pub async fn show(
     page: Page,
     Of(Engineer(access), version): Of<Engineer, dataset_version::Model>,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();

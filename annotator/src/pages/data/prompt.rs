@@ -32,7 +32,7 @@ use sea_orm::{
 const SHOWN: u64 = 500;
 
 #[derive(Template)]
-#[template(path = "prompts/one.html")]
+#[template(path = "prompts/show.html")]
 struct PromptPage {
     page: Page,
     access: Access,

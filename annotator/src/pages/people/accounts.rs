@@ -19,7 +19,7 @@ use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use serde::Deserialize;
 
 #[derive(Template)]
-#[template(path = "admin/people.html")]
+#[template(path = "admin/people/list.html")]
 struct AdminPeoplePage {
     page: Page,
     me: account::Model,

@@ -6,7 +6,7 @@ use crate::training::{
     kinds::{self, definition},
 };
 use crate::{
-    training::run_digest::{Answer, RunDigest, RunDigests},
+    training::run_digest::{RunDigest, RunDigests, SampledAnswer},
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -75,7 +75,7 @@ struct Row {
 /// What each run answers to one prompt.
 struct Answered {
     prompt: String,
-    answers: Vec<Option<Answer>>,
+    answers: Vec<Option<SampledAnswer>>,
 }
 
 impl Row {
@@ -96,7 +96,7 @@ impl ComparePage {
     fn beside<'a>(
         &'a self,
         row: &'a Answered,
-    ) -> impl Iterator<Item = (&'a Compared, &'a Option<Answer>)> {
+    ) -> impl Iterator<Item = (&'a Compared, &'a Option<SampledAnswer>)> {
         self.runs.iter().zip(&row.answers)
     }
 
@@ -104,7 +104,7 @@ impl ComparePage {
         format!("{:.0}", run.progress * 100.0)
     }
 
-    fn score(&self, answer: &Answer) -> Option<String> {
+    fn score(&self, answer: &SampledAnswer) -> Option<String> {
         answer.score.map(curves::short)
     }
 

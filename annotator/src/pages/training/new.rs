@@ -5,16 +5,16 @@ use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
     data::dataset::Contents,
     training::{
-        fields::{Control, FieldGroup, FormField},
-        inputs::{ChosenRows, chosen_model, chosen_rows, offered_models},
+        fields::{FieldControl, FieldGroup, FormField},
+        inputs::offered_models,
         kinds::{ModelField, RunDefinition, definition},
-        launch::{self, LaunchInput, LaunchRequest},
+        launch_form::launch_from_form,
         settings,
     },
     web::{
         access::{Access, Engineer},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         format,
         page::{self, Page},
     },
@@ -34,7 +34,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
-use storage::database::begin_write;
 
 #[derive(Template)]
 #[template(path = "runs/new.html")]
@@ -121,7 +120,7 @@ impl NewRunPage {
     }
 
     fn input_mode(&self, field: &FormField) -> &'static str {
-        if field.control == Control::Whole { "numeric" } else { "decimal" }
+        if field.control == FieldControl::Whole { "numeric" } else { "decimal" }
     }
 
     fn is_number(&self, field: &FormField) -> bool {
@@ -213,57 +212,17 @@ pub async fn launch(
 ) -> Result<HttpResponse, AppError> {
     let definition = path.definition()?;
     let typed = form.into_inner();
-    match try_launch(db.get_ref(), &store, &access, definition, &typed).await? {
+    let (project, by) = (access.project.id, access.account.id);
+    match launch_from_form(&db, &store, project, by, definition, &typed).await {
         Ok(run) => {
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
         }
-        Err(errors) => page::invalid(
-            &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors)
-                .await?,
+        Err(FormError::Invalid(errors)) => page::invalid(
+            &NewRunPage::load(&db, &store, page, access, definition, typed, errors).await?,
         ),
+        Err(FormError::Failed(error)) => Err(error),
     }
-}
-
-/// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
-/// of the version are written first; its rows and the run's appear in one transaction.
-async fn try_launch(
-    db: &DatabaseConnection,
-    store: &ArtifactStore,
-    access: &Access,
-    definition: &RunDefinition,
-    typed: &HashMap<String, String>,
-) -> Result<Result<RunId, FieldErrors>, AppError> {
-    let mut errors = FieldErrors::default();
-    let project = access.project.id;
-    let mut inputs = Vec::new();
-    for field in definition.models {
-        match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
-            Some(model) => inputs.push(LaunchInput::Model(field.slot, model)),
-            None => errors.add(field.name, field.not_chosen),
-        }
-    }
-    let rows = chosen_rows(db, store, project, reads(definition, typed)?, typed).await?;
-    if let Err(problem) = &rows {
-        errors.add("dataset", *problem);
-    }
-    let config = settings::parse(definition, typed);
-    for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        errors.add(field, settings::explain(definition, field, problem));
-    }
-    let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
-        return Ok(Err(errors));
-    };
-    let by = Some(access.account.id);
-    let changes = begin_write(db).await?;
-    inputs.push(LaunchInput::Rows(match rows {
-        ChosenRows::Version(id) => id,
-        ChosenRows::Frozen(frozen) => frozen.record(&changes, by).await?,
-    }));
-    let request = LaunchRequest { project, kind: definition.kind, config, inputs, by };
-    let run = launch::queue(&changes, &request).await?;
-    changes.commit().await?;
-    Ok(Ok(run))
 }
 
 /// What a run of this kind reads, by the form's choice.

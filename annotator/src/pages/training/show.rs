@@ -8,7 +8,17 @@ use crate::training::{
     kinds::{self, ProgressUnit, RunDefinition, definition},
 };
 use crate::{
-    pages::training::resume,
+    people::{accounts, notices},
+    training::run_digest::{LogLine, RunDigest, RunDigests, SampledAnswer},
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        of::Of,
+        page::{self, Page},
+    },
+};
+use crate::{
+    training::resume,
     training::{
         curves::{self, MetricChart},
         findings::RunFinding,
@@ -17,16 +27,6 @@ use crate::{
         settings,
     },
     web::format,
-};
-use crate::{
-    people::{accounts, notices},
-    training::run_digest::{Answer, LogLine, RunDigest, RunDigests},
-    web::{
-        access::{Access, Engineer},
-        error::AppError,
-        of::Of,
-        page::{self, Page},
-    },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -93,12 +93,12 @@ impl RunPage {
             finding.args.iter().fold(text, |text, (name, value)| match value.parse::<i64>() {
                 // A number, which plurals go by.
                 Ok(number) => text.arg(name, number),
-                Err(_) => text.arg(name, value),
+                Err(_) => text.arg(name, self.page.language.decimal(value)),
             });
         with_arguments.to_string()
     }
 
-    fn score(&self, answer: &Answer) -> Option<String> {
+    fn score(&self, answer: &SampledAnswer) -> Option<String> {
         answer.score.map(curves::short)
     }
 
@@ -123,7 +123,7 @@ impl RunPage {
     fn continues_from(&self, step: &u64) -> String {
         match self.definition().unit {
             ProgressUnit::Megabytes => {
-                let size = format::network_bytes(progress::arrived(&self.run));
+                let size = format::network_bytes(self.page.language, progress::arrived(&self.run));
                 self.page.text("run-resume-fetch-help").arg("size", size).to_string()
             }
             ProgressUnit::Steps => self.page.text("run-resume-help").arg("step", *step).to_string(),
@@ -221,7 +221,7 @@ pub async fn show(
     });
     let definition = definition(run.kind);
     page::html(&RunPage {
-        checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
+        checkpoint: checkpoint.filter(|_| definition.may_resume(&run, &access.account)),
         by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,

@@ -7,10 +7,10 @@ use crate::{
     data::dataset::Contents,
     training::{
         fields::{
-            Control, EPOCHS, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
+            EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
             POLICY_LEARNING_RATE, field,
         },
-        findings::{Direction, held_out_accuracy, noisy_metric},
+        findings::{MetricDirection, held_out_accuracy, noisy_metric},
     },
 };
 use entity::{
@@ -43,7 +43,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     learning: |digest, _| {
         held_out_accuracy(digest, "eval_rewards/accuracies", false).or_else(|| {
             let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
-            noisy_metric(digest, metric, "glance-train-accuracy", says, Direction::Higher)
+            noisy_metric(digest, metric, "glance-train-accuracy", says, MetricDirection::Higher)
         })
     },
     memory: memory::of::<DpoConfig>,
@@ -63,11 +63,11 @@ const FORM: &[FieldGroup] = &[
         title: "config-group-main",
         fields: &[
             POLICY_LEARNING_RATE,
-            field("beta", Control::Number, "config-beta", "config-beta-help"),
+            field("beta", FieldControl::Number, "config-beta", "config-beta-help"),
             EPOCHS,
             field(
                 "batch_size",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-batch-size-pairs",
                 "config-batch-size-help",
             ),
@@ -80,7 +80,7 @@ const FORM: &[FieldGroup] = &[
             MAX_STEPS,
             field(
                 "eval_every",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-eval-every",
                 "config-eval-every-reward-help",
             ),

@@ -1,8 +1,8 @@
 //! Bringing a base: it reads nothing of ours, and what it makes belongs to every project.
 
 use super::{COMMON, ProgressUnit, RunDefinition};
-use crate::training::fields::{Control, FieldGroup, field};
-use entity::run_config::RunKind;
+use crate::training::fields::{FieldControl, FieldGroup, field};
+use entity::run_config::{FetchConfig, FetchSource, RunKind};
 
 pub(super) const FETCH: RunDefinition = RunDefinition {
     kind: RunKind::Fetch,
@@ -12,6 +12,11 @@ pub(super) const FETCH: RunDefinition = RunDefinition {
     lead: "base-add-lead",
     form_path: "/models/new",
     subject: |run| run.config.get("source")?.as_str(),
+    // A folder of the worker's machine is an administrator's to name, and to read anew.
+    is_for_administrators: |run| {
+        let config = serde_json::from_value::<FetchConfig>(run.config.clone());
+        config.is_ok_and(|config| matches!(config.source(), Some(FetchSource::Folder(_))))
+    },
     form: FORM,
     unit: ProgressUnit::Megabytes,
     made: |run, model| {
@@ -24,7 +29,7 @@ pub(super) const FETCH: RunDefinition = RunDefinition {
 const FORM: &[FieldGroup] = &[FieldGroup {
     title: "config-group-main",
     fields: &[
-        field("source", Control::Text, "config-source", "config-source-help"),
-        field("revision", Control::Text, "config-revision", "config-revision-help"),
+        field("source", FieldControl::Text, "config-source", "config-source-help"),
+        field("revision", FieldControl::Text, "config-revision", "config-revision-help"),
     ],
 }];

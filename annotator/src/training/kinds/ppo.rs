@@ -8,10 +8,10 @@ use crate::{
     data::dataset::{Contents, Prompts},
     training::{
         fields::{
-            Choices, Control, EPOCHS, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
+            Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
             TEMPERATURE, field,
         },
-        findings::{Direction, divergence, entropy, noisy_metric, truncated_answers},
+        findings::{MetricDirection, divergence, entropy, noisy_metric, truncated_answers},
     },
 };
 use entity::{
@@ -56,7 +56,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["val/num_eos_tokens"],
     ],
     learning: |digest, _| {
-        noisy_metric(digest, "objective/scores", "glance-score", "", Direction::Higher)
+        noisy_metric(digest, "objective/scores", "glance-score", "", MetricDirection::Higher)
     },
     drift: |digest| {
         [divergence(digest), entropy(digest), truncated_answers(digest)]
@@ -84,24 +84,24 @@ const FORM: &[FieldGroup] = &[
         title: "config-group-main",
         fields: &[
             POLICY_LEARNING_RATE,
-            field("episodes", Control::Whole, "config-episodes", "config-episodes-help"),
+            field("episodes", FieldControl::Whole, "config-episodes", "config-episodes-help"),
             field(
                 "batch_size",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-batch-size-prompts",
                 "config-batch-size-prompts-help",
             ),
             field(
                 "response_length",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-response-length",
                 "config-response-length-help",
             ),
             TEMPERATURE,
-            field("kl_coef", Control::Number, "config-kl-coef", "config-kl-coef-help"),
+            field("kl_coef", FieldControl::Number, "config-kl-coef", "config-kl-coef-help"),
             field(
                 "missing_eos_penalty",
-                Control::Number,
+                FieldControl::Number,
                 "config-missing-eos-penalty",
                 "config-missing-eos-penalty-help",
             ),
@@ -111,10 +111,15 @@ const FORM: &[FieldGroup] = &[
         title: "config-group-course",
         fields: &[
             EPOCHS,
-            field("max_steps", Control::Whole, "config-max-steps", "config-max-steps-ppo-help"),
+            field(
+                "max_steps",
+                FieldControl::Whole,
+                "config-max-steps",
+                "config-max-steps-ppo-help",
+            ),
             field(
                 "max_length",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-max-length",
                 "config-max-length-prompts-help",
             ),
@@ -123,27 +128,32 @@ const FORM: &[FieldGroup] = &[
     FieldGroup {
         title: "config-group-ppo",
         fields: &[
-            field("ppo_epochs", Control::Whole, "config-ppo-epochs", "config-ppo-epochs-help"),
-            field("minibatches", Control::Whole, "config-minibatches", "config-minibatches-help"),
+            field("ppo_epochs", FieldControl::Whole, "config-ppo-epochs", "config-ppo-epochs-help"),
+            field(
+                "minibatches",
+                FieldControl::Whole,
+                "config-minibatches",
+                "config-minibatches-help",
+            ),
             field(
                 "kl_estimator",
-                Control::Choice(KL_ESTIMATORS),
+                FieldControl::Choice(KL_ESTIMATORS),
                 "config-kl-estimator",
                 "config-kl-estimator-help",
             ),
-            field("cliprange", Control::Number, "config-cliprange", "config-cliprange-help"),
+            field("cliprange", FieldControl::Number, "config-cliprange", "config-cliprange-help"),
             field(
                 "cliprange_value",
-                Control::Number,
+                FieldControl::Number,
                 "config-cliprange-value",
                 "config-cliprange-value-help",
             ),
-            field("vf_coef", Control::Number, "config-vf-coef", "config-vf-coef-help"),
-            field("gamma", Control::Number, "config-gamma", "config-gamma-help"),
-            field("lam", Control::Number, "config-lam", "config-lam-help"),
+            field("vf_coef", FieldControl::Number, "config-vf-coef", "config-vf-coef-help"),
+            field("gamma", FieldControl::Number, "config-gamma", "config-gamma-help"),
+            field("lam", FieldControl::Number, "config-lam", "config-lam-help"),
             field(
                 "whiten_rewards",
-                Control::Switch,
+                FieldControl::Switch,
                 "config-whiten-rewards",
                 "config-whiten-rewards-help",
             ),

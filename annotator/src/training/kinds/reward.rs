@@ -4,8 +4,8 @@ use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::Contents,
     training::{
-        fields::{Control, EPOCHS, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
-        findings::{Direction, held_out_accuracy, noisy_metric},
+        fields::{EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
+        findings::{MetricDirection, held_out_accuracy, noisy_metric},
     },
 };
 use entity::{
@@ -34,7 +34,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     learning: |digest, _| {
         held_out_accuracy(digest, "eval_accuracy", true).or_else(|| {
             let says = "glance-no-held-out-pairs";
-            noisy_metric(digest, "accuracy", "glance-train-accuracy", says, Direction::Higher)
+            noisy_metric(digest, "accuracy", "glance-train-accuracy", says, MetricDirection::Higher)
         })
     },
     memory: memory::of::<RewardConfig>,
@@ -47,20 +47,20 @@ const FORM: &[FieldGroup] = &[
         fields: &[
             field(
                 "learning_rate",
-                Control::Number,
+                FieldControl::Number,
                 "config-learning-rate",
                 "config-learning-rate-reward-help",
             ),
             EPOCHS,
             field(
                 "batch_size",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-batch-size-pairs",
                 "config-batch-size-help",
             ),
             field(
                 "max_length",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-max-length",
                 "config-max-length-pairs-help",
             ),
@@ -72,13 +72,13 @@ const FORM: &[FieldGroup] = &[
             MAX_STEPS,
             field(
                 "eval_every",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-eval-every",
                 "config-eval-every-reward-help",
             ),
             field(
                 "center_rewards_coefficient",
-                Control::Number,
+                FieldControl::Number,
                 "config-center-rewards-coefficient",
                 "config-center-rewards-coefficient-help",
             ),

@@ -3,7 +3,7 @@
 use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::{Contents, Prompts},
-    training::fields::{Control, DEVICE, DTYPE, FieldGroup, field},
+    training::fields::{DEVICE, DTYPE, FieldControl, FieldGroup, field},
 };
 use entity::{
     model::ModelKind,
@@ -42,20 +42,20 @@ const FORM: &[FieldGroup] = &[
     FieldGroup {
         title: "config-group-main",
         fields: &[
-            field("n", Control::Whole, "config-n", "config-n-help"),
+            field("n", FieldControl::Whole, "config-n", "config-n-help"),
             field(
                 "max_new_tokens",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-max-new-tokens",
                 "config-max-new-tokens-help",
             ),
             field(
                 "temperature",
-                Control::Number,
+                FieldControl::Number,
                 "config-temperature",
                 "config-temperature-sample-help",
             ),
-            field("top_p", Control::Number, "config-top-p", "config-top-p-help"),
+            field("top_p", FieldControl::Number, "config-top-p", "config-top-p-help"),
         ],
     },
     FieldGroup {
@@ -63,23 +63,23 @@ const FORM: &[FieldGroup] = &[
         fields: &[
             field(
                 "batch_size",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-batch-size-decoded",
                 "config-batch-size-decoded-help",
             ),
             field(
                 "max_length",
-                Control::Whole,
+                FieldControl::Whole,
                 "config-max-length",
                 "config-max-length-sample-help",
             ),
             field(
                 "skip_long_prompts",
-                Control::Switch,
+                FieldControl::Switch,
                 "config-skip-long-prompts",
                 "config-skip-long-prompts-help",
             ),
-            field("seed", Control::Whole, "config-seed", "config-seed-sample-help"),
+            field("seed", FieldControl::Whole, "config-seed", "config-seed-sample-help"),
             DTYPE,
             DEVICE,
         ],

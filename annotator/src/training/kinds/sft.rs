@@ -5,10 +5,10 @@ use crate::{
     data::dataset::Contents,
     training::{
         fields::{
-            BATCH_SIZE, Control, EPOCHS, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH, MAX_STEPS,
-            OPTIMISER, field,
+            BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH,
+            MAX_STEPS, OPTIMISER, field,
         },
-        findings::{Direction, held_out_loss, noisy_metric},
+        findings::{MetricDirection, held_out_loss, noisy_metric},
     },
 };
 use entity::{
@@ -32,7 +32,7 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     learning: |digest, n_held_out| {
         held_out_loss(digest, n_held_out).or_else(|| {
             let says = "glance-no-held-out-loss";
-            noisy_metric(digest, "loss", "glance-train-loss", says, Direction::Lower)
+            noisy_metric(digest, "loss", "glance-train-loss", says, MetricDirection::Lower)
         })
     },
     memory: memory::of::<SftConfig>,
@@ -48,7 +48,12 @@ const FORM: &[FieldGroup] = &[
         title: "config-group-course",
         fields: &[
             MAX_STEPS,
-            field("eval_every", Control::Whole, "config-eval-every", "config-eval-every-sft-help"),
+            field(
+                "eval_every",
+                FieldControl::Whole,
+                "config-eval-every",
+                "config-eval-every-sft-help",
+            ),
         ],
     },
     OPTIMISER,
