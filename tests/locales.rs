@@ -66,8 +66,10 @@ fn sources() -> String {
             let path = entry.path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => read(&path, all),
+                Some("rs") if path.ends_with("tests.rs") => {}
                 Some("rs" | "html" | "js") => {
-                    all.push_str(&std::fs::read_to_string(&path).expect("a text"));
+                    let text = std::fs::read_to_string(&path).expect("a text");
+                    all.push_str(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text));
                 }
                 _ => {}
             }
@@ -167,11 +169,12 @@ fn named(text: &str) -> Vec<&str> {
 
 /// The text as a Fluent file has it.
 fn in_fluent(text: &str) -> String {
-    let mut fluent = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    let mut fluent = text.to_owned();
     for name in named(text) {
-        fluent = fluent.replace(&format!("{{{name}}}"), &format!("{{ ${name} }}"));
+        fluent = fluent.replace(&format!("{{{name}}}"), &format!("\u{1} ${name} \u{2}"));
     }
-    fluent.replace('\u{1}', "{\"{\"}").replace('\u{2}', "{\"}\"}")
+    let fluent = fluent.replace("{{", "{\"{\"\u{2}").replace("}}", "{\"}\"\u{2}");
+    fluent.replace('\u{1}', "{").replace('\u{2}', "}")
 }
 
 #[test]

@@ -29,22 +29,22 @@ use storage::{
     base_model::{self, NewBase},
 };
 
-const NAME: &str = "people/tiny-base";
+pub(super) const NAME: &str = "people/tiny-base";
 const WEIGHTS: &str = "model.safetensors";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A project with an engineer, a hub, and a worker that knows it.
-struct House {
-    app: TestApp,
-    hub: Hub,
-    store: ArtifactStore,
-    project: String,
-    engineer: Visitor,
+pub(super) struct House {
+    pub(super) app: TestApp,
+    pub(super) hub: Hub,
+    pub(super) store: ArtifactStore,
+    pub(super) project: String,
+    pub(super) engineer: Visitor,
     worker: Leash,
 }
 
 impl House {
-    async fn new(database: TestDb) -> Self {
+    pub(super) async fn new(database: TestDb) -> Self {
         let app = TestApp::start(database, app::Worker::None).await;
         let project = app.new_project("Bases").await;
         let engineer = app.new_person(&project, "engineer", &["engineer"]).await;
@@ -55,17 +55,17 @@ impl House {
     }
 
     /// Names a base in the form; the page that answers.
-    async fn name(&self, who: &Visitor, source: &str) -> Page {
+    pub(super) async fn name(&self, who: &Visitor, source: &str) -> Page {
         let form = who.get(&format!("{}/models/new", self.project)).await.form("/models/new");
         who.try_submit(form.with("source", source)).await
     }
 
-    async fn fetch(&self, source: &str) -> run::Model {
+    pub(super) async fn fetch(&self, source: &str) -> run::Model {
         let run = run_of(&self.name(&self.engineer, source).await);
         self.app.wait_for_run(run).await
     }
 
-    async fn page(&self, run: RunId) -> Page {
+    pub(super) async fn page(&self, run: RunId) -> Page {
         self.engineer.get(&format!("{}/runs/{run}", self.project)).await
     }
 
@@ -75,7 +75,7 @@ impl House {
     }
 
     /// Waits until a run has this status.
-    async fn comes_to(&self, run: RunId, status: RunStatus) {
+    pub(super) async fn comes_to(&self, run: RunId, status: RunStatus) {
         let rows = &self.app.rows;
         let row = async || run::Entity::find_by_id(run).one(rows).await.unwrap();
         let look = async || row().await.filter(|run| run.status == status);

@@ -34,6 +34,9 @@ mod chat;
 // A base that somebody names and a worker fetches.
 mod bases;
 
+// What went wrong, on a Russian page.
+mod russian;
+
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;
 mod deleted_projects;

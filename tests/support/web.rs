@@ -70,6 +70,18 @@ impl Visitor {
         request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
+    /// Sends a file; the page that answers.
+    pub(crate) async fn upload(&self, path: &str, content: &str) -> Page {
+        let token = self.token().await;
+        Page::of(self.ask("post", path, &[("csrf", &token), ("file", content)]).await).await
+    }
+
+    /// Chooses the language of every page that this person opens.
+    pub(crate) async fn read_in(&self, language: &str) {
+        let form = self.get("/").await.form("/language");
+        self.submit(form.choosing("language", language)).await;
+    }
+
     /// The form token of this person's session.
     pub(crate) async fn token(&self) -> String {
         let form = self.get("/sign-in").await.form("/language");

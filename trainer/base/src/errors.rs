@@ -4,7 +4,6 @@
 //! [`WithMessage`] puts one before what went wrong, as `anyhow::Context` puts a text there; behind a
 //! text the message would be found no more.
 
-use crate::rows::DataError;
 use entity::{json_problem, message, message::KeyedMessage};
 use std::{error::Error, fmt, io, path::Path};
 
@@ -61,8 +60,6 @@ fn own_message(link: &(dyn Error + 'static)) -> KeyedMessage {
         message.clone()
     } else if let Some(caused) = link.downcast_ref::<CausedError>() {
         caused.message.clone()
-    } else if let Some(data) = link.downcast_ref::<DataError>() {
-        data.message()
     } else if let Some(error) = link.downcast_ref::<io::Error>() {
         error.into()
     } else if let Some(error) = link.downcast_ref::<serde_json::Error>() {

@@ -6,25 +6,19 @@
 //! and `chat_template_kwargs` are variables of the template.
 
 mod columns;
+mod data_error;
 mod jsonl;
 mod loader;
 
 use crate::{
-    errors::{cannot_read, message_of},
-    job::Report,
-    model_config::ModelConfig,
-    progress::say,
-    tokenizer::Tokenizer,
+    errors::message_of, job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer,
 };
 use columns::{AnsweredPrompt, RowContent};
+pub use data_error::DataError;
 use entity::{message, message::KeyedMessage, report::LogLevel};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
-use std::{
-    error::Error,
-    fmt, io, mem,
-    path::{Path, PathBuf},
-};
+use std::{mem, path::Path};
 
 /// A sequence to train on: the answer is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,56 +98,6 @@ pub enum LongPrompts {
     Drop,
     /// An error: every row has to get its answer.
     Refuse,
-}
-
-/// Why a file of rows cannot be used.
-#[derive(Debug)]
-pub enum DataError {
-    Open { file: PathBuf, source: io::Error },
-    Line { file: PathBuf, line: usize, problem: KeyedMessage },
-    NoRows { file: PathBuf },
-    NothingLeft { file: PathBuf, rows: usize, max_length: usize },
-}
-
-impl DataError {
-    /// What it says; the reason of the system stands apart, in [`Error::source`].
-    pub fn message(&self) -> KeyedMessage {
-        match self {
-            Self::Open { file, .. } => cannot_read(file),
-            Self::Line { file, line, problem } => message!(
-                "data-line",
-                "{file}, line {line}: {problem}",
-                file = file.display(),
-                line = *line,
-                problem = problem
-            ),
-            Self::NoRows { file } => {
-                message!("data-no-rows", "{file} has no rows", file = file.display())
-            }
-            Self::NothingLeft { file, rows, max_length } => message!(
-                "data-nothing-left",
-                "{file}: all of its {rows} rows are empty or longer than max_length {max_length}; raise --max-length or shorten the texts",
-                file = file.display(),
-                rows = *rows,
-                max_length = *max_length
-            ),
-        }
-    }
-}
-
-impl fmt::Display for DataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.message().fmt(f)
-    }
-}
-
-impl Error for DataError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Open { source, .. } => Some(source),
-            _ => None,
-        }
-    }
 }
 
 /// The longest sequence that a model in `folder` is trained on: `max_length`, or its context where

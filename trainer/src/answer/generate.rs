@@ -15,8 +15,6 @@ pub use entity::report::FinishReason;
 use std::{collections::VecDeque, ops::ControlFlow, rc::Rc};
 use tch::Tensor;
 
-pub(crate) use draw::NOT_NUMBERS;
-
 mod draw;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 //! that watches an event on stdout.
 
 use super::reporter::print_json;
-use crate::answer::generate::NOT_NUMBERS;
 use entity::{message, message::KeyedMessage, report::RunReport};
 use std::{
     any::Any,
@@ -10,6 +9,9 @@ use std::{
     process::ExitCode,
 };
 use trainer_base::errors::message_of;
+
+/// How a panic begins that is no bug: the weights came to this, and a person can do something.
+pub(crate) const NOT_NUMBERS: &str = "the model's outputs are not numbers";
 
 /// Why nothing came of a command.
 #[derive(Debug)]

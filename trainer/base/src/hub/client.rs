@@ -31,9 +31,9 @@ pub(super) struct HubClient {
     cache: Option<PathBuf>,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 pub(super) enum HubProblem {
-    /// May go well the next time.
+    /// May be gone at the next try.
     Passing(KeyedMessage),
     /// The part that was fetched is longer than the file.
     BeyondEnd,
@@ -233,28 +233,33 @@ impl HubClient {
         Err(HubProblem::Final(circle.into()))
     }
 
-    /// What a status means, and what to do.
+    /// What a status means for the next try.
     fn refusal(&self, response: &Response<Body>, repository: &str, is_of_hub: bool) -> HubProblem {
-        let (status, endpoint) = (response.status(), self.endpoint.as_str());
-        let code = text(response.headers(), "x-error-code").unwrap_or_default();
-        let has_token = self.token.is_some();
-        let refusal = match (status.as_u16(), code) {
-            (416, _) => return HubProblem::BeyondEnd,
-            (408 | 429 | 500.., _) => {
-                let status = status.to_string();
-                let answered =
-                    message!("hub-answered", "the server answered {status}", status = status);
-                return HubProblem::Passing(answered);
-            }
+        let status = response.status();
+        match status.as_u16() {
+            416 => HubProblem::BeyondEnd,
+            408 | 429 | 500.. => HubProblem::Passing(message!(
+                "hub-answered",
+                "the server answered {status}",
+                status = status.to_string()
+            )),
             // Addresses of large files hold for some minutes; a new one is asked for.
-            (401 | 403, _) if !is_of_hub => {
-                let status = status.to_string();
-                return HubProblem::Passing(message!(
-                    "hub-address-ran-out",
-                    "the download's address ran out ({status})",
-                    status = status
-                ));
+            401 | 403 if !is_of_hub => HubProblem::Passing(message!(
+                "hub-address-ran-out",
+                "the download's address ran out ({status})",
+                status = status.to_string()
+            )),
+            _ => {
+                let code = text(response.headers(), "x-error-code").unwrap_or_default();
+                HubProblem::Final(self.no_access(status, code, repository).into())
             }
+        }
+    }
+
+    /// Why the hub does not give a repository, and what to do.
+    fn no_access(&self, status: StatusCode, code: &str, repository: &str) -> KeyedMessage {
+        let (endpoint, has_token) = (self.endpoint.as_str(), self.token.is_some());
+        match (status.as_u16(), code) {
             (_, "GatedRepo") | (403, _) if has_token => message!(
                 "hub-gated-for-you",
                 "{repository} is gated, and the account of your token may not read it: accept its terms on {endpoint}/{repository} and start again",
@@ -297,8 +302,7 @@ impl HubClient {
                 repository = repository,
                 status = status.to_string()
             ),
-        };
-        HubProblem::Final(refusal.into())
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     progress::{RunProgress, say},
 };
 use anyhow::{Result, bail, ensure};
-use entity::{message, report::LogLevel};
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use serde_json::Map;
 use std::{fs, ops::ControlFlow, path::Path};
 
@@ -34,19 +34,6 @@ pub(super) fn fetch(
     let description = origin.description(commit);
     begin(partial, commit)?;
     let target = DownloadTarget { origin, commit, folder: partial };
-    let mut get_small = |file: &RemoteFile| -> Result<String> {
-        // Whoever asked to stop is asked again at the first large file.
-        let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
-        fs::read_to_string(partial.join(&file.name)).with_message(|| {
-            message!(
-                "fetch-no-text",
-                "{file} of {repository} is not text",
-                file = file.name.as_str(),
-                repository = repository
-            )
-        })
-    };
-
     // 2. Whether it can be computed: known before anything large is fetched.
     let config = listing.file(CONFIG).with_message(|| {
         message!(
@@ -55,27 +42,12 @@ pub(super) fn fetch(
             repository = repository
         )
     })?;
-    get_small(&config)?;
-    if let Err(error) = ModelConfig::read(partial) {
-        let _ = fs::remove_dir_all(partial);
-        // Not where it lies: that is no place for a person to look.
-        bail!(message!(
-            "fetch-not-computed",
-            "{repository} cannot be trained here: {why}",
-            repository = repository,
-            why = root_message(&error)
-        ));
-    }
+    small_file(&target, &config, report)?;
+    refuse_what_cannot_be_computed(repository, partial)?;
     let shards = match listing.file(INDEX) {
-        Some(index) if listing.is_sharded() => {
-            listing.shards(&get_small(&index)?).with_message(|| {
-                message!(
-                    "fetch-bad-index",
-                    "{repository} cannot be fetched",
-                    repository = repository
-                )
-            })?
-        }
+        Some(index) if listing.is_sharded() => listing
+            .shards(&small_file(&target, &index, report)?)
+            .with_message(|| cannot_be_fetched(repository))?,
         _ => Vec::new(),
     };
 
@@ -102,6 +74,37 @@ pub(super) fn fetch(
     fs::remove_file(partial.join(COMMIT))?;
     let megabytes = (progress.done() / 1e6).ceil() as u64;
     Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), description))
+}
+
+/// Fetches a file that is text, and reads it.
+fn small_file(target: &DownloadTarget, file: &RemoteFile, report: &mut Report) -> Result<String> {
+    // Whoever asked to stop is asked again at the first large file.
+    let _ = download(target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
+    fs::read_to_string(target.folder.join(&file.name)).with_message(|| {
+        message!(
+            "fetch-no-text",
+            "{file} of {repository} is not text",
+            file = file.name.as_str(),
+            repository = target.origin.name()
+        )
+    })
+}
+
+/// Throws the partial folder away where the model in it is none that this trainer computes.
+fn refuse_what_cannot_be_computed(repository: &str, partial: &Path) -> Result<()> {
+    let Err(error) = ModelConfig::read(partial) else { return Ok(()) };
+    let _ = fs::remove_dir_all(partial);
+    // Without the path of the partial folder, which means nothing to a person.
+    bail!(message!(
+        "fetch-not-computed",
+        "{repository} cannot be trained here: {why}",
+        repository = repository,
+        why = root_message(&error)
+    ))
+}
+
+fn cannot_be_fetched(repository: &str) -> KeyedMessage {
+    message!("fetch-bad-index", "{repository} cannot be fetched", repository = repository)
 }
 
 /// Opens the partial folder; what it has of another commit is thrown away.

@@ -7,7 +7,7 @@ use entity::report::RunReport;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use serde_json::json;
-use std::{fs, io::Write, ops::ControlFlow, sync::LazyLock};
+use std::{fs, io::Write, ops::ControlFlow, path::PathBuf, sync::LazyLock};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")

@@ -1,9 +1,7 @@
 //! The next token of each sequence from its logits.
 
+use crate::run::failure::NOT_NUMBERS;
 use tch::{Device, Kind, Tensor};
-
-/// How the panic begins that a model causes whose weights have run away.
-pub(crate) const NOT_NUMBERS: &str = "the model's outputs are not numbers";
 
 /// Without this a NaN would be drawn as the last token, or as one that the vocabulary lacks.
 fn demand_numbers(of_rows: &Tensor) {
