@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod export;
+pub mod formats;
 pub mod import;
 pub mod lineage;
 pub mod prompts;

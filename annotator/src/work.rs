@@ -3,6 +3,8 @@
 
 pub mod assignment;
 pub mod counts;
+pub mod form;
+pub mod held_task;
 pub mod judgement;
 pub mod kinds;
 pub mod shown_answers;

@@ -130,7 +130,7 @@ function setUpTask(form) {
   document.querySelector("#skip form")?.addEventListener("submit", leave);
   window.addEventListener("pageshow", (event) => { if (event.persisted) leaving = false; });
 
-  if (form.dataset.task === "demonstrate") setUpDemonstration(form, draft);
+  if (form.querySelector("[data-preview]")) setUpWriting(form, draft);
   setUpKeys(form);
 }
 
@@ -140,11 +140,10 @@ function keepDraft(form) {
   const url = form.dataset.url + "/draft?quiet=true";
   const place = "draft:" + form.dataset.url;
   const status = form.querySelector("[data-draft-status]");
-  const fields = ["answer", "choice", "rationale"];
+  const ofThePage = ["csrf", "idempotency_key", "lead_time_ms"]; // everything else was typed
   const say = (what) => { if (status) status.textContent = what ? status.dataset[what] : ""; };
   const typed = () => {
-    const data = new FormData(form);
-    return Object.fromEntries(fields.filter((name) => data.has(name)).map((name) => [name, data.get(name)]));
+    return Object.fromEntries([...new FormData(form)].filter(([name]) => !ofThePage.includes(name)));
   };
   const body = () => {
     const csrf = form.elements.csrf.value;
@@ -225,7 +224,7 @@ function countActiveTime() {
   return () => { tick(); return total; };
 }
 
-function setUpDemonstration(form, draft) {
+function setUpWriting(form, draft) {
   const text = form.elements.answer;
   const count = form.querySelector("[data-word-count]");
   const pane = document.querySelector("[data-preview-pane]");
@@ -259,15 +258,14 @@ function setUpDemonstration(form, draft) {
   countWords();
 }
 
-// Keys are told by their place (event.code), so that they work in every keyboard layout.
+// Keys are told by their place (event.code), so that they work in every keyboard layout. Which ones
+// lead to a choice or a field, the page says with it (data-keys).
 function setUpKeys(form) {
   const skip = document.getElementById("skip");
   const submit = () => form.requestSubmit(form.querySelector("button.primary"));
-  const choiceOf = (code) => {
-    const digit = /^(?:Digit|Numpad)([0-7])$/.exec(code)?.[1];
-    if (digit) return digit === "4" ? "0" : digit;
-    return code === "KeyX" ? "x" : null;
-  };
+  const keyed = [...form.querySelectorAll("[data-keys]")];
+  const fieldOf = (code) => keyed.find((field) => field.dataset.keys.split(" ").includes(code));
+  const choices = keyed.filter((field) => field.type === "radio");
   document.addEventListener("keydown", (event) => {
     const isEnter = event.code === "Enter" || event.code === "NumpadEnter";
     if (isEnter && (event.ctrlKey || event.metaKey)) {
@@ -290,25 +288,20 @@ function setUpKeys(form) {
       skip.open = true;
       skip.scrollIntoView({ block: "center" });
       skip.querySelector("input[type=radio]").focus();
-    } else if (form.dataset.task === "compare") compareKey(event, at);
+    } else if (fieldOf(event.code)) {
+      event.preventDefault();
+      goTo(fieldOf(event.code));
+    } else if (isEnter && choices.length > 0 && !at.matches("a, button, summary")) {
+      event.preventDefault();
+      if (choices.some((choice) => choice.checked)) submit();
+    }
   });
-  function compareKey(event, at) {
-    const value = choiceOf(event.code);
-    if (value !== null) {
-      event.preventDefault();
-      const radio = form.querySelector(`[name=choice][value="${value}"]`);
-      if (radio.checked) submit(); // the same key again
-      else {
-        radio.checked = true;
-        radio.dispatchEvent(new Event("input", { bubbles: true }));
-      }
-    } else if (event.code === "KeyR") {
-      event.preventDefault();
-      form.elements.rationale.focus();
-    } else if (event.code === "Enter" || event.code === "NumpadEnter") {
-      if (at.matches("a, button, summary")) return;
-      event.preventDefault();
-      if (form.querySelector("[name=choice]:checked")) submit();
+  function goTo(field) {
+    if (field.type !== "radio") field.focus();
+    else if (field.checked) submit(); // the same key again
+    else {
+      field.checked = true;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
     }
   }
 }

@@ -3,11 +3,12 @@
 use super::{dice::Dice, world::Subject};
 use annotator::data::{
     dataset::{self, Contents},
-    import::row::Row,
+    formats::row::ImportRow,
 };
 use entity::{
     completion,
     conversation::PromptBody,
+    dataset_version::DatasetKind,
     dataset_version_item,
     hash::sha256_hex,
     ids::{
@@ -137,10 +138,8 @@ pub(crate) async fn add_frozen_judgement(
     project_id: ProjectId,
     name: &str,
 ) -> (PromptId, JudgementId, DatasetVersionId) {
-    let row = Row::Demonstration {
-        prompt: PromptBody::Text(format!("What is {name}?")),
-        completion: name.to_owned(),
-    };
+    let prompt = PromptBody::Text(format!("What is {name}?"));
+    let row = ImportRow::new(DatasetKind::Demonstrations, prompt, [name.to_owned()]);
     annotator::data::import::store_all(rows, project_id, &[row])
         .await
         .expect("the row is imported");

@@ -1,9 +1,11 @@
 //! What a run may start from and read: the models and dataset versions that its form offers, and the
 //! ones that were chosen.
 
-use crate::web::format;
 use crate::{
-    data::dataset::{self, Contents, Prompts},
+    data::{
+        dataset,
+        formats::{self, Contents, Prompts},
+    },
     web::error::AppError,
 };
 use entity::{
@@ -97,7 +99,7 @@ pub async fn chosen_rows(
         let frozen = dataset::freeze(db, store, project, contents).await?;
         return Ok(match frozen.counts.train {
             0 if frozen.counts.eval > 0 => Err("problem-only-held-out"),
-            0 => Err(format::nothing_to_read(contents.kind())),
+            0 => Err(formats::of(contents.kind()).words().nothing_to_read),
             _ => Ok(Rows::Frozen(Box::new(frozen))),
         });
     }

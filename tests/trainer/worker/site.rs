@@ -126,6 +126,7 @@ impl Site {
             environment: Set(None),
             output_hash: Set(None),
             output_model_id: Set(None),
+            error_message: Set(None),
             tasks_made_at: Set(None),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),

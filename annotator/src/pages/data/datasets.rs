@@ -2,6 +2,7 @@
 
 use crate::{
     data::{
+        formats,
         lineage::{self, Use},
         prompts, texts,
     },
@@ -9,10 +10,11 @@ use crate::{
     web::{
         access::{Access, Engineer},
         error::AppError,
+        format,
         page::{self, Number, Page},
     },
+    work::kinds,
 };
-use crate::{pages::work::judgement::gist, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
@@ -146,7 +148,7 @@ async fn rows(
         .all(db)
         .await?;
     let hashes = prompts.iter().map(|prompt| prompt.text_hash.clone());
-    let said = judgements.iter().filter_map(|judgement| judgement.payload.text_hash().cloned());
+    let said = kinds::text_hashes(judgements.iter().map(|judgement| &judgement.payload));
     let bodies = texts::load_all(db, hashes.chain(said)).await?;
     let removed = page.text("text-removed").to_string();
     let headline = |id: PromptId| {
@@ -164,7 +166,7 @@ async fn rows(
         said: judgements
             .iter()
             .find(|judgement| Some(judgement.id) == item.judgement_id)
-            .map(|judgement| (judgement.id, gist(page, judgement, &bodies))),
+            .map(|judgement| (judgement.id, kinds::gist(page, &judgement.payload, &bodies))),
     };
     Ok(items.into_iter().map(row).collect())
 }

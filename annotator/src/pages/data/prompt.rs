@@ -6,20 +6,19 @@ use crate::{
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
+        format,
         page::{self, Page},
     },
-};
-use crate::{
-    pages::work::judgement::gist,
-    web::format,
-    work::task_view::{Turn, conversation},
+    work::{
+        kinds,
+        task_view::{ConversationTurn, conversation},
+    },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     ids::{JudgementId, ProjectId, PromptId},
-    judgement::{self, JudgementPayload},
-    prompt, task,
+    judgement, prompt, task,
     time::UnixMillis,
 };
 use sea_orm::{
@@ -38,13 +37,8 @@ struct PromptPage {
     id: PromptId,
     /// Since when, if it is.
     withdrawn: Option<String>,
-    shown: Shown,
+    conversation: Vec<ConversationTurn>,
     said: Vec<Line>,
-}
-
-/// What the macro that draws a conversation wants.
-struct Shown {
-    conversation: Vec<Turn>,
 }
 
 /// A judgement in the list.
@@ -66,10 +60,10 @@ pub async fn show(
     let db = db.get_ref();
     let prompt = find(db, &access, &path.1).await?;
     let asked = texts::load(db, &prompt.text_hash).await?;
-    let shown = Shown { conversation: conversation(page.language, asked.as_deref()) };
+    let conversation = conversation(page.language, asked.as_deref());
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
-    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, shown, said })
+    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, conversation, said })
 }
 
 /// The prompt that an address names, if it is of this project.
@@ -95,24 +89,16 @@ async fn said_of(
         .limit(SHOWN)
         .all(db)
         .await?;
-    let hashes = rows.iter().filter_map(|row| row.payload.text_hash().cloned());
-    let bodies = texts::load_all(db, hashes).await?;
+    let payloads = rows.iter().map(|row| &row.payload);
+    let bodies = texts::load_all(db, kinds::text_hashes(payloads)).await?;
     let people = accounts::names(db, rows.iter().filter_map(|row| row.account_id)).await?;
     let line = |row: &judgement::Model| Line {
         id: row.id,
-        kind: kind_key(&row.payload),
-        gist: gist(page, row, &bodies),
+        kind: kinds::read(&row.payload).name(),
+        gist: kinds::gist(page, &row.payload, &bodies),
         by: row.account_id.and_then(|id| people.get(&id).cloned()),
         at: row.created_at,
         revision: row.revision,
     };
     Ok(rows.iter().map(line).collect())
-}
-
-fn kind_key(payload: &JudgementPayload) -> &'static str {
-    match payload {
-        JudgementPayload::Demonstration { .. } => "judgement-demonstration",
-        JudgementPayload::Comparison { .. } => "judgement-comparison",
-        JudgementPayload::Skip { .. } => "judgement-skip",
-    }
 }

@@ -1,11 +1,10 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    config::ExportFormat,
     data::{
         export,
-        import::{self, row::Row},
-        prompts, texts,
+        formats::{self, row::ImportRow},
+        import, prompts, texts,
     },
     people::audit,
     web::{
@@ -20,8 +19,7 @@ use actix_multipart::Multipart;
 use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
-use clap::ValueEnum;
-use entity::{conversation::PromptBody, ids::PromptId, prompt};
+use entity::{conversation::PromptBody, dataset_version::DatasetKind, ids::PromptId, prompt};
 use futures_util::TryStreamExt;
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -118,8 +116,9 @@ pub async fn paste(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let rows: Vec<Row> =
-        prompts::from_pasted_text(&form.prompts).into_iter().map(Row::Prompt).collect();
+    let alone = |prompt| ImportRow::new(DatasetKind::Prompts, prompt, []);
+    let rows: Vec<ImportRow> =
+        prompts::from_pasted_text(&form.prompts).into_iter().map(alone).collect();
     if rows.is_empty() {
         let mut view = PromptsPage::new(page, access, 1, &db).await?;
         view.errors.add("prompts", "prompts-empty");
@@ -167,7 +166,7 @@ async fn file_of(mut multipart: Multipart) -> Result<Vec<u8>, AppError> {
 
 async fn bring_in(
     access: &Access,
-    rows: &[Row],
+    rows: &[ImportRow],
     session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {
@@ -184,8 +183,8 @@ pub async fn download(
     path: web::Path<(String, String)>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let format = ExportFormat::from_str(&path.1, false).map_err(|_| AppError::NotFound)?;
-    let ([train, eval], _) = export::rows(&db, access.project.id, format).await?;
+    let format = formats::exported_as(&path.1).ok_or(AppError::NotFound)?;
+    let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
     let name = format!("attachment; filename=\"{}.jsonl\"", path.1);
     Ok(HttpResponse::Ok()

@@ -2,6 +2,7 @@
 //! it.
 
 use crate::{
+    data::formats,
     pages::training::{deleted, facts::Facts, list::kind_of},
     training::{
         fields::{self, Control, Field},
@@ -128,7 +129,7 @@ impl NewRunPage {
     }
 
     fn freezes(&self) -> &'static str {
-        format::freezes(contents(self.kind, None).kind())
+        formats::of(contents(self.kind, None).kind()).words().freezes
     }
 
     fn model_kind(&self, model: &model::Model) -> &'static str {
