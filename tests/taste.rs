@@ -227,7 +227,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn wait_for_tasks(app: &TestApp, sampled: RunId) -> u64 {
     let followed_up = async || {
         let run = run::Entity::find_by_id(sampled).one(&app.rows).await.expect("rows");
-        run.expect("the run").tasks_made_at
+        run.expect("the run").followed_up_at
     };
     eventually(PATIENCE, followed_up, || format!("no tasks are made:\n{}", app.server.log())).await;
     let tasks = task::Entity::find().filter(task::Column::RunId.eq(sampled));

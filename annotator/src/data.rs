@@ -8,3 +8,5 @@ pub mod import;
 pub mod lineage;
 pub mod prompts;
 pub mod texts;
+pub mod uploads;
+pub mod withdrawal;

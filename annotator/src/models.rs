@@ -2,4 +2,6 @@
 
 pub mod base_folder;
 pub mod facts;
+pub mod files;
 pub mod live;
+pub mod new_base;

@@ -2,161 +2,197 @@
 // a page per answer. The conversation is kept in this window until a new one begins.
 "use strict";
 
-const chat = document.getElementById("chat");
-if (chat) setUpChat(chat);
+const CHAT_SETTINGS = ["system", "temperature", "top_p", "max_new_tokens"];
 
-function setUpChat(form) {
-  const log = document.getElementById("turns");
-  const status = form.querySelector("[data-status]");
-  const [stop, again, clear] = ["stop", "again", "clear"].map((name) => form.querySelector(`[data-${name}]`));
-  const send = form.querySelector("button.primary");
-  const message = form.elements.message;
-  const settings = ["system", "temperature", "top_p", "max_new_tokens"];
-  const place = "chat:" + form.dataset.url;
-  let turns = JSON.parse(form.elements.turns.value || "[]");
-  let answering = null, leaving = false;
+class Chat {
+  constructor(form) {
+    this.form = form;
+    this.log = document.getElementById("turns");
+    this.status = form.querySelector("[data-status]");
+    this.stop = form.querySelector("[data-stop]");
+    this.again = form.querySelector("[data-again]");
+    this.clear = form.querySelector("[data-clear]");
+    this.send = form.querySelector("button.primary");
+    this.message = form.elements.message;
+    this.key = "chat:" + form.dataset.url;
+    this.turns = JSON.parse(form.elements.turns.value || "[]");
+    this.answering = null; // aborts the answer that is being written
+    this.isLeaving = false;
+    this.restore();
+    this.show();
+    this.listen();
+  }
 
-  restore();
-  show();
+  listen() {
+    this.form.addEventListener("submit", (event) => {
+      // The server says what is wrong with a setting.
+      if (!this.answering && !this.areSettingsSane()) return;
+      event.preventDefault();
+      this.ask();
+    });
+    this.form.addEventListener("input", () => this.keep());
+    this.again.addEventListener("click", () => this.answerAgain());
+    this.stop.addEventListener("click", () => this.answering?.abort());
+    this.clear.addEventListener("click", () => {
+      this.isLeaving = true;
+      this.answering?.abort();
+      sessionStorage.removeItem(this.key);
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.code === "Escape" && this.answering) this.answering.abort();
+      const isEnter = event.code === "Enter" || event.code === "NumpadEnter";
+      if (isEnter && (event.ctrlKey || event.metaKey)) {
+        event.preventDefault();
+        this.form.requestSubmit(this.send);
+      }
+    });
+  }
 
-  function restore() {
-    const kept = JSON.parse(sessionStorage.getItem(place) ?? "null");
-    if (!kept || turns.length > 0) return;
-    turns = kept.turns;
-    for (const name of settings) form.elements[name].value = kept[name];
-    message.value ||= kept.message;
-    for (const turn of turns) draw(turn);
+  restore() {
+    const kept = JSON.parse(sessionStorage.getItem(this.key) ?? "null");
+    if (!kept || this.turns.length > 0) return;
+    this.turns = kept.turns;
+    for (const name of CHAT_SETTINGS) this.form.elements[name].value = kept[name];
+    this.message.value ||= kept.message;
+    for (const turn of this.turns) this.draw(turn);
   }
-  function keep() {
-    if (leaving) return;
-    form.elements.turns.value = JSON.stringify(turns);
-    const typed = settings.map((name) => [name, form.elements[name].value]);
-    const kept = { turns, message: message.value, ...Object.fromEntries(typed) };
-    try { sessionStorage.setItem(place, JSON.stringify(kept)); } catch {} // full: it is not kept
+
+  keep() {
+    if (this.isLeaving) return;
+    this.form.elements.turns.value = JSON.stringify(this.turns);
+    const typed = CHAT_SETTINGS.map((name) => [name, this.form.elements[name].value]);
+    const kept = { turns: this.turns, message: this.message.value, ...Object.fromEntries(typed) };
+    try { sessionStorage.setItem(this.key, JSON.stringify(kept)); } catch {} // full: it is not kept
   }
-  function show() {
-    send.disabled = answering !== null;
-    stop.hidden = answering === null;
-    again.hidden = answering !== null || turns.at(-1)?.role !== "assistant";
-    keep();
+
+  show() {
+    this.send.disabled = this.answering !== null;
+    this.stop.hidden = this.answering === null;
+    this.again.hidden = this.answering !== null || this.turns.at(-1)?.role !== "assistant";
+    this.keep();
   }
-  function draw({ role, content }) {
+
+  draw({ role, content }) {
     const turn = document.createElement("div");
     turn.className = `turn ${role}`;
     const speaker = document.createElement("p");
     speaker.className = "speaker";
-    speaker.textContent = role === "assistant" ? form.dataset.model : form.dataset.you;
+    speaker.textContent = role === "assistant" ? this.form.dataset.model : this.form.dataset.you;
     const text = document.createElement("div");
     text.className = "answer";
     text.textContent = content;
     turn.append(speaker, text);
-    log.append(turn);
+    this.log.append(turn);
     return text;
   }
-  const number = (name) => Number(form.elements[name].value.trim().replace(",", "."));
 
-  function request() {
-    const system = form.elements.system.value.trim();
-    return {
-      model: form.dataset.model, stream: true, stream_options: { include_usage: true },
-      messages: [...(system ? [{ role: "system", content: system }] : []), ...turns],
-      temperature: number("temperature"), top_p: number("top_p"), max_tokens: number("max_new_tokens"),
-    };
+  number(name) {
+    return Number(this.form.elements[name].value.trim().replace(",", "."));
   }
 
-  // Asks with the turns as they are, and adds the answer to them.
-  async function answer() {
-    answering = new AbortController();
-    const asked = performance.now();
-    const wait = () => {
-      const seconds = Math.round((performance.now() - asked) / 1000);
-      if (seconds >= 1) status.textContent = form.dataset.starting.replace("{seconds}", seconds);
-    };
-    const waiting = setInterval(wait, 1000);
-    status.textContent = "";
-    show();
-    const text = draw({ role: "assistant", content: "" });
-    let said = "", end = {}, first = 0;
-    try {
-      for await (const piece of pieces(form, request(), answering.signal)) {
-        if (piece.error) throw new Error(piece.error.message);
-        const choice = piece.choices?.[0];
-        if (choice?.delta?.content) {
-          clearInterval(waiting);
-          first ||= performance.now();
-          status.textContent = form.dataset.writing;
-          said += choice.delta.content;
-          append(text, choice.delta.content);
-        }
-        if (choice?.finish_reason) end.reason = choice.finish_reason;
-        if (piece.usage) end.tokens = piece.usage.completion_tokens;
-      }
-      if (!end.reason) throw new Error(form.dataset.broken);
-      status.textContent = measured(end, (performance.now() - (first || asked)) / 1000);
-    } catch (error) {
-      const isCut = error instanceof TypeError; // what a browser calls a lost connection
-      const why = isCut ? form.dataset.broken : error.message;
-      status.textContent = answering.signal.aborted ? form.dataset.stopped : why;
-    }
-    clearInterval(waiting);
-    answering = null;
-    if (said || end.reason) turns.push({ role: "assistant", content: said });
-    else text.parentElement.remove();
-    show();
-    return said !== "" || Boolean(end.reason);
-  }
-  function measured({ reason, tokens }, seconds) {
-    const rate = (tokens / Math.max(seconds, 0.001)).toFixed(tokens > seconds * 10 ? 0 : 1);
-    const values = { tokens, seconds: seconds.toFixed(1), rate };
-    const told = form.dataset.measured.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-    return reason === "length" ? `${told} · ${form.dataset.cut}` : told;
-  }
-
-  // The server says what is wrong with a setting.
-  function areSettingsSane() {
-    const [temperature, topP, tokens] = settings.slice(1).map(number);
+  areSettingsSane() {
+    const [temperature, topP, tokens] = CHAT_SETTINGS.slice(1).map((name) => this.number(name));
     return temperature >= 0 && temperature <= 2 && topP > 0 && topP <= 1 && Number.isInteger(tokens) && tokens > 0;
   }
-  form.addEventListener("submit", async (event) => {
-    if (!answering && !areSettingsSane()) return;
-    event.preventDefault();
-    const question = message.value;
-    if (answering || !question.trim()) return message.focus();
+
+  request() {
+    const system = this.form.elements.system.value.trim();
+    return {
+      model: this.form.dataset.model, stream: true, stream_options: { include_usage: true },
+      messages: [...(system ? [{ role: "system", content: system }] : []), ...this.turns],
+      temperature: this.number("temperature"), top_p: this.number("top_p"), max_tokens: this.number("max_new_tokens"),
+    };
+  }
+
+  // Sends what is typed as a turn.
+  async ask() {
+    const question = this.message.value;
+    if (this.answering || !question.trim()) return this.message.focus();
     const turn = { role: "user", content: question };
-    turns.push(turn);
-    const drawn = draw(turn);
-    message.value = "";
-    if (!(await answer())) {
+    this.turns.push(turn);
+    const drawn = this.draw(turn);
+    this.message.value = "";
+    if (!(await this.answer())) {
       // Nothing came: the question goes back to where it was typed.
-      turns.pop();
+      this.turns.pop();
       drawn.parentElement.remove();
-      message.value ||= question;
-      show();
+      this.message.value ||= question;
+      this.show();
     }
-    message.focus();
-  });
-  again.addEventListener("click", () => {
-    const before = turns.pop();
-    log.lastElementChild.remove();
-    answer().then((came) => {
-      if (!came) { turns.push(before); draw(before); show(); }
-    });
-  });
-  stop.addEventListener("click", () => answering?.abort());
-  clear.addEventListener("click", () => {
-    leaving = true;
-    answering?.abort();
-    sessionStorage.removeItem(place);
-  });
-  form.addEventListener("input", keep);
-  document.addEventListener("keydown", (event) => {
-    if (event.code === "Escape" && answering) answering.abort();
-    const isEnter = event.code === "Enter" || event.code === "NumpadEnter";
-    if (isEnter && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      form.requestSubmit(send);
+    this.message.focus();
+  }
+
+  async answerAgain() {
+    const before = this.turns.pop();
+    this.log.lastElementChild.remove();
+    if (await this.answer()) return;
+    this.turns.push(before);
+    this.draw(before);
+    this.show();
+  }
+
+  // Has the turns answered as they are, and adds the answer to them; whether anything came.
+  async answer() {
+    this.answering = new AbortController();
+    const asked = performance.now();
+    const waiting = setInterval(() => this.sayHowLong(asked), 1000);
+    const answer = { content: "", reason: null, tokens: undefined, began: 0 };
+    this.status.textContent = "";
+    this.show();
+    const text = this.draw({ role: "assistant", content: "" });
+    try {
+      for await (const piece of pieces(this.form, this.request(), this.answering.signal)) {
+        if (this.add(piece, answer, text)) clearInterval(waiting);
+      }
+      if (!answer.reason) throw new Error(this.form.dataset.broken);
+      this.status.textContent = this.measured(answer, (performance.now() - (answer.began || asked)) / 1000);
+    } catch (error) {
+      const isCut = error instanceof TypeError; // what a browser calls a lost connection
+      const why = isCut ? this.form.dataset.broken : error.message;
+      this.status.textContent = this.answering.signal.aborted ? this.form.dataset.stopped : why;
     }
-  });
+    clearInterval(waiting);
+    this.answering = null;
+    const hasCome = answer.content !== "" || Boolean(answer.reason);
+    if (hasCome) this.turns.push({ role: "assistant", content: answer.content });
+    else text.parentElement.remove();
+    this.show();
+    return hasCome;
+  }
+
+  // Adds a piece to the answer; whether it held text.
+  add(piece, answer, text) {
+    if (piece.error) throw new Error(piece.error.message);
+    const choice = piece.choices?.[0];
+    const content = choice?.delta?.content;
+    if (content) {
+      answer.began ||= performance.now();
+      answer.content += content;
+      this.status.textContent = this.form.dataset.writing;
+      append(text, content);
+    }
+    if (choice?.finish_reason) answer.reason = choice.finish_reason;
+    if (piece.usage) answer.tokens = piece.usage.completion_tokens;
+    return Boolean(content);
+  }
+
+  sayHowLong(asked) {
+    const seconds = Math.round((performance.now() - asked) / 1000);
+    if (seconds >= 1) this.status.textContent = this.form.dataset.starting.replace("{seconds}", seconds);
+  }
+
+  measured({ reason, tokens }, seconds) {
+    const rate = decimal(tokens / Math.max(seconds, 0.001), tokens > seconds * 10 ? 0 : 1);
+    const values = { tokens, seconds: decimal(seconds, 1), rate };
+    const told = this.form.dataset.measured.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    return reason === "length" ? `${told} · ${this.form.dataset.cut}` : told;
+  }
+}
+
+// A number as the page's language writes it.
+function decimal(value, digits) {
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false };
+  return value.toLocaleString(document.documentElement.lang, format);
 }
 
 // Adds to a text, and stays at its end if that is where the person is.
@@ -174,7 +210,7 @@ async function* pieces(form, request, signal) {
   if (answer.redirected) throw new Error(form.dataset.signedOut);
   if (!answer.ok) {
     const body = await answer.json().catch(() => null);
-    throw new Error(body?.error?.message ?? form.dataset[answer.status === 400 ? "signedOut" : "broken"]);
+    throw new Error(body?.error?.message ?? (answer.status === 400 ? form.dataset.signedOut : form.dataset.broken));
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -190,3 +226,6 @@ async function* pieces(form, request, signal) {
     }
   }
 }
+
+const chat = document.getElementById("chat");
+if (chat) new Chat(chat);

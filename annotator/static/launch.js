@@ -2,7 +2,7 @@
 // date with what is chosen and typed. The server says it first, and knows the only formula.
 "use strict";
 
-const PAUSE_MS = 250; // a number is typed digit by digit
+const TYPING_PAUSE_MS = 250; // a number is typed digit by digit
 
 const facts = document.querySelector("[data-facts]");
 const form = facts?.closest("form");
@@ -11,7 +11,7 @@ let newest = 0;
 
 form?.addEventListener("input", () => {
   clearTimeout(timer);
-  timer = setTimeout(ask, PAUSE_MS);
+  timer = setTimeout(ask, TYPING_PAUSE_MS);
 });
 if (form) ask(); // a browser that comes back to the page keeps what was typed
 

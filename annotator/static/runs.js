@@ -3,7 +3,7 @@
 // sequence number, so one that comes twice over a dropped connection changes nothing.
 "use strict";
 
-const PAUSE_MS = 500; // between two copies at the least, so that a fast run does not flood the server
+const REFRESH_PAUSE_MS = 500; // between two copies at the least, so that a fast run does not flood the server
 
 function adopt(fresh) {
   labelTables(fresh); // as app.js has labelled those that are here
@@ -62,7 +62,7 @@ async function refresh() {
     }
     // A page that takes long to draw is asked for less often.
     const took = performance.now() - began;
-    await new Promise((resume) => setTimeout(resume, Math.max(PAUSE_MS, 2 * took)));
+    await new Promise((resume) => setTimeout(resume, Math.max(REFRESH_PAUSE_MS, 2 * took)));
   }
   busy = false;
 }
@@ -90,8 +90,8 @@ function follow(address, after) {
   };
 }
 
-const { events, after } = document.body.dataset;
-if (events) follow(events, Number(after));
+const events = document.body.dataset.events;
+if (events) follow(events, Number(document.body.dataset.after));
 
 // Lists have no events: they are looked at now and then while something is at work.
 setInterval(() => {

@@ -225,7 +225,7 @@ impl<'a> Office<'a> {
 }
 
 fn is_skip(said: &judgement::Model) -> bool {
-    kinds::read(&said.payload).kind().is_none()
+    kinds::stored_answer(&said.payload).kind().is_none()
 }
 
 fn answer(text: &str) -> Submission {

@@ -5,7 +5,7 @@ use crate::support::database::TestDb;
 use annotator::{
     config::Storage,
     database,
-    training::launch::{self, Launch},
+    training::launch::{self, LaunchInput, LaunchRequest},
 };
 use entity::{
     account, assignment, completion,
@@ -216,13 +216,14 @@ impl Bench {
         model: ModelId,
         dataset: DatasetVersionId,
     ) -> RunId {
-        let launch = Launch {
+        let launch = LaunchRequest {
             project: self.project,
             kind,
             config,
-            model,
-            reward: None,
-            dataset,
+            inputs: vec![
+                LaunchInput::Model(entity::run_input::InputSlot::Model, model),
+                LaunchInput::Rows(dataset),
+            ],
             by: Some(self.person),
         };
         launch::queue(&self.db, &launch).await.unwrap()

@@ -11,7 +11,7 @@ use crate::support::{
     world::Subject,
 };
 use annotator::{
-    keeping::deletion::models::{self, Outcome},
+    keeping::deletion::models::{self, DeletionOutcome},
     models::base_folder,
 };
 use entity::{
@@ -28,7 +28,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use storage::artifact_store::ArtifactStore;
-use trainer::worker::{Ended, Worker};
+use trainer_base::worker::{RunEnding, Worker};
 
 /// A project with a model, and a model that was made from it.
 struct Place {
@@ -257,7 +257,7 @@ on_both_databases! {
         let admin = entity::account::Entity::find().one(&place.app.rows).await.unwrap().unwrap();
         // Marked, and no more.
         let marked = models::delete(&place.app.rows, &model, admin.id).await.unwrap();
-        assert_eq!(marked, Outcome::Deleted);
+        assert_eq!(marked, DeletionOutcome::Deleted);
         assert!(place.is_on_disk(place.model).await);
         let next = tokio::task::block_in_place(|| Server::start(&place.app.database, app::Worker::None));
         let is_gone = async || (!place.is_on_disk(place.model).await).then_some(());
@@ -278,7 +278,7 @@ on_both_databases! {
         };
         deleted.update(&place.app.rows).await.unwrap();
         let worker = Worker {
-            db: trainer::worker::connect(&place.app.database.url).await.unwrap(),
+            db: trainer_base::worker::connect(&place.app.database.url).await.unwrap(),
             artifacts: place.store.clone(),
             name: "worker".to_owned(),
             program: "/nowhere".into(),
@@ -290,7 +290,7 @@ on_both_databases! {
         assert_eq!(claimed.id, run);
         let (_stop, stop) = tokio::sync::watch::channel(false);
         match worker.execute(&claimed, stop).await {
-            Ended::Failed(reason) => assert!(reason.contains("the model the-model was deleted"), "{reason}"),
+            RunEnding::Failed(reason) => assert!(reason.contains("the model the-model was deleted"), "{reason}"),
             ended => panic!("{ended:?}"),
         }
     }

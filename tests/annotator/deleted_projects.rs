@@ -15,7 +15,7 @@ use annotator::{
         projects::{self, RESTORABLE},
         sweep,
     },
-    training::launch::{self, Launch},
+    training::launch::{self, LaunchInput, LaunchRequest},
 };
 use entity::{
     account, audit_log, dataset_version,
@@ -199,13 +199,14 @@ on_both_databases! {
         let model = add_model(db, store, bench.project, "the-model").await;
         let by = account::Entity::find().one(db).await.unwrap().unwrap().id;
         let project = row(db, bench.project).await;
-        let launch = Launch {
+        let launch = LaunchRequest {
             project: project.id,
             kind: run::RunKind::Sample,
             config: json!(SampleConfig::default()),
-            model,
-            reward: None,
-            dataset,
+            inputs: vec![
+                LaunchInput::Model(entity::run_input::InputSlot::Model, model),
+                LaunchInput::Rows(dataset),
+            ],
             by: None,
         };
         for _ in 0..10 {

@@ -4,7 +4,7 @@ use super::bench::Bench;
 use crate::support::database::on_both_databases;
 use annotator::{
     data::dataset::{self, Contents, Prompts},
-    training::run_feed::{RunFeed, Told},
+    training::run_feed::{FeedItem, RunFeed},
 };
 use entity::{ids::RunId, model, run::RunStatus};
 use futures_util::{Stream, StreamExt};
@@ -22,14 +22,14 @@ async fn a_run(bench: &Bench) -> RunId {
 }
 
 /// Everything a viewer is told until the run is over: sequence numbers, and how it ended.
-async fn watch(told: impl Stream<Item = Result<Told, DbErr>>) -> (Vec<i64>, Option<RunStatus>) {
+async fn watch(told: impl Stream<Item = Result<FeedItem, DbErr>>) -> (Vec<i64>, Option<RunStatus>) {
     let mut told = pin!(told);
     let (mut sequences, mut end) = (Vec::new(), None);
     while let Some(told) = told.next().await {
         match told.unwrap() {
-            Told::Event { sequence, .. } => sequences.push(sequence),
-            Told::Status(_) => {}
-            Told::End(status) => end = Some(status),
+            FeedItem::Event { sequence, .. } => sequences.push(sequence),
+            FeedItem::Status(_) => {}
+            FeedItem::End(status) => end = Some(status),
         }
     }
     (sequences, end)
@@ -75,7 +75,7 @@ on_both_databases! {
         {
             let mut told = pin!(feed.follow(run, 0));
             while seen.len() < 3 {
-                if let Told::Event { sequence, .. } = told.next().await.unwrap().unwrap() {
+                if let FeedItem::Event { sequence, .. } = told.next().await.unwrap().unwrap() {
                     seen.push(sequence);
                 }
             }

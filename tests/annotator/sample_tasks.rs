@@ -37,7 +37,7 @@ impl Bench {
     }
 
     async fn was_followed_up(&self, run: RunId) -> bool {
-        run::Entity::find_by_id(run).one(&self.db).await.unwrap().unwrap().tasks_made_at.is_some()
+        run::Entity::find_by_id(run).one(&self.db).await.unwrap().unwrap().followed_up_at.is_some()
     }
 }
 
@@ -164,7 +164,7 @@ on_both_databases! {
         let page = annotator.get(&format!("{project}/compare")).await;
         assert!(!page.text().contains("It was cut off here"), "{}", page.text());
         let one = completion::Entity::find().one(&app.rows).await.unwrap().unwrap();
-        let cut = completion::ActiveModel { id: Set(one.id), finish_reason: Set(Some("length".into())), ..Default::default() };
+        let cut = completion::ActiveModel { id: Set(one.id), finish_reason: Set(Some(entity::report::FinishReason::Length)), ..Default::default() };
         cut.update(&app.rows).await.unwrap();
         let page = annotator.get(&format!("{project}/compare")).await;
         assert_eq!(page.text().matches("It was cut off here").count(), 1, "{}", page.text());

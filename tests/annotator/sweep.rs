@@ -9,12 +9,12 @@ use annotator::{
     data::dataset::{self, Contents, Prompts},
     keeping::deletion::{
         hold::Deleted,
-        models::{self, Outcome},
+        models::{self, DeletionOutcome},
         sweep,
     },
     training::{
         follow_up,
-        launch::{self, Launch},
+        launch::{self, LaunchInput, LaunchRequest},
     },
 };
 use entity::{
@@ -71,13 +71,14 @@ on_both_databases! {
         for round in 0..25 {
             let id = add_model(&bench.db, &bench.store, bench.project, &format!("model-{round}")).await;
             let model = row(&bench.db, id).await;
-            let launch = Launch {
+            let launch = LaunchRequest {
                 project: bench.project,
                 kind: run::RunKind::Sample,
                 config: json!(SampleConfig::default()),
-                model: id,
-                reward: None,
-                dataset,
+                inputs: vec![
+                    LaunchInput::Model(entity::run_input::InputSlot::Model, id),
+                    LaunchInput::Rows(dataset),
+                ],
                 by: None,
             };
             let launching = async {
@@ -94,7 +95,7 @@ on_both_databases! {
                 models::delete(&bench.db, &model, person).await.unwrap()
             };
             match tokio::join!(launching, deleting) {
-                (Ok(_), Outcome::Needed) | (Err(Deleted::Model(_)), Outcome::Deleted) => {}
+                (Ok(_), DeletionOutcome::Needed) | (Err(Deleted::Model(_)), DeletionOutcome::Deleted) => {}
                 (queued, deleted) => panic!("round {round}: {queued:?}, {deleted:?}"),
             }
         }
@@ -124,6 +125,6 @@ on_both_databases! {
         follow_up::follow_up_all(&bench.db, &bench.store, &mut failed).await.unwrap();
         assert!(failed.is_empty(), "that is no failure, and not tried again");
         let runs = run::Entity::find().all(&bench.db).await.unwrap();
-        assert!(matches!(&runs[..], [ppo] if ppo.tasks_made_at.is_some()), "{runs:?}");
+        assert!(matches!(&runs[..], [ppo] if ppo.followed_up_at.is_some()), "{runs:?}");
     }
 }

@@ -72,7 +72,7 @@ pub(crate) async fn add_run(rows: &DatabaseConnection, project: ProjectId) -> Ru
         progress: Set(1.0),
         step: Set(1),
         n_steps: Set(1),
-        tasks_made_at: Set(Some(UnixMillis::now())),
+        followed_up_at: Set(Some(UnixMillis::now())),
         created_at: Set(UnixMillis::now()),
         ..<run::ActiveModel as Default>::default()
     };
@@ -122,7 +122,8 @@ pub(crate) async fn add_twin(rows: &DatabaseConnection, of: ModelId, name: &str)
 /// Notes that a run reads a model.
 pub(crate) async fn add_input(rows: &DatabaseConnection, run_id: RunId, model: ModelId) {
     let (slot, model_id) = (run_input::InputSlot::Model, Some(model));
-    insert(rows, run_input::Model { run_id, slot, model_id, dataset_version_id: None }).await;
+    insert(rows, run_input::Model { run_id, slot, place: 0, model_id, dataset_version_id: None })
+        .await;
 }
 
 /// Makes an artifact as old as one has to be for its removal.

@@ -15,7 +15,7 @@ use crate::support::{
 use annotator::{
     config::Storage,
     database,
-    training::launch::{self, Launch},
+    training::launch::{self, LaunchInput, LaunchRequest},
 };
 use entity::{
     artifact, dataset_version,
@@ -103,15 +103,15 @@ impl Site {
             RunKind::Ppo | RunKind::Sample => (self.sft, self.prompts),
             RunKind::Fetch => unreachable!("it reads no model"),
         };
-        let launch = Launch {
-            project: self.project,
-            kind,
-            config: settings(kind),
-            model,
-            reward: (kind == RunKind::Ppo).then_some(self.reward),
-            dataset,
-            by: None,
-        };
+        let mut inputs = vec![
+            LaunchInput::Model(entity::run_input::InputSlot::Model, model),
+            LaunchInput::Rows(dataset),
+        ];
+        if kind == RunKind::Ppo {
+            inputs.push(LaunchInput::Model(entity::run_input::InputSlot::Reward, self.reward));
+        }
+        let launch =
+            LaunchRequest { project: self.project, kind, config: settings(kind), inputs, by: None };
         // No worker may see the run before its inputs.
         let changes = storage::database::begin_write(&self.db).await.unwrap();
         let run = launch::queue(&changes, &launch).await.unwrap();

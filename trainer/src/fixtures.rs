@@ -1,6 +1,6 @@
 //! Numbers from PyTorch, transformers and TRL (`trainer/fixtures`), for tests.
 
-use crate::model::folder::write_tensors;
+use crate::tensor_file::write_tensors;
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 use tch::Tensor;

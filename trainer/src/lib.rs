@@ -1,62 +1,37 @@
 //! Trains language models from people's answers and judgements.
 //!
-//! In reading order:
+//! In reading order; [`trainer_base`] has what needs no libtorch: settings and flags, TRL's rows, the
+//! tokenizer, the hub, the worker.
 //!
-//! 1. [`cli`]: the verbs and their flags; [`job`]: what every verb reports and returns;
-//!    [`reporter`]: where that goes.
-//! 2. [`tokenizer`], [`chat_template`], [`data`]: from a JSONL row to token ids, as TRL does it.
+//! 1. [`cli`]: from what was typed to how it ended.
+//! 2. [`math`]: the pure tensor mathematics, checked against PyTorch and TRL; draws by key; the
+//!    optimiser.
 //! 3. [`model`]: Hugging Face folders in and out, one padding-free forward pass for the
 //!    Llama, Qwen2 and Qwen3 families.
-//! 4. [`ops`]: the pure tensor mathematics, checked against PyTorch and TRL; [`random`]: draws by
-//!    key; [`optimizer`], [`schedule`], [`batches`], [`checkpoint`], [`progress`], [`environment`].
-//! 5. One algorithm per file, each read top to bottom: [`pretrain`], [`sft`], [`reward`],
-//!    [`dpo`], [`ppo`].
-//! 6. Using a model: [`generate`] (KV cache, sampling), [`sample`], [`logprobs`], [`score`].
-//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`doctor`]: whether this machine can train;
-//!    [`worker`]: runs from the database, each
-//!    in a child process that is this same command line.
+//! 4. [`run`]: what a run is besides its algorithm: environment, batches, checkpoints, reports.
+//! 5. [`answer`]: using a model: decoding, sampling, log-probabilities, scores, live answers.
+//! 6. [`algorithms`]: one per file, each read top to bottom.
+//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`doctor`]: whether this machine can train.
 //!
-//! **Invariant:** `ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
+//! `tensor_file` reads and writes safetensors files.
+//!
+//! **Invariant:** `math::ops` does no I/O. **Invariant:** all `unsafe` is in `ffi`.
 
 pub mod cli;
-pub mod job;
-pub mod reporter;
 
-pub mod chat_template;
-pub mod data;
-pub mod tokenizer;
-
+pub mod math;
 pub mod model;
 
-pub mod batches;
-pub mod checkpoint;
-pub mod environment;
-mod identity;
-mod openmp;
-pub mod ops;
-pub mod optimizer;
-pub mod progress;
-pub mod random;
-pub mod schedule;
-mod session;
-mod show;
+pub mod run;
 
-pub mod dpo;
-pub mod ppo;
-pub mod pretrain;
-pub mod reward;
-pub mod sft;
+pub mod answer;
 
-pub mod generate;
-pub mod logprobs;
-pub mod sample;
-pub mod score;
-pub mod serve;
+pub mod algorithms;
 
 pub mod doctor;
 pub mod fetch;
-pub mod worker;
 
 mod ffi;
 #[cfg(test)]
 mod fixtures;
+mod tensor_file;

@@ -1,6 +1,6 @@
 //! What takes how much of the disk that the artifacts are on.
 
-use crate::keeping::deletion::needs::{self, Need, What};
+use crate::keeping::deletion::needs::{self, ArtifactNeed, ArtifactUse};
 use entity::{
     ids::{ProjectId, RunId},
     run,
@@ -15,7 +15,7 @@ use storage::artifact_store::{ArtifactStore, n_bytes_below};
 /// What a project, or the installation itself (its bases), holds: bytes, content that it holds
 /// twice counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct DiskShare {
     pub models: i64,
     pub datasets: i64,
     /// What sample runs wrote.
@@ -24,12 +24,12 @@ pub struct Held {
     pub checkpoints: i64,
 }
 
-impl Held {
-    fn part(&mut self, what: What) -> &mut i64 {
+impl DiskShare {
+    fn part(&mut self, what: ArtifactUse) -> &mut i64 {
         match what {
-            What::Model => &mut self.models,
-            What::Dataset => &mut self.datasets,
-            What::Answers => &mut self.answers,
+            ArtifactUse::Model => &mut self.models,
+            ArtifactUse::Dataset => &mut self.datasets,
+            ArtifactUse::Answers => &mut self.answers,
         }
     }
 
@@ -41,7 +41,7 @@ impl Held {
 /// The whole disk; sizes in bytes.
 pub struct DiskUse {
     /// By project; None: the bases.
-    pub held: HashMap<Option<ProjectId>, Held>,
+    pub held: HashMap<Option<ProjectId>, DiskShare>,
     /// All of it, content that several hold counted once.
     pub total: i64,
     /// What goes by itself: artifacts that nothing needs any more, leftovers of stopped programs.
@@ -54,11 +54,11 @@ pub struct DiskUse {
 
 impl DiskUse {
     pub async fn measure(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::Result<Self> {
-        let needs: HashSet<Need> = needs::all(db).await?.into_iter().collect();
+        let needs: HashSet<ArtifactNeed> = needs::all(db).await?.into_iter().collect();
         let sizes = needs::sizes(db).await?;
         let scan = {
             let store = store.clone();
-            tokio::task::spawn_blocking(move || Scan::of(&store)).await??
+            tokio::task::spawn_blocking(move || DiskScan::of(&store)).await??
         };
         let mut held = held_by(&needs, &sizes);
         let needed: HashSet<&str> = needs.iter().map(|need| need.hash.as_str()).collect();
@@ -88,10 +88,10 @@ impl DiskUse {
 }
 
 fn held_by(
-    needs: &HashSet<Need>,
+    needs: &HashSet<ArtifactNeed>,
     sizes: &HashMap<String, i64>,
-) -> HashMap<Option<ProjectId>, Held> {
-    let mut held: HashMap<_, Held> = HashMap::new();
+) -> HashMap<Option<ProjectId>, DiskShare> {
+    let mut held: HashMap<_, DiskShare> = HashMap::new();
     for need in needs {
         let n_bytes = sizes.get(&need.hash).copied().unwrap_or(0);
         *held.entry(need.project).or_default().part(need.what) += n_bytes;
@@ -113,7 +113,7 @@ fn sum_of(store: &ArtifactStore, hashes: &[String]) -> io::Result<i64> {
 }
 
 /// What only the disk knows.
-struct Scan {
+struct DiskScan {
     hashes: Vec<String>,
     runs: Vec<(RunId, i64)>,
     leftovers: i64,
@@ -121,7 +121,7 @@ struct Scan {
     size: u64,
 }
 
-impl Scan {
+impl DiskScan {
     fn of(store: &ArtifactStore) -> io::Result<Self> {
         let disk = rustix::fs::statvfs(store.root())?;
         let mut leftovers = 0;

@@ -1,8 +1,7 @@
 //! What a person wants to know of a model before starting from it, read from its folder: how it is
 //! built, how much it reads at once, whether it was made for conversations, which languages it
-//! speaks. [`memory`] tells what a run with it needs.
-
-pub mod memory;
+//! speaks. [`trainer_base::memory`] tells what a
+//! run with it needs.
 
 use crate::web::error::AppError;
 use anyhow::Context;
@@ -16,44 +15,15 @@ use std::{
     path::Path,
 };
 use storage::artifact_store::ArtifactStore;
+use trainer_base::memory::ModelShape;
 
 /// Bytes of a file that are read. A tokenizer's configuration may name thousands of tokens.
 const MOST_READ: u64 = 16 << 20;
 
-/// The numbers of a transformer as `config.json` calls them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Shape {
-    pub vocab_size: u64,
-    pub hidden_size: u64,
-    pub intermediate_size: u64,
-    pub num_hidden_layers: u64,
-    pub num_attention_heads: u64,
-    num_key_value_heads: Option<u64>,
-    head_dim: Option<u64>,
-    /// Tokens that the model reads at once.
-    pub max_position_embeddings: Option<u64>,
-}
-
-impl Shape {
-    pub fn head_size(&self) -> u64 {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
-    }
-
-    /// Numbers of all heads' queries of a token.
-    pub fn query_size(&self) -> u64 {
-        self.num_attention_heads * self.head_size()
-    }
-
-    /// Numbers of all heads' keys of a token, and as many of its values.
-    pub fn key_size(&self) -> u64 {
-        self.num_key_value_heads.unwrap_or(self.num_attention_heads) * self.head_size()
-    }
-}
-
 /// What is known; a file that is missing or unreadable is no fact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelFacts {
-    pub shape: Option<Shape>,
+    pub shape: Option<ModelShape>,
     pub has_chat_template: bool,
     /// By their own names, as the model card lists them; none where it does not say.
     pub languages: Vec<String>,

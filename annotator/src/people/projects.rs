@@ -1,9 +1,15 @@
-//! Projects and who works on them.
+//! Projects: making, finding and changing them.
 
-use crate::web::access::Access;
+use crate::{
+    people::{audit, members},
+    web::{
+        error::AppError,
+        form::{FieldErrors, FormError},
+    },
+};
 use entity::{
     account,
-    ids::{AccountId, MembershipId, ProjectId},
+    ids::{AccountId, ProjectId},
     membership::{self, ProjectRole},
     project,
     time::UnixMillis,
@@ -11,10 +17,16 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Select,
-    sea_query::{OnConflict, Query, SelectStatement},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, Select,
+    sea_query::{Query, SelectStatement},
 };
+use serde_json::json;
+use std::ops::RangeInclusive;
+use storage::database::begin_write;
+
+/// How many people may be asked to judge one comparison.
+const OVERLAPS: RangeInclusive<i32> = 1..=100;
 
 /// A new project; a name that is taken is the database's unique error, unless by a deleted project,
 /// which makes way.
@@ -50,10 +62,8 @@ fn named(name: &str) -> Select<project::Entity> {
     project::Entity::find().filter(project::Column::Name.eq(name.trim()))
 }
 
-/// `Name-1f09a2c4`: the end of the project's id, which is its random part.
 async fn rename_deleted(db: &impl ConnectionTrait, deleted: project::Model) -> Result<(), DbErr> {
-    let id = deleted.id.0.simple().to_string();
-    let name = format!("{}-{}", deleted.name, &id[id.len() - 8..]);
+    let name = format!("{}-{}", deleted.name, deleted.id.short());
     let mut row = deleted.into_active_model();
     row.name = Set(name);
     row.update(db).await.map(drop)
@@ -87,78 +97,69 @@ pub async fn visible_to(
     query.all(db).await
 }
 
-/// Gives a role; giving it twice is giving it once.
-pub async fn give_role(
-    db: &impl ConnectionTrait,
-    account: AccountId,
-    project: ProjectId,
-    role: ProjectRole,
-) -> Result<(), DbErr> {
-    let row = membership::ActiveModel {
-        id: Set(MembershipId::new()),
-        account_id: Set(account),
-        project_id: Set(project),
-        role: Set(role),
-        created_at: Set(UnixMillis::now()),
-    };
-    let unique =
-        [membership::Column::AccountId, membership::Column::ProjectId, membership::Column::Role];
-    membership::Entity::insert(row)
-        .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
+/// What somebody who makes a project may do in it: everything.
+const FOUNDERS_ROLES: [ProjectRole; 3] =
+    [ProjectRole::Manager, ProjectRole::Engineer, ProjectRole::Annotator];
+
+/// Makes a project, as typed; whoever makes it may do everything in it.
+pub async fn found(
+    db: &DatabaseConnection,
+    by: AccountId,
+    name: &str,
+    guidelines: &str,
+) -> Result<project::Model, FormError> {
+    if name.trim().is_empty() {
+        return Err(FieldErrors::one("name", "project-name-missing").into());
+    }
+    let turn = begin_write(db).await?;
+    if find_by_name(&turn, name).await?.is_some() {
+        return Err(FieldErrors::one("name", "project-name-taken").into());
+    }
+    let project = create(&turn, name, guidelines).await?;
+    for role in FOUNDERS_ROLES {
+        members::give_role(&turn, by, project.id, role).await?;
+    }
+    audit::record(&turn, by, "project.create", project.id, json!({"name": name})).await?;
+    turn.commit().await?;
+    Ok(project)
 }
 
-/// Takes a role away.
-pub async fn take_role(
-    db: &impl ConnectionTrait,
-    account: AccountId,
-    project: ProjectId,
-    role: ProjectRole,
-) -> Result<(), DbErr> {
-    membership::Entity::delete_many()
-        .filter(membership::Column::AccountId.eq(account))
-        .filter(membership::Column::ProjectId.eq(project))
-        .filter(membership::Column::Role.eq(role))
-        .exec(db)
-        .await?;
-    Ok(())
+/// Why a project was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectChangeError {
+    #[error("a comparison is judged by 1 to 100 people")]
+    OverlapOutOfRange,
+    #[error(transparent)]
+    Database(#[from] DbErr),
 }
 
-/// The Fluent key of a role's name.
-pub fn role_key(role: ProjectRole) -> &'static str {
-    match role {
-        ProjectRole::Annotator => "role-annotator",
-        ProjectRole::Reviewer => "role-reviewer",
-        ProjectRole::Manager => "role-manager",
-        ProjectRole::Engineer => "role-engineer",
+impl From<ProjectChangeError> for AppError {
+    fn from(error: ProjectChangeError) -> Self {
+        match error {
+            ProjectChangeError::OverlapOutOfRange => Self::bad_request("overlap-out-of-range"),
+            ProjectChangeError::Database(error) => Self::Database(error),
+        }
     }
 }
 
-/// One person of a project with their roles.
-pub struct Person {
-    pub account: account::Model,
-    pub roles: Vec<ProjectRole>,
-}
-
-/// Everybody with a role, by name.
-pub async fn people(db: &impl ConnectionTrait, access: &Access) -> Result<Vec<Person>, DbErr> {
-    let rows = membership::Entity::find()
-        .filter(membership::Column::ProjectId.eq(access.project.id))
-        .order_by_asc(membership::Column::CreatedAt)
-        .all(db)
-        .await?;
-    let accounts = account::Entity::find()
-        .filter(account::Column::Id.is_in(rows.iter().map(|row| row.account_id)))
-        .order_by_asc(account::Column::DisplayName)
-        .limit(10_000)
-        .all(db)
-        .await?;
-    let roles_of =
-        |id| rows.iter().filter(|row| row.account_id == id).map(|row| row.role).collect();
-    Ok(accounts
-        .into_iter()
-        .map(|account| Person { roles: roles_of(account.id), account })
-        .collect())
+/// Sets a project's guidelines, and how many people judge each new comparison.
+pub async fn change(
+    db: &DatabaseConnection,
+    by: AccountId,
+    project: project::Model,
+    guidelines: String,
+    overlap: i32,
+) -> Result<(), ProjectChangeError> {
+    if !OVERLAPS.contains(&overlap) {
+        return Err(ProjectChangeError::OverlapOutOfRange);
+    }
+    let before = json!({"guidelines": project.guidelines, "overlap": project.comparison_overlap});
+    let id = project.id;
+    let mut row = project.into_active_model();
+    row.guidelines = Set(guidelines);
+    row.comparison_overlap = Set(overlap);
+    let turn = begin_write(db).await?;
+    row.update(&turn).await?;
+    audit::record(&turn, by, "project.change", id, before).await?;
+    Ok(turn.commit().await?)
 }

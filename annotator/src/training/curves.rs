@@ -4,8 +4,7 @@
 //! The drawing library writes colours as fixed numbers; ours stand for the roles below and are
 //! replaced by CSS variables, so that dark mode is the style sheet's business.
 
-use crate::training::run_digest::{Digest, Series};
-use entity::run::RunKind;
+use crate::training::run_digest::{MetricSeries, RunDigest};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -39,46 +38,16 @@ const ROLES: [(&str, &str); 8] = [
     ("#030006", "var(--curve-6)"),
 ];
 
-/// The metrics that matter, one chart each, in the order of the page. TRL's names.
-pub fn charts_of(kind: RunKind) -> &'static [&'static [&'static str]] {
-    match kind {
-        RunKind::Sft => &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
-        RunKind::Reward => &[
-            &["accuracy", "eval_accuracy"],
-            &["loss", "eval_loss"],
-            &["margin"],
-            &["learning_rate"],
-        ],
-        RunKind::Dpo => &[
-            &["rewards/accuracies", "eval_rewards/accuracies"],
-            &["rewards/margins", "eval_rewards/margins"],
-            &["loss", "eval_loss"],
-            &["rewards/chosen", "rewards/rejected"],
-            &["logps/chosen", "logps/rejected"],
-            &["entropy"],
-        ],
-        RunKind::Ppo => &[
-            &["objective/rlhf_reward", "objective/scores"],
-            &["objective/kl"],
-            &["objective/entropy"],
-            &["loss/policy_avg", "loss/value_avg"],
-            &["policy/clipfrac_avg"],
-            &["val/num_eos_tokens"],
-        ],
-        RunKind::Sample | RunKind::Fetch => &[],
-    }
-}
-
 /// One chart on the page.
 #[derive(Debug)]
-pub struct Chart {
-    pub lines: Vec<Line>,
+pub struct MetricChart {
+    pub lines: Vec<ChartLine>,
     pub svg: String,
 }
 
 /// One metric over the steps of one run.
 #[derive(Debug)]
-pub struct Line {
+pub struct ChartLine {
     /// The metric, or the run where a chart compares runs.
     pub label: String,
     /// From 1: its colour.
@@ -92,9 +61,9 @@ pub struct Line {
     shown: Vec<(f64, f64)>,
 }
 
-impl Line {
+impl ChartLine {
     /// None for a metric without points.
-    fn new(label: &str, colour: usize, series: &Series) -> Option<Self> {
+    fn new(label: &str, colour: usize, series: &MetricSeries) -> Option<Self> {
         let points = &series.points;
         let stride = points.len().div_ceil(MAX_POINTS).max(1);
         let last = points.len().checked_sub(1)?;
@@ -110,37 +79,38 @@ impl Line {
     }
 }
 
-/// The charts that a run of this kind has points for.
-pub fn draw(kind: RunKind, said: &Digest) -> anyhow::Result<Vec<Chart>> {
+/// The charts that a run has points for; each is of these metrics.
+pub fn draw(charts: &[&[&str]], digest: &RunDigest) -> anyhow::Result<Vec<MetricChart>> {
     let line = |(colour, metric): (usize, &&str)| {
-        said.series.get(*metric).and_then(|series| Line::new(metric, colour, series))
+        digest.series.get(*metric).and_then(|series| ChartLine::new(metric, colour, series))
     };
     let lines_of =
-        |metrics: &&[&str]| -> Vec<Line> { (1..).zip(*metrics).filter_map(line).collect() };
-    let charts = charts_of(kind).iter().map(lines_of).filter(|lines| !lines.is_empty());
-    charts.map(|lines| Ok(Chart { svg: svg(&lines)?, lines })).collect()
+        |metrics: &&[&str]| -> Vec<ChartLine> { (1..).zip(*metrics).filter_map(line).collect() };
+    let charts = charts.iter().map(lines_of).filter(|lines| !lines.is_empty());
+    charts.map(|lines| Ok(MetricChart { svg: svg(&lines)?, lines })).collect()
 }
 
 /// One metric of several runs in one chart, each run by its label and in the colour of its place;
 /// none where no run has points.
-pub fn overlay(metric: &str, runs: &[(String, &Digest)]) -> anyhow::Result<Option<Chart>> {
-    let line = |(colour, (label, said)): (usize, &(String, &Digest))| {
-        said.series.get(metric).and_then(|series| Line::new(label, colour, series))
+pub fn overlay(metric: &str, runs: &[(String, &RunDigest)]) -> anyhow::Result<Option<MetricChart>> {
+    let line = |(colour, (label, digest)): (usize, &(String, &RunDigest))| {
+        digest.series.get(metric).and_then(|series| ChartLine::new(label, colour, series))
     };
     let lines: Vec<_> = (1..).zip(runs).filter_map(line).collect();
     if lines.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Chart { svg: svg(&lines)?, lines }))
+    Ok(Some(MetricChart { svg: svg(&lines)?, lines }))
 }
 
 /// The newest value of every metric, by name.
-pub fn latest(said: &Digest) -> Vec<(String, String)> {
-    let newest = |(name, series): (&String, &Series)| Some((name.clone(), short(series.last()?)));
-    said.series.iter().filter_map(newest).collect()
+pub fn latest(digest: &RunDigest) -> Vec<(String, String)> {
+    let newest =
+        |(name, series): (&String, &MetricSeries)| Some((name.clone(), short(series.last()?)));
+    digest.series.iter().filter_map(newest).collect()
 }
 
-fn svg(lines: &[Line]) -> anyhow::Result<String> {
+fn svg(lines: &[ChartLine]) -> anyhow::Result<String> {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     let all = || lines.iter().flat_map(|line| line.shown.iter());
@@ -186,10 +156,12 @@ fn bounds(values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });
-    let room = match high > low {
-        true => (high - low) * margin,
-        false if high == 0.0 => 1.0,
-        false => high.abs() * 0.1,
+    let room = if high > low {
+        (high - low) * margin
+    } else if high == 0.0 {
+        1.0
+    } else {
+        high.abs() * 0.1
     };
     low - room..high + room
 }
@@ -214,23 +186,26 @@ pub fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::kinds::definition;
+    use entity::run_config::RunKind;
 
-    fn said(metrics: &[(&str, &[(f64, f64)])]) -> Digest {
+    fn digest(metrics: &[(&str, &[(f64, f64)])]) -> RunDigest {
         let series = metrics.iter().map(|(name, points)| {
-            let series = Series { points: points.to_vec(), last_sequence: points.len() as i64 };
+            let series =
+                MetricSeries { points: points.to_vec(), last_sequence: points.len() as i64 };
             ((*name).to_owned(), series)
         });
-        Digest { series: series.collect(), ..Digest::default() }
+        RunDigest { series: series.collect(), ..RunDigest::default() }
     }
 
     #[test]
     fn every_reported_value_is_one_point_of_its_line() {
-        let said = said(&[
+        let digest = digest(&[
             ("loss", &[(1.0, 2.5), (2.0, 2.0)]),
             ("eval_loss", &[(0.0, 3.0)]),
             ("learning_rate", &[(1.0, 1e-4)]),
         ]);
-        let charts = draw(RunKind::Sft, &said).unwrap();
+        let charts = draw(definition(RunKind::Sft).charts, &digest).unwrap();
         let counted: Vec<_> = charts
             .iter()
             .flat_map(|chart| &chart.lines)
@@ -242,8 +217,9 @@ mod tests {
 
     #[test]
     fn runs_are_laid_over_each_other_each_in_its_own_colour() {
-        let (left, right) = (said(&[("loss", &[(1.0, 2.5)])]), said(&[("loss", &[(1.0, 2.0)])]));
-        let silent = Digest::default();
+        let (left, right) =
+            (digest(&[("loss", &[(1.0, 2.5)])]), digest(&[("loss", &[(1.0, 2.0)])]));
+        let silent = RunDigest::default();
         let runs = [("A".to_owned(), &left), ("B".to_owned(), &silent), ("C".to_owned(), &right)];
         let chart = overlay("loss", &runs).unwrap().unwrap();
         let lines: Vec<_> =
@@ -255,7 +231,9 @@ mod tests {
 
     #[test]
     fn a_drawing_has_no_inline_style_and_no_colour_of_its_own() {
-        let charts = draw(RunKind::Sft, &said(&[("loss", &[(1.0, 2.5), (2.0, 2.0)])])).unwrap();
+        let charts =
+            draw(definition(RunKind::Sft).charts, &digest(&[("loss", &[(1.0, 2.5), (2.0, 2.0)])]))
+                .unwrap();
         let svg = &charts[0].svg;
         assert!(svg.contains("var(--curve-1)") && svg.contains("var(--curve-ink)"), "{svg}");
         assert!(
@@ -269,7 +247,9 @@ mod tests {
         for tenths in 1..60 {
             let (low, high) = (-0.01 * f64::from(tenths), 0.6 - 0.01 * f64::from(tenths));
             let margins = [(1.0, low), (2.0, high)];
-            let charts = draw(RunKind::Dpo, &said(&[("rewards/margins", &margins)])).unwrap();
+            let charts =
+                draw(definition(RunKind::Dpo).charts, &digest(&[("rewards/margins", &margins)]))
+                    .unwrap();
             let labels = charts[0].svg.lines().filter_map(|line| line.parse::<f64>().ok());
             for label in labels {
                 assert!(label == 0.0 || label.abs() > 1e-9, "{label} from {low} to {high}");
@@ -280,7 +260,8 @@ mod tests {
     #[test]
     fn a_long_line_is_thinned_and_keeps_its_last_point() {
         let points: Vec<_> = (0..5000).map(|step| (f64::from(step), 1.0)).collect();
-        let line = Line::new("loss", 1, &Series { points, last_sequence: 5000 }).unwrap();
+        let line =
+            ChartLine::new("loss", 1, &MetricSeries { points, last_sequence: 5000 }).unwrap();
         assert_eq!(line.n_points, 5000);
         assert!(line.shown.len() <= MAX_POINTS + 1);
         assert_eq!(line.shown.last(), Some(&(4999.0, 1.0)));

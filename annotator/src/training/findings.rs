@@ -5,8 +5,7 @@
 //! and falls well before the reward model's score does.
 
 use crate::training::curves::short;
-use crate::training::run_digest::{Digest, Series};
-use entity::run::RunKind;
+use crate::training::run_digest::{MetricSeries, RunDigest};
 
 /// Nats per answer from the reference: from the first on worth watching, from the second on far.
 const KL_WATCH: f64 = 10.0;
@@ -19,8 +18,8 @@ const KL_NEGATIVE: f64 = -1.0;
 const ENTROPY_LOW: f64 = 1.0 / 3.0;
 const ENTROPY_HIGH: f64 = 2.0;
 
-/// Share of answers cut off above which scores are of stumps.
-const CUT_MANY: f64 = 0.5;
+/// Above this share of truncated answers the score mostly judges unfinished text.
+const TRUNCATED_MANY: f64 = 0.5;
 
 /// A held-out loss that moved by less than this part has not moved.
 const LOSS_FLAT: f64 = 0.01;
@@ -36,7 +35,7 @@ const MIN_POINTS: usize = 8;
 
 /// How a finding is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub enum FindingTone {
     Good,
     /// Worth a look.
     Watch,
@@ -45,142 +44,114 @@ pub enum Mood {
 
 /// A figure and what it means; title and sentence are Fluent keys.
 #[derive(Debug, PartialEq)]
-pub struct Finding {
+pub struct RunFinding {
     pub title: &'static str,
-    pub mood: Mood,
+    pub tone: FindingTone,
     /// From the first measurement to now.
     pub figure: String,
     pub says: &'static str,
     pub args: Vec<(&'static str, String)>,
 }
 
-impl Finding {
+impl RunFinding {
     pub fn class(&self) -> &'static str {
-        match self.mood {
-            Mood::Good => "good",
-            Mood::Watch => "watch",
-            Mood::Plain => "plain",
+        match self.tone {
+            FindingTone::Good => "good",
+            FindingTone::Watch => "watch",
+            FindingTone::Plain => "plain",
         }
     }
 }
 
-/// How the metric that matters has gone; none where there is none yet. `n_held_out` rows were kept
-/// from training, if that is known.
-pub fn learning(kind: RunKind, said: &Digest, n_held_out: Option<u64>) -> Option<Finding> {
-    match kind {
-        RunKind::Sft => held_out_loss(said, n_held_out).or_else(|| {
-            noisy(said, "loss", "glance-train-loss", "glance-no-held-out-loss", Better::Lower)
-        }),
-        RunKind::Reward => held_out_accuracy(said, "eval_accuracy", true).or_else(|| {
-            let says = "glance-no-held-out-pairs";
-            noisy(said, "accuracy", "glance-train-accuracy", says, Better::Higher)
-        }),
-        // Before the first step policy and reference are one, and no answer is better than another.
-        RunKind::Dpo => held_out_accuracy(said, "eval_rewards/accuracies", false).or_else(|| {
-            let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
-            noisy(said, metric, "glance-train-accuracy", says, Better::Higher)
-        }),
-        RunKind::Ppo => noisy(said, "objective/scores", "glance-score", "", Better::Higher),
-        RunKind::Sample | RunKind::Fetch => None,
-    }
-}
-
-/// Whether a policy has gone too far from where it began; empty for other kinds.
-pub fn drift(kind: RunKind, said: &Digest) -> Vec<Finding> {
-    match kind {
-        RunKind::Ppo => {
-            [divergence(said), variety(said), cut_off(said)].into_iter().flatten().collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn held_out_loss(said: &Digest, n_held_out: Option<u64>) -> Option<Finding> {
-    let series = said.series.get("eval_loss")?;
+/// How the loss on rows that were kept from training has gone.
+pub fn held_out_loss(digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunFinding> {
+    let series = digest.series.get("eval_loss")?;
     let (first, now) = (series.first()?, series.last()?);
     let (lowest_step, lowest) =
         series.points.iter().copied().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let percent = |from: f64| format!("{:.0}", ((now / from - 1.0) * 100.0).abs());
     let change = now / first - 1.0;
-    let (mood, says, args) = if series.points.len() == 1 {
-        (Mood::Plain, "glance-loss-once", Vec::new())
+    let (tone, says, args) = if series.points.len() == 1 {
+        (FindingTone::Plain, "glance-loss-once", Vec::new())
     } else if now > lowest * (1.0 + LOSS_ROSE) && lowest < first {
         let args = vec![
             ("percent", percent(lowest)),
             ("lowest", short(lowest)),
             ("step", short(lowest_step)),
         ];
-        (Mood::Watch, "glance-loss-rose-again", args)
+        (FindingTone::Watch, "glance-loss-rose-again", args)
     } else if let (true, Some(n @ ..MIN_HELD_OUT)) = (change <= -LOSS_FLAT, n_held_out) {
         let args = vec![("percent", percent(first)), ("n", n.to_string())];
-        (Mood::Plain, "glance-loss-fell-few", args)
+        (FindingTone::Plain, "glance-loss-fell-few", args)
     } else if change <= -LOSS_FLAT {
-        (Mood::Good, "glance-loss-fell", vec![("percent", percent(first))])
+        (FindingTone::Good, "glance-loss-fell", vec![("percent", percent(first))])
     } else if change < LOSS_FLAT {
-        (Mood::Plain, "glance-loss-flat", Vec::new())
+        (FindingTone::Plain, "glance-loss-flat", Vec::new())
     } else {
-        (Mood::Watch, "glance-loss-rose", vec![("percent", percent(first))])
+        (FindingTone::Watch, "glance-loss-rose", vec![("percent", percent(first))])
     };
     let figure = from_to(series, short);
-    Some(Finding { title: "glance-held-out-loss", mood, figure, says, args })
+    Some(RunFinding { title: "glance-held-out-loss", tone, figure, says, args })
 }
 
 /// An accuracy that comes with its interval: `metric_low` to `metric_high`.
-fn held_out_accuracy(said: &Digest, metric: &str, has_start: bool) -> Option<Finding> {
-    let series = said.series.get(metric)?;
-    let (low, high) = (said.last(&format!("{metric}_low"))?, said.last(&format!("{metric}_high"))?);
-    let (mood, says) = if low > 0.5 {
-        (Mood::Good, "glance-accuracy-good")
+pub fn held_out_accuracy(digest: &RunDigest, metric: &str, has_start: bool) -> Option<RunFinding> {
+    let series = digest.series.get(metric)?;
+    let (low, high) =
+        (digest.last(&format!("{metric}_low"))?, digest.last(&format!("{metric}_high"))?);
+    let (tone, says) = if low > 0.5 {
+        (FindingTone::Good, "glance-accuracy-good")
     } else if high < 0.5 {
-        (Mood::Watch, "glance-accuracy-bad")
+        (FindingTone::Watch, "glance-accuracy-bad")
     } else {
-        (Mood::Plain, "glance-accuracy-unclear")
+        (FindingTone::Plain, "glance-accuracy-unclear")
     };
     let args = vec![
-        ("pairs", said.last("eval_pairs").map(short).unwrap_or_default()),
+        ("pairs", digest.last("eval_pairs").map(short).unwrap_or_default()),
         ("low", percent(low)),
         ("high", percent(high)),
     ];
     let write = |value| format!("{} %", percent(value));
     let figure = if has_start { from_to(series, write) } else { write(series.last()?) };
-    Some(Finding { title: "glance-held-out-accuracy", mood, figure, says, args })
+    Some(RunFinding { title: "glance-held-out-accuracy", tone, figure, says, args })
 }
 
+/// Which way a metric should go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Better {
+pub enum MetricDirection {
     Higher,
     Lower,
 }
 
 /// A metric that varies from batch to batch: the mean of its first points beside that of its last.
 /// `aside` is said instead of a judgement where the metric cannot carry one.
-fn noisy(
-    said: &Digest,
+pub fn noisy_metric(
+    digest: &RunDigest,
     metric: &str,
     title: &'static str,
     aside: &'static str,
-    better: Better,
-) -> Option<Finding> {
-    let change = Change::of(said.series.get(metric)?)?;
-    let improves = (change.now > change.first) == (better == Better::Higher);
-    let (mood, says) = if !aside.is_empty() {
-        (Mood::Plain, aside)
+    direction: MetricDirection,
+) -> Option<RunFinding> {
+    let change = SeriesChange::of(digest.series.get(metric)?)?;
+    let improves = (change.now > change.first) == (direction == MetricDirection::Higher);
+    let (tone, says) = if !aside.is_empty() {
+        (FindingTone::Plain, aside)
     } else if change.n_points < MIN_POINTS {
-        (Mood::Plain, "glance-too-few")
+        (FindingTone::Plain, "glance-too-few")
     } else if !change.is_clear {
-        (Mood::Plain, "glance-within-noise")
+        (FindingTone::Plain, "glance-within-noise")
     } else if improves {
-        (Mood::Good, "glance-score-rose")
+        (FindingTone::Good, "glance-score-rose")
     } else {
-        (Mood::Watch, "glance-score-fell")
+        (FindingTone::Watch, "glance-score-fell")
     };
     let args = vec![("window", change.window.to_string())];
-    Some(Finding { title, mood, figure: change.figure(short), says, args })
+    Some(RunFinding { title, tone, figure: change.figure(short), says, args })
 }
 
 /// Means over the first and the last points of a series.
 #[derive(Debug, PartialEq)]
-struct Change {
+struct SeriesChange {
     first: f64,
     now: f64,
     window: usize,
@@ -189,8 +160,8 @@ struct Change {
     is_clear: bool,
 }
 
-impl Change {
-    fn of(series: &Series) -> Option<Self> {
+impl SeriesChange {
+    fn of(series: &MetricSeries) -> Option<Self> {
         let values: Vec<f64> = series.points.iter().map(|(_, value)| *value).collect();
         if values.is_empty() {
             return None;
@@ -214,58 +185,61 @@ impl Change {
     }
 }
 
-fn divergence(said: &Digest) -> Option<Finding> {
-    let change = Change::of(said.series.get("objective/kl")?)?;
-    let (mood, says) = match change.now {
-        kl if kl < KL_NEGATIVE => (Mood::Watch, "glance-kl-negative"),
-        kl if kl < KL_WATCH => (Mood::Good, "glance-kl-near"),
-        kl if kl < KL_FAR => (Mood::Watch, "glance-kl-watch"),
-        _ => (Mood::Watch, "glance-kl-far"),
+/// How far the policy is from its reference, in nats per answer.
+pub fn divergence(digest: &RunDigest) -> Option<RunFinding> {
+    let change = SeriesChange::of(digest.series.get("objective/kl")?)?;
+    let (tone, says) = match change.now {
+        kl if kl < KL_NEGATIVE => (FindingTone::Watch, "glance-kl-negative"),
+        kl if kl < KL_WATCH => (FindingTone::Good, "glance-kl-near"),
+        kl if kl < KL_FAR => (FindingTone::Watch, "glance-kl-watch"),
+        _ => (FindingTone::Watch, "glance-kl-far"),
     };
     let args = vec![("watch", short(KL_WATCH)), ("far", short(KL_FAR))];
-    Some(Finding { title: "glance-kl", mood, figure: change.figure(short), says, args })
+    Some(RunFinding { title: "glance-kl", tone, figure: change.figure(short), says, args })
 }
 
-fn variety(said: &Digest) -> Option<Finding> {
-    let per_token = said.series.get("policy/entropy_avg");
-    let change = Change::of(per_token.or_else(|| said.series.get("objective/entropy"))?)?;
+/// Whether the answers become alike, or random.
+pub fn entropy(digest: &RunDigest) -> Option<RunFinding> {
+    let per_token = digest.series.get("policy/entropy_avg");
+    let change = SeriesChange::of(per_token.or_else(|| digest.series.get("objective/entropy"))?)?;
     let part = change.now / change.first;
-    let (mood, says) = match part {
-        part if part < ENTROPY_LOW => (Mood::Watch, "glance-entropy-low"),
-        part if part > ENTROPY_HIGH => (Mood::Watch, "glance-entropy-high"),
-        _ => (Mood::Good, "glance-entropy-kept"),
+    let (tone, says) = match part {
+        part if part < ENTROPY_LOW => (FindingTone::Watch, "glance-entropy-low"),
+        part if part > ENTROPY_HIGH => (FindingTone::Watch, "glance-entropy-high"),
+        _ => (FindingTone::Good, "glance-entropy-kept"),
     };
     let args = vec![
         ("part", percent(part)),
         ("low", percent(ENTROPY_LOW)),
         ("high", percent(ENTROPY_HIGH)),
     ];
-    Some(Finding { title: "glance-entropy", mood, figure: change.figure(short), says, args })
+    Some(RunFinding { title: "glance-entropy", tone, figure: change.figure(short), says, args })
 }
 
 /// Of how many answers a batch was is told by the episodes: the last batch may be a small one.
-fn cut_off(said: &Digest) -> Option<Finding> {
-    let (ended, episodes) = (said.series.get("val/num_eos_tokens")?, said.series.get("episode")?);
+pub fn truncated_answers(digest: &RunDigest) -> Option<RunFinding> {
+    let (ended, episodes) =
+        (digest.series.get("val/num_eos_tokens")?, digest.series.get("episode")?);
     let mut before = 0.0;
-    let mut cut = Series::default();
+    let mut cut = MetricSeries::default();
     for ((step, ended), (_, episode)) in ended.points.iter().zip(&episodes.points) {
         let n_answers = (episode - before).max(1.0);
         before = *episode;
         cut.points.push((*step, (1.0 - ended / n_answers).clamp(0.0, 1.0)));
     }
-    let change = Change::of(&cut)?;
-    let (mood, says) = if change.now > CUT_MANY {
-        (Mood::Watch, "glance-cut-many")
+    let change = SeriesChange::of(&cut)?;
+    let (tone, says) = if change.now > TRUNCATED_MANY {
+        (FindingTone::Watch, "glance-cut-many")
     } else {
-        (Mood::Good, "glance-cut-few")
+        (FindingTone::Good, "glance-cut-few")
     };
     let figure = change.figure(|share| format!("{} %", percent(share)));
-    let args = vec![("many", percent(CUT_MANY))];
-    Some(Finding { title: "glance-cut", mood, figure, says, args })
+    let args = vec![("many", percent(TRUNCATED_MANY))];
+    Some(RunFinding { title: "glance-cut", tone, figure, says, args })
 }
 
 /// "3.21 → 2.05", or the one value that there is.
-fn from_to(series: &Series, write: impl Fn(f64) -> String) -> String {
+fn from_to(series: &MetricSeries, write: impl Fn(f64) -> String) -> String {
     match &series.points[..] {
         [(_, first), .., (_, now)] => format!("{} → {}", write(*first), write(*now)),
         [(_, only)] => write(*only),
@@ -284,63 +258,76 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::kinds::definition;
+    use entity::run_config::RunKind;
 
-    fn said(metrics: &[(&str, &[f64])]) -> Digest {
-        let series = metrics.iter().map(|(name, values)| {
-            let points = values.iter().enumerate().map(|(at, value)| (at as f64, *value)).collect();
-            ((*name).to_owned(), Series { points, last_sequence: 1 })
-        });
-        Digest { series: series.collect(), ..Digest::default() }
+    fn learning(kind: RunKind, digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunFinding> {
+        (definition(kind).learning)(digest, n_held_out)
     }
 
-    fn sft(losses: &[f64]) -> (Mood, &'static str, String) {
-        let found = learning(RunKind::Sft, &said(&[("eval_loss", losses)]), Some(40)).unwrap();
-        (found.mood, found.says, found.figure)
+    fn drift(kind: RunKind, digest: &RunDigest) -> Vec<RunFinding> {
+        (definition(kind).drift)(digest)
+    }
+
+    fn digest(metrics: &[(&str, &[f64])]) -> RunDigest {
+        let series = metrics.iter().map(|(name, values)| {
+            let points = values.iter().enumerate().map(|(at, value)| (at as f64, *value)).collect();
+            ((*name).to_owned(), MetricSeries { points, last_sequence: 1 })
+        });
+        RunDigest { series: series.collect(), ..RunDigest::default() }
+    }
+
+    fn sft(losses: &[f64]) -> (FindingTone, &'static str, String) {
+        let found = learning(RunKind::Sft, &digest(&[("eval_loss", losses)]), Some(40)).unwrap();
+        (found.tone, found.says, found.figure)
     }
 
     #[test]
     fn a_held_out_loss_falls_stays_or_rises_again() {
-        assert_eq!(sft(&[3.0, 2.1]), (Mood::Good, "glance-loss-fell", "3 → 2.1".to_owned()));
+        assert_eq!(sft(&[3.0, 2.1]), (FindingTone::Good, "glance-loss-fell", "3 → 2.1".to_owned()));
         assert_eq!(sft(&[3.0, 2.99]).1, "glance-loss-flat");
         assert_eq!(sft(&[3.0, 2.0, 2.5]).1, "glance-loss-rose-again");
-        assert_eq!(sft(&[3.0, 3.5]), (Mood::Watch, "glance-loss-rose", "3 → 3.5".to_owned()));
-        assert_eq!(sft(&[3.0]), (Mood::Plain, "glance-loss-once", "3".to_owned()));
+        assert_eq!(
+            sft(&[3.0, 3.5]),
+            (FindingTone::Watch, "glance-loss-rose", "3 → 3.5".to_owned())
+        );
+        assert_eq!(sft(&[3.0]), (FindingTone::Plain, "glance-loss-once", "3".to_owned()));
     }
 
     #[test]
     fn a_loss_on_a_handful_of_rows_is_no_praise() {
-        let said = said(&[("eval_loss", &[3.0, 2.1])]);
-        let found = learning(RunKind::Sft, &said, Some(1)).unwrap();
-        assert_eq!((found.mood, found.says), (Mood::Plain, "glance-loss-fell-few"));
+        let digest = digest(&[("eval_loss", &[3.0, 2.1])]);
+        let found = learning(RunKind::Sft, &digest, Some(1)).unwrap();
+        assert_eq!((found.tone, found.says), (FindingTone::Plain, "glance-loss-fell-few"));
         assert_eq!(found.args[1], ("n", "1".to_owned()));
     }
 
     #[test]
     fn dpo_has_no_accuracy_to_start_from() {
-        let said = said(&[
+        let digest = digest(&[
             ("eval_rewards/accuracies", &[0.0, 0.75]),
             ("eval_rewards/accuracies_low", &[0.6]),
             ("eval_rewards/accuracies_high", &[0.9]),
         ]);
-        assert_eq!(learning(RunKind::Dpo, &said, None).unwrap().figure, "75 %");
+        assert_eq!(learning(RunKind::Dpo, &digest, None).unwrap().figure, "75 %");
     }
 
     #[test]
     fn without_held_out_prompts_the_training_loss_is_shown_and_not_judged() {
-        let found = learning(RunKind::Sft, &said(&[("loss", &[3.0; 20])]), None).unwrap();
-        assert_eq!((found.mood, found.says), (Mood::Plain, "glance-no-held-out-loss"));
+        let found = learning(RunKind::Sft, &digest(&[("loss", &[3.0; 20])]), None).unwrap();
+        assert_eq!((found.tone, found.says), (FindingTone::Plain, "glance-no-held-out-loss"));
     }
 
     #[test]
     fn an_accuracy_is_judged_by_its_interval() {
         let accuracy = |low, now, high| {
-            let said = said(&[
+            let digest = digest(&[
                 ("eval_accuracy", &[0.5, now]),
                 ("eval_accuracy_low", &[low]),
                 ("eval_accuracy_high", &[high]),
                 ("eval_pairs", &[40.0]),
             ]);
-            learning(RunKind::Reward, &said, None).unwrap()
+            learning(RunKind::Reward, &digest, None).unwrap()
         };
         let good = accuracy(0.6, 0.75, 0.86);
         assert_eq!((good.says, good.figure.as_str()), ("glance-accuracy-good", "50 % → 75 %"));
@@ -352,7 +339,7 @@ mod tests {
     #[test]
     fn a_score_counts_as_risen_only_above_its_noise() {
         let says = |scores: &[f64]| {
-            learning(RunKind::Ppo, &said(&[("objective/scores", scores)]), None).unwrap().says
+            learning(RunKind::Ppo, &digest(&[("objective/scores", scores)]), None).unwrap().says
         };
         let noise = |at: usize| if at.is_multiple_of(2) { 0.5 } else { -0.5 };
         let flat: Vec<f64> = (0..40).map(noise).collect();
@@ -367,13 +354,13 @@ mod tests {
     #[test]
     fn drift_is_told_by_divergence_variety_and_cut_answers() {
         let found = |kl, entropy, ended| {
-            let said = said(&[
+            let digest = digest(&[
                 ("objective/kl", &[0.0, kl]),
                 ("policy/entropy_avg", &[3.0, entropy]),
                 ("val/num_eos_tokens", &[16.0, ended]),
                 ("episode", &[16.0, 32.0]),
             ]);
-            drift(RunKind::Ppo, &said).into_iter().map(|found| found.says).collect::<Vec<_>>()
+            drift(RunKind::Ppo, &digest).into_iter().map(|found| found.says).collect::<Vec<_>>()
         };
         assert_eq!(
             found(2.0, 2.5, 15.0),
@@ -386,8 +373,8 @@ mod tests {
         assert_eq!(found(30.0, 7.0, 16.0)[..2], ["glance-kl-far", "glance-entropy-high"]);
         assert_eq!(found(-3.0, 3.0, 16.0)[0], "glance-kl-negative");
         let small_last_batch =
-            said(&[("val/num_eos_tokens", &[16.0, 2.0]), ("episode", &[16.0, 18.0])]);
+            digest(&[("val/num_eos_tokens", &[16.0, 2.0]), ("episode", &[16.0, 18.0])]);
         assert_eq!(drift(RunKind::Ppo, &small_last_batch)[0].figure, "0 % → 0 %");
-        assert!(drift(RunKind::Sft, &Digest::default()).is_empty());
+        assert!(drift(RunKind::Sft, &RunDigest::default()).is_empty());
     }
 }

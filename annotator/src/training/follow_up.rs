@@ -1,14 +1,17 @@
 //! What follows a finished run: the answers of a sample run become comparison tasks, and a DPO or
 //! PPO run queues the sample run of its policy, whose answers then go back to the people.
 //!
-//! **Invariant:** a run is followed up once, whoever looks and however often: `run.tasks_made_at`
+//! **Invariant:** a run is followed up once, whoever looks and however often: `run.followed_up_at`
 //! is moved from null in the transaction that writes everything else.
 
 use crate::{
     data::dataset::{self, Contents, Prompts},
     keeping::deletion::hold::Deleted,
     people::projects,
-    training::launch::{self, Launch},
+    training::{
+        kinds::{self, FollowUp, RunDefinition, SamplePrompts, definition},
+        launch::{self, LaunchInput, LaunchRequest},
+    },
     work::tasks::NewTask,
 };
 use anyhow::Context;
@@ -17,8 +20,9 @@ use entity::{
     hash::sha256_hex,
     ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId},
     project,
+    report::FinishReason,
     run::{self, RunKind, RunStatus},
-    run_config::{DpoConfig, PpoConfig, SampleConfig},
+    run_config::SampleConfig,
     run_input::{self, InputSlot},
     task, task_completion, text,
     time::UnixMillis,
@@ -68,8 +72,8 @@ pub async fn follow_up_all(
 ) -> anyhow::Result<()> {
     let finished = run::Entity::find()
         .filter(run::Column::Status.eq(RunStatus::Succeeded))
-        .filter(run::Column::Kind.is_in([RunKind::Sample, RunKind::Dpo, RunKind::Ppo]))
-        .filter(run::Column::TasksMadeAt.is_null())
+        .filter(run::Column::Kind.is_in(followed_up_kinds()))
+        .filter(run::Column::FollowedUpAt.is_null())
         .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()))
         .all(db)
         .await?;
@@ -85,46 +89,80 @@ pub async fn follow_up_all(
     Ok(())
 }
 
+/// The kinds of run that something follows.
+fn followed_up_kinds() -> impl Iterator<Item = RunKind> {
+    let is_followed =
+        |definition: &&RunDefinition| !matches!(definition.follow_up, FollowUp::Nothing);
+    kinds::all().filter(is_followed).map(|definition| definition.kind)
+}
+
 async fn follow_up(
     db: &DatabaseConnection,
     store: &ArtifactStore,
     run: &run::Model,
 ) -> anyhow::Result<()> {
-    // What DPO read were comparisons: its policy answers the project's prompts. Files first, so that
-    // the write lock is held for rows alone.
-    let prompts = match run.kind {
-        RunKind::Dpo => {
+    match definition(run.kind).follow_up {
+        FollowUp::Nothing => Ok(()),
+        FollowUp::MakeTasks => follow_up_with_tasks(db, store, run).await,
+        FollowUp::SamplePolicy { prompts, config } => {
+            follow_up_with_sampling(db, store, run, prompts, config(&run.config)?).await
+        }
+    }
+}
+
+async fn follow_up_with_tasks(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> anyhow::Result<()> {
+    let changes = begin_write(db).await?;
+    if is_mine_to_follow_up(&changes, run.id).await? {
+        let made = make_tasks(&changes, store, run).await?;
+        changes.commit().await?;
+        tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
+    }
+    Ok(())
+}
+
+async fn follow_up_with_sampling(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: &run::Model,
+    prompts: SamplePrompts,
+    config: SampleConfig,
+) -> anyhow::Result<()> {
+    // Files first, so that the write lock is held for rows alone.
+    let frozen = match prompts {
+        SamplePrompts::OfTheRun => None,
+        SamplePrompts::OfTheProject => {
             let contents = Contents::Prompts(Prompts::Train);
             Some(dataset::freeze(db, store, run.project_id, contents).await?)
         }
-        _ => None,
     };
     let changes = begin_write(db).await?;
     if !is_mine_to_follow_up(&changes, run.id).await? {
         return Ok(());
     }
-    match run.kind {
-        RunKind::Dpo | RunKind::Ppo => {
-            let dataset = match prompts {
-                Some(prompts) => prompts.record(&changes, run.created_by).await?,
-                None => inputs_of(&changes, run.id).await?.1,
-            };
-            let sample = sample_run_of(run, dataset)?;
-            match launch::queue(&changes, &sample).await {
-                Ok(sample) => {
-                    tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
-                }
-                Err(Deleted::Model(name)) => {
-                    tracing::info!(run = %run.id, name, "the new policy was deleted already");
-                }
-                Err(error) => return Err(error.into()),
-            }
+    let rows = match frozen {
+        Some(frozen) => frozen.record(&changes, run.created_by).await?,
+        None => inputs_of(&changes, run.id).await?.1,
+    };
+    let policy = run.output_model_id.context("the run made no model")?;
+    let sample = LaunchRequest {
+        project: run.project_id,
+        kind: RunKind::Sample,
+        config: serde_json::to_value(config)?,
+        inputs: vec![LaunchInput::Model(InputSlot::Model, policy), LaunchInput::Rows(rows)],
+        by: run.created_by,
+    };
+    match launch::queue(&changes, &sample).await {
+        Ok(sample) => {
+            tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
         }
-        RunKind::Sample => {
-            let made = make_tasks(&changes, store, run).await?;
-            tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
+        Err(Deleted::Model(name)) => {
+            tracing::info!(run = %run.id, name, "the new policy was deleted already");
         }
-        RunKind::Sft | RunKind::Reward | RunKind::Fetch => {}
+        Err(error) => return Err(error.into()),
     }
     Ok(changes.commit().await?)
 }
@@ -132,42 +170,12 @@ async fn follow_up(
 /// Marks the run as followed up; false when another process was first.
 async fn is_mine_to_follow_up(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> {
     let marked = run::Entity::update_many()
-        .col_expr(run::Column::TasksMadeAt, UnixMillis::now().0.into())
+        .col_expr(run::Column::FollowedUpAt, UnixMillis::now().0.into())
         .filter(run::Column::Id.eq(run))
-        .filter(run::Column::TasksMadeAt.is_null())
+        .filter(run::Column::FollowedUpAt.is_null())
         .exec(db)
         .await?;
     Ok(marked.rows_affected == 1)
-}
-
-/// The sample run of a new policy: the defaults, but answers as long as PPO's policy learnt to give,
-/// computed where the policy was.
-fn sample_run_of(trained: &run::Model, prompts: DatasetVersionId) -> anyhow::Result<Launch> {
-    let default = SampleConfig::default();
-    let (max_new_tokens, max_length, optimisation) = match trained.kind {
-        RunKind::Dpo => {
-            let learnt: DpoConfig = serde_json::from_value(trained.config.clone())?;
-            (default.max_new_tokens, learnt.max_length, learnt.optimisation)
-        }
-        _ => {
-            let learnt: PpoConfig = serde_json::from_value(trained.config.clone())?;
-            (learnt.response_length, learnt.max_length, learnt.optimisation)
-        }
-    };
-    let (dtype, device) = (optimisation.dtype, optimisation.device);
-    // PPO has left out longer prompts, too; nobody is there to ask.
-    let skip_long_prompts = true;
-    let config =
-        SampleConfig { max_new_tokens, max_length, skip_long_prompts, dtype, device, ..default };
-    Ok(Launch {
-        project: trained.project_id,
-        kind: RunKind::Sample,
-        config: serde_json::to_value(config)?,
-        model: trained.output_model_id.context("the run made no model")?,
-        reward: None,
-        dataset: prompts,
-        by: trained.created_by,
-    })
 }
 
 /// The model and the dataset version that a run reads.
@@ -194,7 +202,7 @@ struct Line {
 struct Answer {
     text: String,
     token_ids: Vec<i64>,
-    finish_reason: String,
+    finish_reason: FinishReason,
 }
 
 /// Stores the run's answers and asks people to compare them; returns how many tasks there are.

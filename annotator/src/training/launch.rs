@@ -1,5 +1,4 @@
-//! Queueing a run: the row that a worker claims, what it reads, and who asked for it. And asking it
-//! to stop.
+//! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
 
 use crate::{
     keeping::deletion::hold::{Deleted, hold},
@@ -8,72 +7,75 @@ use crate::{
 use entity::{
     ids::{AccountId, DatasetVersionId, ModelId, ProjectId, RunId},
     run::{self, RunKind, RunStatus},
-    run_config::FetchConfig,
     run_input::{self, InputSlot},
     time::UnixMillis,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr,
-    EntityTrait, QueryFilter, sea_query::Expr,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
 use serde_json::{Value, json};
 
-/// A run on a model that is about to be queued; its settings have been checked.
+/// A run that is about to be queued; its settings have been checked.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct LaunchRequest {
     pub project: ProjectId,
     pub kind: RunKind,
     /// The kind's struct in [`entity::run_config`].
     pub config: Value,
-    /// What is trained or sampled from (PPO: the policy).
-    pub model: ModelId,
-    /// PPO's reward model.
-    pub reward: Option<ModelId>,
-    pub dataset: DatasetVersionId,
+    /// What it reads; nothing for a base that is to be fetched.
+    pub inputs: Vec<LaunchInput>,
     /// None when the service itself queues it.
     pub by: Option<AccountId>,
 }
 
+/// Something that a run reads. Several models may fit one slot, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchInput {
+    Model(InputSlot, ModelId),
+    Rows(DatasetVersionId),
+}
+
+impl LaunchInput {
+    fn slot(self) -> InputSlot {
+        match self {
+            Self::Model(slot, _) => slot,
+            Self::Rows(_) => InputSlot::Dataset,
+        }
+    }
+
+    fn model(self) -> Option<ModelId> {
+        match self {
+            Self::Model(_, model) => Some(model),
+            Self::Rows(_) => None,
+        }
+    }
+
+    fn rows(self) -> Option<DatasetVersionId> {
+        match self {
+            Self::Model(..) => None,
+            Self::Rows(version) => Some(version),
+        }
+    }
+}
+
 /// Writes the run, its inputs and the audit line, unless something that it needs was deleted. Call
 /// it in a transaction.
-pub async fn queue(db: &impl ConnectionTrait, launch: &Launch) -> Result<RunId, Deleted> {
-    hold(db, launch.project, [launch.model].into_iter().chain(launch.reward)).await?;
-    let Launch { project, kind, by, .. } = *launch;
-    let id = add_row(db, project, kind, &launch.config, by).await?;
-    let model = |slot, model| input(id, slot, Some(model), None);
-    let mut inputs = vec![
-        model(InputSlot::Model, launch.model),
-        input(id, InputSlot::Dataset, None, Some(launch.dataset)),
-    ];
-    inputs.extend(launch.reward.map(|reward| model(InputSlot::Reward, reward)));
-    run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
+pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, Deleted> {
+    let models = launch.inputs.iter().filter_map(|input| input.model());
+    hold(db, launch.project, models).await?;
+    let id = add_row(db, launch).await?;
+    if !launch.inputs.is_empty() {
+        let inputs = input_rows(id, &launch.inputs);
+        run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
+    }
     Ok(id)
 }
 
-/// The same for a base that is to be fetched: such a run reads nothing of ours.
-pub async fn queue_fetch(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    config: &FetchConfig,
-    by: AccountId,
-) -> Result<RunId, Deleted> {
-    hold(db, project, []).await?;
-    Ok(add_row(db, project, RunKind::Fetch, &json!(config), Some(by)).await?)
-}
-
-async fn add_row(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kind: RunKind,
-    config: &Value,
-    by: Option<AccountId>,
-) -> Result<RunId, DbErr> {
+async fn add_row(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, DbErr> {
     let id = RunId::new();
     run::ActiveModel {
         id: Set(id),
-        project_id: Set(project),
-        kind: Set(kind),
-        config: Set(config.clone()),
+        project_id: Set(launch.project),
+        kind: Set(launch.kind),
+        config: Set(launch.config.clone()),
         status: Set(RunStatus::Queued),
         attempt: Set(0),
         fruitless_attempts: Set(0),
@@ -82,49 +84,59 @@ async fn add_row(
         progress: Set(0.0),
         step: Set(0),
         n_steps: Set(0),
-        created_by: Set(by),
+        created_by: Set(launch.by),
         created_at: Set(UnixMillis::now()),
         ..<run::ActiveModel as Default>::default()
     }
     .insert(db)
     .await?;
-    if let Some(by) = by {
-        let details = json!({ "kind": kind, "config": config });
+    if let Some(by) = launch.by {
+        let details = json!({ "kind": launch.kind, "config": launch.config });
         audit::record(db, by, "run.launch", id, details).await?;
     }
     Ok(id)
 }
 
-fn input(
-    run: RunId,
-    slot: InputSlot,
-    model: Option<ModelId>,
-    dataset: Option<DatasetVersionId>,
-) -> run_input::ActiveModel {
-    run_input::ActiveModel {
-        run_id: Set(run),
-        slot: Set(slot),
-        model_id: Set(model),
-        dataset_version_id: Set(dataset),
-    }
+fn input_rows(run: RunId, inputs: &[LaunchInput]) -> Vec<run_input::ActiveModel> {
+    let row = |(idx, input): (usize, &LaunchInput)| {
+        let place = inputs[..idx].iter().filter(|other| other.slot() == input.slot()).count();
+        run_input::ActiveModel {
+            run_id: Set(run),
+            slot: Set(input.slot()),
+            place: Set(place as i32),
+            model_id: Set(input.model()),
+            dataset_version_id: Set(input.rows()),
+        }
+    };
+    inputs.iter().enumerate().map(row).collect()
 }
 
-/// Asks runs to stop; how many were asked. One that no worker holds is over at once; one that works
-/// stops with a checkpoint.
-pub async fn ask_to_stop(db: &impl ConnectionTrait, which: Condition) -> Result<u64, DbErr> {
-    let unclaimed = run::Entity::update_many()
-        .col_expr(run::Column::Status, Expr::value(RunStatus::Cancelled))
-        .col_expr(run::Column::CancelRequested, true.into())
-        .col_expr(run::Column::FinishedAt, UnixMillis::now().0.into())
-        .filter(which.clone())
-        .filter(run::Column::Status.is_in([RunStatus::Queued, RunStatus::Interrupted]))
-        .exec(db)
-        .await?;
-    let held = run::Entity::update_many()
-        .col_expr(run::Column::CancelRequested, true.into())
-        .filter(which)
-        .filter(run::Column::Status.is_in([RunStatus::Claimed, RunStatus::Running]))
-        .exec(db)
-        .await?;
-    Ok(unclaimed.rows_affected + held.rows_affected)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_in_one_slot_keep_their_order() {
+        let [first, second, judge] = [ModelId::new(), ModelId::new(), ModelId::new()];
+        let rows = input_rows(
+            RunId::new(),
+            &[
+                LaunchInput::Model(InputSlot::Model, first),
+                LaunchInput::Model(InputSlot::Reward, judge),
+                LaunchInput::Model(InputSlot::Model, second),
+            ],
+        );
+        let placed: Vec<_> = rows
+            .into_iter()
+            .map(|row| (row.slot.unwrap(), row.place.unwrap(), row.model_id.unwrap()))
+            .collect();
+        assert_eq!(
+            placed,
+            [
+                (InputSlot::Model, 0, Some(first)),
+                (InputSlot::Reward, 0, Some(judge)),
+                (InputSlot::Model, 1, Some(second)),
+            ]
+        );
+    }
 }

@@ -1,10 +1,14 @@
 //! How long a run takes yet, and what it has cost.
 
+use super::{
+    kinds::{ProgressUnit, definition},
+    run_digest::RunDigest,
+};
+use crate::web::page::Page;
 use crate::{training::curves::short, web::format};
-use crate::{training::run_digest::Digest, web::page::Page};
 use entity::{
     report::{RunEnvironment, RunSummary},
-    run::{self, RunKind, RunStatus},
+    run::{self, RunStatus},
     time::UnixMillis,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
@@ -13,14 +17,14 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, 
 const NO_WORKER_AFTER_MS: i64 = 60_000;
 
 /// Where a run is on its way: a figure, and a sentence.
-pub struct Course {
+pub struct ProgressCard {
     pub figure: String,
     pub says: String,
 }
 
-impl Course {
-    pub fn of(page: &Page, run: &run::Model, said: &Digest, n_ahead: u64) -> Self {
-        let taken = format::duration(page, worked_seconds(run, said, UnixMillis::now()));
+impl ProgressCard {
+    pub fn of(page: &Page, run: &run::Model, digest: &RunDigest, n_ahead: u64) -> Self {
+        let taken = format::duration(page, worked_seconds(run, digest, UnixMillis::now()));
         let step = || match run.n_steps {
             0 => String::new(),
             _ => steps_done(page, run),
@@ -32,7 +36,7 @@ impl Course {
             RunStatus::Queued => (String::new(), Self::next(page, run)),
             RunStatus::Claimed => (String::new(), page.text("course-claimed").to_string()),
             RunStatus::Interrupted => (taken, page.text("course-interrupted").to_string()),
-            RunStatus::Running => return Self::running(page, run, said, &step()),
+            RunStatus::Running => return Self::running(page, run, digest, &step()),
             RunStatus::Succeeded => (taken, page.text("course-succeeded").to_string()),
             RunStatus::Failed => (taken, format!("{} {}", page.text("course-failed"), step())),
             RunStatus::Cancelled => {
@@ -52,7 +56,7 @@ impl Course {
         page.text("course-no-worker").arg("time", time).to_string()
     }
 
-    fn running(page: &Page, run: &run::Model, said: &Digest, step: &str) -> Self {
+    fn running(page: &Page, run: &run::Model, digest: &RunDigest, step: &str) -> Self {
         let figure = match run.seconds_left {
             Some(left) => {
                 page.text("course-left").arg("time", format::duration(page, left)).to_string()
@@ -63,7 +67,7 @@ impl Course {
         let bytes = |speed| {
             page.text("course-bytes").arg("speed", format::network_bytes(speed)).to_string()
         };
-        let speed = run.tokens_per_second.map(tokens).or(said.bytes_per_second.map(bytes));
+        let speed = run.tokens_per_second.map(tokens).or(digest.bytes_per_second.map(bytes));
         let speed = speed.unwrap_or_default();
         let says = format!("{step} {speed}");
         match says.trim() {
@@ -73,19 +77,24 @@ impl Course {
     }
 }
 
-/// Steps of steps; those of a fetch are megabytes.
+/// Steps of steps, or megabytes of megabytes.
 fn steps_done(page: &Page, run: &run::Model) -> String {
-    match run.kind {
-        RunKind::Fetch => {
+    match definition(run.kind).unit {
+        ProgressUnit::Megabytes => {
             let all = format::network_bytes(run.n_steps as f64 * 1e6);
-            let done = format::network_bytes(format::arrived(run));
+            let done = format::network_bytes(arrived(run));
             page.text("course-arrived").arg("done", done).arg("all", all).to_string()
         }
-        _ => {
+        ProgressUnit::Steps => {
             let text = page.text("course-step").arg("step", run.step).arg("steps", run.n_steps);
             text.to_string()
         }
     }
+}
+
+/// How much of a base a run has fetched, in bytes: its steps are whole megabytes.
+pub fn arrived(run: &run::Model) -> f64 {
+    run.progress * run.n_steps as f64 * 1e6
 }
 
 /// Runs that a worker takes before this one.
@@ -106,12 +115,12 @@ pub async fn n_ahead(db: &impl ConnectionTrait, run: &run::Model) -> Result<u64,
 }
 
 /// Seconds that all attempts have worked, without the waiting between them.
-fn worked_seconds(run: &run::Model, said: &Digest, now: UnixMillis) -> f64 {
+fn worked_seconds(run: &run::Model, digest: &RunDigest, now: UnixMillis) -> f64 {
     let Some(started) = run.started_at else { return 0.0 };
     let is_at_work = matches!(run.status, RunStatus::Claimed | RunStatus::Running);
     let until = run.finished_at.or(is_at_work.then_some(now));
-    let mut ms = said.worked_ms();
-    match (said.attempts.first_key_value(), said.attempts.last_key_value()) {
+    let mut ms = digest.worked_ms();
+    match (digest.attempts.first_key_value(), digest.attempts.last_key_value()) {
         (Some((_, (first_word, _))), Some((attempt, (_, last_word)))) => {
             ms += (first_word.0 - started.0).max(0);
             if *attempt == run.attempt {
@@ -124,18 +133,18 @@ fn worked_seconds(run: &run::Model, said: &Digest, now: UnixMillis) -> f64 {
 }
 
 /// What a run has cost so far: label (a Fluent key) and value.
-pub fn cost(page: &Page, run: &run::Model, said: &Digest) -> Vec<(&'static str, String)> {
+pub fn cost(page: &Page, run: &run::Model, digest: &RunDigest) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if run.started_at.is_some() {
-        let seconds = worked_seconds(run, said, UnixMillis::now());
+        let seconds = worked_seconds(run, digest, UnixMillis::now());
         rows.push(("cost-time", format::duration(page, seconds)));
         rows.push(("cost-attempts", run.attempt.to_string()));
     }
     let summary: Option<RunSummary> =
         run.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
     let tokens = summary.as_ref().map(|summary| summary.tokens as f64);
-    let has_tokens = run.kind != RunKind::Fetch;
-    if let Some(tokens) = tokens.or_else(|| said.last("num_tokens")).filter(|_| has_tokens) {
+    let has_tokens = definition(run.kind).unit == ProgressUnit::Steps;
+    if let Some(tokens) = tokens.or_else(|| digest.last("num_tokens")).filter(|_| has_tokens) {
         rows.push(("cost-tokens", format::parameters(tokens as i64)));
     }
     if let Some(summary) = &summary {
@@ -160,7 +169,7 @@ mod tests {
         run::Model {
             id: RunId::new(),
             project_id: ProjectId::new(),
-            kind: RunKind::Sft,
+            kind: run::RunKind::Sft,
             config: json!({}),
             status,
             attempt,
@@ -180,7 +189,7 @@ mod tests {
             environment: None,
             output_hash: None,
             output_model_id: None,
-            tasks_made_at: None,
+            followed_up_at: None,
             created_by: None,
             created_at: UnixMillis(0),
             started_at: Some(UnixMillis(10_000)),
@@ -188,24 +197,24 @@ mod tests {
         }
     }
 
-    fn said(attempts: &[(i32, i64, i64)]) -> Digest {
+    fn digest(attempts: &[(i32, i64, i64)]) -> RunDigest {
         let spans = attempts
             .iter()
             .map(|(attempt, first, last)| (*attempt, (UnixMillis(*first), UnixMillis(*last))));
-        Digest { attempts: spans.collect(), ..Digest::default() }
+        RunDigest { attempts: spans.collect(), ..RunDigest::default() }
     }
 
     #[test]
     fn all_attempts_are_paid_for_and_the_waiting_between_them_is_not() {
         let now = UnixMillis(1_000_000);
         // Claimed at 10 s; the attempts spoke from 12 s to 20 s and from 100 s to 108 s.
-        let said = said(&[(1, 12_000, 20_000), (2, 100_000, 108_000)]);
-        let worked = |run| worked_seconds(&run, &said, now);
+        let digest = digest(&[(1, 12_000, 20_000), (2, 100_000, 108_000)]);
+        let worked = |run| worked_seconds(&run, &digest, now);
         assert_eq!(worked(run(RunStatus::Succeeded, 2, Some(109_000))), 2.0 + 8.0 + 8.0 + 1.0);
         assert_eq!(worked(run(RunStatus::Interrupted, 2, None)), 2.0 + 8.0 + 8.0);
         // A third attempt that has said nothing yet.
         assert_eq!(worked(run(RunStatus::Claimed, 3, None)), 2.0 + 8.0 + 8.0);
         let silent = run(RunStatus::Failed, 1, Some(15_000));
-        assert_eq!(worked_seconds(&silent, &Digest::default(), now), 5.0);
+        assert_eq!(worked_seconds(&silent, &RunDigest::default(), now), 5.0);
     }
 }

@@ -31,11 +31,11 @@ const PROMPTS: usize = 60;
 
 /// What a run has said up to `last_sequence`.
 #[derive(Clone, Debug, Default)]
-pub struct Digest {
+pub struct RunDigest {
     pub last_sequence: i64,
     /// Every metric by its name.
-    pub series: BTreeMap<String, Series>,
-    pub samples: Vec<Sampled>,
+    pub series: BTreeMap<String, MetricSeries>,
+    pub samples: Vec<PromptAnswers>,
     pub log: VecDeque<LogLine>,
     /// How fast a base arrives, as it said last.
     pub bytes_per_second: Option<f64>,
@@ -45,7 +45,7 @@ pub struct Digest {
 
 /// One metric over the steps of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Series {
+pub struct MetricSeries {
     /// (step, value), by rising step.
     pub points: Vec<(f64, f64)>,
     /// The place of the newest point in the run's events.
@@ -54,14 +54,14 @@ pub struct Series {
 
 /// The first answer to a prompt beside the newest.
 #[derive(Clone, Debug)]
-pub struct Sampled {
+pub struct PromptAnswers {
     pub prompt: String,
-    pub first: Answer,
-    pub newest: Option<Answer>,
+    pub first: SampledAnswer,
+    pub newest: Option<SampledAnswer>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct SampledAnswer {
     pub step: u64,
     pub text: String,
     pub is_cut_off: bool,
@@ -75,7 +75,7 @@ pub struct LogLine {
     pub message: KeyedMessage,
 }
 
-impl Series {
+impl MetricSeries {
     /// An attempt that goes on from a checkpoint repeats steps: what it says of them stands.
     fn add(&mut self, step: f64, value: f64, sequence: i64) {
         while self.points.last().is_some_and(|(known, _)| *known >= step) {
@@ -94,14 +94,14 @@ impl Series {
     }
 }
 
-impl Sampled {
+impl PromptAnswers {
     /// What the model answers now.
-    pub fn now(&self) -> &Answer {
+    pub fn now(&self) -> &SampledAnswer {
         self.newest.as_ref().unwrap_or(&self.first)
     }
 }
 
-impl Digest {
+impl RunDigest {
     fn take(&mut self, row: run_event::Model) {
         self.last_sequence = row.sequence;
         let span = self.attempts.entry(row.attempt).or_insert((row.created_at, row.created_at));
@@ -111,7 +111,7 @@ impl Digest {
             Ok(RunReport::Metrics { metrics }) => self.measure(row.sequence, &metrics),
             Ok(RunReport::Sample { step, prompt, completion, finish_reason, score }) => {
                 let is_cut_off = finish_reason == FinishReason::Length;
-                self.sample(prompt, Answer { step, text: completion, is_cut_off, score });
+                self.sample(prompt, SampledAnswer { step, text: completion, is_cut_off, score });
             }
             Ok(RunReport::Log { level, message }) => {
                 self.log.push_back(LogLine { at: row.created_at, level, message });
@@ -133,24 +133,25 @@ impl Digest {
             match self.series.get_mut(name) {
                 Some(series) => series.add(step, value, sequence),
                 None => {
-                    let series = Series { points: vec![(step, value)], last_sequence: sequence };
+                    let series =
+                        MetricSeries { points: vec![(step, value)], last_sequence: sequence };
                     self.series.insert(name.clone(), series);
                 }
             }
         }
     }
 
-    fn sample(&mut self, prompt: String, answer: Answer) {
+    fn sample(&mut self, prompt: String, answer: SampledAnswer) {
         if let Some(sampled) = self.samples.iter_mut().find(|sampled| sampled.prompt == prompt) {
             sampled.newest = Some(answer);
         } else if self.samples.len() < PROMPTS {
-            self.samples.push(Sampled { prompt, first: answer, newest: None });
+            self.samples.push(PromptAnswers { prompt, first: answer, newest: None });
         }
     }
 
     /// The newest value of a metric.
     pub fn last(&self, metric: &str) -> Option<f64> {
-        self.series.get(metric).and_then(Series::last)
+        self.series.get(metric).and_then(MetricSeries::last)
     }
 
     /// Milliseconds that the attempts have worked, from the first word of each to its last.
@@ -161,7 +162,7 @@ impl Digest {
 
 struct Kept {
     used: Instant,
-    digest: Arc<tokio::sync::Mutex<Arc<Digest>>>,
+    digest: Arc<tokio::sync::Mutex<Arc<RunDigest>>>,
 }
 
 /// The digests of the runs that were looked at last.
@@ -177,7 +178,7 @@ impl RunDigests {
     }
 
     /// What the run has said up to now. Reads the events since it was asked for last.
-    pub async fn of(&self, run: RunId) -> Result<Arc<Digest>, DbErr> {
+    pub async fn of(&self, run: RunId) -> Result<Arc<RunDigest>, DbErr> {
         let place = self.place(run);
         let mut digest = place.lock().await;
         loop {
@@ -194,7 +195,7 @@ impl RunDigests {
         }
     }
 
-    fn place(&self, run: RunId) -> Arc<tokio::sync::Mutex<Arc<Digest>>> {
+    fn place(&self, run: RunId) -> Arc<tokio::sync::Mutex<Arc<RunDigest>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT && !kept.contains_key(&run) {
             let oldest = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(run, _)| *run);
@@ -213,8 +214,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn digest(events: &[(i32, Value)]) -> Digest {
-        let mut digest = Digest::default();
+    fn digest(events: &[(i32, Value)]) -> RunDigest {
+        let mut digest = RunDigest::default();
         for (sequence, (attempt, event)) in (1..).zip(events) {
             digest.take(run_event::Model {
                 run_id: RunId::new(),
@@ -238,19 +239,19 @@ mod tests {
                 "finish_reason": "stop", "score": null});
             (1, event)
         };
-        let said = digest(&[sample(0, "first"), sample(5, "second"), sample(10, "third")]);
-        let [sampled] = &said.samples[..] else { panic!("one prompt is one row") };
+        let digest = digest(&[sample(0, "first"), sample(5, "second"), sample(10, "third")]);
+        let [sampled] = &digest.samples[..] else { panic!("one prompt is one row") };
         assert_eq!(sampled.first.text, "first");
         assert_eq!((sampled.now().step, sampled.now().text.as_str()), (10, "third"));
     }
 
     #[test]
     fn an_event_of_a_newer_trainer_is_passed_over_but_counted() {
-        let said = digest(&[
+        let digest = digest(&[
             (1, metrics(json!({"step": 1, "loss": 2.0}))),
             (1, json!({"event": "from_the_future"})),
         ]);
-        assert_eq!((said.series.len(), said.last_sequence), (1, 2));
+        assert_eq!((digest.series.len(), digest.last_sequence), (1, 2));
     }
 
     #[test]
@@ -258,17 +259,17 @@ mod tests {
         let loss = |attempt, step: u64, loss: f64| {
             (attempt, metrics(json!({"step": step, "loss": loss, "learning_rate": null})))
         };
-        let said = digest(&[
+        let digest = digest(&[
             loss(1, 1, 4.0),
             loss(1, 2, 3.0),
             loss(1, 3, 2.5),
             loss(2, 2, 3.5),
             loss(2, 3, 2.0),
         ]);
-        let series = &said.series["loss"];
+        let series = &digest.series["loss"];
         assert_eq!(series.points, [(1.0, 4.0), (2.0, 3.5), (3.0, 2.0)]);
         assert_eq!(series.last_sequence, 5);
-        assert!(!said.series.contains_key("learning_rate"), "nothing is no value");
-        assert_eq!(said.worked_ms(), 3000, "2 s of the first attempt, 1 s of the second");
+        assert!(!digest.series.contains_key("learning_rate"), "nothing is no value");
+        assert_eq!(digest.worked_ms(), 3000, "2 s of the first attempt, 1 s of the second");
     }
 }

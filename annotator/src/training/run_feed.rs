@@ -39,7 +39,7 @@ struct Seen {
 
 /// What a viewer is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum FeedItem {
     /// A row of `run_event`.
     Event { sequence: i64, event: Value },
     /// What the run is doing now; said at first and at every change.
@@ -62,12 +62,12 @@ impl RunFeed {
     }
 
     /// The run's events after sequence number `after`, then whatever follows, until the run is
-    /// over. A stream that ends without [`Told::End`] was cut off: follow again from there.
+    /// over. A stream that ends without [`FeedItem::End`] was cut off: follow again from there.
     pub fn follow(
         &self,
         run: RunId,
         after: i64,
-    ) -> impl Stream<Item = Result<Told, DbErr>> + use<> {
+    ) -> impl Stream<Item = Result<FeedItem, DbErr>> + use<> {
         let (db, mut seen) = (self.db.clone(), self.subscribe(run));
         stream! {
             let (mut position, mut status) = (after, None);
@@ -81,17 +81,17 @@ impl RunFeed {
                     let more = rows.len() as u64 == PAGE;
                     for row in rows {
                         position = row.sequence;
-                        yield Ok(Told::Event { sequence: row.sequence, event: row.event });
+                        yield Ok(FeedItem::Event { sequence: row.sequence, event: row.event });
                     }
                     if !more { break; }
                 }
                 if let Some(now) = now {
                     if status != Some(now.status) {
                         status = Some(now.status);
-                        yield Ok(Told::Status(now.status));
+                        yield Ok(FeedItem::Status(now.status));
                     }
                     if now.status.is_final() && position >= now.last {
-                        yield Ok(Told::End(now.status));
+                        yield Ok(FeedItem::End(now.status));
                         return;
                     }
                 }

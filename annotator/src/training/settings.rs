@@ -1,16 +1,11 @@
 //! From what was typed into a launch form to the settings of a run, with every mistake by field.
 
-use crate::{
-    training::fields::{self, Control, Field},
-    web::message::Message,
+use super::{
+    fields::{FieldControl, FormField},
+    kinds::RunDefinition,
 };
-use entity::{
-    run::RunKind,
-    run_config::{
-        ConfigError, DpoConfig, FetchConfig, PpoConfig, RewardConfig, RunConfig, SampleConfig,
-        SftConfig,
-    },
-};
+use crate::web::message::Message;
+use entity::run_config::{ConfigError, ConfigProblem};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -18,42 +13,24 @@ use std::collections::HashMap;
 const MAX_WHOLE: u64 = 1_000_000_000;
 
 /// A mistake: the field and a Fluent key.
-pub type Mistake = (&'static str, &'static str);
-
-/// The Fluent key of a setting's label.
-pub fn label(kind: RunKind, setting: &str) -> &'static str {
-    fields::all(kind).find(|field| field.name == setting).map_or("runs-title", |field| field.label)
-}
+pub type FormMistake = (&'static str, &'static str);
 
 /// A mistake with the label of its field: what a page says that shows it away from the field.
-pub fn explain(kind: RunKind, setting: &'static str, problem: &'static str) -> Message {
+pub fn explain(definition: &RunDefinition, setting: &str, problem: &'static str) -> Message {
     Message::new("setting-problem")
-        .with("setting", Message::new(label(kind, setting)))
+        .with("setting", Message::new(definition.label(setting)))
         .with("problem", Message::new(problem))
-}
-
-/// The default of every setting of a kind.
-pub fn defaults(kind: RunKind) -> Map<String, Value> {
-    let defaults = match kind {
-        RunKind::Sample => serde_json::to_value(SampleConfig::default()),
-        RunKind::Sft => serde_json::to_value(SftConfig::default()),
-        RunKind::Reward => serde_json::to_value(RewardConfig::default()),
-        RunKind::Dpo => serde_json::to_value(DpoConfig::default()),
-        RunKind::Ppo => serde_json::to_value(PpoConfig::default()),
-        RunKind::Fetch => serde_json::to_value(FetchConfig::default()),
-    };
-    match defaults {
-        Ok(Value::Object(settings)) => settings,
-        _ => unreachable!("a configuration serialises to an object"),
-    }
 }
 
 /// The run's settings from the fields that were typed; a field that is absent keeps its default.
 /// Every mistake is returned, in the order of the form.
-pub fn parse(kind: RunKind, typed: &HashMap<String, String>) -> Result<Value, Vec<Mistake>> {
+pub fn parse(
+    definition: &RunDefinition,
+    typed: &HashMap<String, String>,
+) -> Result<Value, Vec<FormMistake>> {
     let mut overrides = Map::new();
     let mut mistakes = Vec::new();
-    for field in fields::all(kind) {
+    for field in definition.fields() {
         let Some(text) = typed.get(field.name) else { continue };
         match value(field, text.trim()) {
             Ok(value) => {
@@ -62,91 +39,76 @@ pub fn parse(kind: RunKind, typed: &HashMap<String, String>) -> Result<Value, Ve
             Err(problem) => mistakes.push((field.name, problem)),
         }
     }
-    let config = check(kind, &overrides);
-    match config {
-        Ok(config) if mistakes.is_empty() => return Ok(config),
+    match definition.kind.settings().checked(&overrides) {
+        Ok(settings) if mistakes.is_empty() => return Ok(Value::Object(settings)),
         Ok(_) => {}
         Err(errors) => {
             for error in errors {
-                let mistake = mistake(kind, &error);
+                let mistake = mistake(definition, &error);
                 if !mistakes.iter().any(|(field, _)| *field == mistake.0) {
                     mistakes.push(mistake);
                 }
             }
         }
     }
-    let place = |name: &str| fields::all(kind).position(|field| field.name == name);
+    let place = |name: &str| definition.fields().position(|field| field.name == name);
     mistakes.sort_by_key(|(name, _)| place(name));
     Err(mistakes)
 }
 
 /// Whether one value is accepted for one field, the others at their defaults.
 #[cfg(test)]
-pub fn checked_one(kind: RunKind, field: &Field, text: &str) -> Result<(), Vec<Mistake>> {
-    parse(kind, &HashMap::from([(field.name.to_owned(), text.to_owned())])).map(|_| ())
+pub fn checked_one(
+    definition: &RunDefinition,
+    field: &FormField,
+    text: &str,
+) -> Result<(), Vec<FormMistake>> {
+    parse(definition, &HashMap::from([(field.name.to_owned(), text.to_owned())])).map(|_| ())
 }
 
 /// One field's text as JSON.
-fn value(field: &Field, text: &str) -> Result<Value, &'static str> {
+fn value(field: &FormField, text: &str) -> Result<Value, &'static str> {
     match field.control {
-        Control::Whole => match text.parse::<u64>() {
+        FieldControl::Whole => match text.parse::<u64>() {
             Ok(number) if number <= MAX_WHOLE => Ok(number.into()),
             Ok(_) => Err("problem-too-large"),
             Err(_) => Err("problem-whole-number"),
         },
-        Control::Number => {
+        FieldControl::Number => {
             let number: Option<f64> = text.replace(',', ".").parse().ok();
             number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
         }
-        Control::Text => Ok(Value::String(text.to_owned())),
-        Control::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
-        Control::Choice(choices) => {
+        FieldControl::Text => Ok(Value::String(text.to_owned())),
+        FieldControl::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
+        FieldControl::Choice(choices) => {
             let known = choices.iter().any(|(choice, _)| *choice == text);
             if known { Ok(Value::String(text.to_owned())) } else { Err("problem-choice") }
         }
     }
 }
 
-fn check(kind: RunKind, overrides: &Map<String, Value>) -> Result<Value, Vec<ConfigError>> {
-    match kind {
-        RunKind::Sample => check_as::<SampleConfig>(overrides),
-        RunKind::Sft => check_as::<SftConfig>(overrides),
-        RunKind::Reward => check_as::<RewardConfig>(overrides),
-        RunKind::Dpo => check_as::<DpoConfig>(overrides),
-        RunKind::Ppo => check_as::<PpoConfig>(overrides),
-        RunKind::Fetch => check_as::<FetchConfig>(overrides),
-    }
-}
-
-fn check_as<C: RunConfig>(overrides: &Map<String, Value>) -> Result<Value, Vec<ConfigError>> {
-    let config = C::default().with_overrides(overrides).map_err(|error| vec![error])?;
-    let problems = config.problems();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let internal = |error: serde_json::Error| {
-        vec![ConfigError { field: String::new(), problem: error.to_string() }]
-    };
-    serde_json::to_value(config).map_err(internal)
-}
-
 /// A configuration's own complaint in the words of the form. The command line says it in English.
-fn mistake(kind: RunKind, error: &ConfigError) -> Mistake {
-    let name = fields::all(kind)
-        .find(|field| field.name == error.field)
-        .map_or("config", |field| field.name);
-    let key = match error.problem.as_str() {
-        "must be at least 1" => "problem-at-least-one",
-        "must be at least 2" => "problem-at-least-two",
-        "must be above 0" => "problem-above-zero",
-        "must be above 0, or give max_steps" => "problem-epochs",
-        "must be 0 or above" => "problem-not-negative",
-        "must be from 0 to 1" => "problem-zero-to-one",
-        "must be above 0 and at most 1" => "problem-above-zero-to-one",
-        problem if problem.starts_with("must not exceed the") => "problem-minibatches",
-        _ => "problem-choice",
-    };
-    (name, key)
+fn mistake(definition: &RunDefinition, error: &ConfigError) -> FormMistake {
+    let field = definition.fields().find(|field| field.name == error.field);
+    (field.map_or("config", |field| field.name), problem_key(&error.problem))
+}
+
+/// The Fluent key of what is wrong with a setting.
+fn problem_key(problem: &ConfigProblem) -> &'static str {
+    match problem {
+        ConfigProblem::BelowLeast { least: ..=1 } => "problem-at-least-one",
+        ConfigProblem::BelowLeast { .. } => "problem-at-least-two",
+        ConfigProblem::NotPositive => "problem-above-zero",
+        ConfigProblem::NoEnd => "problem-epochs",
+        ConfigProblem::Negative => "problem-not-negative",
+        ConfigProblem::OutsideZeroToOne => "problem-zero-to-one",
+        ConfigProblem::NoShare => "problem-above-zero-to-one",
+        ConfigProblem::MoreMinibatchesThanPrompts { .. } => "problem-minibatches",
+        ConfigProblem::NoSource => "problem-base-source",
+        ConfigProblem::NoRevision => "problem-base-revision",
+        ConfigProblem::RevisionOfFolder => "problem-base-revision-of-folder",
+        ConfigProblem::Unknown { .. } | ConfigProblem::Unreadable { .. } => "problem-choice",
+    }
 }
 
 /// A setting as it stands in its field.
@@ -167,6 +129,12 @@ pub fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::kinds::{definition, launchable};
+    use entity::run_config::RunKind;
+
+    fn parse(kind: RunKind, typed: &HashMap<String, String>) -> Result<Value, Vec<FormMistake>> {
+        super::parse(definition(kind), typed)
+    }
 
     fn typed(fields: &[(&str, &str)]) -> HashMap<String, String> {
         fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -174,8 +142,8 @@ mod tests {
 
     #[test]
     fn an_untouched_form_gives_the_defaults() {
-        for kind in RunKind::OF_MODELS {
-            let defaults = defaults(kind);
+        for kind in launchable().map(|definition| definition.kind) {
+            let defaults = kind.settings().defaults();
             let as_shown =
                 defaults.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
             assert_eq!(parse(kind, &as_shown), Ok(Value::Object(defaults)));

@@ -1,6 +1,8 @@
 //! What a person is told when something went wrong, and what is logged of it.
 
-use crate::web::{assets, error::AppError, i18n::Language, page::Page, request_log::RequestId};
+use crate::web::{
+    address, assets, error::AppError, i18n::Language, page::Page, request_log::RequestId,
+};
 use actix_web::{
     Error, FromRequest, HttpResponse, ResponseError,
     body::MessageBody,

@@ -45,6 +45,12 @@ pub enum FormError {
     Failed(AppError),
 }
 
+impl From<FieldErrors> for FormError {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
 impl<E: Into<AppError>> From<E> for FormError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())

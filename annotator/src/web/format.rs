@@ -3,58 +3,7 @@
 
 use crate::web::page::Page;
 use actix_web::cookie::time::OffsetDateTime;
-use entity::{
-    dataset_version_item::DatasetSplit,
-    model,
-    run::{self, RunKind, RunStatus},
-    time::UnixMillis,
-};
-
-/// The name of a kind of run, as in its address.
-pub fn slug(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Sample => "sample",
-        RunKind::Sft => "sft",
-        RunKind::Reward => "reward",
-        RunKind::Dpo => "dpo",
-        RunKind::Ppo => "ppo",
-        RunKind::Fetch => "fetch",
-    }
-}
-
-pub fn kind(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Sample => "run-kind-sample",
-        RunKind::Sft => "run-kind-sft",
-        RunKind::Reward => "run-kind-reward",
-        RunKind::Dpo => "run-kind-dpo",
-        RunKind::Ppo => "run-kind-ppo",
-        RunKind::Fetch => "run-kind-fetch",
-    }
-}
-
-pub fn new_run(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Sample => "run-new-sample",
-        RunKind::Sft => "run-new-sft",
-        RunKind::Reward => "run-new-reward",
-        RunKind::Dpo => "run-new-dpo",
-        RunKind::Ppo => "run-new-ppo",
-        RunKind::Fetch => "base-add",
-    }
-}
-
-/// What a kind of run does, in a sentence.
-pub fn lead(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::Sample => "run-lead-sample",
-        RunKind::Sft => "run-lead-sft",
-        RunKind::Reward => "run-lead-reward",
-        RunKind::Dpo => "run-lead-dpo",
-        RunKind::Ppo => "run-lead-ppo",
-        RunKind::Fetch => "base-add-lead",
-    }
-}
+use entity::{dataset_version_item::DatasetSplit, model, run::RunStatus, time::UnixMillis};
 
 pub fn status(status: RunStatus) -> &'static str {
     match status {
@@ -129,16 +78,6 @@ pub fn duration(page: &Page, seconds: f64) -> String {
 /// "135 M", "1.2 B": a count of parameters.
 pub fn parameters(count: i64) -> String {
     scaled(count as f64, 1000.0, &["", " K", " M", " B", " T"])
-}
-
-/// Which base a run fetches, if it does.
-pub fn fetched(run: &run::Model) -> Option<&str> {
-    run.config.get("source")?.as_str().filter(|_| run.kind == RunKind::Fetch)
-}
-
-/// How much of a base a run has fetched, in bytes: its steps are whole megabytes.
-pub fn arrived(run: &run::Model) -> f64 {
-    run.progress * run.n_steps as f64 * 1e6
 }
 
 /// "513 MB": what came over a network, in its units.

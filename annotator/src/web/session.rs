@@ -1,8 +1,9 @@
 //! Sessions live in the database: the cookie holds a random key, the row its SHA-256, so that
 //! neither a copy of the database nor a guess signs anybody in.
 
+use crate::web::{address, csrf, error::AppError};
 use actix_session::{
-    SessionMiddleware,
+    Session, SessionMiddleware,
     config::{CookieContentSecurity, PersistentSession},
     storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key},
 };
@@ -34,10 +35,23 @@ pub fn middleware(db: DatabaseConnection, secure: bool) -> SessionMiddleware<Dat
         .cookie_name("attune_session".to_owned())
         .cookie_http_only(true)
         .cookie_same_site(SameSite::Lax)
+        .cookie_path(address::address("/"))
         .cookie_secure(secure)
         .cookie_content_security(CookieContentSecurity::Signed)
         .session_lifecycle(PersistentSession::default().session_ttl(LIFETIME))
         .build()
+}
+
+/// Makes the session that of an account.
+pub fn sign_in(session: &Session, account: AccountId) -> Result<(), AppError> {
+    session.insert(ACCOUNT, account).map_err(|error| anyhow::anyhow!("{error}"))?;
+    renew(session)
+}
+
+/// A fresh key and a fresh form token: what was known before is worth nothing after it.
+pub fn renew(session: &Session) -> Result<(), AppError> {
+    session.renew();
+    csrf::renew(session).map(drop)
 }
 
 /// Ends every session of an account: after its password changed, or when it is disabled.

@@ -111,7 +111,7 @@ async fn typed_before(db: &DatabaseConnection, id: AssignmentId) -> Result<TaskF
     }
     let mut form = TaskForm::default();
     if let Some(last) = judgement::latest(db, id).await? {
-        let said = kinds::read(&last.payload);
+        let said = kinds::stored_answer(&last.payload);
         let text = match said.text_hash() {
             Some(hash) => texts::load(db, hash).await?,
             None => None,

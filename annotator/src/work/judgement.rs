@@ -48,7 +48,7 @@ pub async fn store(
         .one(&turn)
         .await?
         .ok_or(StoreError::NoSuchAssignment)?;
-    let answered = kinds::read(&submission.payload).kind();
+    let answered = kinds::stored_answer(&submission.payload).kind();
     if answered.is_some_and(|kind| kind != task.kind) {
         return Err(StoreError::WrongKind);
     }

@@ -1,6 +1,6 @@
 //! The kinds of task, one file each: what is particular to a kind (its words, its page, what its form
 //! says, what is stored of it and how that is shown, the row it gives to train on) is in its file.
-//! [`definition`] lists the kinds and [`read`] what is stored of their answers; everything else asks them.
+//! [`definition`] lists the kinds and [`stored_answer`] what is stored of their answers; everything else asks them.
 
 pub mod compare;
 pub mod demonstrate;
@@ -110,7 +110,7 @@ pub trait StoredAnswer {
 }
 
 /// The table of what is stored.
-pub fn read(payload: &JudgementPayload) -> Box<dyn StoredAnswer + '_> {
+pub fn stored_answer(payload: &JudgementPayload) -> Box<dyn StoredAnswer + '_> {
     match payload {
         JudgementPayload::Demonstration { text_hash } => {
             Box::new(demonstrate::WrittenAnswer { text_hash })
@@ -126,7 +126,7 @@ pub fn read(payload: &JudgementPayload) -> Box<dyn StoredAnswer + '_> {
 
 /// What a judgement says, in a few words. `bodies` are texts by hash.
 pub fn gist(page: &Page, payload: &JudgementPayload, bodies: &HashMap<String, String>) -> String {
-    let said = read(payload);
+    let said = stored_answer(payload);
     let text = said.text_hash().and_then(|hash| bodies.get(hash));
     said.gist(page, text.map(String::as_str))
 }
@@ -135,7 +135,7 @@ pub fn gist(page: &Page, payload: &JudgementPayload, bodies: &HashMap<String, St
 pub fn text_hashes<'a>(
     payloads: impl IntoIterator<Item = &'a JudgementPayload>,
 ) -> impl Iterator<Item = String> {
-    payloads.into_iter().filter_map(|payload| read(payload).text_hash().map(str::to_owned))
+    payloads.into_iter().filter_map(|payload| stored_answer(payload).text_hash().map(str::to_owned))
 }
 
 /// An answer as its own page shows it, from top to bottom.

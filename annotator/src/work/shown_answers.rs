@@ -4,11 +4,8 @@ use crate::{
     data::texts,
     web::{i18n::Language, markdown},
 };
-use entity::{completion, ids::TaskId, task_completion};
+use entity::{completion, ids::TaskId, report::FinishReason, task_completion};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
-
-/// How an answer ends that was cut off, in the words of `trainer sample`.
-const CUT_OFF: &str = "length";
 
 /// An answer as it is shown. Who wrote it is not part of that.
 pub struct ShownAnswer {
@@ -32,7 +29,7 @@ pub async fn of_task(
     let shown = |(label, row): (char, &completion::Model)| ShownAnswer {
         label,
         html: markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed)),
-        is_cut_off: row.finish_reason.as_deref() == Some(CUT_OFF),
+        is_cut_off: row.finish_reason == Some(FinishReason::Length),
     };
     Ok(('A'..).zip(&answers).map(shown).collect())
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     ids::{CompletionId, ModelId, PromptId, RunId},
+    report::FinishReason,
     time::UnixMillis,
 };
 use sea_orm::entity::prelude::*;
@@ -18,8 +19,8 @@ pub struct Model {
     pub run_id: Option<RunId>,
     /// Which of the prompt's samples in that run; unique with run and prompt.
     pub sample_index: i32,
-    /// "stop" or "length"; none when imported.
-    pub finish_reason: Option<String>,
+    /// None when imported.
+    pub finish_reason: Option<FinishReason>,
     pub n_tokens: Option<i32>,
     pub created_at: UnixMillis,
 }

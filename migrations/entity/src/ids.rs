@@ -17,6 +17,12 @@ macro_rules! ids {
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
+
+            /// The last eight digits, which are random: for names and headings.
+            pub fn short(&self) -> String {
+                let digits = self.0.simple().to_string();
+                digits[digits.len() - 8..].to_owned()
+            }
         }
 
         impl TryFromU64 for $name {

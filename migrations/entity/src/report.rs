@@ -3,6 +3,7 @@
 //! always the [`RunSummary`].
 
 use crate::message::KeyedMessage;
+use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,7 +47,8 @@ pub enum RunReport {
 }
 
 /// Why an answer ended where it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// A stop token was drawn.
@@ -72,6 +74,14 @@ pub struct RunEnvironment {
     pub processor: String,
     pub threads: u32,
     pub dtype: String,
+    /// Whether libtorch computed with deterministic algorithms, as it always did before this was
+    /// recorded.
+    #[serde(default = "always")]
+    pub deterministic: bool,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// The last line on stdout of every training command.
@@ -90,4 +100,23 @@ pub struct RunSummary {
     /// The last value of each metric that matters.
     #[serde(rename = "final")]
     pub last: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn environments_that_do_not_say_so_were_deterministic() {
+        let mut stored = json!({
+            "attune": "0.1.0", "libtorch": "2.11.0", "device": "cuda", "processor": "x",
+            "threads": 2, "dtype": "bf16"
+        });
+        let read =
+            |stored: &Value| serde_json::from_value::<RunEnvironment>(stored.clone()).unwrap();
+        assert!(read(&stored).deterministic);
+        stored["deterministic"] = json!(false);
+        assert!(!read(&stored).deterministic);
+    }
 }

@@ -1,5 +1,6 @@
 //! A job for a worker: fetch a base, train a model or sample from one.
 
+pub use crate::run_config::RunKind;
 use crate::{
     ids::{AccountId, ModelId, ProjectId, RunId},
     message::KeyedMessage,
@@ -7,26 +8,6 @@ use crate::{
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
-
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
-)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum RunKind {
-    Sample,
-    Sft,
-    Reward,
-    Dpo,
-    Ppo,
-    /// Brings a base: reads no model and no dataset version.
-    Fetch,
-}
-
-impl RunKind {
-    /// What is done with models, in the order in which a project comes to need it.
-    pub const OF_MODELS: [Self; 5] = [Self::Sft, Self::Sample, Self::Reward, Self::Dpo, Self::Ppo];
-}
 
 /// `Queued → Claimed → Running → Succeeded | Failed | Cancelled`; a lost heartbeat makes a run
 /// `Interrupted`, and the next worker that is free resumes it from its last checkpoint.
@@ -98,8 +79,8 @@ pub struct Model {
     /// What it made: a model's folder or `completions.jsonl`, in the artifact store.
     pub output_hash: Option<String>,
     pub output_model_id: Option<ModelId>,
-    /// Set once the answers of a finished sample run have become tasks.
-    pub tasks_made_at: Option<UnixMillis>,
+    /// Set once the web app has done what follows a finished run.
+    pub followed_up_at: Option<UnixMillis>,
     pub created_by: Option<AccountId>,
     pub created_at: UnixMillis,
     pub started_at: Option<UnixMillis>,

@@ -20,40 +20,155 @@ pub use sample::SampleConfig;
 pub use sft::SftConfig;
 
 use clap::{Args, ValueEnum};
+use sea_orm::Iterable;
+use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+use std::marker::PhantomData;
+
+/// The kinds of run. What is particular to the settings of one is a file of this folder; what the
+/// programs do with it is a file of their own tables.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    Sft,
+    Sample,
+    Reward,
+    Dpo,
+    Ppo,
+    /// Brings a base: reads no model and no dataset version.
+    Fetch,
+}
+
+impl RunKind {
+    /// All of them, in the order in which a project comes to need them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// What can be done with the settings of a run of this kind.
+    pub fn settings(self) -> &'static dyn RunSettings {
+        match self {
+            Self::Sft => &SettingsOf::<SftConfig>(PhantomData),
+            Self::Sample => &SettingsOf::<SampleConfig>(PhantomData),
+            Self::Reward => &SettingsOf::<RewardConfig>(PhantomData),
+            Self::Dpo => &SettingsOf::<DpoConfig>(PhantomData),
+            Self::Ppo => &SettingsOf::<PpoConfig>(PhantomData),
+            Self::Fetch => &SettingsOf::<FetchConfig>(PhantomData),
+        }
+    }
+}
+
+/// The settings of some kind of run as JSON: what is stored, typed into a form, or written to a file.
+pub trait RunSettings: Sync {
+    /// Every setting with its default.
+    fn defaults(&self) -> Map<String, Value>;
+
+    /// Every setting, `overrides` put over the defaults; what cannot be read or makes no sense is
+    /// named.
+    fn checked(
+        &self,
+        overrides: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<ConfigError>>;
+}
+
+struct SettingsOf<C>(PhantomData<fn() -> C>);
+
+impl<C: RunConfig> RunSettings for SettingsOf<C> {
+    fn defaults(&self) -> Map<String, Value> {
+        C::default().to_map()
+    }
+
+    fn checked(
+        &self,
+        overrides: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<ConfigError>> {
+        let config = C::default().with_overrides(overrides).map_err(|error| vec![error])?;
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config.to_map()) } else { Err(problems) }
+    }
+}
 
 /// A setting that cannot be used, naming the field.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{field}: {problem}")]
 pub struct ConfigError {
     pub field: String,
-    pub problem: String,
+    pub problem: ConfigProblem,
 }
 
-fn problem(field: &str, problem: impl Into<String>) -> ConfigError {
-    ConfigError { field: field.into(), problem: problem.into() }
+/// Why a setting cannot be used: in English for a shell, and as a kind for those who say it
+/// otherwise.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigProblem {
+    #[error("unknown setting; the settings are {known}")]
+    Unknown { known: String },
+    /// Not of the setting's type, in serde's words.
+    #[error("{reason}")]
+    Unreadable { reason: String },
+    #[error("must be at least {least}")]
+    BelowLeast { least: u64 },
+    #[error("must be above 0")]
+    NotPositive,
+    #[error("must be above 0, or give max_steps")]
+    NoEnd,
+    #[error("must be 0 or above")]
+    Negative,
+    #[error("must be from 0 to 1")]
+    OutsideZeroToOne,
+    #[error("must be above 0 and at most 1")]
+    NoShare,
+    #[error("must not exceed the {rollout} prompts of a rollout batch")]
+    MoreMinibatchesThanPrompts { rollout: usize },
+    #[error("must be ORG/NAME, or a folder from / on")]
+    NoSource,
+    #[error("must be a branch, a tag or a commit")]
+    NoRevision,
+    #[error("must be left out: a folder has none")]
+    RevisionOfFolder,
+}
+
+fn problem(field: &str, problem: ConfigProblem) -> ConfigError {
+    ConfigError { field: field.into(), problem }
 }
 
 /// A run's configuration: defaults, overridden key by key, then checked.
-pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned {
+pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
     /// Settings that each parse but make no sense; every problem found, none when it can run.
     fn problems(&self) -> Vec<ConfigError>;
 
+    /// Every setting by its key.
+    fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(settings)) => settings,
+            other => panic!("a configuration serialises to an object, not {other:?}"),
+        }
+    }
+
+    /// The settings that what comes of a run follows from: all but how often a checkpoint is
+    /// written. A checkpoint belongs to a run with the same.
+    fn identity(&self) -> Map<String, Value> {
+        let mut settings = self.to_map();
+        settings.shift_remove("save_every");
+        settings
+    }
+
     /// Puts `overrides` over `self`. Errors name the unknown key or the key whose value does not fit.
     fn with_overrides(&self, overrides: &Map<String, Value>) -> Result<Self, ConfigError> {
-        let Ok(Value::Object(mut merged)) = serde_json::to_value(self) else {
-            unreachable!("a configuration serialises to an object")
-        };
+        let mut merged = self.to_map();
         let mut config = self.clone();
         for (key, value) in overrides {
             if !merged.contains_key(key) {
                 let known = merged.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                return Err(problem(key, format!("unknown setting; the settings are {known}")));
+                return Err(problem(key, ConfigProblem::Unknown { known }));
             }
             merged.insert(key.clone(), value.clone());
-            config = serde_json::from_value(Value::Object(merged.clone()))
-                .map_err(|error| problem(key, error.to_string()))?;
+            config = serde_json::from_value(Value::Object(merged.clone())).map_err(|error| {
+                problem(key, ConfigProblem::Unreadable { reason: error.to_string() })
+            })?;
         }
         Ok(config)
     }
@@ -161,7 +276,7 @@ impl OptimiserSettings {
         at_least_one(&mut found, "batch_size", self.batch_size);
         at_least_one(&mut found, "grad_accum", self.grad_accum);
         if self.max_steps == 0 && !is_positive(self.epochs) {
-            found.push(problem("epochs", "must be above 0, or give max_steps"));
+            found.push(problem("epochs", ConfigProblem::NoEnd));
         }
         not_negative(&mut found, "weight_decay", self.weight_decay);
         not_negative(&mut found, "max_grad_norm", self.max_grad_norm);
@@ -176,10 +291,10 @@ fn supervised_problems(
 ) -> Vec<ConfigError> {
     let mut found = optimisation.problems();
     if !is_positive(learning_rate) {
-        found.push(problem("learning_rate", "must be above 0"));
+        found.push(problem("learning_rate", ConfigProblem::NotPositive));
     }
     if max_length < 2 {
-        found.push(problem("max_length", "must be at least 2"));
+        found.push(problem("max_length", ConfigProblem::BelowLeast { least: 2 }));
     }
     found
 }
@@ -190,13 +305,13 @@ fn is_positive(value: f64) -> bool {
 
 fn at_least_one(found: &mut Vec<ConfigError>, field: &str, value: usize) {
     if value == 0 {
-        found.push(problem(field, "must be at least 1"));
+        found.push(problem(field, ConfigProblem::BelowLeast { least: 1 }));
     }
 }
 
 fn not_negative(found: &mut Vec<ConfigError>, field: &str, value: f64) {
     if !(value.is_finite() && value >= 0.0) {
-        found.push(problem(field, "must be 0 or above"));
+        found.push(problem(field, ConfigProblem::Negative));
     }
 }
 
@@ -240,6 +355,27 @@ mod tests {
             .with_overrides(&overrides(json!({"batch_size": "two"})))
             .unwrap_err();
         assert_eq!(error.field, "batch_size");
+    }
+
+    #[test]
+    fn how_often_a_checkpoint_is_written_is_no_part_of_what_a_run_is() {
+        let often =
+            PpoConfig::default().with_overrides(&overrides(json!({"save_every": 1}))).unwrap();
+        let other = PpoConfig::default().with_overrides(&overrides(json!({"seed": 1}))).unwrap();
+        assert_eq!(often.identity(), PpoConfig::default().identity());
+        assert_ne!(other.identity(), PpoConfig::default().identity());
+    }
+
+    #[test]
+    fn the_settings_of_every_kind_are_checked_the_same_way() {
+        for kind in RunKind::all().filter(|kind| *kind != RunKind::Fetch) {
+            let settings = kind.settings();
+            assert_eq!(settings.checked(&Map::new()), Ok(settings.defaults()), "{kind:?}");
+            let told = settings.checked(&overrides(json!({"batch_size": 0}))).unwrap_err();
+            assert_eq!(told, [problem("batch_size", ConfigProblem::BelowLeast { least: 1 })]);
+        }
+        let nowhere = RunKind::Fetch.settings().checked(&Map::new()).unwrap_err();
+        assert_eq!(nowhere, [problem("source", ConfigProblem::NoSource)]);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Model {
     pub run_id: RunId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub slot: InputSlot,
+    /// 0, 1, …: several models may fit one slot.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub place: i32,
     pub model_id: Option<ModelId>,
     pub dataset_version_id: Option<DatasetVersionId>,
 }

@@ -129,7 +129,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
         let mut options = ConnectOptions::new(url);
-        options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(Duration::ZERO));
+        options
+            .max_connections(2)
+            .map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(Duration::ZERO));
         let db = Database::connect(options).await.unwrap();
         let holder = begin_write(&db).await.unwrap();
         let n_tries = AtomicUsize::new(0);

@@ -24,7 +24,7 @@ use std::{
 };
 use storage::artifact_store::ArtifactStore;
 use tokio::sync::watch;
-use trainer::worker::Worker;
+use trainer_base::worker::Worker;
 /// How long a test waits for what a worker does within a second or two.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -127,7 +127,7 @@ impl Site {
             output_hash: Set(None),
             output_model_id: Set(None),
             error_message: Set(None),
-            tasks_made_at: Set(None),
+            followed_up_at: Set(None),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),
             started_at: Set(None),
@@ -141,6 +141,7 @@ impl Site {
             let row = run_input::ActiveModel {
                 run_id: Set(id),
                 slot: Set(slot),
+                place: Set(0),
                 model_id: Set(model_id),
                 dataset_version_id: Set(dataset_version_id),
             };
@@ -152,7 +153,7 @@ impl Site {
     /// A worker with a connection of its own, whose child is that script.
     pub(super) async fn worker(&self, name: &str, script: &str, lease: Duration) -> Worker {
         Worker {
-            db: trainer::worker::connect(&self.test.url).await.unwrap(),
+            db: trainer_base::worker::connect(&self.test.url).await.unwrap(),
             artifacts: self.artifacts.clone(),
             name: name.into(),
             program: self.script(name, script),

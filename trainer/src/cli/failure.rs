@@ -1,59 +1,42 @@
 //! How the program tells that it failed: one message on stderr, with what to do.
 
-use crate::generate::NOT_NUMBERS;
+use crate::{answer::generate::NOT_NUMBERS, run::execute::VerbFailure};
 use std::{
     any::Any,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
 };
 
-/// Why nothing came of a command.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The command line or its file is wrong; nothing was started.
-    Usage(String),
-    /// What was started did not work.
-    Run(anyhow::Error),
-    Panic(String),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Run(error)
-    }
-}
-
-impl Failure {
-    /// Prints the message and gives the exit code: 2 for usage, else 1.
-    pub(super) fn tell(self) -> ExitCode {
-        let (message, code) = match self {
-            Self::Usage(message) => (message, 2),
-            Self::Run(error) => (with_remedy(&format!("{error:#}")), 1),
-            Self::Panic(message) => (message, 1),
-        };
-        eprintln!("error: {}", message.trim_end());
-        ExitCode::from(code)
-    }
+/// Prints the message and gives the exit code: 2 for usage, else 1.
+pub(super) fn tell(failure: VerbFailure) -> ExitCode {
+    let (message, code) = match failure {
+        VerbFailure::Usage(message) => (message, 2),
+        VerbFailure::Run(error) => (with_remedy(&format!("{error:#}")), 1),
+        VerbFailure::Panic(message) => (message, 1),
+    };
+    eprintln!("error: {}", message.trim_end());
+    ExitCode::from(code)
 }
 
 /// A full disk can be met wherever something is written.
 fn with_remedy(message: &str) -> String {
-    match message.contains("No space left on device") {
-        true => format!(
+    if message.contains("No space left on device") {
+        format!(
             "{message}; the disk is full: free some space, or name another folder with --out. \
              The same command goes on from the last checkpoint"
-        ),
-        false => message.to_owned(),
+        )
+    } else {
+        message.to_owned()
     }
 }
 
 /// Runs `work`; a panic, as tch makes of every refusal of libtorch, becomes a message.
-pub(super) fn catching(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn catching(work: impl FnOnce() -> Result<(), VerbFailure>) -> Result<(), VerbFailure> {
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         panic::set_hook(Box::new(|_| {}));
     }
     panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|payload| Err(Failure::Panic(sentence(&panic_text(&*payload)))))
+        .unwrap_or_else(|payload| Err(VerbFailure::Panic(sentence(&panic_text(&*payload)))))
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {
@@ -74,12 +57,13 @@ fn sentence(text: &str) -> String {
     // C++ exceptions are followed by where they were raised; the text is escaped, as Debug does it.
     let refusal = refusal.split("\\nException raised from").next().unwrap_or(refusal);
     let refusal = refusal.trim_end_matches("\")").replace("\\n", " ").replace("\\\"", "\"");
-    match ["out of memory", "not enough memory"].iter().any(|words| refusal.contains(words)) {
-        true => format!(
+    if ["out of memory", "not enough memory"].iter().any(|words| refusal.contains(words)) {
+        format!(
             "libtorch ran out of memory: {refusal}; use a smaller --batch-size with more \
              --grad-accum, or a smaller --max-length"
-        ),
-        false => format!("libtorch refused: {refusal}; set RUST_BACKTRACE=1 to see where"),
+        )
+    } else {
+        format!("libtorch refused: {refusal}; set RUST_BACKTRACE=1 to see where")
     }
 }
 

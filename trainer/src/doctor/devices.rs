@@ -1,7 +1,7 @@
 //! libtorch, the GPU, and how fast they multiply.
 
-use super::Check;
-use crate::{environment::has_fast_bf16, ffi};
+use super::MachineCheck;
+use crate::{ffi, run::environment::has_fast_bf16};
 use std::{
     fs,
     path::Path,
@@ -15,7 +15,7 @@ const LIBTORCH: &str = "2.11.0";
 /// The oldest driver that CUDA 13 runs on.
 const OLDEST_DRIVER: u32 = 580;
 
-pub(super) fn libtorch() -> Check {
+pub(super) fn libtorch() -> MachineCheck {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let path = maps.lines().find_map(|line| {
         let path = line.split_whitespace().nth(5)?;
@@ -24,14 +24,14 @@ pub(super) fn libtorch() -> Check {
     judge_libtorch(ffi::libtorch_version(), &ffi::loaded_libtorch_version(), path.as_deref())
 }
 
-pub(super) fn judge_libtorch(built: &str, loaded: &str, path: Option<&str>) -> Check {
+pub(super) fn judge_libtorch(built: &str, loaded: &str, path: Option<&str>) -> MachineCheck {
     let found = format!("{loaded}, {}", path.unwrap_or("from a place that is not known"));
-    // Builds have endings: 2.11.0+cu130.
+    // A version may name its build: 2.11.0+cu130.
     let plain = |version: &str| version.split('+').next().unwrap_or_default().to_owned();
     if plain(loaded) == LIBTORCH && plain(built) == LIBTORCH {
-        return Check::ok("libtorch", found);
+        return MachineCheck::ok("libtorch", found);
     }
-    Check::wrong(
+    MachineCheck::wrong(
         "libtorch",
         format!("{found}; the program was built against {built}"),
         format!(
@@ -43,7 +43,7 @@ pub(super) fn judge_libtorch(built: &str, loaded: &str, path: Option<&str>) -> C
 
 /// What is known of a GPU.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gpu {
+pub(super) struct GpuFacts {
     /// Of the kernel's module: "580.65.06".
     pub driver: Option<String>,
     pub names: Vec<String>,
@@ -53,7 +53,7 @@ pub(super) struct Gpu {
     pub n_usable: i64,
 }
 
-pub(super) fn gpu() -> Check {
+pub(super) fn gpu() -> MachineCheck {
     let version = fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
     let is_version =
         |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
@@ -64,24 +64,26 @@ pub(super) fn gpu() -> Check {
         let line = text.lines().find(|line| line.starts_with("Model:"))?;
         Some(line.trim_start_matches("Model:").trim().to_owned())
     });
-    // Windows' own driver shows itself to Linux by this alone.
+    // In a Linux on Windows this device is all that shows the driver.
     let of_windows = || Path::new("/dev/dxg").exists().then(|| "of Windows".to_owned());
     let names = names.collect();
     let has_libraries = ffi::open_cuda();
     let n_usable = if has_libraries && Cuda::is_available() { Cuda::device_count() } else { 0 };
-    judge_gpu(&Gpu { driver: driver.or_else(of_windows), names, has_libraries, n_usable })
+    judge_gpu(&GpuFacts { driver: driver.or_else(of_windows), names, has_libraries, n_usable })
 }
 
-pub(super) fn judge_gpu(gpu: &Gpu) -> Check {
+pub(super) fn judge_gpu(gpu: &GpuFacts) -> MachineCheck {
     let name = "gpu";
     let names = if gpu.names.is_empty() { "a GPU".to_owned() } else { gpu.names.join(", ") };
     match (&gpu.driver, gpu.has_libraries, gpu.n_usable) {
         (driver, _, n @ 1..) => {
             let driver = driver.as_deref().unwrap_or("not known");
-            Check::ok(name, format!("{names}: {n} usable, driver {driver}"))
+            MachineCheck::ok(name, format!("{names}: {n} usable, driver {driver}"))
         }
-        (None, false, _) => Check::ok(name, "no NVIDIA driver: runs compute on the processor"),
-        (None, true, _) => Check::warning(
+        (None, false, _) => {
+            MachineCheck::ok(name, "no NVIDIA driver: runs compute on the processor")
+        }
+        (None, true, _) => MachineCheck::warning(
             name,
             "libtorch has its CUDA libraries, and there is no NVIDIA driver",
             format!(
@@ -89,7 +91,7 @@ pub(super) fn judge_gpu(gpu: &Gpu) -> Check {
                  --gpus all); without a GPU nothing is to be done"
             ),
         ),
-        (Some(driver), false, _) => Check::warning(
+        (Some(driver), false, _) => MachineCheck::warning(
             name,
             format!("{names} with driver {driver}, and libtorch without its CUDA libraries"),
             "run `make libtorch DEVICE=cuda`; until then runs compute on the processor",
@@ -105,13 +107,17 @@ pub(super) fn judge_gpu(gpu: &Gpu) -> Check {
                       whether this account may open /dev/nvidia0"
                     .to_owned(),
             };
-            Check::wrong(name, format!("{names} with driver {driver} cannot be used"), remedy)
+            MachineCheck::wrong(
+                name,
+                format!("{names} with driver {driver} cannot be used"),
+                remedy,
+            )
         }
     }
 }
 
 /// Which precision is fast, and how fast.
-pub(super) fn speed() -> Vec<Check> {
+pub(super) fn speed() -> Vec<MachineCheck> {
     let rate = |kind, device| multiply(kind, device) / 1e9;
     let (f32_rate, bf16_rate) = (rate(Kind::Float, Device::Cpu), rate(Kind::BFloat16, Device::Cpu));
     let threads = f64::from(tch::get_num_threads());
@@ -120,38 +126,40 @@ pub(super) fn speed() -> Vec<Check> {
     if ffi::open_cuda() && Cuda::is_available() {
         let rates = [Kind::Float, Kind::BFloat16].map(|kind| rate(kind, Device::Cuda(0)));
         let found = format!("GPU: {:.0} GFLOP/s in f32, {:.0} in bf16", rates[0], rates[1]);
-        checks.push(Check::ok("speed", found));
+        checks.push(MachineCheck::ok("speed", found));
     }
     checks
 }
 
 /// Rates in GFLOP/s.
-pub(super) fn judge_speed(rate: f64, threads: f64) -> Check {
+pub(super) fn judge_speed(rate: f64, threads: f64) -> MachineCheck {
     let found = format!("processor: {rate:.0} GFLOP/s in f32");
     // A core with AVX2 makes 30 and more.
-    match rate / threads < 8.0 {
-        true => Check::warning(
+    if rate / threads < 8.0 {
+        MachineCheck::warning(
             "speed",
             found,
             "that is little for so many threads: see with `top` whether another program uses the \
              processor, and whether the container may use all cores",
-        ),
-        false => Check::ok("speed", found),
+        )
+    } else {
+        MachineCheck::ok("speed", found)
     }
 }
 
-pub(super) fn judge_precision(f32_rate: f64, bf16_rate: f64, has_fast_bf16: bool) -> Check {
+pub(super) fn judge_precision(f32_rate: f64, bf16_rate: f64, has_fast_bf16: bool) -> MachineCheck {
     let found = format!("{bf16_rate:.0} GFLOP/s in bf16");
     match (has_fast_bf16, bf16_rate < f32_rate) {
-        (true, false) => Check::ok("bf16", format!("{found}: runs take it (--dtype auto)")),
-        (true, true) => Check::warning(
+        (true, false) => MachineCheck::ok("bf16", format!("{found}: runs take it (--dtype auto)")),
+        (true, true) => MachineCheck::warning(
             "bf16",
             format!("{found}, slower than f32, though the processor has it"),
             "give runs --dtype f32 if this stays so when nothing else uses the processor",
         ),
-        (false, _) => {
-            Check::ok("bf16", format!("{found}, not in hardware: runs take f32 (--dtype auto)"))
-        }
+        (false, _) => MachineCheck::ok(
+            "bf16",
+            format!("{found}, not in hardware: runs take f32 (--dtype auto)"),
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processor, memory and disk.
 
-use super::Check;
-use crate::environment::{cpu_info, cpu_info_value, processor as processor_name};
+use super::MachineCheck;
+use crate::run::environment::{cpu_info, cpu_info_value, processor as processor_name};
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -15,7 +15,7 @@ const FLAGS: [&str; 5] = ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int
 
 const GB: f64 = 1e9;
 
-pub(super) fn processor() -> Check {
+pub(super) fn processor() -> MachineCheck {
     let info = cpu_info();
     let has = cpu_info_value(&info, "flags").unwrap_or_default();
     let flags: Vec<_> =
@@ -27,23 +27,25 @@ pub(super) fn processor() -> Check {
         processor_name(),
         if flags.is_empty() { "no AVX2".to_owned() } else { flags.join(", ") }
     );
-    match () {
-        () if threads > cores => Check::warning(
+    if threads > cores {
+        MachineCheck::warning(
             "processor",
             found,
             format!("more threads than cores wait for each other: set OMP_NUM_THREADS={cores}"),
-        ),
-        () if flags.is_empty() => Check::warning(
+        )
+    } else if flags.is_empty() {
+        MachineCheck::warning(
             "processor",
             found,
             "libtorch falls back to its slowest kernels: take another machine, or in a virtual one \
              let the processor's features through (QEMU: -cpu host)",
-        ),
-        () => Check::ok("processor", found),
+        )
+    } else {
+        MachineCheck::ok("processor", found)
     }
 }
 
-pub(super) fn memory() -> Check {
+pub(super) fn memory() -> MachineCheck {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = |key: &str| {
         let line = info.lines().find(|line| line.starts_with(key))?;
@@ -65,7 +67,7 @@ fn control_group() -> Option<[f64; 2]> {
 }
 
 /// In bytes: all there is, and what is free.
-pub(super) fn judge_memory([total, free]: [f64; 2], container: Option<[f64; 2]>) -> Check {
+pub(super) fn judge_memory([total, free]: [f64; 2], container: Option<[f64; 2]>) -> MachineCheck {
     let [limit, left] = container.unwrap_or([f64::INFINITY; 2]);
     let (total, free) = (total.min(limit), free.min(left));
     let whose = if limit.is_finite() { " that this container may use" } else { "" };
@@ -74,22 +76,26 @@ pub(super) fn judge_memory([total, free]: [f64; 2], container: Option<[f64; 2]>)
                   holds four models (SmolLM2-135M: 3 GB, 7 GB): end other programs, or take a machine \
                   with more memory";
     match free / GB {
-        free if free < 1.0 => Check::wrong("memory", found, remedy),
-        free if free < 8.0 => Check::warning("memory", found, remedy),
-        _ => Check::ok("memory", found),
+        free if free < 1.0 => MachineCheck::wrong("memory", found, remedy),
+        free if free < 8.0 => MachineCheck::warning("memory", found, remedy),
+        _ => MachineCheck::ok("memory", found),
     }
 }
 
 /// Whether the folder can be written and has room.
-pub(super) fn artifacts(folder: &Path) -> Check {
+pub(super) fn artifacts(folder: &Path) -> MachineCheck {
     let name = "artifacts";
     let shown = folder.display();
     if !folder.exists() {
         let remedy = format!("make it with `mkdir -p {shown}`, or name another with --artifacts");
-        return Check::wrong(name, format!("{shown} is not there"), remedy);
+        return MachineCheck::wrong(name, format!("{shown} is not there"), remedy);
     }
     if !folder.is_dir() {
-        return Check::wrong(name, format!("{shown} is a file"), "name a folder with --artifacts");
+        return MachineCheck::wrong(
+            name,
+            format!("{shown} is a file"),
+            "name a folder with --artifacts",
+        );
     }
     if let Err(error) = write_into(folder) {
         let remedy = match error.kind() {
@@ -101,14 +107,14 @@ pub(super) fn artifacts(folder: &Path) -> Check {
                  another folder with --artifacts"
             }
         };
-        return Check::wrong(name, format!("{shown} cannot be written: {error}"), remedy);
+        return MachineCheck::wrong(name, format!("{shown} cannot be written: {error}"), remedy);
     }
     match rustix::fs::statvfs(folder) {
         Ok(disk) => {
             let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize) as f64;
             judge_disk(folder, bytes(disk.f_bavail), bytes(disk.f_blocks))
         }
-        Err(error) => Check::warning(
+        Err(error) => MachineCheck::warning(
             name,
             format!("{shown} can be written; how full its disk is cannot be told ({error})"),
             "look with `df -h`",
@@ -117,15 +123,15 @@ pub(super) fn artifacts(folder: &Path) -> Check {
 }
 
 /// In bytes.
-pub(super) fn judge_disk(folder: &Path, free: f64, total: f64) -> Check {
+pub(super) fn judge_disk(folder: &Path, free: f64, total: f64) -> MachineCheck {
     let found = format!("{}: {:.1} of {:.1} GB free", folder.display(), free / GB, total / GB);
     let remedy = "a run keeps up to three checkpoints of 12 bytes per parameter each, and every model \
                   takes 4 (SmolLM2-135M: 5 GB, 0.5 GB): delete what is not needed, or name a folder on \
                   another disk with --artifacts";
     match free / GB {
-        free if free < 1.0 => Check::wrong("artifacts", found, remedy),
-        free if free < 10.0 => Check::warning("artifacts", found, remedy),
-        _ => Check::ok("artifacts", found),
+        free if free < 1.0 => MachineCheck::wrong("artifacts", found, remedy),
+        free if free < 10.0 => MachineCheck::warning("artifacts", found, remedy),
+        _ => MachineCheck::ok("artifacts", found),
     }
 }
 

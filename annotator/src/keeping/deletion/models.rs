@@ -1,9 +1,12 @@
 //! Deleting a model: its weights go, its row stays.
 
-use crate::keeping::deletion::needs;
-use crate::people::{audit, projects};
+use crate::{
+    keeping::deletion::{needs, sweep},
+    models::live::LiveModels,
+    people::{audit, projects},
+};
 use entity::{
-    artifact, assignment, completion,
+    account, artifact, assignment, completion,
     ids::{AccountId, ModelId},
     judgement, model,
     run::{self, RunStatus},
@@ -16,10 +19,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use serde_json::json;
-use storage::database::begin_write;
+use storage::{artifact_store::ArtifactStore, database::begin_write};
 
 /// What hangs on a model. Of projects that are deleted nothing is told.
-pub struct Hanging {
+pub struct ModelDeletionImpact {
     /// Runs that wait or work and need it: as long as there are any, it cannot be deleted.
     pub needed_by: Vec<run::Model>,
     /// Runs that have read it and are over.
@@ -36,8 +39,8 @@ pub struct Hanging {
     pub frees: Option<i64>,
 }
 
-impl Hanging {
-    pub async fn on(db: &impl ConnectionTrait, model: &model::Model) -> Result<Self, DbErr> {
+impl ModelDeletionImpact {
+    pub async fn of(db: &impl ConnectionTrait, model: &model::Model) -> Result<Self, DbErr> {
         let readers = readers(model.id)
             .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()))
             .order_by_desc(run::Column::CreatedAt);
@@ -133,7 +136,7 @@ fn waits_or_is_in_hand() -> Condition {
 
 /// What became of the wish to delete a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeletionOutcome {
     /// Its weights can go.
     Deleted,
     DeletedBefore,
@@ -141,12 +144,38 @@ pub enum Outcome {
     Needed,
 }
 
-/// Marks a model as deleted. Its files go afterwards: [`super::sweep::remove_unneeded`].
+/// Whether a person who may use the model may also delete it: a base is everybody's, so an
+/// administrator's alone.
+pub fn may_delete(account: &account::Model, model: &model::Model) -> bool {
+    model.project_id.is_some() || account.is_admin
+}
+
+/// Deletes a model: it answers nobody any more, and its files leave the disk, now or with the next
+/// sweep.
+pub async fn give_up(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    live: &LiveModels,
+    model: &model::Model,
+    by: AccountId,
+) -> Result<DeletionOutcome, DbErr> {
+    let outcome = delete(db, model, by).await?;
+    if outcome == DeletionOutcome::Needed {
+        return Ok(outcome);
+    }
+    live.put_away(model.id);
+    if let Err(error) = sweep::remove_unneeded(db, store, &model.artifact_hash).await {
+        tracing::warn!(model = %model.id, error = format!("{error:#}"), "its weights stay for now");
+    }
+    Ok(outcome)
+}
+
+/// Marks a model as deleted. Its files go afterwards: [`sweep::remove_unneeded`].
 pub async fn delete(
     db: &DatabaseConnection,
     model: &model::Model,
     by: AccountId,
-) -> Result<Outcome, DbErr> {
+) -> Result<DeletionOutcome, DbErr> {
     let turn = begin_write(db).await?;
     // The mark comes first: it waits for launches that hold the model, and whoever launches after
     // it finds it.
@@ -158,14 +187,14 @@ pub async fn delete(
         .exec(&turn)
         .await?;
     if marked.rows_affected == 0 {
-        return Ok(Outcome::DeletedBefore);
+        return Ok(DeletionOutcome::DeletedBefore);
     }
     if needing(model.id).count(&turn).await? > 0 {
         turn.rollback().await?;
-        return Ok(Outcome::Needed);
+        return Ok(DeletionOutcome::Needed);
     }
     let details = json!({"name": model.name, "artifact": model.artifact_hash});
     audit::record(&turn, by, "model.delete", model.id, details).await?;
     turn.commit().await?;
-    Ok(Outcome::Deleted)
+    Ok(DeletionOutcome::Deleted)
 }

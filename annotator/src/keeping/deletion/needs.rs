@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 /// What an artifact is to whom it belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum ArtifactUse {
     Model,
     Dataset,
     /// What a sample run wrote.
@@ -19,24 +19,24 @@ pub enum What {
 
 /// A reason to keep an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Need {
+pub struct ArtifactNeed {
     /// None for a base, which belongs to the whole installation.
     pub project: Option<ProjectId>,
-    pub what: What,
+    pub what: ArtifactUse,
     pub hash: String,
 }
 
 /// Every reason to keep artifacts.
-pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Need>, DbErr> {
+pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<ArtifactNeed>, DbErr> {
     find(db, None).await
 }
 
 /// Every reason to keep one artifact.
-pub async fn of(db: &impl ConnectionTrait, hash: &str) -> Result<Vec<Need>, DbErr> {
+pub async fn of(db: &impl ConnectionTrait, hash: &str) -> Result<Vec<ArtifactNeed>, DbErr> {
     find(db, Some(hash)).await
 }
 
-async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<Need>, DbErr> {
+async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<ArtifactNeed>, DbErr> {
     let models: Vec<(Option<ProjectId>, String)> = model::Entity::find()
         .select_only()
         .columns([model::Column::ProjectId, model::Column::ArtifactHash])
@@ -64,9 +64,13 @@ async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<Need>
         .into_tuple()
         .all(db)
         .await?;
-    let found = [(What::Model, models), (What::Dataset, versions), (What::Answers, answers)];
+    let found = [
+        (ArtifactUse::Model, models),
+        (ArtifactUse::Dataset, versions),
+        (ArtifactUse::Answers, answers),
+    ];
     let needs = found.into_iter().flat_map(|(what, rows)| {
-        rows.into_iter().map(move |(project, hash)| Need { project, what, hash })
+        rows.into_iter().map(move |(project, hash)| ArtifactNeed { project, what, hash })
     });
     Ok(needs.collect())
 }

@@ -2,9 +2,13 @@
 //! everything, and then its models and datasets leave the disk. What people wrote stays.
 
 use crate::keeping::deletion::needs;
+use crate::web::{
+    error::AppError,
+    form::{FieldErrors, FormError},
+};
 use crate::{
     people::{accounts, audit},
-    training::launch,
+    training::stop,
     work::tasks,
 };
 use entity::{
@@ -27,7 +31,7 @@ use storage::database::begin_write;
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What hangs on a project.
-pub struct Hanging {
+pub struct ProjectDeletionImpact {
     pub n_people: u64,
     pub n_prompts: u64,
     /// Written answers, comparisons and skips; one that was revised counts once.
@@ -45,8 +49,8 @@ pub struct Hanging {
     pub n_bytes: i64,
 }
 
-impl Hanging {
-    pub async fn on(db: &impl ConnectionTrait, id: ProjectId) -> Result<Self, DbErr> {
+impl ProjectDeletionImpact {
+    pub async fn of(db: &impl ConnectionTrait, id: ProjectId) -> Result<Self, DbErr> {
         let prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
         let judgements = judgement::Entity::find()
             .filter(judgement::Column::TaskId.in_subquery(tasks::of_project(id)))
@@ -128,11 +132,55 @@ pub async fn delete(
         return Ok(false);
     }
     let of_project = Condition::all().add(run::Column::ProjectId.eq(project.id));
-    let n_stopped = launch::ask_to_stop(&turn, of_project).await?;
+    let n_stopped = stop::ask_to_stop(&turn, of_project).await?;
     let details = json!({"name": project.name, "stopped_runs": n_stopped});
     audit::record(&turn, by, "project.delete", project.id, details).await?;
     turn.commit().await?;
     Ok(true)
+}
+
+/// Deletes a project for somebody who typed its name, and so means this one. False when it was
+/// deleted before.
+pub async fn delete_by_name(
+    db: &DatabaseConnection,
+    project: &project::Model,
+    typed: &str,
+    by: AccountId,
+) -> Result<bool, FormError> {
+    if typed.trim() != project.name {
+        return Err(FieldErrors::one("name", "project-delete-other-name").into());
+    }
+    Ok(delete(db, project, by).await?)
+}
+
+/// Why a project does not come back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("its files are gone for good")]
+    FilesGone,
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl From<RestoreError> for AppError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::FilesGone => Self::conflict("project-purged"),
+            RestoreError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Like [`restore`], for somebody who is told why it cannot be.
+pub async fn bring_back(
+    db: &DatabaseConnection,
+    project: &project::Model,
+    by: AccountId,
+) -> Result<bool, RestoreError> {
+    if project.purged_at.is_some() {
+        return Err(RestoreError::FilesGone);
+    }
+    Ok(restore(db, project, by).await?)
 }
 
 /// Brings a deleted project back as it was; its runs stay stopped, and can be continued. False when
@@ -161,7 +209,7 @@ pub async fn restore(
 }
 
 /// A project that can be restored.
-pub struct Restorable {
+pub struct RestorableProject {
     pub project: project::Model,
     /// Who deleted it, by name.
     pub by: String,
@@ -171,7 +219,7 @@ pub struct Restorable {
 }
 
 /// The projects that can be restored, the last deleted first.
-pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<Restorable>, DbErr> {
+pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<RestorableProject>, DbErr> {
     let projects = project::Entity::find()
         .filter(project::Column::DeletedAt.is_not_null())
         .filter(project::Column::PurgedAt.is_null())
@@ -183,7 +231,7 @@ pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<Restorable>, Db
     let told = |project: project::Model| {
         let deleted_at = project.deleted_at?;
         let by = project.deleted_by.and_then(|id| names.get(&id).cloned()).unwrap_or_default();
-        Some(Restorable { project, by, deleted_at, until: deleted_at.plus(RESTORABLE) })
+        Some(RestorableProject { project, by, deleted_at, until: deleted_at.plus(RESTORABLE) })
     };
     Ok(projects.into_iter().filter_map(told).collect())
 }
@@ -191,7 +239,7 @@ pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<Restorable>, Db
 /// Gives up the files of the projects that were deleted [`RESTORABLE`] before `now`: nothing needs
 /// them from then on.
 pub async fn purge_lapsed(db: &DatabaseConnection, now: UnixMillis) -> Result<(), DbErr> {
-    for Restorable { project, until, .. } in restorable(db).await? {
+    for RestorableProject { project, until, .. } in restorable(db).await? {
         if until <= now && purge(db, &project, now).await? {
             tracing::info!(project = %project.id, "a deleted project's time is over");
         }

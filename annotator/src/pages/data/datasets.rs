@@ -7,19 +7,21 @@ use crate::{
         prompts, texts,
     },
     people::accounts,
+    training::kinds,
     web::{
         access::{Access, Engineer},
         error::AppError,
         format,
+        of::Of,
         page::{self, Number, Page},
     },
-    work::kinds,
+    work::kinds::{gist, text_hashes},
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     artifact, dataset_version, dataset_version_item,
-    ids::{DatasetVersionId, JudgementId, ProjectId, PromptId},
+    ids::{JudgementId, PromptId},
     judgement, prompt,
 };
 use sea_orm::{
@@ -101,13 +103,11 @@ struct DatasetPage {
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), version): Of<Engineer, dataset_version::Model>,
     query: web::Query<Number>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let version = find(db, &access, &path.1).await?;
     let items = dataset_version_item::Entity::find()
         .filter(dataset_version_item::Column::DatasetVersionId.eq(version.id))
         .order_by_desc(dataset_version_item::Column::Split) // train before eval
@@ -121,17 +121,6 @@ pub async fn show(
     let by = accounts::name(db, version.created_by).await?;
     let n_bytes = artifact.map_or(0, |artifact| artifact.n_bytes);
     page::html(&DatasetPage { page, access, version, by, n_bytes, uses, rows, number, n_pages })
-}
-
-/// The version that an address names, if it is of this project.
-async fn find(
-    db: &impl ConnectionTrait,
-    access: &Access,
-    id: &str,
-) -> Result<dataset_version::Model, AppError> {
-    let id: DatasetVersionId = id.parse().map_err(|_| AppError::NotFound)?;
-    let version = dataset_version::Entity::find_by_id(id).one(db).await?;
-    version.filter(|version| version.project_id == access.project.id).ok_or(AppError::NotFound)
 }
 
 async fn rows(
@@ -148,7 +137,7 @@ async fn rows(
         .all(db)
         .await?;
     let hashes = prompts.iter().map(|prompt| prompt.text_hash.clone());
-    let said = kinds::text_hashes(judgements.iter().map(|judgement| &judgement.payload));
+    let said = text_hashes(judgements.iter().map(|judgement| &judgement.payload));
     let bodies = texts::load_all(db, hashes.chain(said)).await?;
     let removed = page.text("text-removed").to_string();
     let headline = |id: PromptId| {
@@ -166,7 +155,7 @@ async fn rows(
         said: judgements
             .iter()
             .find(|judgement| Some(judgement.id) == item.judgement_id)
-            .map(|judgement| (judgement.id, kinds::gist(page, &judgement.payload, &bodies))),
+            .map(|judgement| (judgement.id, gist(page, &judgement.payload, &bodies))),
     };
     Ok(items.into_iter().map(row).collect())
 }

@@ -7,6 +7,7 @@ use crate::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
         format,
+        of::Of,
         page::{self, Page},
     },
     work::{
@@ -17,7 +18,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    ids::{JudgementId, ProjectId, PromptId},
+    ids::{JudgementId, PromptId},
     judgement, prompt, task,
     time::UnixMillis,
 };
@@ -30,7 +31,7 @@ use sea_orm::{
 const SHOWN: u64 = 500;
 
 #[derive(Template)]
-#[template(path = "prompts/one.html")]
+#[template(path = "prompts/show.html")]
 struct PromptPage {
     page: Page,
     access: Access,
@@ -53,28 +54,15 @@ struct Line {
 
 pub async fn show(
     page: Page,
-    ManagerOrEngineer(access): ManagerOrEngineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(ManagerOrEngineer(access), prompt): Of<ManagerOrEngineer, prompt::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let prompt = find(db, &access, &path.1).await?;
     let asked = texts::load(db, &prompt.text_hash).await?;
     let conversation = conversation(page.language, asked.as_deref());
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
     page::html(&PromptPage { page, access, id: prompt.id, withdrawn, conversation, said })
-}
-
-/// The prompt that an address names, if it is of this project.
-pub async fn find(
-    db: &impl ConnectionTrait,
-    access: &Access,
-    id: &str,
-) -> Result<prompt::Model, AppError> {
-    let id: PromptId = id.parse().map_err(|_| AppError::NotFound)?;
-    let prompt = prompt::Entity::find_by_id(id).one(db).await?;
-    prompt.filter(|prompt| prompt.project_id == access.project.id).ok_or(AppError::NotFound)
 }
 
 async fn said_of(
@@ -94,7 +82,7 @@ async fn said_of(
     let people = accounts::names(db, rows.iter().filter_map(|row| row.account_id)).await?;
     let line = |row: &judgement::Model| Line {
         id: row.id,
-        kind: kinds::read(&row.payload).name(),
+        kind: kinds::stored_answer(&row.payload).name(),
         gist: kinds::gist(page, &row.payload, &bodies),
         by: row.account_id.and_then(|id| people.get(&id).cloned()),
         at: row.created_at,

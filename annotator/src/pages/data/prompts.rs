@@ -1,16 +1,11 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    data::{
-        export,
-        formats::{self, row::ImportRow},
-        import, prompts, texts,
-    },
-    people::audit,
+    data::{export, formats, import::ImportCounts, prompts, texts, uploads},
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         message::Message,
         page::{self, Number, Page},
     },
@@ -19,20 +14,19 @@ use actix_multipart::Multipart;
 use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
-use entity::{conversation::PromptBody, dataset_version::DatasetKind, ids::PromptId, prompt};
+use entity::{conversation::PromptBody, ids::PromptId, prompt};
 use futures_util::TryStreamExt;
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
 use serde::Deserialize;
-use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 const PER_PAGE: u64 = 50;
 
 #[derive(Template)]
-#[template(path = "prompts/show.html")]
+#[template(path = "prompts/list.html")]
 struct PromptsPage {
     page: Page,
     access: Access,
@@ -116,15 +110,8 @@ pub async fn paste(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let alone = |prompt| ImportRow::new(DatasetKind::Prompts, prompt, []);
-    let rows: Vec<ImportRow> =
-        prompts::from_pasted_text(&form.prompts).into_iter().map(alone).collect();
-    if rows.is_empty() {
-        let mut view = PromptsPage::new(page, access, 1, &db).await?;
-        view.errors.add("prompts", "prompts-empty");
-        return page::invalid(&view);
-    }
-    bring_in(&access, &rows, &session, &db).await
+    let taken = uploads::paste(&db, access.account.id, access.project.id, &form.prompts).await;
+    back_to_prompts(page, access, taken, &session, &db).await
 }
 
 /// A file of JSON Lines, as the command line reads it.
@@ -135,15 +122,30 @@ pub async fn upload(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let bytes = file_of(multipart).await?;
-    match import::read_bytes(&bytes) {
-        Ok(rows) => bring_in(&access, &rows, &session, &db).await,
-        Err(error) => {
-            let mut view = PromptsPage::new(page, access, 1, &db).await?;
-            let refusal = Message::new("prompts-file-refused").with("error", error);
-            view.errors.add("file", refusal);
+    let file = file_of(multipart).await?;
+    let taken = uploads::upload(&db, access.account.id, access.project.id, &file).await;
+    back_to_prompts(page, access, taken, &session, &db).await
+}
+
+/// The list of prompts, or what was wrong with those that were sent.
+async fn back_to_prompts(
+    page: Page,
+    access: Access,
+    taken: Result<ImportCounts, FormError>,
+    session: &Session,
+    db: &DatabaseConnection,
+) -> Result<HttpResponse, AppError> {
+    match taken {
+        Ok(counts) => {
+            page::notify(session, "notice-prompts-added", counts.new_rows())?;
+            Ok(page::see_other(&access.url("/prompts")))
+        }
+        Err(FormError::Invalid(errors)) => {
+            let mut view = PromptsPage::new(page, access, 1, db).await?;
+            view.errors = errors;
             page::invalid(&view)
         }
+        Err(FormError::Failed(error)) => Err(error),
     }
 }
 
@@ -164,29 +166,22 @@ async fn file_of(mut multipart: Multipart) -> Result<Vec<u8>, AppError> {
     Ok(Vec::new())
 }
 
-async fn bring_in(
-    access: &Access,
-    rows: &[ImportRow],
-    session: &Session,
-    db: &DatabaseConnection,
-) -> Result<HttpResponse, AppError> {
-    let counts = import::store_all(db, access.project.id, rows).await?;
-    let details = json!({"new": counts.new_rows(), "known": counts.known});
-    audit::record(db, access.account.id, "prompt.import", access.project.id, details).await?;
-    page::notify(session, "notice-prompts-added", counts.new_rows())?;
-    Ok(page::see_other(&access.url("/prompts")))
+/// The path of an export: `{format}.jsonl`.
+#[derive(Deserialize)]
+pub struct ExportPath {
+    format: String,
 }
 
 /// The project's work in one of TRL's formats.
 pub async fn download(
     ManagerOrEngineer(access): ManagerOrEngineer,
-    path: web::Path<(String, String)>,
+    path: web::Path<ExportPath>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let format = formats::exported_as(&path.1).ok_or(AppError::NotFound)?;
+    let format = formats::exported_as(&path.format).ok_or(AppError::NotFound)?;
     let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
-    let name = format!("attachment; filename=\"{}.jsonl\"", path.1);
+    let name = format!("attachment; filename=\"{}.jsonl\"", path.format);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
         .insert_header((header::CONTENT_DISPOSITION, name))

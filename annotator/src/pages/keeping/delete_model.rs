@@ -1,23 +1,22 @@
 //! `/projects/{project}/models/{model}/delete`: what hangs on a model, and giving up its weights.
 
-use crate::pages::models::list::{find, kept};
 use crate::{
-    keeping::deletion::{
-        models::{self, Hanging, Outcome},
-        sweep,
-    },
-    models::live::LiveModels,
+    keeping::deletion::models::{self, DeletionOutcome, ModelDeletionImpact},
+    models::{files::kept, live::LiveModels},
+    training::kinds::definition,
     web::{
         access::{Access, Engineer},
+        address,
         error::AppError,
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, model, run};
+use entity::{model, run};
 use sea_orm::DatabaseConnection;
 use storage::artifact_store::ArtifactStore;
 
@@ -30,13 +29,13 @@ struct DeleteModelPage {
     page: Page,
     access: Access,
     model: model::Model,
-    hanging: Hanging,
+    impact: ModelDeletionImpact,
 }
 
 impl DeleteModelPage {
     /// Whether nothing at all would notice.
     fn is_alone(&self) -> bool {
-        let Hanging { needed_by, readers, children, n_answers, .. } = &self.hanging;
+        let ModelDeletionImpact { needed_by, readers, children, n_answers, .. } = &self.impact;
         needed_by.is_empty() && readers.is_empty() && children.is_empty() && *n_answers == 0
     }
 
@@ -45,22 +44,22 @@ impl DeleteModelPage {
     }
 
     fn frees(&self) -> Option<String> {
-        self.hanging.frees.map(format::bytes)
+        self.impact.frees.map(format::bytes)
     }
 
     /// A model's page is in its own project, that of a base in this one.
     fn models(&self, models: &[model::Model]) -> Links {
         let link = |model: &model::Model| {
             let project = model.project_id.unwrap_or(self.access.project.id);
-            (format!("/projects/{project}/models/{}", model.id), model.name.clone())
+            (address::in_project(project, &format!("/models/{}", model.id)), model.name.clone())
         };
         Links::to(models, link)
     }
 
     fn runs(&self, runs: &[run::Model]) -> Links {
         let link = |run: &run::Model| {
-            let (kind, at) = (format::kind(run.kind), format::date_time(run.created_at));
-            let url = format!("/projects/{}/runs/{}", run.project_id, run.id);
+            let (kind, at) = (definition(run.kind).name, format::date_time(run.created_at));
+            let url = address::in_project(run.project_id, &format!("/runs/{}", run.id));
             (url, format!("{} · {at}", self.page.text(kind)))
         };
         Links::to(runs, link)
@@ -80,53 +79,38 @@ impl Links {
     }
 }
 
-/// The model, if this person may delete it: a base is everybody's, so an administrator's alone.
-async fn deletable(
-    db: &DatabaseConnection,
-    access: &Access,
-    id: &str,
-) -> Result<model::Model, AppError> {
-    let model = find(db, access, id).await?;
-    if model.project_id.is_none() && !access.account.is_admin {
-        return Err(AppError::Forbidden);
-    }
-    Ok(model)
+/// The model, if this person may delete it.
+fn deletable(access: &Access, model: model::Model) -> Result<model::Model, AppError> {
+    if models::may_delete(&access.account, &model) { Ok(model) } else { Err(AppError::Forbidden) }
 }
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let model = kept(deletable(&db, &access, &path.1).await?)?;
-    let hanging = Hanging::on(db.get_ref(), &model).await?;
-    page::html(&DeleteModelPage { page, access, model, hanging })
+    let model = kept(deletable(&access, model)?)?;
+    let impact = ModelDeletionImpact::of(db.get_ref(), &model).await?;
+    page::html(&DeleteModelPage { page, access, model, impact })
 }
 
 /// Deletes the model; while a run needs it, shows which.
 pub async fn delete(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = deletable(&db, &access, &path.1).await?;
-    match models::delete(&db, &model, access.account.id).await? {
-        Outcome::Needed => {
-            let hanging = Hanging::on(db.get_ref(), &model).await?;
-            return page::invalid(&DeleteModelPage { page, access, model, hanging });
+    let model = deletable(&access, model)?;
+    match models::give_up(&db, &store, &live, &model, access.account.id).await? {
+        DeletionOutcome::Needed => {
+            let impact = ModelDeletionImpact::of(db.get_ref(), &model).await?;
+            return page::invalid(&DeleteModelPage { page, access, model, impact });
         }
-        Outcome::Deleted => page::notify(&session, "notice-model-deleted", &model.name)?,
-        Outcome::DeletedBefore => {}
-    }
-    live.put_away(model.id);
-    // What does not go now goes with the next sweep.
-    if let Err(error) = sweep::remove_unneeded(db.get_ref(), &store, &model.artifact_hash).await {
-        tracing::warn!(model = %model.id, error = format!("{error:#}"), "its weights stay for now");
+        DeletionOutcome::Deleted => page::notify(&session, "notice-model-deleted", &model.name)?,
+        DeletionOutcome::DeletedBefore => {}
     }
     Ok(page::see_other(&access.url(&format!("/models/{}", model.id))))
 }

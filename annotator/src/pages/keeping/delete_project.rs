@@ -2,20 +2,22 @@
 //! and bringing it back.
 
 use crate::{
-    keeping::deletion::projects::{self, Hanging},
+    keeping::deletion::projects::{self, ProjectDeletionImpact},
     web::{
         access::{Access, Admin, Owner},
+        address,
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         format,
+        of::Of,
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{ids::ProjectId, project};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use entity::project;
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -23,7 +25,7 @@ use serde::Deserialize;
 struct DeleteProjectPage {
     page: Page,
     access: Access,
-    hanging: Hanging,
+    impact: ProjectDeletionImpact,
     typed: String,
     errors: FieldErrors,
 }
@@ -36,12 +38,12 @@ impl DeleteProjectPage {
         typed: String,
         errors: FieldErrors,
     ) -> Result<Self, AppError> {
-        let hanging = Hanging::on(db, access.project.id).await?;
-        Ok(Self { page, access, hanging, typed, errors })
+        let impact = ProjectDeletionImpact::of(db, access.project.id).await?;
+        Ok(Self { page, access, impact, typed, errors })
     }
 
     fn size(&self) -> String {
-        format::bytes(self.hanging.n_bytes)
+        format::bytes(self.impact.n_bytes)
     }
 
     /// For how long it can be restored.
@@ -73,29 +75,25 @@ pub async fn delete(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let typed = form.into_inner().name;
-    if typed.trim() != access.project.name {
-        let mut errors = FieldErrors::default();
-        errors.add("name", "project-delete-other-name");
-        return page::invalid(&DeleteProjectPage::new(&db, page, access, typed, errors).await?);
+    match projects::delete_by_name(&db, &access.project, &typed, access.account.id).await {
+        Ok(_) => {
+            page::notify(&session, "notice-project-deleted", &access.project.name)?;
+            Ok(page::see_other(&address::address("/")))
+        }
+        Err(FormError::Invalid(errors)) => {
+            page::invalid(&DeleteProjectPage::new(&db, page, access, typed, errors).await?)
+        }
+        Err(FormError::Failed(error)) => Err(error),
     }
-    projects::delete(&db, &access.project, access.account.id).await?;
-    page::notify(&session, "notice-project-deleted", &access.project.name)?;
-    Ok(page::see_other("/"))
 }
 
 pub async fn restore(
-    Admin(account): Admin,
-    path: web::Path<ProjectId>,
+    Of(Admin(account), project): Of<Admin, project::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let project = project::Entity::find_by_id(path.into_inner()).one(db.get_ref()).await?;
-    let project = project.ok_or(AppError::NotFound)?;
-    if project.purged_at.is_some() {
-        return Err(AppError::conflict("project-purged"));
-    }
-    if projects::restore(&db, &project, account.id).await? {
+    if projects::bring_back(&db, &project, account.id).await? {
         page::notify(&session, "notice-project-restored", &project.name)?;
     }
-    Ok(page::see_other(&format!("/projects/{}", project.id)))
+    Ok(page::see_other(&address::in_project(project.id, "")))
 }

@@ -3,7 +3,7 @@
 use crate::{
     keeping::{
         deletion::needs,
-        disk_use::{DiskUse, Held},
+        disk_use::{DiskShare, DiskUse},
     },
     web::{
         access::Admin,
@@ -25,7 +25,7 @@ use storage::artifact_store::ArtifactStore;
 const SHOWN: usize = 20;
 
 #[derive(Template)]
-#[template(path = "admin/disk.html")]
+#[template(path = "admin/disk/show.html")]
 struct DiskPage {
     page: Page,
     disk: DiskUse,
@@ -37,7 +37,7 @@ struct DiskPage {
 /// A project, or the bases.
 struct Holder {
     project: Option<project::Model>,
-    held: Held,
+    held: DiskShare,
 }
 
 /// A model, its size, and where its page is.
@@ -79,7 +79,10 @@ pub async fn show(
 }
 
 /// Bases and projects that hold something or can, those that hold most first.
-fn holders(projects: Vec<project::Model>, held: &HashMap<Option<ProjectId>, Held>) -> Vec<Holder> {
+fn holders(
+    projects: Vec<project::Model>,
+    held: &HashMap<Option<ProjectId>, DiskShare>,
+) -> Vec<Holder> {
     let held_by = |id| held.get(&id).copied().unwrap_or_default();
     let bases = Holder { project: None, held: held_by(None) };
     let projects = projects

@@ -1,17 +1,16 @@
 //! `/projects/{project}/models/{model}/chat`: talking to a model. Nothing that is said here is kept
 //! on the server: the conversation goes back and forth in the form.
 
-use crate::pages::models::{
-    completions,
-    list::{find, kept},
-};
+use crate::pages::models::completions;
+use crate::training::kinds::definition;
 use crate::{
-    models::live::LiveModels,
+    models::{files::kept, live::LiveModels},
     training::settings,
     web::{
         access::{Access, Engineer},
         error::AppError,
         form::FieldErrors,
+        of::Of,
         page::{self, Page},
     },
 };
@@ -19,12 +18,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     conversation::{ChatMessage, MessageRole},
-    ids::ProjectId,
     model,
     run::RunKind,
     run_config::SampleConfig,
 };
-use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -100,7 +97,7 @@ impl ChatForm {
     }
 
     /// The settings of an answer, under the rules of a sample run.
-    fn drawing(&self) -> Result<SampleConfig, Vec<settings::Mistake>> {
+    fn drawing(&self) -> Result<SampleConfig, Vec<settings::FormMistake>> {
         let typed = [
             ("temperature", &self.temperature),
             ("top_p", &self.top_p),
@@ -108,7 +105,7 @@ impl ChatForm {
         ];
         let typed: HashMap<String, String> =
             typed.map(|(name, text)| (name.to_owned(), text.clone())).into();
-        let config = settings::parse(RunKind::Sample, &typed)?;
+        let config = settings::parse(definition(RunKind::Sample), &typed)?;
         serde_json::from_value(config).map_err(|_| vec![("temperature", "problem-number")])
     }
 
@@ -129,16 +126,12 @@ impl ChatForm {
     }
 }
 
-type Path = web::Path<(ProjectId, String)>;
-
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: Path,
-    db: web::Data<DatabaseConnection>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = kept(find(db.get_ref(), &access, &path.1).await?)?;
+    let model = kept(model)?;
     let (form, errors) = (ChatForm::default(), FieldErrors::default());
     page::html(&ChatPage { page, access, model, is_on: live.is_on(), form, turns: vec![], errors })
 }
@@ -146,13 +139,10 @@ pub async fn show(
 /// The way without a script: the page again, with the answer.
 pub async fn answer(
     page: Page,
-    Engineer(access): Engineer,
-    path: Path,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     form: web::Form<ChatForm>,
-    db: web::Data<DatabaseConnection>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = find(db.get_ref(), &access, &path.1).await?;
     let (mut form, mut errors) = (form.into_inner(), FieldErrors::default());
     let mut turns = form.turns();
     if let Some(answer) = answered(&model, &form, &live, &mut errors).await {
@@ -176,7 +166,7 @@ async fn answered(
     }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
-        errors.add(field, settings::explain(RunKind::Sample, field, problem));
+        errors.add(field, settings::explain(definition(RunKind::Sample), field, problem));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
     let turns = [form.turns(), vec![ChatMessage::user(&form.message)]].concat();

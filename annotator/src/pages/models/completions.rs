@@ -2,18 +2,18 @@
 //! registry, streamed or not. What a client sends and gets is `trainer serve`'s; refusals that a
 //! person may read are in their language.
 
-use crate::pages::models::list::find;
 use crate::{
     models::live::{Answer, LiveModels, Unavailable},
-    web::{access::Engineer, error::AppError, i18n::Language, message::Message, page::Page},
+    web::{
+        access::Engineer, error::AppError, i18n::Language, message::Message, of::Of, page::Page,
+    },
 };
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
     web::{self, Bytes},
 };
-use entity::{ids::ProjectId, model};
-use sea_orm::DatabaseConnection;
+use entity::model;
 use serde_json::{Value, json};
 
 /// No answer: a status and a body as clients of OpenAI read it, but for its message.
@@ -97,13 +97,10 @@ fn not_json(request: &HttpRequest) -> Option<Refusal> {
 pub async fn create(
     request: HttpRequest,
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(_, model): Of<Engineer, model::Model>,
     body: Bytes,
-    db: web::Data<DatabaseConnection>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
-    let model = find(db.get_ref(), &access, &path.1).await?;
     let answer = match not_json(&request) {
         Some(refusal) => Err(refusal),
         None => ask(&live, &model, body).await,

@@ -1,15 +1,14 @@
 //! `/projects/{project}/models/{model}/download`: the Hugging Face folder as a zip, written while it
 //! is read, so that no copy of it is held anywhere.
 
-use crate::pages::models::list::{find, kept};
-use crate::web::{access::Engineer, error::AppError};
+use crate::{
+    models::files::{ModelFile, files_of, kept},
+    web::{access::Engineer, error::AppError, of::Of},
+};
 use actix_web::{HttpResponse, http::header, web};
-use anyhow::Context;
 use async_zip::{Compression, ZipEntryBuilder, base::write::ZipFileWriter};
-use entity::ids::ProjectId;
+use entity::model;
 use futures_util::{AsyncWriteExt, io};
-use sea_orm::DatabaseConnection;
-use std::path::{Path, PathBuf};
 use storage::artifact_store::ArtifactStore;
 use tokio::{fs::File, io::AsyncWrite};
 use tokio_util::{
@@ -23,21 +22,11 @@ const BUFFER: usize = 1 << 20;
 /// Above this a zip needs the 64-bit extension, which some old programs do not read.
 const MAX_PLAIN_ZIP: u64 = u32::MAX as u64 - (16 << 20);
 
-/// A file of the model.
-pub struct ModelFile {
-    /// Its path within the folder, with `/`.
-    pub name: String,
-    pub n_bytes: u64,
-    path: PathBuf,
-}
-
 pub async fn download(
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
-    db: web::Data<DatabaseConnection>,
+    Of(_, model): Of<Engineer, model::Model>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let model = kept(find(db.get_ref(), &access, &path.1).await?)?;
+    let model = kept(model)?;
     let name = safe_name(&model.name);
     let files = files_of(&store.path(&model.artifact_hash))?;
     let (writer, reader) = tokio::io::duplex(BUFFER);
@@ -64,28 +53,6 @@ fn safe_name(name: &str) -> String {
     let name: String = name.chars().map(|letter| if safe(letter) { letter } else { '-' }).collect();
     let name = name.trim_matches(['-', '.']);
     if name.is_empty() { "model".to_owned() } else { name.to_owned() }
-}
-
-/// The files of a model's folder and of the folders in it, sorted by name.
-pub fn files_of(folder: &Path) -> anyhow::Result<Vec<ModelFile>> {
-    let mut files = Vec::new();
-    let mut folders = vec![(String::new(), folder.to_owned())];
-    while let Some((prefix, folder)) = folders.pop() {
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("cannot read {}", folder.display()))?;
-        for entry in entries {
-            let (entry, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
-            let name = format!("{prefix}{}", entry.to_string_lossy());
-            let metadata = std::fs::metadata(&path)?;
-            if metadata.is_dir() {
-                folders.push((format!("{name}/"), path));
-            } else {
-                files.push(ModelFile { name, n_bytes: metadata.len(), path });
-            }
-        }
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
 }
 
 /// Stored, not compressed: weights hardly shrink, and the network is faster than the processor.

@@ -1,16 +1,19 @@
 //! `/projects/{project}/models`: the models a project can use, each with where it came from.
 
+use crate::training::kinds;
 use crate::{
     data::lineage,
-    models::facts,
+    keeping::deletion::models::may_delete,
+    models::{facts, files::files_of},
     people::accounts,
     web::{
         access::{Access, Engineer},
         error::AppError,
+        of::Of,
         page::{self, Page},
     },
 };
-use crate::{pages::training::facts::Facts, web::format};
+use crate::{pages::training::facts::ChosenFacts, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
@@ -64,22 +67,6 @@ fn of_project(project: ProjectId) -> Condition {
     Condition::any()
         .add(model::Column::ProjectId.eq(project))
         .add(model::Column::ProjectId.is_null())
-}
-
-/// The model that an address names, if this project may use it.
-pub async fn find(
-    db: &impl ConnectionTrait,
-    access: &Access,
-    id: &str,
-) -> Result<model::Model, AppError> {
-    let id: ModelId = id.parse().map_err(|_| AppError::NotFound)?;
-    let model = model::Entity::find_by_id(id).filter(of_project(access.project.id)).one(db).await?;
-    model.ok_or(AppError::NotFound)
-}
-
-/// The model if its weights are there.
-pub fn kept(model: model::Model) -> Result<model::Model, AppError> {
-    if model.deleted_at.is_some() { Err(AppError::Gone) } else { Ok(model) }
 }
 
 /// Adds to models what is said of them, with one question per table. A run of another project,
@@ -187,7 +174,7 @@ struct ModelPage {
     readers: Vec<run::Model>,
     files: Vec<(String, String)>,
     /// None once its files are gone.
-    facts: Option<Facts>,
+    facts: Option<ChosenFacts>,
     /// Who deleted it, by name; none when it went with its project.
     deleted_by: Option<String>,
 }
@@ -205,19 +192,16 @@ impl ModelPage {
 
     /// An engineer's own, or, for an administrator, a base.
     fn can_be_deleted(&self) -> bool {
-        let is_ours = self.entry.model.project_id.is_some() || self.access.account.is_admin;
-        is_ours && !self.entry.is_deleted()
+        may_delete(&self.access.account, &self.entry.model) && !self.entry.is_deleted()
     }
 }
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<storage::artifact_store::ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let model = find(db.get_ref(), &access, &path.1).await?;
     let children = model::Entity::find()
         .filter(of_project(access.project.id))
         .filter(model::Column::ParentId.eq(model.id))
@@ -226,7 +210,7 @@ pub async fn show(
         .await?;
     let readers = lineage::readers(db.get_ref(), access.project.id, model.id).await?;
     let files = match model.deleted_at {
-        None => crate::pages::models::download::files_of(&store.path(&model.artifact_hash))?,
+        None => files_of(&store.path(&model.artifact_hash))?,
         Some(_) => Vec::new(),
     };
     let files =
@@ -238,7 +222,7 @@ pub async fn show(
         true => None,
         false => {
             let known = facts::of(db.get_ref(), &store, &entry.model).await?;
-            Some(Facts::of(&page, &entry.model, &known, entry.n_bytes))
+            Some(ChosenFacts::of(&page, &entry.model, &known, entry.n_bytes))
         }
     };
     page::html(&ModelPage { page, access, entry, children, readers, files, facts, deleted_by })

@@ -1,11 +1,11 @@
 //! `/projects/{project}/models/new`: naming a base that a worker then fetches, for every project.
 
 use crate::{
-    training::launch,
+    models::new_base::{self, BaseSource},
     web::{
         access::{Access, Engineer},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         page::{self, Page},
     },
 };
@@ -15,21 +15,17 @@ use askama::Template;
 use entity::{
     ids::RunId,
     run::{self, RunKind},
-    run_config::{ConfigError, FetchConfig, FetchSource, RunConfig},
+    run_config::FetchConfig,
 };
 use sea_orm::{DatabaseConnection, EntityTrait};
 use serde::Deserialize;
-use storage::database::begin_write;
-
-/// What people copy from a browser, before the name.
-const HUB: &str = "https://huggingface.co/";
 
 #[derive(Template)]
 #[template(path = "models/new.html")]
 struct NewBasePage {
     page: Page,
     access: Access,
-    form: BaseForm,
+    form: BaseSource,
     errors: FieldErrors,
 }
 
@@ -38,48 +34,6 @@ impl NewBasePage {
     fn takes_folders(&self) -> bool {
         self.access.account.is_admin
     }
-}
-
-#[derive(Default, Deserialize)]
-pub struct BaseForm {
-    #[serde(default)]
-    source: String,
-    #[serde(default)]
-    revision: String,
-}
-
-impl BaseForm {
-    /// What is to be fetched, or what is wrong with it.
-    fn checked(&self, is_admin: bool) -> Result<FetchConfig, Vec<Mistake>> {
-        let source = self.source.trim();
-        let source = source.strip_prefix(HUB).map_or(source, |name| name.trim_end_matches('/'));
-        let revision = match self.revision.trim() {
-            "" => FetchConfig::MAIN,
-            revision => revision,
-        };
-        let config = FetchConfig { source: source.to_owned(), revision: revision.to_owned() };
-        let mistakes = mistakes(&config, is_admin);
-        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
-    }
-}
-
-/// A field, and the Fluent key of what is wrong with it.
-type Mistake = (&'static str, &'static str);
-
-/// A folder is an administrator's to name, because it may be whatever the worker can read.
-fn mistakes(config: &FetchConfig, is_admin: bool) -> Vec<Mistake> {
-    let is_folder = matches!(config.source(), Some(FetchSource::Folder(_)));
-    if is_folder && !is_admin {
-        return vec![("source", "problem-base-folder-refused")];
-    }
-    let told = |problem: ConfigError| match &*problem.field {
-        "revision" if is_folder => ("revision", "problem-base-revision-of-folder"),
-        "revision" => ("revision", "problem-base-revision"),
-        _ if config.source.is_empty() => ("source", "problem-base-empty"),
-        _ if is_admin => ("source", "problem-base-source-or-folder"),
-        _ => ("source", "problem-base-source"),
-    };
-    config.problems().into_iter().map(told).collect()
 }
 
 #[derive(Deserialize)]
@@ -96,7 +50,7 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let form = match prefill.from {
         Some(run) => as_typed(&db, &access, run).await?,
-        None => BaseForm::default(),
+        None => BaseSource::default(),
     };
     page::html(&NewBasePage { page, access, form, errors: FieldErrors::default() })
 }
@@ -106,73 +60,31 @@ async fn as_typed(
     db: &DatabaseConnection,
     access: &Access,
     run: RunId,
-) -> Result<BaseForm, AppError> {
+) -> Result<BaseSource, AppError> {
     let run = run::Entity::find_by_id(run).one(db).await?;
     let run = run.filter(|run| run.project_id == access.project.id && run.kind == RunKind::Fetch);
     let config = run.ok_or(AppError::NotFound)?.config;
     let FetchConfig { source, revision } = serde_json::from_value(config).unwrap_or_default();
     let revision = if revision == FetchConfig::MAIN { String::new() } else { revision };
-    Ok(BaseForm { source, revision })
+    Ok(BaseSource { source, revision })
 }
 
 pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
-    form: web::Form<BaseForm>,
+    form: web::Form<BaseSource>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let form = form.into_inner();
-    let config = match form.checked(access.account.is_admin) {
-        Ok(config) => config,
-        Err(problems) => {
-            let mut errors = FieldErrors::default();
-            for (field, problem) in problems {
-                errors.add(field, problem);
-            }
-            return page::invalid(&NewBasePage { page, access, form, errors });
+    match new_base::order(&db, &access.account, access.project.id, &form).await {
+        Ok(run) => {
+            page::notify(&session, "notice-run-queued", "")?;
+            Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
         }
-    };
-    let changes = begin_write(&db).await?;
-    let run = launch::queue_fetch(&changes, access.project.id, &config, access.account.id).await?;
-    changes.commit().await?;
-    page::notify(&session, "notice-run-queued", "")?;
-    Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checked(source: &str, revision: &str, is_admin: bool) -> Result<FetchConfig, Vec<Mistake>> {
-        BaseForm { source: source.to_owned(), revision: revision.to_owned() }.checked(is_admin)
-    }
-
-    #[test]
-    fn a_name_is_read_as_people_paste_it() {
-        for typed in ["Qwen/Qwen3-0.6B", " https://huggingface.co/Qwen/Qwen3-0.6B/ "] {
-            let config = checked(typed, " ", false).unwrap();
-            assert_eq!((&*config.source, &*config.revision), ("Qwen/Qwen3-0.6B", "main"));
+        Err(FormError::Invalid(errors)) => {
+            page::invalid(&NewBasePage { page, access, form, errors })
         }
-    }
-
-    #[test]
-    fn a_mistake_is_told_at_its_field_in_words_for_whoever_made_it() {
-        let told = |source, revision, is_admin| checked(source, revision, is_admin).unwrap_err();
-        assert_eq!(told(" ", "", false), [("source", "problem-base-empty")]);
-        assert_eq!(told("qwen", "", false), [("source", "problem-base-source")]);
-        assert_eq!(told("qwen", "", true), [("source", "problem-base-source-or-folder")]);
-        assert_eq!(told("./mine", "", true), [("source", "problem-base-source-or-folder")]);
-        assert_eq!(told("a/b", "two words", false), [("revision", "problem-base-revision")]);
-        assert_eq!(told("/a", "v2", true), [("revision", "problem-base-revision-of-folder")]);
-    }
-
-    #[test]
-    fn a_folder_is_an_administrators_to_name() {
-        assert!(checked("/srv/models/mine", "", true).is_ok());
-        for folder in ["/srv/models/mine", "./mine", "../mine"] {
-            let told = checked(folder, "v2", false).unwrap_err();
-            assert_eq!(told, [("source", "problem-base-folder-refused")], "{folder}");
-        }
+        Err(FormError::Failed(error)) => Err(error),
     }
 }

@@ -1,36 +1,33 @@
 //! `/admin/people`: every account of the installation.
 
 use crate::{
-    people::{accounts, accounts::NewAccount, audit},
+    people::account_changes::{self, NewPerson, OneTimeLogin},
     web::{
         access::Admin,
+        address,
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
+        of::Of,
         page::{self, Page},
-        session,
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{account, ids::AccountId, time::UnixMillis};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
-    QueryOrder,
-};
+use entity::account;
+use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use serde::Deserialize;
-use serde_json::json;
 
 #[derive(Template)]
-#[template(path = "admin/people.html")]
+#[template(path = "admin/people/list.html")]
 struct AdminPeoplePage {
     page: Page,
     me: account::Model,
     people: Vec<account::Model>,
     form: PersonForm,
     errors: FieldErrors,
-    /// Shown once: the login and the one-time password that was just made.
-    created: Option<(String, String)>,
+    /// Shown once.
+    created: Option<OneTimeLogin>,
 }
 
 #[derive(Default, Deserialize)]
@@ -39,6 +36,13 @@ pub struct PersonForm {
     name: String,
     #[serde(default)]
     admin: Option<String>,
+}
+
+impl PersonForm {
+    fn person(&self) -> NewPerson {
+        let Self { login, name, admin } = self;
+        NewPerson { login: login.clone(), name: name.clone(), is_admin: admin.is_some() }
+    }
 }
 
 impl AdminPeoplePage {
@@ -67,83 +71,41 @@ pub async fn create_person(
     form: web::Form<PersonForm>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let form = form.into_inner();
-    let mut errors = FieldErrors::default();
-    if !accounts::is_login(&form.login) {
-        errors.add("login", "people-login-wrong");
-    } else if accounts::find_by_login(db.get_ref(), &form.login).await?.is_some() {
-        errors.add("login", "people-login-taken");
+    let created = account_changes::create(&db, me.id, form.person()).await;
+    let mut view = AdminPeoplePage::new(page, me, &db).await?;
+    match created {
+        Ok(created) => {
+            view.created = Some(created);
+            page::html(&view)
+        }
+        Err(FormError::Invalid(errors)) => {
+            (view.form, view.errors) = (form.into_inner(), errors);
+            page::invalid(&view)
+        }
+        Err(FormError::Failed(error)) => Err(error),
     }
-    if form.name.trim().is_empty() {
-        errors.add("name", "people-name-missing");
-    }
-    if !errors.is_empty() {
-        let mut view = AdminPeoplePage::new(page, me, db.get_ref()).await?;
-        (view.form, view.errors) = (form, errors);
-        return page::invalid(&view);
-    }
-    let password = accounts::one_time_password();
-    let new = NewAccount {
-        login: form.login,
-        display_name: form.name,
-        password_hash: accounts::hash_password(password.clone()).await?,
-        is_admin: form.admin.is_some(),
-        password_is_one_time: true,
-    };
-    let account = accounts::create_account(db.get_ref(), new).await?;
-    let details = json!({"login": account.login, "is_admin": account.is_admin});
-    audit::record(db.get_ref(), me.id, "account.create", account.id, details).await?;
-    let mut view = AdminPeoplePage::new(page, me, db.get_ref()).await?;
-    view.created = Some((account.login, password));
-    page::html(&view)
-}
-
-async fn find(
-    db: &DatabaseConnection,
-    path: web::Path<AccountId>,
-) -> Result<account::Model, AppError> {
-    account::Entity::find_by_id(path.into_inner()).one(db).await?.ok_or(AppError::NotFound)
 }
 
 /// A fresh one-time password for somebody who lost theirs; their sessions end.
 pub async fn reset_password(
     page: Page,
-    Admin(me): Admin,
-    path: web::Path<AccountId>,
+    Of(Admin(me), account): Of<Admin, account::Model>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let account = find(db.get_ref(), path).await?;
-    let password = accounts::one_time_password();
-    let (id, login) = (account.id, account.login.clone());
-    let mut row = account.into_active_model();
-    row.password_hash = Set(accounts::hash_password(password.clone()).await?);
-    row.password_is_one_time = Set(true);
-    row.update(db.get_ref()).await?;
-    session::end_all(db.get_ref(), id).await?;
-    audit::record(db.get_ref(), me.id, "account.reset_password", id, json!({})).await?;
-    let mut view = AdminPeoplePage::new(page, me, db.get_ref()).await?;
-    view.created = Some((login, password));
+    let created = account_changes::reset_password(&db, me.id, account).await?;
+    let mut view = AdminPeoplePage::new(page, me, &db).await?;
+    view.created = Some(created);
     page::html(&view)
 }
 
 /// Lets somebody in no more, or lets them in again. What they wrote stays.
 pub async fn disable(
-    Admin(me): Admin,
-    path: web::Path<AccountId>,
+    Of(Admin(me), account): Of<Admin, account::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let account = find(db.get_ref(), path).await?;
-    if account.id == me.id {
-        return Err(AppError::bad_request("account-is-yours"));
-    }
-    let (id, was_disabled) = (account.id, account.disabled_at.is_some());
-    let mut row = account.into_active_model();
-    row.disabled_at = Set(if was_disabled { None } else { Some(UnixMillis::now()) });
-    row.update(db.get_ref()).await?;
-    session::end_all(db.get_ref(), id).await?;
-    let action = if was_disabled { "account.enable" } else { "account.disable" };
-    audit::record(db.get_ref(), me.id, action, id, json!({})).await?;
+    let is_disabled = account.disabled_at.is_none();
+    account_changes::set_disabled(&db, me.id, account, is_disabled).await?;
     page::notify(&session, "notice-saved", "")?;
-    Ok(page::see_other("/admin/people"))
+    Ok(page::see_other(&address::address("/admin/people")))
 }

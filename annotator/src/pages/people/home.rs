@@ -2,7 +2,7 @@
 
 use crate::web::format;
 use crate::{
-    keeping::deletion::projects::{Restorable, restorable},
+    keeping::deletion::projects::{RestorableProject, restorable},
     people::projects,
     web::{
         access::SignedIn,
@@ -23,7 +23,7 @@ struct HomePage {
     is_admin: bool,
     projects: Vec<Card>,
     /// For an administrator: what can be restored.
-    deleted: Vec<Restorable>,
+    deleted: Vec<RestorableProject>,
 }
 
 struct Card {

@@ -2,45 +2,43 @@
 
 use crate::{
     people::{
-        accounts,
-        accounts::NewAccount,
-        audit,
-        projects::{self, Person},
+        account_changes::OneTimeLogin,
+        members::{self, AddedMember, NewMember, ProjectMember},
     },
     web::{
         access::{Access, Manager},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         page::{self, Page},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{account, ids::AccountId, membership::ProjectRole};
+use entity::{ids::AccountId, membership::ProjectRole};
 use sea_orm::DatabaseConnection;
-use serde_json::json;
+use serde::Deserialize;
 
 /// The roles that can be given today, in the order in which a form shows them.
 const ROLES: [ProjectRole; 3] =
     [ProjectRole::Annotator, ProjectRole::Manager, ProjectRole::Engineer];
 
 #[derive(Template)]
-#[template(path = "people/show.html")]
+#[template(path = "people/list.html")]
 struct PeoplePage {
     page: Page,
     access: Access,
-    people: Vec<Person>,
+    people: Vec<ProjectMember>,
     roles: [ProjectRole; 3],
     form: AddForm,
     errors: FieldErrors,
-    /// Shown once: the login and password of a person who was just created.
-    created: Option<(String, String)>,
+    /// Shown once: of a person who was just created.
+    created: Option<OneTimeLogin>,
 }
 
 impl PeoplePage {
     async fn new(page: Page, access: Access, db: &DatabaseConnection) -> Result<Self, AppError> {
-        let people = projects::people(db, &access).await?;
+        let people = members::of_project(db, access.project.id).await?;
         let (form, errors) = (AddForm::default(), FieldErrors::default());
         Ok(Self { page, access, people, roles: ROLES, form, errors, created: None })
     }
@@ -50,7 +48,7 @@ impl PeoplePage {
     }
 
     fn role_name(&self, role: &ProjectRole) -> String {
-        self.page.text(projects::role_key(*role)).to_string()
+        self.page.text(members::role_key(*role)).to_string()
     }
 }
 
@@ -69,6 +67,13 @@ pub struct AddForm {
     login: String,
     name: String,
     roles: Vec<ProjectRole>,
+}
+
+impl AddForm {
+    fn member(&self) -> NewMember {
+        let Self { login, name, roles } = self.clone();
+        NewMember { login, name, roles }
+    }
 }
 
 impl From<Vec<(String, String)>> for AddForm {
@@ -106,79 +111,39 @@ pub async fn add(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let form = AddForm::from(fields.into_inner());
-    let known = accounts::find_by_login(db.get_ref(), &form.login).await?;
-    let errors = mistakes(&form, known.as_ref());
-    let mut view = PeoplePage::new(page, access, db.get_ref()).await?;
-    if !errors.is_empty() {
-        (view.form, view.errors) = (form, errors);
-        return page::invalid(&view);
+    let added = members::add(&db, access.account.id, access.project.id, form.member()).await;
+    if let Ok(AddedMember { display_name, created: None }) = &added {
+        page::notify(&session, "notice-person-added", display_name)?;
+        return Ok(page::see_other(&access.url("/people")));
     }
-    let (account, password) = match known {
-        Some(account) => (account, None),
-        None => {
-            let (account, password) = create_person(db.get_ref(), &form).await?;
-            (account, Some(password))
+    let mut view = PeoplePage::new(page, access, &db).await?;
+    match added {
+        Ok(added) => {
+            view.created = added.created;
+            page::html(&view)
         }
-    };
-    for role in &form.roles {
-        projects::give_role(db.get_ref(), account.id, view.access.project.id, *role).await?;
+        Err(FormError::Invalid(errors)) => {
+            (view.form, view.errors) = (form, errors);
+            page::invalid(&view)
+        }
+        Err(FormError::Failed(error)) => Err(error),
     }
-    let details = json!({"project": view.access.project.id, "roles": form.roles});
-    audit::record(db.get_ref(), view.access.account.id, "membership.add", account.id, details)
-        .await?;
-    let Some(password) = password else {
-        page::notify(&session, "notice-person-added", &account.display_name)?;
-        return Ok(page::see_other(&view.access.url("/people")));
-    };
-    view.people = projects::people(db.get_ref(), &view.access).await?;
-    view.created = Some((account.login, password));
-    page::html(&view)
 }
 
-fn mistakes(form: &AddForm, known: Option<&account::Model>) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    if !accounts::is_login(&form.login) {
-        errors.add("login", "people-login-wrong");
-    }
-    if known.is_none() && form.name.trim().is_empty() {
-        errors.add("name", "people-name-missing");
-    }
-    if form.roles.is_empty() {
-        errors.add("role", "people-role-missing");
-    }
-    errors
-}
-
-async fn create_person(
-    db: &DatabaseConnection,
-    form: &AddForm,
-) -> Result<(account::Model, String), AppError> {
-    let password = accounts::one_time_password();
-    let new = NewAccount {
-        login: form.login.clone(),
-        display_name: form.name.clone(),
-        password_hash: accounts::hash_password(password.clone()).await?,
-        is_admin: false,
-        password_is_one_time: true,
-    };
-    Ok((accounts::create_account(db, new).await?, password))
+/// The path of a person in a project.
+#[derive(Deserialize)]
+pub struct MemberPath {
+    account: AccountId,
 }
 
 /// Takes all roles in this project away. What the person wrote stays.
 pub async fn remove(
     Manager(access): Manager,
-    path: web::Path<(String, AccountId)>,
+    path: web::Path<MemberPath>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let (_, id) = path.into_inner();
-    for role in
-        [ProjectRole::Annotator, ProjectRole::Reviewer, ProjectRole::Manager, ProjectRole::Engineer]
-    {
-        projects::take_role(db.get_ref(), id, access.project.id, role).await?;
-    }
-    let details = json!({"project": access.project.id});
-    audit::record(db.get_ref(), access.account.id, "membership.remove", id, details).await?;
+    members::remove(&db, access.account.id, access.project.id, path.account).await?;
     page::notify(&session, "notice-person-removed", "")?;
     Ok(page::see_other(&access.url("/people")))
 }

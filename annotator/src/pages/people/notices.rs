@@ -1,10 +1,12 @@
 //! `/notices`: the runs of yours that have ended, and what a page that is open asks about them.
 
+use crate::training::kinds;
 use crate::web::format;
 use crate::{
     people::notices::{self, Standing},
     web::{
         access::SignedIn,
+        address,
         error::AppError,
         i18n::Language,
         page::{self, Page},
@@ -27,7 +29,7 @@ const SHOWN: u64 = 100;
 const TOLD: u64 = 10;
 
 #[derive(Template)]
-#[template(path = "notices.html")]
+#[template(path = "notices/list.html")]
 struct NoticesPage {
     page: Page,
     ended: Vec<run::Model>,
@@ -69,7 +71,7 @@ pub async fn see_all(
 ) -> Result<HttpResponse, AppError> {
     let unseen = notices::unseen_by(&account).all(db.get_ref()).await?;
     notices::note(db.get_ref(), unseen.into_iter().map(|run| run.id)).await?;
-    Ok(page::see_other("/notices"))
+    Ok(page::see_other(&address::address("/notices")))
 }
 
 /// What an open page asks now and then: how many notices there are, and the newest in words. It
@@ -88,13 +90,13 @@ pub async fn news(
     };
     let projects = names(db, &unseen).await?;
     let told = |run: &run::Model| {
-        let kind = language.text(format::kind(run.kind)).to_string();
+        let kind = language.text(kinds::definition(run.kind).name).to_string();
         let status = language.text(format::status(run.status)).to_string();
         json!({
             "id": run.id,
             "title": language.text("notice-run-ended").arg("kind", kind).arg("status", status).to_string(),
             "project": projects.get(&run.project_id),
-            "url": format!("/projects/{}/runs/{}", run.project_id, run.id),
+            "url": address::in_project(run.project_id, &format!("/runs/{}", run.id)),
             "finished_at": run.finished_at,
         })
     };

@@ -1,11 +1,12 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
 use crate::{
-    people::{audit, projects},
+    people::projects,
     web::{
         access::{Access, Admin, Manager, Member},
+        address,
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         markdown,
         page::{self, Page},
     },
@@ -14,13 +15,9 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{membership::ProjectRole, prompt, run};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter,
-};
+use entity::{prompt, run};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Deserialize;
-use serde_json::json;
 
 #[derive(Template)]
 #[template(path = "projects/new.html")]
@@ -51,22 +48,13 @@ pub async fn create(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let NewProjectForm { name, guidelines } = form.into_inner();
-    let mut errors = FieldErrors::default();
-    if name.trim().is_empty() {
-        errors.add("name", "project-name-missing");
-    } else if projects::find_by_name(db.get_ref(), &name).await?.is_some() {
-        errors.add("name", "project-name-taken");
+    match projects::found(&db, account.id, &name, &guidelines).await {
+        Ok(project) => Ok(page::see_other(&address::in_project(project.id, "/prompts"))),
+        Err(FormError::Invalid(errors)) => {
+            page::invalid(&NewProjectPage { page, name, guidelines, errors })
+        }
+        Err(FormError::Failed(error)) => Err(error),
     }
-    if !errors.is_empty() {
-        return page::invalid(&NewProjectPage { page, name, guidelines, errors });
-    }
-    let project = projects::create(db.get_ref(), &name, &guidelines).await?;
-    for role in [ProjectRole::Manager, ProjectRole::Engineer, ProjectRole::Annotator] {
-        projects::give_role(db.get_ref(), account.id, project.id, role).await?;
-    }
-    audit::record(db.get_ref(), account.id, "project.create", project.id, json!({"name": name}))
-        .await?;
-    Ok(page::see_other(&format!("/projects/{}/prompts", project.id)))
 }
 
 #[derive(Template)]
@@ -118,16 +106,8 @@ pub async fn change(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let ChangeForm { guidelines, overlap } = form.into_inner();
-    if !(1..=100).contains(&overlap) {
-        return Err(AppError::bad_request("overlap-out-of-range"));
-    }
-    let before = json!({"guidelines": access.project.guidelines, "overlap": access.project.comparison_overlap});
-    let url = access.url("");
-    let mut row = access.project.into_active_model();
-    row.guidelines = Set(guidelines);
-    row.comparison_overlap = Set(overlap);
-    let project = row.update(db.get_ref()).await?;
-    audit::record(db.get_ref(), access.account.id, "project.change", project.id, before).await?;
+    let Access { account, project, .. } = access.clone();
+    projects::change(&db, account.id, project, guidelines, overlap).await?;
     page::notify(&session, "notice-saved", "")?;
-    Ok(page::see_other(&url))
+    Ok(page::see_other(&access.url("")))
 }

@@ -1,12 +1,15 @@
 //! `/settings` and `/language`: what a person chooses for themselves.
 
 use crate::{
-    people::{accounts, audit},
+    people::{
+        account_changes::{self, PasswordChange},
+        accounts,
+    },
     web::{
         access::SignedIn,
-        address, csrf,
+        address,
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
         i18n::{self, Language},
         message::Message,
         page::{self, Page},
@@ -22,9 +25,8 @@ use actix_web::{
 };
 use askama::Template;
 use entity::account;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseConnection, IntoActiveModel};
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
-use serde_json::json;
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -61,32 +63,16 @@ pub async fn change_password(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let PasswordForm { current, new, again } = form.into_inner();
-    let mut errors = FieldErrors::default();
-    if accounts::authenticate(db.get_ref(), &account.login, current).await?.is_none() {
-        errors.add("current", "settings-current-wrong");
+    let change = PasswordChange { current, new, again };
+    match account_changes::change_password(&db, account.clone(), change).await {
+        Ok(()) => {
+            session::renew(&session)?;
+            page::notify(&session, "notice-password-changed", "")?;
+            Ok(page::see_other(&address::address("/settings")))
+        }
+        Err(FormError::Invalid(errors)) => page::invalid(&SettingsPage::new(page, account, errors)),
+        Err(FormError::Failed(error)) => Err(error),
     }
-    if new.chars().count() < accounts::MIN_PASSWORD_LENGTH {
-        errors.add(
-            "new",
-            Message::new("settings-new-short").with("n", accounts::MIN_PASSWORD_LENGTH),
-        );
-    } else if new != again {
-        errors.add("again", "settings-again-differs");
-    }
-    if !errors.is_empty() {
-        return page::invalid(&SettingsPage::new(page, account, errors));
-    }
-    let id = account.id;
-    let mut row = account.into_active_model();
-    row.password_hash = Set(accounts::hash_password(new).await?);
-    row.password_is_one_time = Set(false);
-    row.update(db.get_ref()).await?;
-    session::end_all(db.get_ref(), id).await?;
-    session.renew();
-    csrf::renew(&session)?;
-    audit::record(db.get_ref(), id, "account.change_password", id, json!({})).await?;
-    page::notify(&session, "notice-password-changed", "")?;
-    Ok(page::see_other("/settings"))
 }
 
 #[derive(Deserialize)]
@@ -106,12 +92,10 @@ pub async fn choose_language(
         AppError::bad_request(Message::new("language-unknown").with("code", form.language.as_str()))
     })?;
     if let Some(account) = current_account(&request).await? {
-        let mut row = account.into_active_model();
-        row.language = Set(Some(language.code().to_owned()));
-        row.update(db.get_ref()).await?;
+        account_changes::choose_language(&db, account, language.code()).await?;
     }
     let cookie = Cookie::build(i18n::LANGUAGE_COOKIE, language.code())
-        .path("/")
+        .path(address::address("/"))
         .http_only(true)
         .same_site(SameSite::Lax)
         .max_age(Duration::days(365))

@@ -4,7 +4,7 @@ use crate::{
     people::{accounts, audit},
     web::{
         access::SignedIn,
-        address, csrf,
+        address,
         error::AppError,
         page::{self, Page},
         principal::current_account,
@@ -71,10 +71,7 @@ pub async fn sign_in(
         tracing::info!(login = accounts::normal_login(&login), "sign-in refused");
         return page::invalid(&SignInPage { page, login, next, refused: true });
     };
-    // A fresh key and a fresh form token: what was known before sign-in is worth nothing after it.
-    session.renew();
-    session.insert(session::ACCOUNT, account.id).map_err(|error| anyhow::anyhow!("{error}"))?;
-    csrf::renew(&session)?;
+    session::sign_in(&session, account.id)?;
     audit::record(db.get_ref(), account.id, "session.create", account.id, json!({})).await?;
     Ok(page::see_other(&address::local_or_home(&next)))
 }
@@ -86,5 +83,5 @@ pub async fn sign_out(
 ) -> Result<HttpResponse, AppError> {
     session.purge();
     audit::record(db.get_ref(), account.id, "session.delete", account.id, json!({})).await?;
-    Ok(page::see_other("/sign-in"))
+    Ok(page::see_other(&address::address("/sign-in")))
 }

@@ -1,8 +1,12 @@
 //! `/projects/{project}/runs/compare?run=…&run=…`: runs of one kind side by side. The address holds
 //! the choice.
 
+use crate::training::{
+    fields::FormField,
+    kinds::{self, definition},
+};
 use crate::{
-    training::run_digest::{Answer, Digest, RunDigests},
+    training::run_digest::{RunDigest, RunDigests, SampledAnswer},
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -11,8 +15,8 @@ use crate::{
 };
 use crate::{
     training::{
-        curves::{self, Chart},
-        fields, progress, settings,
+        curves::{self, MetricChart},
+        progress, settings,
     },
     web::format,
 };
@@ -41,7 +45,7 @@ struct ComparePage {
     runs: Vec<Compared>,
     /// Why nothing is compared: a Fluent key.
     problem: Option<&'static str>,
-    charts: Vec<(&'static str, Chart)>,
+    charts: Vec<(&'static str, MetricChart)>,
     /// Inputs and settings that differ, then those that are the same.
     differing: Vec<Row>,
     same: Vec<Row>,
@@ -57,7 +61,7 @@ struct Compared {
     /// From 1: its colour.
     colour: usize,
     run: run::Model,
-    said: Arc<Digest>,
+    digest: Arc<RunDigest>,
 }
 
 /// A line of a table: a label, and what each run has there.
@@ -71,7 +75,7 @@ struct Row {
 /// What each run answers to one prompt.
 struct Answered {
     prompt: String,
-    answers: Vec<Option<Answer>>,
+    answers: Vec<Option<SampledAnswer>>,
 }
 
 impl Row {
@@ -92,7 +96,7 @@ impl ComparePage {
     fn beside<'a>(
         &'a self,
         row: &'a Answered,
-    ) -> impl Iterator<Item = (&'a Compared, &'a Option<Answer>)> {
+    ) -> impl Iterator<Item = (&'a Compared, &'a Option<SampledAnswer>)> {
         self.runs.iter().zip(&row.answers)
     }
 
@@ -100,20 +104,14 @@ impl ComparePage {
         format!("{:.0}", run.progress * 100.0)
     }
 
-    fn score(&self, answer: &Answer) -> Option<String> {
+    fn score(&self, answer: &SampledAnswer) -> Option<String> {
         answer.score.map(curves::short)
     }
 
     /// A run's heading: its letter, and the end of its id, by which the model it made is named.
     fn heading(&self, compared: &Compared) -> String {
-        format!("{} · {}", compared.letter, short_id(compared.run.id))
+        format!("{} · {}", compared.letter, compared.run.id.short())
     }
-}
-
-/// The last eight signs of a run's id, as in the name of the model that it makes.
-fn short_id(run: RunId) -> String {
-    let id = run.0.simple().to_string();
-    id[id.len() - 8..].to_owned()
 }
 
 pub async fn compare(
@@ -176,8 +174,8 @@ async fn chosen(
 async fn columns(runs: Vec<run::Model>, digests: &RunDigests) -> Result<Vec<Compared>, DbErr> {
     let mut compared = Vec::new();
     for (colour, (letter, run)) in (1..).zip(('A'..='Z').zip(runs).take(MOST + 1)) {
-        let said = digests.of(run.id).await?;
-        compared.push(Compared { letter: letter.to_string(), colour, run, said });
+        let digest = digests.of(run.id).await?;
+        compared.push(Compared { letter: letter.to_string(), colour, run, digest });
     }
     Ok(compared)
 }
@@ -190,11 +188,11 @@ fn problem(compared: &[Compared]) -> Option<&'static str> {
     is_mixed.then_some("beside-one-kind")
 }
 
-fn charts(compared: &[Compared]) -> anyhow::Result<Vec<(&'static str, Chart)>> {
-    let runs: Vec<(String, &Digest)> =
-        compared.iter().map(|run| (run.letter.clone(), run.said.as_ref())).collect();
+fn charts(compared: &[Compared]) -> anyhow::Result<Vec<(&'static str, MetricChart)>> {
+    let runs: Vec<(String, &RunDigest)> =
+        compared.iter().map(|run| (run.letter.clone(), run.digest.as_ref())).collect();
     let mut charts = Vec::new();
-    for metric in curves::charts_of(compared[0].run.kind).iter().flat_map(|chart| *chart) {
+    for metric in definition(compared[0].run.kind).charts.iter().flat_map(|chart| *chart) {
         charts.extend(curves::overlay(metric, &runs)?.map(|chart| (*metric, chart)));
     }
     Ok(charts)
@@ -221,11 +219,10 @@ async fn inputs(db: &impl ConnectionTrait, compared: &[Compared]) -> Result<Vec<
             .map(|model| model.name.clone())
             .or(version.map(|version| version.hash[..10.min(version.hash.len())].to_owned()))
     };
-    let slots = [
-        (InputSlot::Model, "run-input-model"),
-        (InputSlot::Reward, "run-input-reward"),
-        (InputSlot::Dataset, "run-input-dataset"),
-    ];
+    let models_of = definition(compared[0].run.kind).models.iter();
+    let slots = models_of
+        .map(|field| (field.slot, field.label))
+        .chain([(InputSlot::Dataset, "run-input-dataset")]);
     let row = |(slot, label): (InputSlot, &str)| {
         let value = |compared: &Compared| {
             let input =
@@ -234,27 +231,27 @@ async fn inputs(db: &impl ConnectionTrait, compared: &[Compared]) -> Result<Vec<
         };
         Row::setting(label, compared.iter().map(value).collect())
     };
-    let rows = slots.into_iter().map(row);
+    let rows = slots.map(row);
     Ok(rows.filter(|row| row.values.iter().any(|value| !value.is_empty())).collect())
 }
 
 fn settings_of(compared: &[Compared]) -> Vec<Row> {
-    let row = |field: &fields::Field| {
+    let row = |field: &FormField| {
         let value = |compared: &Compared| {
             compared.run.config.get(field.name).map(settings::shown).unwrap_or_default()
         };
         Row::setting(field.label, compared.iter().map(value).collect())
     };
-    fields::all(compared[0].run.kind).map(row).collect()
+    definition(compared[0].run.kind).fields().map(row).collect()
 }
 
 /// The newest value of every metric that a run has.
 fn metrics(compared: &[Compared]) -> Vec<Row> {
     let names: BTreeSet<&String> =
-        compared.iter().flat_map(|compared| compared.said.series.keys()).collect();
+        compared.iter().flat_map(|compared| compared.digest.series.keys()).collect();
     let row = |name: &String| {
         let value =
-            |compared: &Compared| compared.said.last(name).map(curves::short).unwrap_or_default();
+            |compared: &Compared| compared.digest.last(name).map(curves::short).unwrap_or_default();
         Row { label: name.clone(), is_metric: true, values: compared.iter().map(value).collect() }
     };
     names.into_iter().map(row).collect()
@@ -263,7 +260,7 @@ fn metrics(compared: &[Compared]) -> Vec<Row> {
 fn costs(page: &Page, compared: &[Compared]) -> Vec<Row> {
     let costs: Vec<Vec<_>> = compared
         .iter()
-        .map(|compared| progress::cost(page, &compared.run, &compared.said))
+        .map(|compared| progress::cost(page, &compared.run, &compared.digest))
         .collect();
     let mut labels: Vec<&'static str> = Vec::new();
     for (label, _) in costs.iter().flatten() {
@@ -284,14 +281,14 @@ fn costs(page: &Page, compared: &[Compared]) -> Vec<Row> {
 /// What the runs answer now to the prompts that at least two of them were asked.
 fn answers(compared: &[Compared]) -> Vec<Answered> {
     let mut prompts: Vec<&str> = Vec::new();
-    for sampled in compared.iter().flat_map(|compared| &compared.said.samples) {
+    for sampled in compared.iter().flat_map(|compared| &compared.digest.samples) {
         if !prompts.contains(&sampled.prompt.as_str()) {
             prompts.push(&sampled.prompt);
         }
     }
     let answered = |prompt: &str| {
         let now = |compared: &Compared| {
-            let sampled = compared.said.samples.iter().find(|sampled| sampled.prompt == prompt);
+            let sampled = compared.digest.samples.iter().find(|sampled| sampled.prompt == prompt);
             sampled.map(|sampled| sampled.now().clone())
         };
         Answered { prompt: prompt.to_owned(), answers: compared.iter().map(now).collect() }

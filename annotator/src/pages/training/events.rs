@@ -1,15 +1,13 @@
 //! `/projects/{project}/runs/{run}/events`: the run's events as they happen (SSE).
 
-use crate::pages::training::list::find;
 use crate::{
-    training::run_feed::{RunFeed, Told},
-    web::{access::Engineer, error::AppError},
+    training::run_feed::{FeedItem, RunFeed},
+    web::{access::Engineer, error::AppError, of::Of},
 };
 use actix_web::{HttpRequest, Responder, web};
 use actix_web_lab::sse::{self, Sse};
-use entity::{ids::ProjectId, run::RunStatus};
+use entity::run::{self, RunStatus};
 use futures_util::StreamExt;
-use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
@@ -31,13 +29,10 @@ pub struct Position {
 /// in the address.
 pub async fn follow(
     request: HttpRequest,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(_, run): Of<Engineer, run::Model>,
     position: web::Query<Position>,
-    db: web::Data<DatabaseConnection>,
     feed: web::Data<RunFeed>,
 ) -> Result<impl Responder, AppError> {
-    let run = find(db.get_ref(), &access, &path.1).await?;
     let resumed =
         request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
     let events =
@@ -47,16 +42,16 @@ pub async fn follow(
 
 /// An event carries its sequence number as `id`; what is said about the run has a name and no
 /// `id`, so that it does not move the browser's position.
-fn as_sent(told: Told) -> sse::Event {
+fn as_sent(told: FeedItem) -> sse::Event {
     let named = |name: &'static str, status: RunStatus| {
         sse::Data::new(json!({ "status": status }).to_string()).event(name)
     };
     match told {
-        Told::Event { sequence, event } => {
+        FeedItem::Event { sequence, event } => {
             sse::Data::new(event.to_string()).id(sequence.to_string())
         }
-        Told::Status(status) => named("status", status),
-        Told::End(status) => named("end", status),
+        FeedItem::Status(status) => named("status", status),
+        FeedItem::End(status) => named("end", status),
     }
     .into()
 }

@@ -2,37 +2,27 @@
 //! of the memory that a run with it and with these settings needs. The form has it from the start;
 //! a script asks for it again when something else is chosen or typed.
 
+use super::list::KindPath;
 use crate::{
-    models::{
-        facts,
-        facts::{
-            ModelFacts,
-            memory::{self, Memory, Participant},
-        },
-    },
+    models::facts::{self, ModelFacts},
+    training::{inputs::offered_models, kinds::RunDefinition, settings},
     web::{
         access::Engineer,
         error::AppError,
+        format,
         page::{self, Page},
     },
 };
-use crate::{
-    pages::training::list::kind_of,
-    training::{
-        inputs::{offered, scoring, trainable},
-        settings,
-    },
-    web::format,
-};
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{artifact, ids::ProjectId, model, run::RunKind};
+use entity::{artifact, model};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
+use trainer_base::memory::{MemoryEstimate, ModelInMemory};
 
 /// A model in the words of a page.
-pub struct Facts {
+pub struct ChosenFacts {
     pub name: String,
     pub parameters: String,
     pub size: String,
@@ -47,32 +37,34 @@ pub struct Facts {
     pub memory: Option<String>,
 }
 
-impl Facts {
+impl ChosenFacts {
     /// Of the model that was chosen among these, or of the first. Settings that cannot be read give
     /// no estimate: their mistakes are told when the form is sent.
     pub async fn load(
         db: &DatabaseConnection,
         store: &ArtifactStore,
         page: &Page,
-        kind: RunKind,
-        models: &[model::Model],
-        reward_models: &[model::Model],
+        definition: &RunDefinition,
+        offered: &[Vec<model::Model>],
         typed: &HashMap<String, String>,
     ) -> Result<Option<Self>, AppError> {
-        let Some(model) = chosen(models, typed.get("model")) else { return Ok(None) };
-        let known = facts::of(db, store, model).await?;
-        let reward = match chosen(reward_models, typed.get("reward_model")) {
-            Some(reward) => participant(reward, &facts::of(db, store, reward).await?),
-            None => None,
-        };
+        let mut chosen_models = Vec::new();
+        for (field, models) in definition.models.iter().zip(offered) {
+            if let Some(model) = chosen(models, typed.get(field.name)) {
+                chosen_models.push((model, facts::of(db, store, model).await?));
+            }
+        }
+        let Some((model, known)) = chosen_models.first() else { return Ok(None) };
         let artifact = artifact::Entity::find_by_id(&*model.artifact_hash).one(db).await?;
         let mut facts =
-            Self::of(page, model, &known, artifact.map_or(0, |artifact| artifact.n_bytes));
-        let memory = settings::parse(kind, typed)
+            Self::of(page, model, known, artifact.map_or(0, |artifact| artifact.n_bytes));
+        let in_memory: Option<Vec<_>> =
+            chosen_models.iter().map(|(model, known)| in_memory(model, known)).collect();
+        let memory = settings::parse(definition, typed)
             .ok()
-            .zip(participant(model, &known))
-            .and_then(|(config, model)| memory::estimate(kind, &config, model, reward));
-        facts.memory = memory.map(|memory| in_words(page, kind, &memory));
+            .zip(in_memory)
+            .and_then(|(config, models)| (definition.memory)(&config, &models));
+        facts.memory = memory.map(|memory| in_words(page, definition, &memory));
         Ok(Some(facts))
     }
 
@@ -98,16 +90,12 @@ fn chosen<'a>(models: &'a [model::Model], id: Option<&String>) -> Option<&'a mod
     chosen.or(models.first())
 }
 
-fn participant(model: &model::Model, known: &ModelFacts) -> Option<Participant> {
-    Some(Participant { n_parameters: model.n_parameters.cast_unsigned(), shape: known.shape? })
+fn in_memory(model: &model::Model, known: &ModelFacts) -> Option<ModelInMemory> {
+    Some(ModelInMemory { n_parameters: model.n_parameters.cast_unsigned(), shape: known.shape? })
 }
 
-fn in_words(page: &Page, kind: RunKind, memory: &Memory) -> String {
-    let key = match kind {
-        RunKind::Sample => "facts-memory-sample",
-        _ => "facts-memory-train",
-    };
-    page.text(key)
+fn in_words(page: &Page, definition: &RunDefinition, memory: &MemoryEstimate) -> String {
+    page.text(definition.memory_text)
         .arg("weights", rounded(memory.weights))
         .arg("total", rounded(memory.total()))
         .arg("n", memory.n_sequences)
@@ -126,22 +114,20 @@ fn rounded(n_bytes: u64) -> String {
 #[template(path = "runs/facts.html")]
 struct FactsFragment {
     page: Page,
-    facts: Option<Facts>,
+    facts: Option<ChosenFacts>,
 }
 
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     typed: web::Query<HashMap<String, String>>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
-    let db = db.get_ref();
-    let models = offered(db, access.project.id, trainable(kind)).await?;
-    let reward_models = offered(db, access.project.id, scoring(kind)).await?;
-    let facts = Facts::load(db, &store, &page, kind, &models, &reward_models, &typed).await?;
+    let (definition, db) = (path.definition()?, db.get_ref());
+    let offered = offered_models(db, access.project.id, definition).await?;
+    let facts = ChosenFacts::load(db, &store, &page, definition, &offered, &typed).await?;
     page::html(&FactsFragment { page, facts })
 }
 

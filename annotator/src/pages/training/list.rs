@@ -2,6 +2,7 @@
 
 use crate::{
     people::accounts,
+    training::kinds::{self, RunDefinition},
     web::{
         access::{Access, Engineer},
         error::AppError,
@@ -13,33 +14,29 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     ids::{AccountId, ModelId, RunId},
-    model,
-    run::{self, RunKind},
+    model, run,
     run_input::{self, InputSlot},
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Runs that the list shows: the newest.
 const SHOWN: u64 = 200;
 
-/// The kind that an address names, of those that are done with models.
-pub fn kind_of(slug: &str) -> Result<RunKind, AppError> {
-    RunKind::OF_MODELS
-        .into_iter()
-        .find(|kind| format::slug(*kind) == slug)
-        .ok_or(AppError::NotFound)
+/// The path of every URL under a kind of run.
+#[derive(Deserialize)]
+pub struct KindPath {
+    kind: String,
 }
 
-/// The run that an address names, if it is of this project.
-pub async fn find(
-    db: &DatabaseConnection,
-    access: &Access,
-    id: &str,
-) -> Result<run::Model, AppError> {
-    let id: RunId = id.parse().map_err(|_| AppError::NotFound)?;
-    let run = run::Entity::find_by_id(id).one(db).await?;
-    run.filter(|run| run.project_id == access.project.id).ok_or(AppError::NotFound)
+impl KindPath {
+    /// The kind that the address names, of those that have a launch form.
+    pub fn definition(&self) -> Result<&'static RunDefinition, AppError> {
+        kinds::launchable()
+            .find(|definition| definition.slug == self.kind)
+            .ok_or(AppError::NotFound)
+    }
 }
 
 #[derive(Template)]
@@ -59,10 +56,6 @@ impl RunsPage {
     /// Whether anything may still change, so that the page looks again by itself.
     fn is_live(&self) -> bool {
         self.runs.iter().any(|run| !run.status.is_final())
-    }
-
-    fn kinds(&self) -> [(&'static str, &'static str); 5] {
-        RunKind::OF_MODELS.map(|kind| (format::slug(kind), format::new_run(kind)))
     }
 
     fn percent(&self, run: &run::Model) -> String {

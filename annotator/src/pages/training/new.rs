@@ -1,22 +1,21 @@
 //! `/projects/{project}/runs/new/{kind}`: choosing what a run reads and how it works, and queueing
 //! it.
 
+use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
-    data::formats,
-    pages::training::{deleted, facts::Facts, list::kind_of},
+    data::formats::{self, Contents},
     training::{
-        fields::{self, Control, Field},
-        inputs::{Rows, chosen_model, chosen_rows, contents, offered, scoring, trainable},
+        fields::{FieldControl, FieldGroup, FormField},
+        inputs::offered_models,
+        kinds::{ModelField, RunDefinition, definition},
+        launch_form::launch_from_form,
         settings,
     },
-    web::format,
-};
-use crate::{
-    training::launch::{self, Launch},
     web::{
         access::{Access, Engineer},
         error::AppError,
-        form::FieldErrors,
+        form::{FieldErrors, FormError},
+        format,
         page::{self, Page},
     },
 };
@@ -26,9 +25,7 @@ use askama::Template;
 use entity::{
     dataset_version,
     ids::{ModelId, ProjectId, RunId},
-    model,
-    run::{self, RunKind},
-    run_input::{self, InputSlot},
+    model, run, run_input,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
@@ -37,20 +34,20 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
-use storage::database::begin_write;
 
 #[derive(Template)]
 #[template(path = "runs/new.html")]
 struct NewRunPage {
     page: Page,
     access: Access,
-    kind: RunKind,
-    models: Vec<model::Model>,
-    /// Only for PPO.
-    reward_models: Vec<model::Model>,
+    definition: &'static RunDefinition,
+    /// What the fields for models offer, in their order.
+    offered: Vec<Vec<model::Model>>,
     versions: Vec<dataset_version::Model>,
+    /// What freezing a version now is called.
+    freezes: &'static str,
     /// Of the model that is chosen.
-    facts: Option<Facts>,
+    facts: Option<ChosenFacts>,
     typed: HashMap<String, String>,
     errors: FieldErrors,
 }
@@ -61,20 +58,21 @@ impl NewRunPage {
         store: &ArtifactStore,
         page: Page,
         access: Access,
-        kind: RunKind,
+        definition: &'static RunDefinition,
         typed: HashMap<String, String>,
         errors: FieldErrors,
     ) -> Result<Self, AppError> {
-        let models = offered(db, access.project.id, trainable(kind)).await?;
-        let reward_models = offered(db, access.project.id, scoring(kind)).await?;
+        let offered = offered_models(db, access.project.id, definition).await?;
+        let reads = reads(definition, &HashMap::new())?;
         let versions = dataset_version::Entity::find()
             .filter(dataset_version::Column::ProjectId.eq(access.project.id))
-            .filter(dataset_version::Column::Kind.eq(contents(kind, None).kind()))
+            .filter(dataset_version::Column::Kind.eq(reads.kind()))
             .order_by_desc(dataset_version::Column::CreatedAt)
             .all(db)
             .await?;
-        let facts = Facts::load(db, store, &page, kind, &models, &reward_models, &typed).await?;
-        Ok(Self { page, access, kind, models, reward_models, versions, facts, typed, errors })
+        let facts = ChosenFacts::load(db, store, &page, definition, &offered, &typed).await?;
+        let freezes = formats::of(reads.kind()).words().freezes;
+        Ok(Self { page, access, definition, offered, versions, freezes, facts, typed, errors })
     }
 
     /// What stands in a field: what was typed, else the default.
@@ -86,15 +84,32 @@ impl NewRunPage {
     }
 
     fn default(&self, name: &str) -> String {
-        settings::defaults(self.kind).get(name).map(settings::shown).unwrap_or_default()
+        let defaults = self.definition.kind.settings().defaults();
+        defaults.get(name).map(settings::shown).unwrap_or_default()
     }
 
-    fn groups(&self) -> &'static [fields::Group] {
-        fields::groups(self.kind)
+    /// The fields for models, each with what it offers.
+    fn model_fields(&self) -> impl Iterator<Item = (&ModelField, &Vec<model::Model>)> {
+        self.definition.models.iter().zip(&self.offered)
+    }
+
+    /// Where a model that is missing is made: the page, and what it is called.
+    fn made_by(&self, field: &ModelField) -> Option<(String, &'static str)> {
+        let maker = definition(field.made_by?);
+        Some((self.access.url(maker.form_path), maker.launch))
+    }
+
+    /// Whether models of several kinds are offered, so that each says which it is.
+    fn is_mixed(&self, field: &ModelField) -> bool {
+        field.kinds.len() > 1
+    }
+
+    fn offers_prompts(&self) -> bool {
+        self.definition.rows.as_ref().is_some_and(|rows| rows.offers_prompts)
     }
 
     /// Whether a folded group must be open: it holds a mistake or something that was changed.
-    fn is_open(&self, group: &fields::Group) -> bool {
+    fn is_open(&self, group: &FieldGroup) -> bool {
         let changed =
             |name: &str| self.typed.get(name).is_some_and(|text| *text != self.default(name));
         group.fields.iter().any(|field| self.errors.of(field.name).is_some() || changed(field.name))
@@ -104,32 +119,12 @@ impl NewRunPage {
         self.typed.get(field).is_some_and(|chosen| *chosen == value.to_string())
     }
 
-    fn input_mode(&self, field: &Field) -> &'static str {
-        if field.control == Control::Whole { "numeric" } else { "decimal" }
+    fn input_mode(&self, field: &FormField) -> &'static str {
+        if field.control == FieldControl::Whole { "numeric" } else { "decimal" }
     }
 
-    fn is_number(&self, field: &Field) -> bool {
+    fn is_number(&self, field: &FormField) -> bool {
         field.control.choices().is_empty()
-    }
-
-    fn needs_reward_model(&self) -> bool {
-        self.kind == RunKind::Ppo
-    }
-
-    fn is_sample(&self) -> bool {
-        self.kind == RunKind::Sample
-    }
-
-    fn title(&self) -> &'static str {
-        format::new_run(self.kind)
-    }
-
-    fn lead(&self) -> &'static str {
-        format::lead(self.kind)
-    }
-
-    fn freezes(&self) -> &'static str {
-        formats::of(contents(self.kind, None).kind()).words().freezes
     }
 
     fn model_kind(&self, model: &model::Model) -> &'static str {
@@ -159,19 +154,21 @@ pub struct Prefill {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     prefill: web::Query<Prefill>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
+    let definition = path.definition()?;
     let mut typed = match prefill.from {
-        Some(run) => as_typed(db.get_ref(), access.project.id, kind, run).await?,
+        Some(run) => as_typed(db.get_ref(), access.project.id, definition, run).await?,
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    let errors = deleted::explain(db.get_ref(), &typed).await?;
-    page::html(&NewRunPage::load(db.get_ref(), &store, page, access, kind, typed, errors).await?)
+    let errors = deleted::explain(db.get_ref(), definition, &typed).await?;
+    page::html(
+        &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors).await?,
+    )
 }
 
 /// The form of a run that was launched before. Its dataset version is chosen again, so that the
@@ -179,12 +176,12 @@ pub async fn show(
 async fn as_typed(
     db: &impl ConnectionTrait,
     project: ProjectId,
-    kind: RunKind,
+    definition: &RunDefinition,
     run: RunId,
 ) -> Result<HashMap<String, String>, AppError> {
     let run = run::Entity::find_by_id(run).one(db).await?;
     let run = run
-        .filter(|run| run.project_id == project && run.kind == kind)
+        .filter(|run| run.project_id == project && run.kind == definition.kind)
         .ok_or(AppError::NotFound)?;
     let mut typed: HashMap<String, String> = match &run.config {
         Value::Object(config) => {
@@ -192,19 +189,14 @@ async fn as_typed(
         }
         _ => HashMap::new(),
     };
-    for input in
-        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?
-    {
-        let name = match input.slot {
-            InputSlot::Model => "model",
-            InputSlot::Reward => "reward_model",
-            InputSlot::Dataset => "dataset",
-        };
+    let inputs =
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
+    for input in inputs {
+        let model = definition.models.iter().find(|field| field.slot == input.slot);
+        let name = model.map_or("dataset", |field| field.name);
         let id = input.model_id.map(|id| id.to_string());
-        typed.extend(
-            id.or(input.dataset_version_id.map(|id| id.to_string()))
-                .map(|id| (name.to_owned(), id)),
-        );
+        let id = id.or(input.dataset_version_id.map(|id| id.to_string()));
+        typed.extend(id.map(|id| (name.to_owned(), id)));
     }
     Ok(typed)
 }
@@ -212,67 +204,31 @@ async fn as_typed(
 pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    path: web::Path<KindPath>,
     form: web::Form<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
-    let kind = kind_of(&path.1)?;
+    let definition = path.definition()?;
     let typed = form.into_inner();
-    match try_launch(db.get_ref(), &store, &access, kind, &typed).await? {
+    let (project, by) = (access.project.id, access.account.id);
+    match launch_from_form(&db, &store, project, by, definition, &typed).await {
         Ok(run) => {
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
         }
-        Err(errors) => page::invalid(
-            &NewRunPage::load(db.get_ref(), &store, page, access, kind, typed, errors).await?,
+        Err(FormError::Invalid(errors)) => page::invalid(
+            &NewRunPage::load(&db, &store, page, access, definition, typed, errors).await?,
         ),
+        Err(FormError::Failed(error)) => Err(error),
     }
 }
 
-/// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
-/// of the version are written first; its rows and the run's appear in one transaction.
-async fn try_launch(
-    db: &DatabaseConnection,
-    store: &ArtifactStore,
-    access: &Access,
-    kind: RunKind,
+/// What a run of this kind reads, by the form's choice.
+fn reads(
+    definition: &RunDefinition,
     typed: &HashMap<String, String>,
-) -> Result<Result<RunId, FieldErrors>, AppError> {
-    let mut errors = FieldErrors::default();
-    let project = access.project.id;
-    let model = chosen_model(db, project, trainable(kind), typed.get("model")).await?;
-    if model.is_none() {
-        errors.add("model", "problem-choose-model");
-    }
-    let mut reward = None;
-    if kind == RunKind::Ppo {
-        reward = chosen_model(db, project, scoring(kind), typed.get("reward_model")).await?;
-        if reward.is_none() {
-            errors.add("reward_model", "problem-choose-reward-model");
-        }
-    }
-    let rows = chosen_rows(db, store, project, kind, typed).await?;
-    if let Err(problem) = &rows {
-        errors.add("dataset", *problem);
-    }
-    let config = settings::parse(kind, typed);
-    for (field, problem) in config.as_ref().err().into_iter().flatten() {
-        errors.add(field, settings::explain(kind, field, problem));
-    }
-    let (Some(model), Ok(rows), Ok(config), true) = (model, rows, config, errors.is_empty()) else {
-        return Ok(Err(errors));
-    };
-    let by = Some(access.account.id);
-    let changes = begin_write(db).await?;
-    let dataset = match rows {
-        Rows::Version(id) => id,
-        Rows::Frozen(frozen) => frozen.record(&changes, by).await?,
-    };
-    let run =
-        launch::queue(&changes, &Launch { project, kind, config, model, reward, dataset, by })
-            .await?;
-    changes.commit().await?;
-    Ok(Ok(run))
+) -> Result<Contents, AppError> {
+    definition.contents(typed).ok_or(AppError::NotFound)
 }

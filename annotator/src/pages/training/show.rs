@@ -3,35 +3,37 @@
 //! Sections marked `data-live` in the template are exchanged by `runs.js` for those of a fresh copy
 //! of this page whenever the run says something new; without JavaScript, reloading does the same.
 
+use crate::training::{
+    fields::FormField,
+    kinds::{self, ProgressUnit, RunDefinition, definition},
+};
 use crate::{
-    pages::training::{list::find, resume},
+    people::{accounts, notices},
+    training::run_digest::{LogLine, RunDigest, RunDigests, SampledAnswer},
+    web::{
+        access::{Access, Engineer},
+        error::AppError,
+        of::Of,
+        page::{self, Page},
+    },
+};
+use crate::{
+    training::resume,
     training::{
-        curves::{self, Chart},
-        fields, findings,
-        findings::Finding,
+        curves::{self, MetricChart},
+        findings::RunFinding,
         progress,
-        progress::Course,
+        progress::ProgressCard,
         settings,
     },
     web::format,
 };
-use crate::{
-    people::{accounts, notices},
-    training::run_digest::{Answer, Digest, LogLine, RunDigests},
-    web::{
-        access::{Access, Engineer},
-        error::AppError,
-        page::{self, Page},
-    },
-};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    dataset_version,
-    ids::ProjectId,
-    model,
+    dataset_version, model,
     report::{LogLevel, RunEnvironment},
-    run::{self, RunKind, RunStatus},
+    run::{self, RunStatus},
     run_input, task,
 };
 use sea_orm::{
@@ -53,11 +55,11 @@ struct RunPage {
     inputs: Vec<Input>,
     output: Option<model::Model>,
     n_tasks: u64,
-    said: Arc<Digest>,
-    charts: Vec<Chart>,
-    learning: Option<Finding>,
-    drift: Vec<Finding>,
-    course: Course,
+    digest: Arc<RunDigest>,
+    charts: Vec<MetricChart>,
+    learning: Option<RunFinding>,
+    drift: Vec<RunFinding>,
+    progress: ProgressCard,
     cost: Vec<(&'static str, String)>,
 }
 
@@ -74,7 +76,7 @@ impl RunPage {
 
     /// Says in the title how far it is, so that a tab in the background tells it.
     fn title(&self) -> String {
-        let (page, kind) = (&self.page, self.page.text(format::kind(self.run.kind)));
+        let (page, kind) = (&self.page, self.page.text(self.definition().name));
         match self.run.status {
             RunStatus::Claimed | RunStatus::Running => format!("{} % · {kind}", self.percent()),
             RunStatus::Succeeded => format!("✓ {kind}"),
@@ -85,7 +87,7 @@ impl RunPage {
         }
     }
 
-    fn sentence(&self, finding: &Finding) -> String {
+    fn sentence(&self, finding: &RunFinding) -> String {
         let text = self.page.text(finding.says);
         let with_arguments =
             finding.args.iter().fold(text, |text, (name, value)| match value.parse::<i64>() {
@@ -96,7 +98,7 @@ impl RunPage {
         with_arguments.to_string()
     }
 
-    fn score(&self, answer: &Answer) -> Option<String> {
+    fn score(&self, answer: &SampledAnswer) -> Option<String> {
         answer.score.map(curves::short)
     }
 
@@ -114,35 +116,32 @@ impl RunPage {
 
     /// Answers of one model, of which none is older than the other.
     fn is_sample(&self) -> bool {
-        self.run.kind == RunKind::Sample
+        self.definition().answers_are_output
     }
 
     /// From where a run that is over would go on.
     fn continues_from(&self, step: &u64) -> String {
-        match self.run.kind {
-            RunKind::Fetch => {
-                let size = format::network_bytes(format::arrived(&self.run));
+        match self.definition().unit {
+            ProgressUnit::Megabytes => {
+                let size = format::network_bytes(progress::arrived(&self.run));
                 self.page.text("run-resume-fetch-help").arg("size", size).to_string()
             }
-            _ => self.page.text("run-resume-help").arg("step", *step).to_string(),
+            ProgressUnit::Steps => self.page.text("run-resume-help").arg("step", *step).to_string(),
         }
     }
 
     /// The form that this run was launched by.
     fn form(&self) -> String {
-        match self.run.kind {
-            RunKind::Fetch => self.access.url("/models/new"),
-            kind => self.access.url(&format!("/runs/new/{}", format::slug(kind))),
-        }
+        self.access.url(self.definition().form_path)
     }
 
     /// What is said of the model that came of it.
     fn made(&self, model: &model::Model) -> &'static str {
-        match self.run.kind {
-            RunKind::Fetch if model.run_id == Some(self.run.id) => "run-fetched-base",
-            RunKind::Fetch => "run-fetched-known-base",
-            _ => "run-made-model",
-        }
+        (self.definition().made)(&self.run, model)
+    }
+
+    fn definition(&self) -> &'static RunDefinition {
+        definition(self.run.kind)
     }
 
     fn can_be_cancelled(&self) -> bool {
@@ -155,16 +154,16 @@ impl RunPage {
 
     /// Every setting by its label; whether it differs from the default.
     fn settings(&self) -> Vec<(&'static str, String, bool)> {
-        let defaults = settings::defaults(self.run.kind);
+        let defaults = self.run.kind.settings().defaults();
         let config = self.run.config.as_object();
-        let setting = |field: &fields::Field| {
+        let setting = |field: &FormField| {
             let value = config?.get(field.name)?;
             let shown = settings::shown(value);
             let choice = field.control.choices().iter().find(|(choice, _)| *choice == shown);
             let shown = choice.map_or(shown, |(_, label)| self.page.text(label).to_string());
             Some((field.label, shown, defaults.get(field.name) != Some(value)))
         };
-        fields::all(self.run.kind).filter_map(setting).collect()
+        self.definition().fields().filter_map(setting).collect()
     }
 
     fn changed_settings(&self) -> Vec<(&'static str, String, bool)> {
@@ -172,37 +171,45 @@ impl RunPage {
     }
 
     fn latest_metrics(&self) -> Vec<(String, String)> {
-        curves::latest(&self.said)
+        curves::latest(&self.digest)
     }
 
     /// What the worker computed on, in one line.
     fn machine(&self) -> Option<String> {
         let environment: RunEnvironment =
             serde_json::from_value(self.run.environment.clone()?).ok()?;
-        Some(format!(
+        let mut machine = format!(
             "{} · {} · {} · libtorch {} · attune {}",
             environment.device,
             environment.processor,
             environment.dtype,
             environment.libtorch,
             environment.attune
-        ))
+        );
+        // A processor always computes deterministically, a GPU on request.
+        if environment.device != "cpu" {
+            let key = if environment.deterministic {
+                "run-machine-deterministic"
+            } else {
+                "run-machine-not-deterministic"
+            };
+            machine += &format!(" · {}", self.page.text(key));
+        }
+        Some(machine)
     }
 }
 
 pub async fn show(
     page: Page,
-    Engineer(access): Engineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(Engineer(access), run): Of<Engineer, run::Model>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
     digests: web::Data<RunDigests>,
 ) -> Result<HttpResponse, AppError> {
     // The run before its events: a run that is over says nothing more, so what is shown as over is
     // shown whole.
-    let run = find(db.get_ref(), &access, &path.1).await?;
     let db = db.get_ref();
-    let said = digests.of(run.id).await?;
+    let digest = digests.of(run.id).await?;
     if run.status.is_final() {
         notices::see(db, &run, access.account.id).await?;
     }
@@ -212,21 +219,22 @@ pub async fn show(
         Input::Dataset(version) => Some(version.counts.eval),
         Input::Model { .. } => None,
     });
+    let definition = definition(run.kind);
     page::html(&RunPage {
-        checkpoint: checkpoint.filter(|_| resume::may_resume(&run, &access)),
+        checkpoint: checkpoint.filter(|_| definition.may_resume(&run, &access.account)),
         by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,
         n_tasks: task::Entity::find().filter(task::Column::RunId.eq(run.id)).count(db).await?,
-        charts: curves::draw(run.kind, &said)?,
-        learning: findings::learning(run.kind, &said, n_held_out),
-        drift: findings::drift(run.kind, &said),
-        course: Course::of(&page, &run, &said, progress::n_ahead(db, &run).await?),
-        cost: progress::cost(&page, &run, &said),
+        charts: curves::draw(definition.charts, &digest)?,
+        learning: (definition.learning)(&digest, n_held_out),
+        drift: (definition.drift)(&digest),
+        progress: ProgressCard::of(&page, &run, &digest, progress::n_ahead(db, &run).await?),
+        cost: progress::cost(&page, &run, &digest),
         page,
         access,
         run,
-        said,
+        digest,
     })
 }
 
@@ -246,11 +254,7 @@ async fn inputs_of(db: &DatabaseConnection, run: &run::Model) -> Result<Vec<Inpu
         run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?
     {
         if let Some(id) = input.model_id {
-            let title = if input.slot == run_input::InputSlot::Reward {
-                "run-input-reward"
-            } else {
-                "run-input-model"
-            };
+            let title = definition(run.kind).model_label(input.slot);
             inputs.extend(
                 model::Entity::find_by_id(id)
                     .one(db)

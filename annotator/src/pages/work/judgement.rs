@@ -7,6 +7,7 @@ use crate::{
         texts,
     },
     people::accounts,
+    training::kinds,
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
@@ -15,7 +16,7 @@ use crate::{
         page::{self, Page},
     },
     work::{
-        kinds::{self, FullAnswer},
+        kinds::{FullAnswer, stored_answer},
         shown_answers,
         task_view::{ConversationTurn, conversation},
     },
@@ -167,7 +168,7 @@ async fn said(
     page: &Page,
     judgement: &judgement::Model,
 ) -> Result<FullAnswer, AppError> {
-    let said = kinds::read(&judgement.payload);
+    let said = stored_answer(&judgement.payload);
     let text = match said.text_hash() {
         Some(hash) => {
             let text = texts::load(db, hash).await?;

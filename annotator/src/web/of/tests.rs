@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::Storage,
     database,
-    people::{accounts, accounts::NewAccount, projects},
+    people::{accounts, accounts::NewAccount, members, projects},
     web::access::Engineer,
 };
 use actix_web::{test::TestRequest, web};
@@ -34,7 +34,7 @@ impl World {
         let mine = projects::create(&db, "Mine", "").await.unwrap().id;
         let theirs = projects::create(&db, "Theirs", "").await.unwrap().id;
         let engineer = person(&db, "engineer").await;
-        projects::give_role(&db, engineer.id, mine, ProjectRole::Engineer).await.unwrap();
+        members::give_role(&db, engineer.id, mine, ProjectRole::Engineer).await.unwrap();
         Self { db, engineer, mine, theirs, _folder: folder }
     }
 
@@ -111,7 +111,7 @@ async fn without_a_project_in_the_address_the_object_says_its_project() {
     let nobody = world.ask::<run::Model>(None, &[run_at(run)]).await;
     assert!(matches!(nobody, Err(AppError::SignInFirst { .. })));
     let annotator = person(&world.db, "annotator").await;
-    projects::give_role(&world.db, annotator.id, world.mine, ProjectRole::Annotator).await.unwrap();
+    members::give_role(&world.db, annotator.id, world.mine, ProjectRole::Annotator).await.unwrap();
     let other_role = world.ask::<run::Model>(Some(&annotator), &[run_at(run)]).await;
     assert!(matches!(other_role, Err(AppError::Forbidden)));
 }

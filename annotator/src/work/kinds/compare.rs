@@ -30,29 +30,22 @@ struct ComparePage {
     sides: Vec<ShownAnswer>,
 }
 
-/// A button of the scale. Its keys are told by their place on the keyboard, as browsers name it.
+/// A button of the scale.
 struct ScaleChoice {
     /// In the form: `1` (left much better) … `7` (right much better), `0` for a tie.
     value: &'static str,
     keycap: &'static str,
-    keys: &'static str,
     text_key: &'static str,
 }
 
-impl ScaleChoice {
-    const fn new([value, keycap, keys]: [&'static str; 3], text_key: &'static str) -> Self {
-        Self { value, keycap, keys, text_key }
-    }
-}
-
 const SCALE: [ScaleChoice; 7] = [
-    ScaleChoice::new(["1", "1", "Digit1 Numpad1"], "compare-a-much"),
-    ScaleChoice::new(["2", "2", "Digit2 Numpad2"], "compare-a-better"),
-    ScaleChoice::new(["3", "3", "Digit3 Numpad3"], "compare-a-slightly"),
-    ScaleChoice::new(["0", "4", "Digit4 Numpad4 Digit0 Numpad0"], "compare-tie"),
-    ScaleChoice::new(["5", "5", "Digit5 Numpad5"], "compare-b-slightly"),
-    ScaleChoice::new(["6", "6", "Digit6 Numpad6"], "compare-b-better"),
-    ScaleChoice::new(["7", "7", "Digit7 Numpad7"], "compare-b-much"),
+    ScaleChoice { value: "1", keycap: "1", text_key: "compare-a-much" },
+    ScaleChoice { value: "2", keycap: "2", text_key: "compare-a-better" },
+    ScaleChoice { value: "3", keycap: "3", text_key: "compare-a-slightly" },
+    ScaleChoice { value: "0", keycap: "4", text_key: "compare-tie" },
+    ScaleChoice { value: "5", keycap: "5", text_key: "compare-b-slightly" },
+    ScaleChoice { value: "6", keycap: "6", text_key: "compare-b-better" },
+    ScaleChoice { value: "7", keycap: "7", text_key: "compare-b-much" },
 ];
 
 impl ComparePage {

@@ -1,4 +1,7 @@
-use super::{ConfigError, OptimiserSettings, RunConfig, is_positive, problem, supervised_problems};
+use super::{
+    ConfigError, ConfigProblem, OptimiserSettings, RunConfig, is_positive, problem,
+    supervised_problems,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +42,7 @@ impl RunConfig for DpoConfig {
         let mut found =
             supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
         if !is_positive(self.beta) {
-            found.push(problem("beta", "must be above 0"));
+            found.push(problem("beta", ConfigProblem::NotPositive));
         }
         found
     }

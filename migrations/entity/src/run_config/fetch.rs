@@ -1,4 +1,4 @@
-use super::{ConfigError, RunConfig, problem};
+use super::{ConfigError, ConfigProblem, RunConfig, problem};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -66,16 +66,16 @@ impl RunConfig for FetchConfig {
             None => false,
         };
         if !is_absolute {
-            found.push(problem("source", "must be ORG/NAME, or a folder from / on"));
+            found.push(problem("source", ConfigProblem::NoSource));
         }
         let is_one_word =
             |text: &str| !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace());
         if !is_one_word(&self.revision) {
-            found.push(problem("revision", "must be a branch, a tag or a commit"));
+            found.push(problem("revision", ConfigProblem::NoRevision));
         } else if matches!(self.source(), Some(FetchSource::Folder(_)))
             && self.revision != Self::MAIN
         {
-            found.push(problem("revision", "must be left out: a folder has none"));
+            found.push(problem("revision", ConfigProblem::RevisionOfFolder));
         }
         found
     }

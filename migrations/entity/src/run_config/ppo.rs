@@ -1,6 +1,6 @@
 use super::{
-    ConfigError, OptimiserSettings, RunConfig, at_least_one, is_positive, not_negative, problem,
-    supervised_problems,
+    ConfigError, ConfigProblem, OptimiserSettings, RunConfig, at_least_one, is_positive,
+    not_negative, problem, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ impl RunConfig for PpoConfig {
         if self.minibatches > rollout.max(1) {
             found.push(problem(
                 "minibatches",
-                format!("must not exceed the {rollout} prompts of a rollout batch"),
+                ConfigProblem::MoreMinibatchesThanPrompts { rollout },
             ));
         }
         not_negative(&mut found, "kl_coef", self.kl_coef);
@@ -116,13 +116,13 @@ impl RunConfig for PpoConfig {
             ("temperature", self.temperature),
         ] {
             if !is_positive(value) {
-                found.push(problem(field, "must be above 0"));
+                found.push(problem(field, ConfigProblem::NotPositive));
             }
         }
         not_negative(&mut found, "vf_coef", self.vf_coef);
         for (field, value) in [("gamma", self.gamma), ("lam", self.lam)] {
             if !(0.0..=1.0).contains(&value) {
-                found.push(problem(field, "must be from 0 to 1"));
+                found.push(problem(field, ConfigProblem::OutsideZeroToOne));
             }
         }
         found

@@ -1,4 +1,6 @@
-use super::{ConfigError, Device, Dtype, RunConfig, at_least_one, not_negative, problem};
+use super::{
+    ConfigError, ConfigProblem, Device, Dtype, RunConfig, at_least_one, not_negative, problem,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +69,7 @@ impl RunConfig for SampleConfig {
         }
         not_negative(&mut found, "temperature", self.temperature);
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            found.push(problem("top_p", "must be above 0 and at most 1"));
+            found.push(problem("top_p", ConfigProblem::NoShare));
         }
         found
     }

@@ -1,0 +1,230 @@
+//! The kinds of run: a file each, with all of the web app that is particular to one. Pages, menus
+//! and filters iterate this table and ask a definition; nowhere else is a kind asked for its name.
+
+mod dpo;
+mod fetch;
+mod ppo;
+mod reward;
+mod sample;
+mod sft;
+
+use super::{
+    fields::{FieldGroup, FormField},
+    findings::RunFinding,
+    run_digest::RunDigest,
+};
+use crate::data::dataset::Contents;
+use entity::{
+    account,
+    model::{self, ModelKind},
+    run,
+    run_config::{OptimiserSettings, RunKind, SampleConfig},
+    run_input::InputSlot,
+};
+use serde_json::Value;
+use std::collections::HashMap;
+use trainer_base::memory::{MemoryEstimate, ModelInMemory};
+
+/// The definition of a kind.
+pub fn definition(kind: RunKind) -> &'static RunDefinition {
+    match kind {
+        RunKind::Sft => &sft::SFT,
+        RunKind::Sample => &sample::SAMPLE,
+        RunKind::Reward => &reward::REWARD,
+        RunKind::Dpo => &dpo::DPO,
+        RunKind::Ppo => &ppo::PPO,
+        RunKind::Fetch => &fetch::FETCH,
+    }
+}
+
+/// Every kind, in the order in which a project comes to need them.
+pub fn all() -> impl Iterator<Item = &'static RunDefinition> {
+    RunKind::all().map(definition)
+}
+
+/// The kinds that the launch form is for: those that work on models.
+pub fn launchable() -> impl Iterator<Item = &'static RunDefinition> {
+    all().filter(|definition| definition.rows.is_some())
+}
+
+/// What a run is about besides models, if there is something.
+pub fn subject(run: &run::Model) -> Option<&str> {
+    (definition(run.kind).subject)(run)
+}
+
+/// All that is particular to a kind of run. Words are Fluent keys.
+pub struct RunDefinition {
+    pub kind: RunKind,
+    /// Its name in addresses.
+    pub slug: &'static str,
+    pub name: &'static str,
+    /// What launching one is called.
+    pub launch: &'static str,
+    /// What it does, in a sentence.
+    pub lead: &'static str,
+    /// The page that launches one, after the project's address.
+    pub form_path: &'static str,
+    /// What a run is about besides models, by its settings.
+    pub subject: fn(&run::Model) -> Option<&str>,
+    /// Whether only an administrator may launch or continue one with such settings.
+    pub is_for_administrators: fn(&run::Model) -> bool,
+    /// The models that it works on; empty for one that reads nothing of ours.
+    pub models: &'static [ModelField],
+    /// The rows that it reads, if it reads any.
+    pub rows: Option<RowsField>,
+    /// Its settings, as a form asks for them.
+    pub form: &'static [FieldGroup],
+    /// The metrics that matter, one chart each, under TRL's names.
+    pub charts: &'static [&'static [&'static str]],
+    /// How the metric that matters has gone; none where there is none yet. The number is that of
+    /// the rows that were kept from training, if it is known.
+    pub learning: fn(&RunDigest, Option<u64>) -> Option<RunFinding>,
+    /// Whether the policy has gone too far from where it began.
+    pub drift: fn(&RunDigest) -> Vec<RunFinding>,
+    /// How much memory a run with these settings needs, its models in the order of `models`.
+    pub memory: fn(&Value, &[ModelInMemory]) -> Option<MemoryEstimate>,
+    /// The sentence that tells it.
+    pub memory_text: &'static str,
+    pub unit: ProgressUnit,
+    /// Its answers are all of one model, of which none is older than the other.
+    pub answers_are_output: bool,
+    /// What is said of the model that came of it.
+    pub made: fn(&run::Model, &model::Model) -> &'static str,
+    pub follow_up: FollowUp,
+}
+
+/// A model that a launch form asks for.
+pub struct ModelField {
+    /// Its field in the form.
+    pub name: &'static str,
+    pub slot: InputSlot,
+    pub label: &'static str,
+    /// The kinds of model that fit, the best first.
+    pub kinds: &'static [ModelKind],
+    /// What is said where nothing was chosen.
+    pub not_chosen: &'static str,
+    /// What is said where there is no such model yet, and the kind of run that makes one.
+    pub none_yet: &'static str,
+    pub made_by: Option<RunKind>,
+}
+
+/// The rows that a kind of run reads.
+pub struct RowsField {
+    /// By the form's choice among the prompts, which only some kinds offer.
+    pub contents: fn(Option<&str>) -> Contents,
+    pub offers_prompts: bool,
+}
+
+/// What a run's steps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressUnit {
+    Steps,
+    Megabytes,
+}
+
+/// What the web app does once a run has succeeded.
+#[derive(Clone, Copy)]
+pub enum FollowUp {
+    Nothing,
+    /// Its answers become tasks in which people compare them.
+    MakeTasks,
+    /// The new policy answers prompts.
+    SamplePolicy {
+        prompts: SamplePrompts,
+        /// From the settings that the policy was trained with.
+        config: fn(&Value) -> serde_json::Result<SampleConfig>,
+    },
+}
+
+/// The prompts that a new policy answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SamplePrompts {
+    /// Those that the run itself read.
+    OfTheRun,
+    /// The project's: what the run read were comparisons.
+    OfTheProject,
+}
+
+/// The field for the model that is trained, or sampled from.
+const fn model_field(kinds: &'static [ModelKind]) -> ModelField {
+    ModelField {
+        name: "model",
+        slot: InputSlot::Model,
+        label: "run-input-model",
+        kinds,
+        not_chosen: "problem-choose-model",
+        none_yet: "run-no-model",
+        made_by: None,
+    }
+}
+
+/// The settings of the sample run of a new policy: the defaults, computed where the policy was
+/// trained.
+fn sample_config(
+    max_new_tokens: usize,
+    max_length: usize,
+    trained_with: &OptimiserSettings,
+) -> SampleConfig {
+    SampleConfig {
+        max_new_tokens,
+        max_length,
+        // Training has left out longer prompts, too; nobody is there to ask.
+        skip_long_prompts: true,
+        dtype: trained_with.dtype,
+        device: trained_with.device,
+        ..SampleConfig::default()
+    }
+}
+
+/// What most kinds have in common.
+const COMMON: RunDefinition = RunDefinition {
+    kind: RunKind::Sft,
+    slug: "",
+    name: "",
+    launch: "",
+    lead: "",
+    form_path: "",
+    subject: |_| None,
+    is_for_administrators: |_| false,
+    models: &[],
+    rows: None,
+    form: &[],
+    charts: &[],
+    learning: |_, _| None,
+    drift: |_| Vec::new(),
+    memory: |_, _| None,
+    memory_text: "facts-memory-train",
+    unit: ProgressUnit::Steps,
+    answers_are_output: false,
+    made: |_, _| "run-made-model",
+    follow_up: FollowUp::Nothing,
+};
+
+impl RunDefinition {
+    /// Every field of the form's settings.
+    pub fn fields(&self) -> impl Iterator<Item = &'static FormField> + use<> {
+        self.form.iter().flat_map(|group| group.fields)
+    }
+
+    /// Whether somebody with a sufficient role may go on with a run.
+    pub fn may_resume(&self, run: &run::Model, by: &account::Model) -> bool {
+        by.is_admin || !(self.is_for_administrators)(run)
+    }
+
+    /// The Fluent key of a setting's label.
+    pub fn label(&self, setting: &str) -> &'static str {
+        self.fields().find(|field| field.name == setting).map_or("runs-title", |field| field.label)
+    }
+
+    /// What it reads, by the form's choice.
+    pub fn contents(&self, typed: &HashMap<String, String>) -> Option<Contents> {
+        let rows = self.rows.as_ref()?;
+        Some((rows.contents)(typed.get("prompts").map(String::as_str)))
+    }
+
+    /// The label of an input that is a model.
+    pub fn model_label(&self, slot: InputSlot) -> &'static str {
+        let field = self.models.iter().find(|field| field.slot == slot);
+        field.map_or("run-input-model", |field| field.label)
+    }
+}

@@ -1,0 +1,91 @@
+//! Direct preference optimisation: a policy from comparisons, without a reward model.
+
+use super::{
+    COMMON, FollowUp, RowsField, RunDefinition, SamplePrompts, model_field, sample_config,
+};
+use crate::{
+    data::dataset::Contents,
+    training::{
+        fields::{
+            EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
+            POLICY_LEARNING_RATE, field,
+        },
+        findings::{MetricDirection, held_out_accuracy, noisy_metric},
+    },
+};
+use entity::{
+    model::ModelKind,
+    run_config::{DpoConfig, RunKind, SampleConfig},
+};
+
+use trainer_base::memory;
+
+pub(super) const DPO: RunDefinition = RunDefinition {
+    kind: RunKind::Dpo,
+    slug: "dpo",
+    name: "run-kind-dpo",
+    launch: "run-new-dpo",
+    lead: "run-lead-dpo",
+    form_path: "/runs/new/dpo",
+    models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
+    rows: Some(RowsField { contents: |_| Contents::Preferences, offers_prompts: false }),
+    form: FORM,
+    charts: &[
+        &["rewards/accuracies", "eval_rewards/accuracies"],
+        &["rewards/margins", "eval_rewards/margins"],
+        &["loss", "eval_loss"],
+        &["rewards/chosen", "rewards/rejected"],
+        &["logps/chosen", "logps/rejected"],
+        &["entropy"],
+    ],
+    // Before the first step policy and reference are one, and no answer is better than another: the
+    // accuracy has no start.
+    learning: |digest, _| {
+        held_out_accuracy(digest, "eval_rewards/accuracies", false).or_else(|| {
+            let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
+            noisy_metric(digest, metric, "glance-train-accuracy", says, MetricDirection::Higher)
+        })
+    },
+    memory: memory::of::<DpoConfig>,
+    follow_up: FollowUp::SamplePolicy {
+        prompts: SamplePrompts::OfTheProject,
+        config: |trained| {
+            let trained: DpoConfig = serde_json::from_value(trained.clone())?;
+            let length = SampleConfig::default().max_new_tokens;
+            Ok(sample_config(length, trained.max_length, &trained.optimisation))
+        },
+    },
+    ..COMMON
+};
+
+const FORM: &[FieldGroup] = &[
+    FieldGroup {
+        title: "config-group-main",
+        fields: &[
+            POLICY_LEARNING_RATE,
+            field("beta", FieldControl::Number, "config-beta", "config-beta-help"),
+            EPOCHS,
+            field(
+                "batch_size",
+                FieldControl::Whole,
+                "config-batch-size-pairs",
+                "config-batch-size-help",
+            ),
+            MAX_LENGTH,
+        ],
+    },
+    FieldGroup {
+        title: "config-group-course",
+        fields: &[
+            MAX_STEPS,
+            field(
+                "eval_every",
+                FieldControl::Whole,
+                "config-eval-every",
+                "config-eval-every-reward-help",
+            ),
+        ],
+    },
+    OPTIMISER,
+    MACHINE,
+];

@@ -1,0 +1,89 @@
+//! A reward model from comparisons.
+
+use super::{COMMON, RowsField, RunDefinition, model_field};
+use crate::{
+    data::dataset::Contents,
+    training::{
+        fields::{EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
+        findings::{MetricDirection, held_out_accuracy, noisy_metric},
+    },
+};
+use entity::{
+    model::ModelKind,
+    run_config::{RewardConfig, RunKind},
+};
+
+use trainer_base::memory;
+
+pub(super) const REWARD: RunDefinition = RunDefinition {
+    kind: RunKind::Reward,
+    slug: "reward",
+    name: "run-kind-reward",
+    launch: "run-new-reward",
+    lead: "run-lead-reward",
+    form_path: "/runs/new/reward",
+    models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
+    rows: Some(RowsField { contents: |_| Contents::Preferences, offers_prompts: false }),
+    form: FORM,
+    charts: &[
+        &["accuracy", "eval_accuracy"],
+        &["loss", "eval_loss"],
+        &["margin"],
+        &["learning_rate"],
+    ],
+    learning: |digest, _| {
+        held_out_accuracy(digest, "eval_accuracy", true).or_else(|| {
+            let says = "glance-no-held-out-pairs";
+            noisy_metric(digest, "accuracy", "glance-train-accuracy", says, MetricDirection::Higher)
+        })
+    },
+    memory: memory::of::<RewardConfig>,
+    ..COMMON
+};
+
+const FORM: &[FieldGroup] = &[
+    FieldGroup {
+        title: "config-group-main",
+        fields: &[
+            field(
+                "learning_rate",
+                FieldControl::Number,
+                "config-learning-rate",
+                "config-learning-rate-reward-help",
+            ),
+            EPOCHS,
+            field(
+                "batch_size",
+                FieldControl::Whole,
+                "config-batch-size-pairs",
+                "config-batch-size-help",
+            ),
+            field(
+                "max_length",
+                FieldControl::Whole,
+                "config-max-length",
+                "config-max-length-pairs-help",
+            ),
+        ],
+    },
+    FieldGroup {
+        title: "config-group-course",
+        fields: &[
+            MAX_STEPS,
+            field(
+                "eval_every",
+                FieldControl::Whole,
+                "config-eval-every",
+                "config-eval-every-reward-help",
+            ),
+            field(
+                "center_rewards_coefficient",
+                FieldControl::Number,
+                "config-center-rewards-coefficient",
+                "config-center-rewards-coefficient-help",
+            ),
+        ],
+    },
+    OPTIMISER,
+    MACHINE,
+];

@@ -1,0 +1,87 @@
+//! Answers from a model, for people to compare.
+
+use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
+use crate::{
+    data::dataset::{Contents, Prompts},
+    training::fields::{DEVICE, DTYPE, FieldControl, FieldGroup, field},
+};
+use entity::{
+    model::ModelKind,
+    run_config::{RunKind, SampleConfig},
+};
+
+use trainer_base::memory;
+
+pub(super) const SAMPLE: RunDefinition = RunDefinition {
+    kind: RunKind::Sample,
+    slug: "sample",
+    name: "run-kind-sample",
+    launch: "run-new-sample",
+    lead: "run-lead-sample",
+    form_path: "/runs/new/sample",
+    models: &[model_field(&[ModelKind::Policy, ModelKind::Sft, ModelKind::Base])],
+    rows: Some(RowsField {
+        contents: |prompts| {
+            Contents::Prompts(match prompts {
+                Some("held_out") => Prompts::HeldOut,
+                Some("all") => Prompts::All,
+                _ => Prompts::Train,
+            })
+        },
+        offers_prompts: true,
+    }),
+    form: FORM,
+    memory: memory::of::<SampleConfig>,
+    memory_text: "facts-memory-sample",
+    answers_are_output: true,
+    follow_up: FollowUp::MakeTasks,
+    ..COMMON
+};
+
+const FORM: &[FieldGroup] = &[
+    FieldGroup {
+        title: "config-group-main",
+        fields: &[
+            field("n", FieldControl::Whole, "config-n", "config-n-help"),
+            field(
+                "max_new_tokens",
+                FieldControl::Whole,
+                "config-max-new-tokens",
+                "config-max-new-tokens-help",
+            ),
+            field(
+                "temperature",
+                FieldControl::Number,
+                "config-temperature",
+                "config-temperature-sample-help",
+            ),
+            field("top_p", FieldControl::Number, "config-top-p", "config-top-p-help"),
+        ],
+    },
+    FieldGroup {
+        title: "config-group-machine",
+        fields: &[
+            field(
+                "batch_size",
+                FieldControl::Whole,
+                "config-batch-size-decoded",
+                "config-batch-size-decoded-help",
+            ),
+            field(
+                "max_length",
+                FieldControl::Whole,
+                "config-max-length",
+                "config-max-length-sample-help",
+            ),
+            field(
+                "skip_long_prompts",
+                FieldControl::Switch,
+                "config-skip-long-prompts",
+                "config-skip-long-prompts-help",
+            ),
+            field("seed", FieldControl::Whole, "config-seed", "config-seed-sample-help"),
+            DTYPE,
+            DEVICE,
+        ],
+    },
+];

@@ -1,0 +1,61 @@
+//! Supervised fine-tuning on demonstrations.
+
+use super::{COMMON, RowsField, RunDefinition, model_field};
+use crate::{
+    data::dataset::Contents,
+    training::{
+        fields::{
+            BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH,
+            MAX_STEPS, OPTIMISER, field,
+        },
+        findings::{MetricDirection, held_out_loss, noisy_metric},
+    },
+};
+use entity::{
+    model::ModelKind,
+    run_config::{RunKind, SftConfig},
+};
+
+use trainer_base::memory;
+
+pub(super) const SFT: RunDefinition = RunDefinition {
+    kind: RunKind::Sft,
+    slug: "sft",
+    name: "run-kind-sft",
+    launch: "run-new-sft",
+    lead: "run-lead-sft",
+    form_path: "/runs/new/sft",
+    models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
+    rows: Some(RowsField { contents: |_| Contents::Demonstrations, offers_prompts: false }),
+    form: FORM,
+    charts: &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
+    learning: |digest, n_held_out| {
+        held_out_loss(digest, n_held_out).or_else(|| {
+            let says = "glance-no-held-out-loss";
+            noisy_metric(digest, "loss", "glance-train-loss", says, MetricDirection::Lower)
+        })
+    },
+    memory: memory::of::<SftConfig>,
+    ..COMMON
+};
+
+const FORM: &[FieldGroup] = &[
+    FieldGroup {
+        title: "config-group-main",
+        fields: &[LEARNING_RATE, EPOCHS, BATCH_SIZE, MAX_LENGTH],
+    },
+    FieldGroup {
+        title: "config-group-course",
+        fields: &[
+            MAX_STEPS,
+            field(
+                "eval_every",
+                FieldControl::Whole,
+                "config-eval-every",
+                "config-eval-every-sft-help",
+            ),
+        ],
+    },
+    OPTIMISER,
+    MACHINE,
+];

@@ -1,0 +1,58 @@
+//! From what was typed into a launch form to a run in the queue.
+
+use super::{
+    inputs::{ChosenRows, chosen_model, chosen_rows},
+    kinds::RunDefinition,
+    launch::{self, LaunchInput, LaunchRequest},
+    settings,
+};
+use crate::web::{
+    error::AppError,
+    form::{FieldErrors, FormError},
+};
+use entity::ids::{AccountId, ProjectId, RunId};
+use sea_orm::DatabaseConnection;
+use std::collections::HashMap;
+use storage::{artifact_store::ArtifactStore, database::begin_write};
+
+/// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
+/// of the version are written first; its rows and the run's appear in one transaction.
+pub async fn launch_from_form(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    project: ProjectId,
+    by: AccountId,
+    definition: &RunDefinition,
+    typed: &HashMap<String, String>,
+) -> Result<RunId, FormError> {
+    let mut errors = FieldErrors::default();
+    let mut inputs = Vec::new();
+    for field in definition.models {
+        match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
+            Some(model) => inputs.push(LaunchInput::Model(field.slot, model)),
+            None => errors.add(field.name, field.not_chosen),
+        }
+    }
+    let contents = definition.contents(typed).ok_or(AppError::NotFound)?;
+    let rows = chosen_rows(db, store, project, contents, typed).await?;
+    if let Err(problem) = &rows {
+        errors.add("dataset", *problem);
+    }
+    let config = settings::parse(definition, typed);
+    for (field, problem) in config.as_ref().err().into_iter().flatten() {
+        errors.add(field, settings::explain(definition, field, problem));
+    }
+    let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
+        return Err(errors.into());
+    };
+    let by = Some(by);
+    let changes = begin_write(db).await?;
+    inputs.push(LaunchInput::Rows(match rows {
+        ChosenRows::Version(id) => id,
+        ChosenRows::Frozen(frozen) => frozen.record(&changes, by).await?,
+    }));
+    let request = LaunchRequest { project, kind: definition.kind, config, inputs, by };
+    let run = launch::queue(&changes, &request).await?;
+    changes.commit().await?;
+    Ok(run)
+}

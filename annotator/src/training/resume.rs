@@ -1,0 +1,96 @@
+//! Going on with a run that was cancelled or has failed.
+
+use super::kinds::{ProgressUnit, definition};
+use crate::{
+    keeping::deletion::hold::{Deleted, hold},
+    people::audit,
+};
+use entity::{
+    ids::{AccountId, ModelId, RunId},
+    model,
+    run::{self, RunStatus},
+    run_input,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, sea_query::Expr,
+};
+use serde_json::json;
+use storage::{artifact_store::ArtifactStore, database::begin_write};
+
+/// What became of the wish to go on with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResumeOutcome {
+    Queued,
+    /// There is nothing to go on from.
+    NoCheckpoint,
+    /// It was not over, or had succeeded: nothing was changed.
+    NotOver,
+}
+
+/// Queues the run again; the next worker that is free goes on from its newest checkpoint.
+pub async fn resume(
+    db: &DatabaseConnection,
+    store: &ArtifactStore,
+    run: &run::Model,
+    by: AccountId,
+) -> Result<ResumeOutcome, Deleted> {
+    let changes = begin_write(db).await?;
+    let Some(step) = checkpoint_of(&changes, store, run).await? else {
+        return Ok(ResumeOutcome::NoCheckpoint);
+    };
+    hold(&changes, run.project_id, models_of(&changes, run).await?).await?;
+    if !put_back(&changes, run.id).await? {
+        return Ok(ResumeOutcome::NotOver);
+    }
+    audit::record(&changes, by, "run.resume", run.id, json!({"step": step})).await?;
+    changes.commit().await?;
+    Ok(ResumeOutcome::Queued)
+}
+
+/// Steps done by a run that can be continued; none for any other.
+pub async fn checkpoint_of(
+    db: &impl ConnectionTrait,
+    store: &ArtifactStore,
+    run: &run::Model,
+) -> Result<Option<u64>, DbErr> {
+    if !matches!(run.status, RunStatus::Failed | RunStatus::Cancelled) {
+        return Ok(None);
+    }
+    let step = match definition(run.kind).unit {
+        ProgressUnit::Megabytes => store.has_fetched(run.id).then_some(run.step as u64),
+        ProgressUnit::Steps => store.newest_checkpoint(run.id).map(|checkpoint| checkpoint.step),
+    };
+    let Some(step) = step else { return Ok(None) };
+    let lacks_a_model = model::Entity::find()
+        .filter(model::Column::Id.is_in(models_of(db, run).await?))
+        .filter(model::Column::DeletedAt.is_not_null())
+        .count(db)
+        .await?
+        > 0;
+    Ok((!lacks_a_model).then_some(step))
+}
+
+/// The models that a run reads.
+async fn models_of(db: &impl ConnectionTrait, run: &run::Model) -> Result<Vec<ModelId>, DbErr> {
+    let inputs =
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
+    Ok(inputs.into_iter().filter_map(|input| input.model_id).collect())
+}
+
+/// The next worker that is free takes it as it takes an interrupted run. False when it was not over,
+/// or had succeeded.
+async fn put_back(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> {
+    let put_back = run::Entity::update_many()
+        .col_expr(run::Column::Status, Expr::value(RunStatus::Interrupted))
+        .col_expr(run::Column::CancelRequested, false.into())
+        .col_expr(run::Column::FruitlessAttempts, 0.into())
+        .col_expr(run::Column::Error, Expr::value(None::<String>))
+        .col_expr(run::Column::FinishedAt, Expr::value(None::<UnixMillis>))
+        .filter(run::Column::Id.eq(run))
+        .filter(run::Column::Status.is_in([RunStatus::Failed, RunStatus::Cancelled]))
+        .exec(db)
+        .await?;
+    Ok(put_back.rows_affected > 0)
+}

@@ -1,0 +1,206 @@
+//! One file of a base: in parts if the connection breaks, checked, and whole or not there.
+
+use super::{
+    client::{HubProblem, OpenedFile},
+    files::RemoteFile,
+    origin::BaseOrigin,
+};
+use crate::{job::Report, progress::say};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use entity::report::LogLevel;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// Where files come from and where they go.
+pub(super) struct DownloadTarget<'a> {
+    pub origin: &'a BaseOrigin<'a>,
+    pub commit: &'a str,
+    pub folder: &'a Path,
+}
+
+/// Failures in a row without a byte between them: about a minute, with pauses that grow to 16 seconds.
+const MAX_FAILURES: u32 = 9;
+
+const CHUNK: usize = 1 << 18;
+
+/// Fetches `file` if it is not in the folder; `on_bytes` counts what arrives.
+pub(super) fn download(
+    target: &DownloadTarget,
+    file: &RemoteFile,
+    report: &mut Report,
+    on_bytes: &mut dyn FnMut(u64, &mut Report) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
+    let whole = target.folder.join(&file.name);
+    if whole.is_file() {
+        return Ok(ControlFlow::Continue(()));
+    }
+    let path = target.folder.join(file.part_name());
+    if !path.is_file()
+        && let Some(cached) = target.origin.cached(file)
+        && fs::copy(&cached, &path).is_ok()
+    {
+        say(report, LogLevel::Info, format!("{} is in {}", file.name, cached.display()));
+        let _ = on_bytes(file.size.unwrap_or(0), report);
+    }
+    let mut part = PartialFile::open(path, file.clone())?;
+    let mut failures = 0;
+    while !part.is_whole() {
+        let before = part.length;
+        let why = match target.origin.open(target.commit, &file.name, part.length) {
+            Ok(opened) => match part.take(opened, report, on_bytes)? {
+                DownloadEnd::All => break,
+                DownloadEnd::Stopped => return Ok(ControlFlow::Break(())),
+                DownloadEnd::Until(why) => why,
+            },
+            Err(HubProblem::BeyondEnd) => {
+                part.restart()?;
+                "what was fetched is longer than the file".to_owned()
+            }
+            Err(HubProblem::Passing(why)) => why,
+            Err(HubProblem::Final(error)) => return Err(error),
+        };
+        failures = if part.length > before { 1 } else { failures + 1 };
+        if failures >= MAX_FAILURES {
+            return Err(target.origin.unreachable(&why));
+        }
+        let message = format!("{}: {why}; trying again from {} bytes", file.name, part.length);
+        say(report, LogLevel::Warning, message);
+        thread::sleep(Duration::from_millis(250 << failures.min(6)));
+    }
+    part.finish(&whole)?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// A file on its way.
+struct PartialFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    hash: Sha256,
+    expected: RemoteFile,
+}
+
+enum DownloadEnd {
+    All,
+    Stopped,
+    /// The connection ended before the file, and why.
+    Until(String),
+}
+
+impl PartialFile {
+    /// Goes on with what is there.
+    fn open(path: PathBuf, expected: RemoteFile) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let mut hash = Sha256::new();
+        let mut length = 0;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                n => {
+                    hash.update(&chunk[..n]);
+                    length += n as u64;
+                }
+            }
+        }
+        Ok(Self { path, file, length, hash, expected })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.expected.size == Some(self.length) && self.length > 0
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        (self.length, self.hash) = (0, Sha256::new());
+        Ok(())
+    }
+
+    /// Writes what comes until it ends.
+    fn take(
+        &mut self,
+        mut opened: OpenedFile,
+        report: &mut Report,
+        on_bytes: &mut dyn FnMut(u64, &mut Report) -> ControlFlow<()>,
+    ) -> Result<DownloadEnd> {
+        self.expected.size = self.expected.size.or(opened.size);
+        self.expected.sha256 = self.expected.sha256.take().or(opened.sha256.take());
+        if opened.start != self.length {
+            self.restart()?;
+            if opened.start != 0 {
+                return Ok(DownloadEnd::Until("the server answered another part".into()));
+            }
+        }
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let n = match opened.reader.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Ok(DownloadEnd::Until(format!("the connection broke ({error})")));
+                }
+            };
+            self.file.write_all(&chunk[..n]).map_err(|error| self.cannot_write(error))?;
+            self.hash.update(&chunk[..n]);
+            self.length += n as u64;
+            if on_bytes(n as u64, report).is_break() {
+                return Ok(DownloadEnd::Stopped);
+            }
+        }
+        match self.expected.size {
+            Some(size) if self.length < size => {
+                Ok(DownloadEnd::Until("the connection ended early".into()))
+            }
+            _ => Ok(DownloadEnd::All),
+        }
+    }
+
+    fn cannot_write(&self, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow!(
+                "the disk is full: {} has {} bytes so far; make room and start again, \
+                 it goes on from there",
+                self.path.display(),
+                self.length
+            ),
+            _ => Error::new(error).context(format!("cannot write {}", self.path.display())),
+        }
+    }
+
+    /// Checks size and hash and gives the file its name; what is wrong is thrown away.
+    fn finish(mut self, whole: &Path) -> Result<()> {
+        self.file.flush().map_err(|error| self.cannot_write(error))?;
+        self.file.sync_all().map_err(|error| self.cannot_write(error))?;
+        let hash = hex::encode(self.hash.finalize_reset());
+        let wrong = match &self.expected {
+            RemoteFile { size: Some(size), .. } if *size != self.length => {
+                Some(format!("{} bytes instead of {size}", self.length))
+            }
+            RemoteFile { sha256: Some(expected), .. } if *expected != hash => {
+                Some(format!("with the SHA-256 {hash} instead of {expected}"))
+            }
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            fs::remove_file(&self.path)?;
+            bail!("{} arrived altered, {wrong}: start again to fetch it anew", self.expected.name);
+        }
+        fs::rename(&self.path, whole).with_context(|| format!("cannot make {}", whole.display()))
+    }
+}

@@ -1,0 +1,177 @@
+//! Which files of a repository, or of a folder, make a model folder.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fs, io, path::Path, time::UNIX_EPOCH};
+
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// Besides config.json, tokenizer.json and the weights; and every LICENSE and NOTICE.
+const OPTIONAL: [&str; 7] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+    "README.md",
+];
+
+/// What the hub says of a repository at one commit (`/api/models/ORG/NAME/revision/…?blobs=true`).
+#[derive(Debug, Deserialize)]
+pub(super) struct FileListing {
+    sha: Option<String>,
+    #[serde(default)]
+    siblings: Vec<ListedFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListedFile {
+    rfilename: String,
+    size: Option<u64>,
+    lfs: Option<LargeFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LargeFile {
+    sha256: Option<String>,
+    size: Option<u64>,
+}
+
+/// A file to fetch.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RemoteFile {
+    /// Without folders: it lies at the root.
+    pub name: String,
+    /// Bytes, where the hub says it beforehand.
+    pub size: Option<u64>,
+    pub sha256: Option<String>,
+}
+
+impl RemoteFile {
+    /// Bytes of it that are in `folder`, whole or in part.
+    pub(super) fn arrived(&self, folder: &Path) -> u64 {
+        [self.name.clone(), self.part_name()]
+            .iter()
+            .find_map(|name| fs::metadata(folder.join(name)).ok())
+            .map_or(0, |file| file.len())
+    }
+
+    /// What it is called until it is whole.
+    pub(super) fn part_name(&self) -> String {
+        format!("{}.part", self.name)
+    }
+}
+
+impl FileListing {
+    /// What is in a folder of this machine. Sizes and times stand for the commit.
+    pub(super) fn of_folder(folder: &Path) -> Result<Self> {
+        ensure!(
+            folder.is_dir(),
+            "there is no folder {} on this machine: check how it is spelt, and whether this user \
+             may read it",
+            folder.display()
+        );
+        let read = || -> io::Result<Self> {
+            let (mut siblings, mut state) = (Vec::new(), Vec::new());
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                // Through links, which is what the hub's own library makes of a repository.
+                let Ok(file) = fs::metadata(entry.path()) else { continue };
+                let name = entry.file_name().into_string().unwrap_or_default();
+                let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
+                if file.is_file() {
+                    siblings.push(ListedFile {
+                        rfilename: name,
+                        size: Some(file.len()),
+                        lfs: None,
+                    });
+                }
+            }
+            state.sort();
+            let sha = hex::encode(Sha256::digest(state.join("\n")));
+            Ok(Self { sha: Some(sha), siblings })
+        };
+        read().with_context(|| format!("cannot read {}", folder.display()))
+    }
+
+    /// The commit, so that all files are of one; the revision where the server does not tell.
+    pub(super) fn commit<'a>(&'a self, revision: &'a str) -> &'a str {
+        let is_hash = |sha: &&str| sha.chars().all(|letter| letter.is_ascii_hexdigit());
+        self.sha.as_deref().filter(is_hash).unwrap_or(revision)
+    }
+
+    pub(super) fn file(&self, name: &str) -> Option<RemoteFile> {
+        let found = self.siblings.iter().find(|sibling| sibling.rfilename == name)?;
+        let lfs = found.lfs.as_ref();
+        Some(RemoteFile {
+            name: name.to_owned(),
+            size: lfs.and_then(|lfs| lfs.size).or(found.size),
+            sha256: lfs.and_then(|lfs| lfs.sha256.clone()),
+        })
+    }
+
+    /// Whether the weights are only there in shards.
+    pub(super) fn is_sharded(&self) -> bool {
+        self.file(WEIGHTS).is_none()
+    }
+
+    /// Everything but config, index and shards. A repository without what a model needs is refused.
+    pub(super) fn model_files(&self, repository: &str) -> Result<Vec<RemoteFile>> {
+        let tokenizer = self.file(TOKENIZER).with_context(|| {
+            format!(
+                "{repository} has no tokenizer.json, which transformers' `save_pretrained` of a fast \
+                 tokenizer writes; take one that has it"
+            )
+        })?;
+        let weights = self.file(WEIGHTS);
+        if weights.is_none() && self.file(INDEX).is_none() {
+            let has = |ending: &str| self.siblings.iter().any(|s| s.rfilename.ends_with(ending));
+            if has(".gguf") {
+                bail!(
+                    "{repository} has GGUF files, which are for llama.cpp; take the repository of \
+                     the original model"
+                )
+            } else if has(".bin") {
+                bail!(
+                    "{repository} has its weights only as PyTorch pickles, which can run code when \
+                     they are read; take a repository or --revision with safetensors"
+                )
+            } else {
+                bail!("{repository} has no model.safetensors")
+            }
+        }
+        let is_legal = |name: &str| {
+            let upper = name.to_uppercase();
+            !name.contains('/') && (upper.starts_with("LICENSE") || upper.starts_with("NOTICE"))
+        };
+        let legal =
+            self.siblings.iter().map(|s| s.rfilename.as_str()).filter(|name| is_legal(name));
+        let others = OPTIONAL.into_iter().chain(legal).filter_map(|name| self.file(name));
+        Ok(std::iter::once(tokenizer).chain(others).chain(weights).collect())
+    }
+
+    /// The files that the text of an index names.
+    pub(super) fn shards(&self, index: &str) -> Result<Vec<RemoteFile>> {
+        let index: Value = serde_json::from_str(index).context(INDEX)?;
+        let map = index["weight_map"].as_object().with_context(|| format!("no map in {INDEX}"))?;
+        let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        ensure!(!names.is_empty(), "{INDEX} names no file");
+        let shard = |name: &str| {
+            ensure!(
+                name.ends_with(".safetensors") && !name.contains('/') && !name.starts_with('.'),
+                "{INDEX} names {name:?}, which is not a file of weights beside it"
+            );
+            self.file(name).with_context(|| {
+                format!("{INDEX} names {name}, which the repository does not have")
+            })
+        };
+        names.into_iter().map(shard).collect()
+    }
+}

@@ -1,0 +1,35 @@
+//! The part of the trainer that needs no libtorch.
+//!
+//! In reading order:
+//!
+//! 1. [`settings`]: the verbs, their flags and their files; [`job`]: what every verb reports and
+//!    returns; [`progress`]: how far it is.
+//! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
+//! 3. [`model_config`]: what a model folder says of its model; [`weights`]: how many numbers it has;
+//!    [`memory`]: how much memory a run with it needs.
+//! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
+//! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
+//!    [`checkpoint_folder`]: what it knows of a run's checkpoints.
+//!
+//! **Invariant:** nothing here links libtorch, so that plain `cargo test` covers it and the web app
+//! can use it.
+
+pub mod job;
+pub mod progress;
+pub mod settings;
+
+pub mod chat_template;
+pub mod rows;
+pub mod tokenizer;
+
+pub mod memory;
+pub mod model_config;
+pub mod weights;
+
+pub mod hub;
+
+pub mod checkpoint_folder;
+pub mod worker;
+
+#[cfg(test)]
+mod fixtures;

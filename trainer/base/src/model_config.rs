@@ -1,0 +1,314 @@
+//! `config.json` of a model folder.
+
+mod family;
+
+pub use family::ModelFamily;
+
+use anyhow::{Context, Result, bail, ensure};
+use family::supported;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{fs, path::Path};
+
+/// What the forward pass has to know of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    pub family: ModelFamily,
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub n_layers: i64,
+    pub n_heads: i64,
+    /// Heads of keys and values; `n_heads / n_kv_heads` query heads share each.
+    pub n_kv_heads: i64,
+    pub head_dim: i64,
+    /// Tokens that the model was made to read.
+    pub max_positions: i64,
+    pub rms_norm_eps: f64,
+    pub rope: RopeConfig,
+    /// The LM head is the embedding.
+    pub tie_word_embeddings: bool,
+    /// Queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// What attention mixed is put together with a bias.
+    pub output_bias: bool,
+    pub mlp_bias: bool,
+    /// Each head's queries and keys are normed before they are rotated.
+    pub qk_norm: bool,
+    /// Its row of the embedding learns nothing from being looked up, as in transformers
+    /// (`nn.Embedding`'s `padding_idx`), even where the same token ends answers.
+    pub pad_token_id: Option<i64>,
+    /// Standard deviation of a weight that has to be made (transformers: `initializer_range`).
+    pub initializer_range: f64,
+    pub purpose: ModelPurpose,
+    /// The file as it is, for what is passed on when the model is saved.
+    pub raw: Map<String, Value>,
+}
+
+/// What the last layer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelPurpose {
+    /// Next tokens: `…ForCausalLM`.
+    Language,
+    /// One score for a sequence: `…ForSequenceClassification` with one label.
+    Score,
+}
+
+/// Rotary position embedding: theta^(−2i/d), for Llama 3.1 stretched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RopeConfig {
+    pub theta: f64,
+    pub llama3: Option<Llama3Scaling>,
+}
+
+/// How Llama 3.1 stretches long wavelengths (transformers: `_compute_llama3_parameters`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Llama3Scaling {
+    pub factor: f64,
+    pub low_freq_factor: f64,
+    pub high_freq_factor: f64,
+    pub original_max_position_embeddings: f64,
+}
+
+/// The keys as transformers writes them; version 5 moved RoPE into `rope_parameters`.
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(default)]
+    architectures: Vec<String>,
+    vocab_size: i64,
+    hidden_size: i64,
+    intermediate_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    num_key_value_heads: Option<i64>,
+    head_dim: Option<i64>,
+    max_position_embeddings: Option<i64>,
+    #[serde(default = "default_rms_norm_eps")]
+    rms_norm_eps: f64,
+    #[serde(default = "default_activation")]
+    hidden_act: String,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    rope_scaling: Option<Value>,
+    rope_parameters: Option<Value>,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    pad_token_id: Option<i64>,
+    #[serde(default = "default_initializer_range")]
+    initializer_range: f64,
+    id2label: Option<Map<String, Value>>,
+}
+
+fn default_rms_norm_eps() -> f64 {
+    1e-6
+}
+
+fn default_activation() -> String {
+    "silu".into()
+}
+
+fn default_initializer_range() -> f64 {
+    0.02
+}
+
+impl ModelConfig {
+    /// Reads `config.json` of `folder`; an architecture that this trainer does not compute is an
+    /// error that names it.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("config.json");
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read {}: a model is a Hugging Face folder with config.json, \
+                 model.safetensors and tokenizer.json",
+                path.display()
+            )
+        })?;
+        Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
+    }
+
+    /// Reads the text of a `config.json`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let raw: Map<String, Value> = serde_json::from_str(text)?;
+        let family = ModelFamily::of(&raw)?;
+        let file: ConfigFile = serde_json::from_value(Value::Object(raw.clone()))?;
+        ensure!(
+            file.hidden_act == "silu",
+            "hidden_act is {:?}; this trainer computes \"silu\"",
+            file.hidden_act
+        );
+        let purpose = purpose(&file, family)?;
+        let defaults = family.defaults();
+        let n_heads = file.num_attention_heads;
+        let n_kv_heads = file.num_key_value_heads.or(defaults.n_kv_heads).unwrap_or(n_heads);
+        ensure!(
+            n_heads > 0 && n_kv_heads > 0 && n_heads % n_kv_heads == 0,
+            "{n_heads} attention heads cannot share {n_kv_heads} key-value heads evenly"
+        );
+        let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
+        let sizes = [file.vocab_size, file.hidden_size, file.intermediate_size, head_dim];
+        ensure!(
+            sizes.iter().all(|&size| size > 0) && file.num_hidden_layers >= 0 && head_dim % 2 == 0,
+            "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are \
+             {sizes:?}, with {} layers",
+            file.num_hidden_layers
+        );
+        Ok(Self {
+            family,
+            vocab_size: file.vocab_size,
+            hidden_size: file.hidden_size,
+            intermediate_size: file.intermediate_size,
+            n_layers: file.num_hidden_layers,
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            max_positions: file.max_position_embeddings.unwrap_or(defaults.max_positions),
+            rms_norm_eps: file.rms_norm_eps,
+            rope: rope(&file)?,
+            tie_word_embeddings: file.tie_word_embeddings,
+            qkv_bias: family == ModelFamily::Qwen2 || file.attention_bias,
+            output_bias: family != ModelFamily::Qwen2 && file.attention_bias,
+            mlp_bias: family == ModelFamily::Llama && file.mlp_bias,
+            qk_norm: family == ModelFamily::Qwen3,
+            pad_token_id: file.pad_token_id,
+            initializer_range: file.initializer_range,
+            purpose,
+            raw,
+        })
+    }
+}
+
+impl ConfigFile {
+    fn rope_values(&self) -> Option<&Value> {
+        self.rope_parameters.as_ref().or(self.rope_scaling.as_ref()).filter(|v| !v.is_null())
+    }
+}
+
+fn rope(file: &ConfigFile) -> Result<RopeConfig> {
+    let values = file.rope_values();
+    let get = |key: &str| values.and_then(|values| values.get(key));
+    let theta = get("rope_theta").and_then(Value::as_f64).or(file.rope_theta).unwrap_or(10_000.0);
+    let rotated = get("partial_rotary_factor").and_then(Value::as_f64);
+    ensure!(
+        rotated.or(file.partial_rotary_factor).is_none_or(|part| part == 1.0),
+        "partial_rotary_factor is not 1; this trainer rotates whole heads"
+    );
+    let kind = get("rope_type").or_else(|| get("type")).and_then(Value::as_str);
+    let llama3 = match kind {
+        None | Some("default") => None,
+        Some("llama3") => {
+            let mut values = values.cloned().unwrap_or_default();
+            // As transformers fills it in.
+            if values["original_max_position_embeddings"].is_null() {
+                values["original_max_position_embeddings"] = file.max_position_embeddings.into();
+            }
+            Some(serde_json::from_value(values).context("the scaling of RoPE")?)
+        }
+        Some(kind) => {
+            bail!("rope_type is {kind:?}; this trainer computes \"default\" and \"llama3\"")
+        }
+    };
+    Ok(RopeConfig { theta, llama3 })
+}
+
+fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
+    let Some(architecture) = file.architectures.first() else { return Ok(ModelPurpose::Language) };
+    match architecture.strip_prefix(&format!("{family:?}")) {
+        Some("ForCausalLM" | "Model") => Ok(ModelPurpose::Language),
+        Some("ForSequenceClassification") => {
+            // transformers counts two labels where the file names none.
+            let n_labels = file.id2label.as_ref().map_or(2, Map::len);
+            ensure!(n_labels == 1, "a reward model has one label, this one has {n_labels}");
+            Ok(ModelPurpose::Score)
+        }
+        _ => bail!("the architecture is {architecture:?}; {}", supported()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(changes: Value) -> Result<ModelConfig> {
+        let mut config = json!({
+            "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 320,
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "rope_theta": 100000.0
+        });
+        let changes = changes.as_object().expect("an object").clone();
+        config.as_object_mut().expect("an object").extend(changes);
+        ModelConfig::parse(&config.to_string())
+    }
+
+    #[test]
+    fn what_a_file_leaves_out_is_transformers_default() {
+        let config = parse(json!({})).unwrap();
+        assert_eq!((config.n_kv_heads, config.head_dim, config.max_positions), (4, 8, 2048));
+        assert_eq!((config.rms_norm_eps, config.tie_word_embeddings), (1e-6, false));
+        assert_eq!(config.rope, RopeConfig { theta: 100_000.0, llama3: None });
+    }
+
+    #[test]
+    fn both_spellings_of_rope_are_read() {
+        let new = json!({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}});
+        assert_eq!(parse(new).unwrap().rope.theta, 5e5);
+        let old = json!({"rope_scaling": {
+            "type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192
+        }});
+        let rope = parse(old).unwrap().rope;
+        assert_eq!((rope.theta, rope.llama3.unwrap().factor), (1e5, 8.0));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_refused_by_name() {
+        for (changes, name) in [
+            (json!({"model_type": "mamba"}), "mamba"),
+            (json!({"architectures": ["LlamaForTokenClassification"]}), "TokenClassification"),
+            (json!({"rope_scaling": {"rope_type": "yarn"}}), "yarn"),
+            (json!({"hidden_act": "gelu"}), "gelu"),
+            (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
+            (json!({"use_sliding_window": true}), "use_sliding_window is true"),
+            (json!({"quantization_config": {"quant_method": "gptq"}}), "quantised"),
+            (json!({"model_type": "qwen3_moe"}), "a mixture of experts"),
+            (json!({"model_type": "qwen2"}), "LlamaForCausalLM"),
+            (json!({"num_attention_heads": 0}), "0 attention heads"),
+            (json!({"hidden_size": 0}), "the sizes make no model"),
+            (json!({"num_key_value_heads": 3}), "3 key-value heads"),
+            (json!({"architectures": ["LlamaForSequenceClassification"]}), "2"),
+        ] {
+            let error = parse(changes).unwrap_err().to_string();
+            assert!(error.contains(name), "{error:?} does not name {name:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_answered_with_what_there_is() {
+        let error = parse(json!({"model_type": "gpt2"})).unwrap_err().to_string();
+        for name in ["gpt2", "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"] {
+            assert!(error.contains(name), "{error:?} does not name {name}");
+        }
+    }
+
+    #[test]
+    fn each_family_has_its_own_biases_norms_and_defaults() {
+        let qwen = |name: &str| {
+            parse(json!({
+                "model_type": name.to_lowercase(), "architectures": [format!("{name}ForCausalLM")],
+                "num_key_value_heads": 2, "sliding_window": 64, "use_sliding_window": false
+            }))
+            .unwrap()
+        };
+        let (second, third) = (qwen("Qwen2"), qwen("Qwen3"));
+        assert!(second.qkv_bias && !second.output_bias && !second.mlp_bias && !second.qk_norm);
+        assert!(!third.qkv_bias && !third.output_bias && !third.mlp_bias && third.qk_norm);
+        assert_eq!((second.head_dim, third.head_dim), (8, 128));
+        assert_eq!((second.max_positions, third.max_positions), (32_768, 32_768));
+        let llama = parse(json!({"attention_bias": true, "mlp_bias": true})).unwrap();
+        assert!(llama.qkv_bias && llama.output_bias && llama.mlp_bias && !llama.qk_norm);
+    }
+}

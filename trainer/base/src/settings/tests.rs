@@ -1,0 +1,43 @@
+use super::*;
+use std::fs;
+
+fn read(arguments: &[&str]) -> Result<CommandLine, String> {
+    CommandLine::read(arguments.iter().map(OsString::from))
+}
+
+#[test]
+fn the_flags_make_a_command_line_that_clap_finds_sound() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn a_config_file_gives_settings_and_a_flag_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sft.toml");
+    fs::write(&file, "learning_rate = 0.5\nbatch_size = 3\nshuffle = false\n").unwrap();
+    let file = file.to_str().unwrap();
+    let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o"];
+    let line = read(&[&typed[..], &["--config", file, "--batch-size", "5"]].concat()).unwrap();
+    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
+    assert_eq!((job.config.learning_rate, job.config.optimisation.batch_size), (0.5, 5));
+    assert!(!job.config.optimisation.shuffle);
+    assert_eq!(job.check(), Ok(()));
+}
+
+#[test]
+fn a_wrong_key_of_a_config_file_is_named_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sft.toml");
+    fs::write(&file, "batchsize = 3\n").unwrap();
+    let error = read(&["trainer", "sft", "--config", file.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("sft.toml: unknown setting batchsize"), "{error}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_told_by_their_flags() {
+    let typed = ["trainer", "logprobs", "--model", "m", "--data", "d", "--out", "o"];
+    let line = read(&[&typed[..], &["--max-length", "1", "--batch-size", "0"]].concat()).unwrap();
+    let Verb::Answer(AnswerVerb::Logprobs(job)) = line.verb else { panic!("another verb") };
+    let told = "--max-length: must be at least 2\n       --batch-size: must be at least 1";
+    assert_eq!(job.check(), Err(told.to_owned()));
+}

@@ -1,0 +1,21 @@
+//! What trains: one algorithm per file, each read top to bottom.
+
+pub mod dpo;
+pub mod ppo;
+pub mod pretrain;
+pub mod reward;
+pub mod sft;
+
+use crate::run::execute::{VerbFailure, configured};
+use trainer_base::settings::TrainingVerb;
+
+/// Runs the verb as its flags say.
+pub(crate) fn run(verb: &TrainingVerb) -> Result<(), VerbFailure> {
+    match verb {
+        TrainingVerb::Pretrain(flags) => configured(flags, pretrain::run),
+        TrainingVerb::Sft(flags) => configured(flags, sft::run),
+        TrainingVerb::Reward(flags) => configured(flags, reward::run),
+        TrainingVerb::Dpo(flags) => configured(flags, dpo::run),
+        TrainingVerb::Ppo(flags) => configured(flags, ppo::run),
+    }
+}

@@ -1,0 +1,395 @@
+//! Direct preference optimisation: a policy learns from comparisons without a reward model (Rafailov
+//! et al. 2023; TRL: `DPOTrainer`, loss `sigmoid`).
+//!
+//! The reference is the model that the run starts from. Its log-probability of every answer is one
+//! number, computed once before the first step and kept with the checkpoints, so that a run holds one set of
+//! weights and not two (TRL: `precompute_ref_log_probs`).
+
+mod reference;
+
+use crate::{
+    math::{ops, statistics::wilson_interval},
+    model::{self, PackedBatch, Transformer, head},
+    run::{
+        environment::ComputeEnvironment,
+        identity::{hash_of_model, hash_of_sequences},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
+    },
+};
+use anyhow::Result;
+use entity::run_config::DpoConfig;
+use reference::ReferenceLogprobs;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use tch::{Kind, Tensor};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    rows::{self, PreferencePair},
+    settings::{DpoPaths, ResumeMode},
+    tokenizer::Tokenizer,
+};
+
+/// Trains a policy on comparisons and writes it as a Hugging Face folder.
+pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
+    };
+    let tokenizer = Tokenizer::load(&paths.model)?;
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_preferences(file, &tokenizer, max_length, report);
+    let pairs = load(&paths.data)?.rows;
+    let held_out = match &paths.eval_data {
+        Some(file) => load(file)?.rows,
+        None => Vec::new(),
+    };
+    let model =
+        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
+    let task = DpoTask {
+        model,
+        pairs: &pairs,
+        held_out: &held_out,
+        out: &paths.out,
+        resume: paths.resume,
+    };
+    train(task, config, report)
+}
+
+struct DpoTask<'a> {
+    model: Transformer,
+    pairs: &'a [PreferencePair],
+    held_out: &'a [PreferencePair],
+    out: &'a Path,
+    resume: ResumeMode,
+}
+
+impl<'a> DpoTask<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a DpoConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: "dpo",
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(&self.model, self.pairs, self.held_out, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.pairs.len(),
+            work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
+                * EVALUATION_COST,
+            work_per_epoch: n_tokens_of(self.pairs) as f64 * LEARNING_COST,
+            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
+}
+
+/// The loop: the mean of the micro-batches' mean losses, as in TRL.
+fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let opening = task.opening(config)?;
+    let DpoTask { model, pairs, held_out, .. } = task;
+    let mut session = TrainingSession::open(model, opening, report)?;
+
+    // 1. The reference's log-probabilities, from the first step's weights or from the checkpoint.
+    let found = match session.journal.resumed_from.clone() {
+        Some(checkpoint) => Some(ReferenceLogprobs::load(&checkpoint)?),
+        None => {
+            let batch_size = config.optimisation.batch_size;
+            ReferenceLogprobs::compute(&mut session, pairs, held_out, batch_size, report)
+        }
+    };
+    let Some(reference) = found else { return Ok(VerbOutcome::Stopped) };
+    let checkpoint = |model: &Transformer, folder: &Path| {
+        export(model, folder)?;
+        reference.save(folder)
+    };
+
+    // 2. What the policy can tell before it learns.
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, &reference, config, report);
+        if session.report_start(measured, report).is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
+    while !session.is_done() {
+        // 3. Gradients of the step's micro-batches.
+        let learnt = learn_step(&mut session, pairs, &reference, config, report)?;
+        let Some(seen) = learnt else { return session.stop_within_step(checkpoint) };
+        // 4. The step.
+        let mut metrics = session.update(mean(&seen, |batch| batch.loss))?;
+        metrics.extend(metrics_of(&seen));
+        metrics.insert("num_tokens".into(), json!(session.journal.progress.tokens()));
+        // 5. What it can tell now.
+        if session.evaluates_now() && !held_out.is_empty() {
+            match evaluate(&mut session, held_out, &reference, config, report) {
+                Some(evaluated) => metrics.extend(evaluated),
+                None => return session.stop(metrics, checkpoint, report),
+            }
+        }
+        if session.report_step(metrics, checkpoint, report)?.is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
+    session.finish(export)
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
+    config: &DpoConfig,
+    report: &mut Report,
+) -> Result<Option<Vec<PairStatistics>>> {
+    let micro_batches = session.micro_batches();
+    let mut seen = Vec::new();
+    for rows in &micro_batches {
+        let chosen: Vec<&PreferencePair> = rows.iter().map(|&row| &pairs[row]).collect();
+        let logprobs = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
+        seen.push(learn(session, &chosen, &logprobs, config.beta, micro_batches.len() as f64)?);
+        let n_tokens = chosen.iter().copied().map(n_tokens).sum();
+        if session.advance(n_tokens as f64 * LEARNING_COST, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen))
+}
+
+/// The metrics of a step that are DPO's own.
+fn metrics_of(seen: &[PairStatistics]) -> Map<String, Value> {
+    object(json!({
+        "rewards/chosen": mean(seen, |batch| batch.chosen_reward),
+        "rewards/rejected": mean(seen, |batch| batch.rejected_reward),
+        "rewards/accuracies": mean(seen, |batch| batch.n_right / batch.n),
+        "rewards/margins": mean(seen, |batch| batch.chosen_reward - batch.rejected_reward),
+        "logps/chosen": mean(seen, |batch| batch.chosen_logprob),
+        "logps/rejected": mean(seen, |batch| batch.rejected_logprob),
+        "entropy": mean(seen, |batch| batch.entropy),
+    }))
+}
+
+/// Time of a step beside forward and backward: the head runs once more, to know the loss first.
+const LEARNING_COST: f64 = 1.05;
+
+fn export(model: &Transformer, folder: &Path) -> Result<()> {
+    model::save(model, folder, &Map::new())
+}
+
+fn mean(of: &[PairStatistics], value: impl Fn(&PairStatistics) -> f64) -> f64 {
+    of.iter().map(value).sum::<f64>() / of.len() as f64
+}
+
+/// The held-out pairs belong to it: the reference's log-probabilities of them are in the checkpoint.
+fn identity(
+    model: &Transformer,
+    pairs: &[PreferencePair],
+    held_out: &[PreferencePair],
+    config: &DpoConfig,
+) -> Result<Value> {
+    let mut config = object(serde_json::to_value(config)?);
+    config.shift_remove("save_every");
+    let data = [pairs, held_out].map(|pairs| {
+        let lengths: Vec<i64> = pairs.iter().map(|pair| pair.prompt_len as i64).collect();
+        let sides = pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), &pair.rejected]);
+        hash_of_sequences(sides.chain([lengths.as_slice()]))
+    });
+    Ok(json!({
+        "kind": "dpo",
+        "config": config,
+        "model": hash_of_model(&model.folder)?,
+        "data": data[0],
+        "eval_data": data[1],
+    }))
+}
+
+fn n_tokens(pair: &PreferencePair) -> u64 {
+    (pair.chosen.len() + pair.rejected.len()) as u64
+}
+
+fn n_tokens_of(pairs: &[PreferencePair]) -> u64 {
+    pairs.iter().map(n_tokens).sum()
+}
+
+/// log p of a pair's answers, each summed over its tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PairLogprobs {
+    chosen: f64,
+    rejected: f64,
+}
+
+/// n pairs in one forward pass: the chosen answers, then the rejected ones.
+struct PairForward {
+    /// States before each answer token, with their gradient: (N, D)
+    hidden: Tensor,
+    /// The answer tokens: (N)
+    ids: Tensor,
+    /// Tokens of each of the 2n answers; they add up to N.
+    lengths: Vec<i64>,
+}
+
+impl PairForward {
+    fn new(model: &Transformer, pairs: &[&PreferencePair]) -> Self {
+        let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
+        let sides: Vec<_> =
+            chosen.chain(pairs.iter().map(|pair| pair.rejected.as_slice())).collect();
+        let prompts: Vec<_> = pairs.iter().chain(pairs).map(|pair| pair.prompt_len).collect();
+        let batch = PackedBatch::new(&sides, model.device);
+        let answers = batch.answers(&prompts);
+        let hidden = model.hidden(&batch).index_select(0, &answers.rows);
+        Self { hidden, ids: answers.ids, lengths: answers.lengths }
+    }
+
+    /// Without a gradient.
+    fn logprobs(&self, model: &Transformer) -> Vec<PairLogprobs> {
+        self.by_pair(&head::logprobs(model, &self.hidden, &self.ids, 1.0).logprobs)
+    }
+
+    /// Sums over each answer's tokens, as precise as a checkpoint keeps them: (N) → n pairs.
+    fn by_pair(&self, per_token: &Tensor) -> Vec<PairLogprobs> {
+        let values = Vec::<f32>::try_from(per_token).expect("one value per token");
+        let mut values = values.into_iter().map(f64::from);
+        let sums: Vec<f64> = self
+            .lengths
+            .iter()
+            .map(|&length| values.by_ref().take(length as usize).sum::<f64>())
+            .map(|sum| f64::from(sum as f32))
+            .collect();
+        let (chosen, rejected) = sums.split_at(sums.len() / 2);
+        let pairs = chosen.iter().zip(rejected);
+        pairs.map(|(&chosen, &rejected)| PairLogprobs { chosen, rejected }).collect()
+    }
+}
+
+/// A policy's numbers of n pairs beside the reference's: means over the pairs but for the count.
+struct PairStatistics {
+    n: f64,
+    loss: f64,
+    /// Pairs whose chosen answer has the higher reward; a tie is not right.
+    n_right: f64,
+    /// β (log π − log π_ref) of the answers.
+    chosen_reward: f64,
+    rejected_reward: f64,
+    chosen_logprob: f64,
+    rejected_logprob: f64,
+    /// Mean over the answer tokens, in nats; 0 where it was not looked at.
+    entropy: f64,
+}
+
+impl PairStatistics {
+    fn new(policy: &[PairLogprobs], reference: &[PairLogprobs], loss: f64, beta: f64) -> Self {
+        let n = policy.len() as f64;
+        let mean = |of: &dyn Fn(&PairLogprobs, &PairLogprobs) -> f64| {
+            policy
+                .iter()
+                .zip(reference)
+                .map(|(policy, reference)| of(policy, reference))
+                .sum::<f64>()
+                / n
+        };
+        let margin = |policy: &PairLogprobs, reference: &PairLogprobs| {
+            (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
+        };
+        Self {
+            n,
+            loss,
+            n_right: n * mean(&|policy, reference| f64::from(margin(policy, reference) > 0.0)),
+            chosen_reward: beta * mean(&|policy, reference| policy.chosen - reference.chosen),
+            rejected_reward: beta * mean(&|policy, reference| policy.rejected - reference.rejected),
+            chosen_logprob: mean(&|policy, _| policy.chosen),
+            rejected_logprob: mean(&|policy, _| policy.rejected),
+            entropy: 0.0,
+        }
+    }
+}
+
+/// (n) in f64, which takes a gradient.
+fn leaf(values: impl Iterator<Item = f64>) -> Tensor {
+    Tensor::from_slice(&values.collect::<Vec<_>>()).set_requires_grad(true)
+}
+
+/// The mean loss of n pairs, and its gradient by log π of the chosen and of the rejected answers.
+fn loss_of(policy: &[PairLogprobs], reference: &[PairLogprobs], beta: f64) -> (f64, [Vec<f64>; 2]) {
+    let side = |of: fn(&PairLogprobs) -> f64| {
+        leaf(
+            policy.iter().zip(reference).map(move |(policy, reference)| of(policy) - of(reference)),
+        )
+    };
+    let (chosen, rejected) = (side(|pair| pair.chosen), side(|pair| pair.rejected));
+    let loss = ops::dpo(&chosen, &rejected, beta);
+    loss.backward();
+    let gradient = |side: &Tensor| Vec::<f64>::try_from(side.grad()).expect("one value per pair");
+    (loss.double_value(&[]), [gradient(&chosen), gradient(&rejected)])
+}
+
+/// Adds the gradient of one of a step's micro-batches.
+fn learn(
+    session: &mut TrainingSession,
+    pairs: &[&PreferencePair],
+    reference: &[PairLogprobs],
+    beta: f64,
+    n_micro_batches: f64,
+) -> Result<PairStatistics> {
+    let model = &session.model;
+    let forward = PairForward::new(model, pairs);
+    let policy = forward.logprobs(model);
+    let (loss, gradients) = loss_of(&policy, reference, beta);
+    let of_tokens: Vec<f32> = gradients
+        .concat()
+        .iter()
+        .zip(&forward.lengths)
+        .flat_map(|(gradient, &length)| {
+            std::iter::repeat_n((gradient / n_micro_batches) as f32, length as usize)
+        })
+        .collect();
+    let of_tokens = Tensor::from_slice(&of_tokens).to_device(model.device); // (N)
+    let statistics =
+        head::logprobs_backward(model, &forward.hidden, &forward.ids, 1.0, |rows, _| {
+            of_tokens.narrow(0, rows.start, rows.end - rows.start)
+        })?;
+    session.optimizer.gather_gradients()?;
+    let entropy = match of_tokens.numel() {
+        0 => 0.0,
+        _ => statistics.entropy.mean(Kind::Double).double_value(&[]),
+    };
+    Ok(PairStatistics { entropy, ..PairStatistics::new(&policy, reference, loss, beta) })
+}
+
+/// Loss and accuracy on the held-out pairs; none when asked to stop.
+fn evaluate(
+    session: &mut TrainingSession,
+    pairs: &[PreferencePair],
+    reference: &ReferenceLogprobs,
+    config: &DpoConfig,
+    report: &mut Report,
+) -> Option<Map<String, Value>> {
+    let batch_size = config.optimisation.batch_size;
+    let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
+    for (pairs, logprobs) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
+        let pairs: Vec<&PreferencePair> = pairs.iter().collect();
+        let policy = {
+            let _guard = tch::no_grad_guard();
+            PairForward::new(&session.model, &pairs).logprobs(&session.model)
+        };
+        let (batch_loss, _) = loss_of(&policy, logprobs, config.beta);
+        let statistics = PairStatistics::new(&policy, logprobs, batch_loss, config.beta);
+        loss += statistics.loss * statistics.n;
+        n_right += statistics.n_right;
+        margin += (statistics.chosen_reward - statistics.rejected_reward) * statistics.n;
+        let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
+        if session.advance(work, 0, report).is_break() {
+            return None;
+        }
+    }
+    let n = pairs.len() as f64;
+    let (low, high) = wilson_interval(n_right, n);
+    Some(object(json!({
+        "eval_loss": loss / n,
+        "eval_rewards/accuracies": n_right / n,
+        "eval_rewards/accuracies_low": low,
+        "eval_rewards/accuracies_high": high,
+        "eval_rewards/margins": margin / n,
+        "eval_pairs": pairs.len(),
+    })))
+}
+
+#[cfg(test)]
+mod tests;

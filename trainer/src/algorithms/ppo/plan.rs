@@ -1,0 +1,158 @@
+//! Which prompts each rollout batch answers: a function of the configuration and the number of
+//! prompts alone, so that a resumed run goes on where it was.
+
+use crate::{math::random::permutation, run::batches::RowBatches};
+use entity::run_config::PpoConfig;
+
+/// Derived from the configuration once.
+#[derive(Debug)]
+pub(super) struct RolloutPlan {
+    /// Rollout batches in all.
+    pub(super) n_steps: u64,
+    batches: RowBatches,
+    n_prompts: u64,
+    /// Prompts of a whole rollout batch.
+    rollout: u64,
+    /// Responses over the whole run, where that is what was asked for.
+    episodes: Option<u64>,
+    shuffle: bool,
+    seed: u64,
+}
+
+/// A prompt on its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PromptTurn {
+    pub(super) prompt: usize,
+    /// Stands for this prompt in this epoch in the key of each draw.
+    pub(super) key: u64,
+}
+
+impl RolloutPlan {
+    /// `max_steps` counts rollout batches and goes before `episodes`, and that before `epochs`.
+    pub(super) fn new(config: &PpoConfig, n_prompts: usize) -> Self {
+        let optimisation = &config.optimisation;
+        let batches = RowBatches::new(n_prompts, optimisation);
+        let mut plan = Self {
+            n_steps: batches.n_steps,
+            batches,
+            n_prompts: n_prompts as u64,
+            rollout: (optimisation.batch_size * optimisation.grad_accum) as u64,
+            episodes: None,
+            shuffle: optimisation.shuffle,
+            seed: optimisation.seed,
+        };
+        if config.episodes > 0 && optimisation.max_steps == 0 {
+            let episodes = config.episodes as u64;
+            let (epochs, rest) = (episodes / plan.n_prompts, episodes % plan.n_prompts);
+            plan.n_steps = epochs * plan.batches.steps_per_epoch + rest.div_ceil(plan.rollout);
+            plan.episodes = Some(episodes);
+        }
+        plan
+    }
+
+    /// The prompts of a rollout batch. Each epoch sees every prompt once; its last batch, and the
+    /// run's, may be smaller.
+    pub(super) fn turns(&self, step: u64) -> Vec<PromptTurn> {
+        let n = (self.episodes_before(step + 1) - self.episodes_before(step)) as usize;
+        let epoch = step / self.batches.steps_per_epoch;
+        let key = |prompt: usize| epoch * self.n_prompts + prompt as u64;
+        let prompts = self.batches.of_step(step).concat();
+        prompts.into_iter().take(n).map(|prompt| PromptTurn { prompt, key: key(prompt) }).collect()
+    }
+
+    /// Responses before a step.
+    pub(super) fn episodes_before(&self, step: u64) -> u64 {
+        let (epoch, within) =
+            (step / self.batches.steps_per_epoch, step % self.batches.steps_per_epoch);
+        let responses = epoch * self.n_prompts + within * self.rollout;
+        self.episodes.map_or(responses, |episodes| responses.min(episodes))
+    }
+
+    /// The batch's responses, in an order of this pass's own, shared out over `n` minibatches of
+    /// nearly equal size. Fewer where there are not as many responses.
+    pub(super) fn minibatches(
+        &self,
+        step: u64,
+        pass: usize,
+        n_responses: usize,
+        n: usize,
+    ) -> Vec<Vec<usize>> {
+        // Another stream than the epochs' orders, whose keys have two parts.
+        let order = if self.shuffle {
+            permutation(n_responses, &[self.seed, step, pass as u64])
+        } else {
+            (0..n_responses).collect()
+        };
+        let n = n.min(n_responses);
+        (0..n).map(|i| order[i * n_responses / n..(i + 1) * n_responses / n].to_vec()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(n_prompts: usize, edit: impl FnOnce(&mut PpoConfig)) -> RolloutPlan {
+        let mut config = PpoConfig::default();
+        config.optimisation.batch_size = 2;
+        config.optimisation.grad_accum = 2;
+        edit(&mut config);
+        RolloutPlan::new(&config, n_prompts)
+    }
+
+    fn prompts(plan: &RolloutPlan, step: u64) -> Vec<usize> {
+        plan.turns(step).iter().map(|turn| turn.prompt).collect()
+    }
+
+    #[test]
+    fn an_epoch_answers_every_prompt_once_and_keeps_the_last_partial_batch() {
+        let plan = plan(10, |config| config.optimisation.epochs = 2.0);
+        assert_eq!(plan.n_steps, 6);
+        let sizes: Vec<_> = (0..6).map(|step| plan.turns(step).len()).collect();
+        assert_eq!(sizes, [4, 4, 2, 4, 4, 2]);
+        let epochs = [0..3, 3..6]
+            .map(|steps| steps.flat_map(|step| prompts(&plan, step)).collect::<Vec<_>>());
+        assert_ne!(epochs[0], epochs[1]);
+        for mut epoch in epochs {
+            epoch.sort_unstable();
+            assert_eq!(epoch, (0..10).collect::<Vec<_>>());
+        }
+        let before: Vec<_> = (0..=6).map(|step| plan.episodes_before(step)).collect();
+        assert_eq!(before, [0, 4, 8, 10, 14, 18, 20]);
+    }
+
+    #[test]
+    fn unshuffled_prompts_come_in_the_files_order_and_each_turn_draws_afresh() {
+        let plan = plan(3, |config| {
+            config.optimisation.shuffle = false;
+            config.optimisation.max_steps = 2;
+        });
+        assert_eq!((prompts(&plan, 0), prompts(&plan, 1)), (vec![0, 1, 2], vec![0, 1, 2]));
+        assert_ne!(plan.turns(0)[0].key, plan.turns(1)[0].key);
+    }
+
+    #[test]
+    fn the_number_of_episodes_is_kept_exactly() {
+        for episodes in 1..40 {
+            let plan = plan(10, |config| config.episodes = episodes);
+            let answered: usize = (0..plan.n_steps).map(|step| plan.turns(step).len()).sum();
+            assert_eq!(answered, episodes);
+            assert!((0..plan.n_steps).all(|step| !plan.turns(step).is_empty()));
+        }
+    }
+
+    #[test]
+    fn minibatches_share_out_every_response_and_none_is_empty() {
+        let plan = plan(10, |_| {});
+        for (n_responses, n, sizes) in
+            [(8, 2, vec![4, 4]), (7, 3, vec![2, 2, 3]), (2, 4, vec![1, 1])]
+        {
+            let parts = plan.minibatches(0, 0, n_responses, n);
+            assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..n_responses).collect::<Vec<_>>());
+        }
+        assert_ne!(plan.minibatches(0, 0, 8, 1), plan.minibatches(0, 1, 8, 1));
+    }
+}

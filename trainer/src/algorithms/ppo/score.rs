@@ -1,0 +1,52 @@
+//! What the reward model reads of an answer.
+
+use crate::answer::generate::{Completion, FinishReason};
+use anyhow::ensure;
+use std::path::Path;
+use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
+
+/// The ids that the reward model scores, at the last of them.
+///
+/// A finished answer is read as `trainer score` reads the same text: tokenised as the reward
+/// model's training data were, which need not be the tokens that were drawn, and followed by what
+/// the chat template writes after EOS. A truncated one is read as it is.
+pub(super) fn ids_to_score(
+    prompt: &PromptIds,
+    completion: &Completion,
+    tokenizer: &Tokenizer,
+) -> anyhow::Result<Vec<i64>> {
+    let drawn = || [prompt.ids.as_slice(), &completion.token_ids].concat();
+    let (FinishReason::Stop, Some(eos)) = (completion.finish_reason, tokenizer.eos_token()) else {
+        return Ok(drawn());
+    };
+    let tail = if prompt.is_conversation { tokenizer.template_tail() } else { &[] };
+    let answer = tokenizer.completion_text(&completion.token_ids) + eos;
+    let prompt_text = tokenizer.decode(&prompt.ids);
+    // Where the prompt's text does not come back as its ids (a tokenizer that adds a space in
+    // front), the seam between prompt and answer is kept instead.
+    let mut ids = if tokenizer.encode(&prompt_text, false)? == prompt.ids {
+        tokenizer.encode(&(prompt_text + &answer), false)?
+    } else {
+        [prompt.ids.clone(), tokenizer.encode(&answer, false)?].concat()
+    };
+    ids.extend(tail);
+    Ok(ids)
+}
+
+/// A reward model reads the policy's ids: both need the same tokenizer.
+pub(super) fn ensure_same_vocabulary(policy: &Path, reward: &Path) -> anyhow::Result<()> {
+    let vocabulary = |folder: &Path| -> anyhow::Result<_> {
+        let file = folder.join("tokenizer.json");
+        let tokenizer = tokenizers::Tokenizer::from_file(&file)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+        Ok(tokenizer.get_vocab(true))
+    };
+    ensure!(
+        vocabulary(policy)? == vocabulary(reward)?,
+        "the reward model in {} has another tokenizer than the policy in {}; train a reward model \
+         that starts from the policy's own base",
+        reward.display(),
+        policy.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! Against TRL's own updates (`fixtures/make_trl_ppo_trace.py`), and the loop as a whole.
+
+use super::*;
+use crate::{
+    fixtures::{fixture, fixture_path, numbers},
+    model,
+    run::recording,
+};
+use serde_json::{Map, Value, json};
+use std::ops::ControlFlow;
+use tch::Device;
+use trainer_base::settings::ResumeMode;
+
+/// `golden.numbers` of the fixtures: the top 24 bits of a linear congruential generator.
+fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
+    std::iter::repeat_with(|| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+    })
+    .take(n)
+    .collect()
+}
+
+fn tiny_llama() -> Transformer {
+    Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
+}
+
+/// The tiny Llama's body with a head that the fixtures know.
+fn scorer(seed: u64) -> Transformer {
+    let model = tiny_llama().into_reward_model(0).unwrap();
+    let head = Tensor::from_slice(&fixed_numbers(seed, 32)).unsqueeze(0);
+    let _no_grad = tch::no_grad_guard();
+    model.score_head.as_ref().unwrap().shallow_clone().copy_(&head);
+    model
+}
+
+fn ppo(config: &PpoConfig) -> Ppo<'_> {
+    let models = PpoModels {
+        policy: tiny_llama(),
+        reference: tiny_llama(),
+        reward: scorer(1),
+        value: scorer(2),
+    };
+    Ppo::new(models, Tokenizer::load(&fixture_path("tiny_llama")).unwrap(), config)
+}
+
+fn config_of(args: &Value) -> PpoConfig {
+    let number = |name: &str| args[name].as_f64().unwrap();
+    let mut config = PpoConfig {
+        learning_rate: number("learning_rate"),
+        ppo_epochs: number("num_ppo_epochs") as usize,
+        minibatches: number("num_mini_batches") as usize,
+        kl_coef: number("kl_coef"),
+        kl_estimator: serde_json::from_value(args["kl_estimator"].clone()).unwrap(),
+        cliprange: number("cliprange"),
+        cliprange_value: number("cliprange_value"),
+        vf_coef: number("vf_coef"),
+        gamma: number("gamma"),
+        lam: number("lam"),
+        whiten_rewards: args["whiten_rewards"].as_bool().unwrap(),
+        temperature: number("temperature"),
+        missing_eos_penalty: number("missing_eos_penalty"),
+        response_length: number("response_length") as usize,
+        ..PpoConfig::default()
+    };
+    // TRL does not clip the gradients of PPO.
+    config.optimisation.max_grad_norm = 0.0;
+    config.optimisation.batch_size = 8;
+    config.optimisation.shuffle = false;
+    config
+}
+
+fn ids(list: &Value) -> Vec<i64> {
+    list.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
+}
+
+/// The real tokens of a padded table.
+fn packed(table: &Value, rollout: &RolloutBatch) -> Vec<f64> {
+    let rows = table.as_array().unwrap().iter().zip(rollout.lengths());
+    rows.flat_map(|(row, length)| numbers(row)[..length as usize].to_vec()).collect()
+}
+
+#[track_caller]
+fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let bound = tolerance * expected.abs().max(1.0);
+        assert!((found - expected).abs() <= bound, "{what} at {i}: {found}, TRL has {expected}");
+    }
+}
+
+fn doubles(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.to_kind(Kind::Double)).unwrap()
+}
+
+/// Prompts and answers of an update of the trace.
+fn given(update: &Value) -> (Vec<PromptIds>, Vec<Completion>) {
+    let prompts = update["prompt_ids"].as_array().unwrap().iter().enumerate();
+    let prompts =
+        prompts.map(|(index, row)| PromptIds { index, ids: ids(row), is_conversation: false });
+    let completions = update["response_ids"].as_array().unwrap().iter().map(|row| {
+        let token_ids = ids(row);
+        let finish_reason =
+            if token_ids.ends_with(&[2]) { FinishReason::Stop } else { FinishReason::Length };
+        Completion { token_ids, finish_reason }
+    });
+    (prompts.collect(), completions.collect())
+}
+
+/// Phases 3 to 6 on TRL's rollouts, update after update.
+fn follows_trl(case: &str) {
+    let trace = &fixture("trl_ppo_trace.json")[case];
+    let config = config_of(&trace["args"]);
+    let mut ppo = ppo(&config);
+    let updates = trace["updates"].as_array().unwrap();
+    let plan = RolloutPlan::new(&config, 8);
+    for (step, update) in updates.iter().enumerate() {
+        let (prompts, completions) = given(update);
+        let asked: Vec<&PromptIds> = prompts.iter().collect();
+        let scores = trl_scores(&ppo, &asked, &completions);
+        let rollout = ppo.measure(&asked, &completions, scores);
+        let targets = rollout.targets(&config);
+        let scores: Vec<f64> = rollout.scores.iter().copied().map(f64::from).collect();
+        assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
+        for (name, found) in [
+            ("logprobs", &rollout.logprobs),
+            ("ref_logprobs", &rollout.ref_logprobs),
+            ("values", &rollout.values),
+            ("advantages", &targets.advantages),
+            ("returns", &targets.returns),
+            ("kl", &targets.kl),
+        ] {
+            assert_close(name, &doubles(found), &packed(&update[name], &rollout), 2e-3);
+        }
+
+        let rate = update["stats"]["lr"].as_f64().unwrap();
+        let mut statistics = UpdateStatistics::default();
+        for pass in 0..config.ppo_epochs {
+            for responses in plan.minibatches(step as u64, pass, asked.len(), config.minibatches) {
+                ppo.update(&rollout, &targets, &responses, rate, &mut statistics).unwrap();
+            }
+        }
+        let metrics = statistics.metrics(&rollout, &targets, &completions, &config);
+        for (name, tolerance) in [
+            ("objective/kl", 2e-3),
+            ("objective/non_score_reward", 2e-3),
+            ("objective/rlhf_reward", 1e-3),
+            ("objective/scores", 1e-4),
+            ("loss/policy_avg", 5e-4),
+            ("loss/value_avg", 1e-3),
+            ("val/num_eos_tokens", 0.0),
+        ] {
+            let (found, expected) = (&metrics[name], &update["stats"][name]);
+            assert_close(
+                name,
+                &[found.as_f64().unwrap()],
+                &[expected.as_f64().unwrap()],
+                tolerance,
+            );
+        }
+        let micro_batches = update["micro_batches"].as_array().unwrap();
+        let norms: Vec<f64> =
+            micro_batches.iter().map(|m| m["grad_norm"].as_f64().unwrap()).collect();
+        let mean = norms.iter().sum::<f64>() / norms.len() as f64;
+        assert_close("grad_norm", &[metrics["grad_norm"].as_f64().unwrap()], &[mean], 2e-3);
+        for (model, name) in [(&ppo.models.policy, "policy"), (&ppo.models.value, "value")] {
+            assert_weights(model, &update[format!("{name}_checksums")]);
+        }
+    }
+}
+
+/// TRL's reward model reads the tokens that were drawn.
+fn trl_scores(ppo: &Ppo, asked: &[&PromptIds], completions: &[Completion]) -> Vec<f32> {
+    let drawn: Vec<Vec<i64>> = asked
+        .iter()
+        .zip(completions)
+        .map(|(prompt, answer)| [prompt.ids.as_slice(), &answer.token_ids].concat())
+        .collect();
+    let mut scores = ppo.models.scores(&drawn, 8);
+    ppo.penalise(&mut scores, completions);
+    scores
+}
+
+/// Sum and norm of every parameter, in f64.
+fn assert_weights(model: &Transformer, checksums: &Value) {
+    for (name, weight) in model.parameters() {
+        let weight = weight.detach().to_kind(Kind::Double);
+        let found = [weight.sum(Kind::Double), weight.norm()].map(|x| x.double_value(&[]));
+        assert_close(name, &found, &numbers(&checksums[name]), 2e-3);
+    }
+}
+
+#[test]
+fn updates_are_trls_where_every_response_is_full_length() {
+    follows_trl("full_length");
+}
+
+/// TRL puts the score one place after a response's last token; the trace has it on that token.
+#[test]
+fn updates_are_trls_on_ragged_responses_with_the_score_on_the_last_token() {
+    follows_trl("ragged_at_token");
+}
+
+#[test]
+fn updates_are_trls_with_whitened_rewards() {
+    follows_trl("whitened_at_token");
+}
+
+#[test]
+fn the_first_pass_over_a_batch_has_ratio_one() {
+    let mut config = PpoConfig { ppo_epochs: 1, ..PpoConfig::default() };
+    config.optimisation.batch_size = 3;
+    let mut ppo = ppo(&config);
+    let trace = fixture("trl_ppo_trace.json");
+    let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
+    let asked: Vec<&PromptIds> = prompts.iter().collect();
+    let rollout = ppo.measure(&asked, &completions, vec![0.5; 8]);
+    let targets = rollout.targets(&config);
+    let mut statistics = UpdateStatistics::default();
+    // Not the micro-batches that the old log-probabilities were computed in.
+    ppo.update(&rollout, &targets, &[7, 0, 3, 1, 2, 6, 4, 5], 1e-4, &mut statistics).unwrap();
+    let metrics = statistics.metrics(&rollout, &targets, &completions, &config);
+    let metric = |name: &str| metrics[name].as_f64().unwrap();
+    assert!((metric("val/ratio") - 1.0).abs() < 1e-6);
+    assert!(metric("policy/approxkl_avg") < 1e-9);
+    assert_eq!((metric("policy/clipfrac_avg"), metric("objective/kl")), (0.0, 0.0));
+}
+
+/// A policy, a reward model of the same base, and some prompts, in a folder of their own.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        model::save(&scorer(1), &folder.path().join("reward"), &Map::new()).unwrap();
+        let rows = [
+            r#"{"prompt": "The sea is"}"#,
+            r#"{"prompt": "Где лодка?"}"#,
+            r#"{"prompt": [{"role": "user", "content": "What is the answer?"}]}"#,
+            r#"{"prompt": [{"role": "user", "content": "Расскажи о погоде."}]}"#,
+            r#"{"prompt": "The wind is c"}"#,
+        ];
+        std::fs::write(folder.path().join("prompts.jsonl"), rows.join("\n")).unwrap();
+        Self { folder }
+    }
+
+    fn paths(&self, out: &str) -> PpoPaths {
+        let at = |name: &str| self.folder.path().join(name);
+        PpoPaths {
+            policy: fixture_path("tiny_llama"),
+            reward: at("reward"),
+            prompts: at("prompts.jsonl"),
+            out: at(out),
+            resume: ResumeMode::Auto,
+        }
+    }
+
+    fn config() -> PpoConfig {
+        let mut config = PpoConfig {
+            learning_rate: 3e-3,
+            response_length: 6,
+            temperature: 1.0,
+            minibatches: 2,
+            kl_coef: 0.01,
+            ..PpoConfig::default()
+        };
+        config.optimisation.batch_size = 2;
+        config.optimisation.grad_accum = 2;
+        config.optimisation.device = entity::run_config::Device::Cpu;
+        config.optimisation.dtype = entity::run_config::Dtype::F32;
+        config
+    }
+
+    /// Runs to the end, or until the rollout batch `until` is reported.
+    fn run(
+        &self,
+        out: &str,
+        config: &PpoConfig,
+        until: Option<u64>,
+    ) -> (VerbOutcome, Vec<RunReport>) {
+        let (events, outcome) =
+            recording::until(until, |report| run(&self.paths(out), config, report));
+        (outcome, events)
+    }
+}
+
+fn metric(events: &[RunReport], name: &str) -> Vec<f64> {
+    recording::metrics(events).iter().map(|metrics| metrics[name].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_policy_learns_what_its_reward_model_likes() {
+    let desk = Desk::new();
+    let prompts = std::fs::read_to_string(desk.paths("").prompts).unwrap() + "\n";
+    std::fs::write(desk.paths("").prompts, prompts.repeat(8)).unwrap();
+    let mut config = PpoConfig { minibatches: 1, kl_coef: 0.0, ..Desk::config() };
+    config.optimisation.batch_size = 40;
+    config.optimisation.grad_accum = 1;
+    config.optimisation.max_steps = 12;
+    let (outcome, events) = desk.run("policy", &config, None);
+    let VerbOutcome::Finished(summary) = outcome else { panic!("it was not stopped") };
+    assert_eq!((summary.kind.as_str(), summary.steps), ("ppo", 12));
+    assert!(summary.tokens > 0 && summary.tokens <= 12 * 40 * 6);
+
+    let scores = metric(&events, "objective/scores");
+    let (first, last) = (scores[0], scores[10].min(scores[11]));
+    assert!(last > first + 0.5, "from {first} to {last}: {scores:?}");
+    let policy = Transformer::load(&desk.paths("policy").out, Kind::Float, Device::Cpu).unwrap();
+    assert!(policy.score_head.is_none());
+}
+
+#[test]
+fn a_reward_model_with_another_tokenizer_is_refused() {
+    let desk = Desk::new();
+    let file = desk.paths("policy").reward.join("tokenizer.json");
+    let tokenizer = std::fs::read_to_string(&file).unwrap().replacen("<|endoftext|>", "<|end|>", 2);
+    std::fs::write(&file, tokenizer).unwrap();
+    let error = run(&desk.paths("policy"), &Desk::config(), &mut |_| ControlFlow::Continue(()));
+    assert!(error.unwrap_err().to_string().contains("another tokenizer"));
+}
+
+#[test]
+fn a_finished_answer_is_scored_on_the_ids_that_trainer_score_makes_of_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.jsonl");
+    let rows = [
+        json!({"prompt": "The sea is", "completion": " wide and cold."}),
+        json!({"prompt": "Где лодка?", "completion": " В море. 42"}),
+        json!({
+            "prompt": [{"role": "user", "content": "Is the sea wide?"}],
+            "completion": [{"role": "assistant", "content": "The sea — море — is wide."}]
+        }),
+    ];
+    std::fs::write(&file, rows.each_ref().map(Value::to_string).join("\n")).unwrap();
+    let tokenizer = Tokenizer::load(&fixture_path("tiny_llama")).unwrap();
+    let log = &mut |_| ControlFlow::Continue(());
+    let prompts =
+        rows::load_prompts(&file, &tokenizer, 512, LongPrompts::Refuse, log).unwrap().rows;
+    let wanted = rows::load_to_score(&file, &tokenizer, 512, log).unwrap().rows;
+    for ((prompt, wanted), row) in prompts.iter().zip(wanted).zip(&rows) {
+        let rows::RowToScore::Answer { ids: wanted, .. } = wanted else {
+            panic!("no pairs were given")
+        };
+        let answer = &row["completion"];
+        let text = answer.as_str().or_else(|| answer[0]["content"].as_str()).unwrap();
+        // Letter by letter, as no tokenizer would have written it.
+        let mut token_ids: Vec<i64> = text
+            .chars()
+            .flat_map(|letter| tokenizer.encode(&letter.to_string(), false).unwrap())
+            .collect();
+        let truncated = [prompt.ids.as_slice(), &token_ids].concat();
+        let completion =
+            Completion { token_ids: token_ids.clone(), finish_reason: FinishReason::Length };
+        assert_eq!(score::ids_to_score(prompt, &completion, &tokenizer).unwrap(), truncated);
+
+        token_ids.push(tokenizer.eos_ids()[0]);
+        let completion = Completion { token_ids, finish_reason: FinishReason::Stop };
+        assert_eq!(score::ids_to_score(prompt, &completion, &tokenizer).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
+    let desk = Desk::new();
+    let mut config = Desk::config();
+    config.optimisation.max_steps = 5;
+    let (_, whole) = desk.run("whole", &config, None);
+    let (stopped, first) = desk.run("parts", &config, Some(2));
+    assert_eq!(stopped, VerbOutcome::Stopped);
+    // Again, in the middle of the next but one rollout.
+    let verb = |report: &mut Report| run(&desk.paths("parts"), &config, report);
+    let (second, stopped) = recording::within_step(3, 2, verb);
+    assert_eq!(stopped, VerbOutcome::Stopped);
+    assert!(desk.paths("parts").out.join("checkpoint-3").is_dir());
+    let (finished, third) = desk.run("parts", &config, None);
+    assert!(matches!(finished, VerbOutcome::Finished(_)));
+
+    let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
+        // Speed is the clock's.
+        recording::metrics(events)
+            .into_iter()
+            .map(|mut metrics| {
+                metrics.shift_remove("eps");
+                metrics
+            })
+            .collect()
+    };
+    assert_eq!([&first, &second, &third].map(|part| numbers(part).len()), [2, 1, 2]);
+    assert_eq!([&first, &second, &third].map(|part| numbers(part)).concat(), numbers(&whole));
+    let weights = |out: &str| std::fs::read(desk.paths(out).out.join("model.safetensors")).unwrap();
+    assert_eq!(weights("parts"), weights("whole"));
+}

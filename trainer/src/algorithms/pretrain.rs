@@ -1,0 +1,56 @@
+//! Next-token training on raw text: SFT in which all of a text is the answer.
+
+use crate::{
+    algorithms::sft::{self, SftTask},
+    model::Transformer,
+    run::environment::ComputeEnvironment,
+};
+use anyhow::Result;
+use entity::{
+    report::LogLevel,
+    run_config::{PretrainConfig, SftConfig},
+};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    progress::say,
+    rows,
+    settings::PretrainPaths,
+    tokenizer::Tokenizer,
+};
+
+/// Trains on texts and writes the model as a Hugging Face folder.
+pub fn run(
+    paths: &PretrainPaths,
+    config: &PretrainConfig,
+    report: &mut Report,
+) -> Result<VerbOutcome> {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
+    };
+    let tokenizer = Tokenizer::load(&paths.model)?;
+    let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let (kind, device) = (environment.kind, environment.device);
+    let model = if Transformer::has_weights(&paths.model) {
+        Transformer::load(&paths.model, kind, device)?.expect_language()?
+    } else {
+        say(report, LogLevel::Info, "the model has no weights yet: starting from random ones");
+        Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
+    };
+    let task = SftTask {
+        kind: "pretrain",
+        model,
+        examples: &texts,
+        held_out: &[],
+        out: &paths.out,
+        resume: paths.resume,
+        tokenizer: None,
+    };
+    let config = SftConfig {
+        learning_rate: config.learning_rate,
+        max_length: config.max_length,
+        eval_every: 0,
+        optimisation: config.optimisation.clone(),
+    };
+    sft::train(task, &config, report)
+}

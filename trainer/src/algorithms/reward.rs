@@ -1,0 +1,264 @@
+//! A reward model from comparisons: Bradley–Terry (TRL: `RewardTrainer`).
+//!
+//! A score is read at the last token of prompt and answer, which is where the sequence ends, whatever
+//! that token is.
+
+use crate::{
+    math::{ops, statistics::wilson_interval},
+    model::{Transformer, padding},
+    run::{
+        environment::ComputeEnvironment,
+        identity::{hash_of_model, hash_of_sequences},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
+    },
+};
+use anyhow::Result;
+use entity::run_config::RewardConfig;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use tch::{Kind, Tensor};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    rows::{self, AnswerPair},
+    settings::{ResumeMode, RewardPaths},
+    tokenizer::Tokenizer,
+};
+
+/// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
+pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
+    };
+    let tokenizer = Tokenizer::load(&paths.model)?;
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_pairs(file, &tokenizer, max_length, report);
+    let pairs = load(&paths.data)?.rows;
+    let held_out = match &paths.eval_data {
+        Some(file) => load(file)?.rows,
+        None => Vec::new(),
+    };
+    let model = Transformer::load(&paths.model, environment.kind, environment.device)?
+        .into_reward_model(config.optimisation.seed)?;
+    let task = RewardTask {
+        model,
+        pairs: &pairs,
+        held_out: &held_out,
+        out: &paths.out,
+        resume: paths.resume,
+    };
+    train(task, config, report)
+}
+
+struct RewardTask<'a> {
+    model: Transformer,
+    pairs: &'a [AnswerPair],
+    held_out: &'a [AnswerPair],
+    out: &'a Path,
+    resume: ResumeMode,
+}
+
+impl<'a> RewardTask<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a RewardConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: "reward",
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(&self.model, self.pairs, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.pairs.len(),
+            work_before: 0.0,
+            work_per_epoch: n_tokens_of(self.pairs) as f64,
+            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
+}
+
+/// The loop: the mean of the micro-batches' mean losses, as in TRL.
+fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let opening = task.opening(config)?;
+    let RewardTask { model, pairs, held_out, .. } = task;
+    let mut session = TrainingSession::open(model, opening, report)?;
+
+    // 1. What the model can tell before it learns.
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, config, report);
+        if session.report_start(measured, report).is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
+    while !session.is_done() {
+        // 2. Gradients of the step's micro-batches.
+        let Some(seen) = learn_step(&mut session, pairs, config, report)? else {
+            return session.stop_within_step(export);
+        };
+        // 3. The step.
+        let mean =
+            |of: fn(&ScoredPairs) -> f64| seen.iter().map(of).sum::<f64>() / seen.len() as f64;
+        let mut metrics = session.update(mean(|scored| scored.loss))?;
+        metrics.extend(object(json!({
+            "accuracy": mean(|scored| scored.n_right / scored.n),
+            "margin": mean(|scored| scored.margin / scored.n),
+            "min_reward": mean(|scored| scored.min_reward),
+            "mean_reward": mean(|scored| scored.mean_reward),
+            "max_reward": mean(|scored| scored.max_reward),
+            "num_tokens": session.journal.progress.tokens(),
+        })));
+        // 4. What it can tell now.
+        if session.evaluates_now() && !held_out.is_empty() {
+            match evaluate(&mut session, held_out, config, report) {
+                Some(evaluated) => metrics.extend(evaluated),
+                None => return session.stop(metrics, export, report),
+            }
+        }
+        if session.report_step(metrics, export, report)?.is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
+    session.finish(export)
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    pairs: &[AnswerPair],
+    config: &RewardConfig,
+    report: &mut Report,
+) -> Result<Option<Vec<ScoredPairs>>> {
+    let micro_batches = session.micro_batches();
+    let mut seen = Vec::new();
+    for rows in &micro_batches {
+        let pairs: Vec<&AnswerPair> = rows.iter().map(|&row| &pairs[row]).collect();
+        seen.push(learn(session, &pairs, config, micro_batches.len() as f64)?);
+        let n_tokens = pairs.iter().copied().map(n_tokens).sum();
+        if session.advance(n_tokens as f64, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen))
+}
+
+fn export(model: &Transformer, folder: &Path) -> Result<()> {
+    padding::save_with_padding(model, folder)
+}
+
+fn identity(model: &Transformer, pairs: &[AnswerPair], config: &RewardConfig) -> Result<Value> {
+    let mut config = object(serde_json::to_value(config)?);
+    config.shift_remove("save_every");
+    let sequences =
+        pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), pair.rejected.as_slice()]);
+    Ok(json!({
+        "kind": "reward",
+        "config": config,
+        "model": hash_of_model(&model.folder)?,
+        "data": hash_of_sequences(sequences),
+    }))
+}
+
+fn n_tokens(pair: &AnswerPair) -> u64 {
+    (pair.chosen.len() + pair.rejected.len()) as u64
+}
+
+fn n_tokens_of(pairs: &[AnswerPair]) -> u64 {
+    pairs.iter().map(n_tokens).sum()
+}
+
+/// Scores of n pairs: chosen and rejected (n), both sides in one forward pass.
+fn score_pairs(model: &Transformer, pairs: &[&AnswerPair]) -> (Tensor, Tensor) {
+    let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
+    let rejected = pairs.iter().map(|pair| pair.rejected.as_slice());
+    let scores = model.sequence_scores(&chosen.chain(rejected).collect::<Vec<_>>());
+    let n = pairs.len() as i64;
+    (scores.narrow(0, 0, n), scores.narrow(0, n, n))
+}
+
+/// Statistics of the scores of n pairs.
+struct ScoredPairs {
+    n: f64,
+    /// Mean over the pairs.
+    loss: f64,
+    /// Pairs whose chosen answer scores higher; a tie is not right.
+    n_right: f64,
+    /// Σ chosen − rejected
+    margin: f64,
+    min_reward: f64,
+    mean_reward: f64,
+    max_reward: f64,
+}
+
+impl ScoredPairs {
+    fn new(chosen: &Tensor, rejected: &Tensor, loss: &Tensor) -> Self {
+        let _guard = tch::no_grad_guard();
+        let value = |x: Tensor| x.double_value(&[]);
+        let all = Tensor::cat(&[chosen, rejected], 0);
+        Self {
+            n: chosen.size()[0] as f64,
+            loss: loss.double_value(&[]),
+            n_right: value(chosen.gt_tensor(rejected).sum(Kind::Double)),
+            margin: value((chosen - rejected).sum(Kind::Double)),
+            min_reward: value(all.min()),
+            mean_reward: value(all.mean(Kind::Double)),
+            max_reward: value(all.max()),
+        }
+    }
+}
+
+/// Adds the gradient of one of a step's micro-batches.
+fn learn(
+    session: &mut TrainingSession,
+    pairs: &[&AnswerPair],
+    config: &RewardConfig,
+    n_micro_batches: f64,
+) -> Result<ScoredPairs> {
+    let (chosen, rejected) = score_pairs(&session.model, pairs);
+    let loss = ops::bradley_terry(&chosen, &rejected, config.center_rewards_coefficient);
+    (&loss / n_micro_batches).backward();
+    session.optimizer.gather_gradients()?;
+    Ok(ScoredPairs::new(&chosen, &rejected, &loss))
+}
+
+/// Loss and accuracy on the held-out pairs; none when asked to stop.
+fn evaluate(
+    session: &mut TrainingSession,
+    pairs: &[AnswerPair],
+    config: &RewardConfig,
+    report: &mut Report,
+) -> Option<Map<String, Value>> {
+    let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
+    for pairs in pairs.chunks(config.optimisation.batch_size) {
+        let pairs: Vec<&AnswerPair> = pairs.iter().collect();
+        let scored = {
+            let _guard = tch::no_grad_guard();
+            let (chosen, rejected) = score_pairs(&session.model, &pairs);
+            let coefficient = config.center_rewards_coefficient;
+            ScoredPairs::new(
+                &chosen,
+                &rejected,
+                &ops::bradley_terry(&chosen, &rejected, coefficient),
+            )
+        };
+        loss += scored.loss * scored.n;
+        n_right += scored.n_right;
+        margin += scored.margin;
+        let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
+        if session.advance(work, 0, report).is_break() {
+            return None;
+        }
+    }
+    let n = pairs.len() as f64;
+    let (low, high) = wilson_interval(n_right, n);
+    Some(object(json!({
+        "eval_loss": loss / n,
+        "eval_accuracy": n_right / n,
+        "eval_accuracy_low": low,
+        "eval_accuracy_high": high,
+        "eval_margin": margin / n,
+        "eval_pairs": pairs.len(),
+    })))
+}
+
+#[cfg(test)]
+mod tests;

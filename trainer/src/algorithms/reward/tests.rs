@@ -1,0 +1,131 @@
+use super::*;
+use crate::{
+    fixtures::{fixture, fixture_path, numbers},
+    model,
+    run::recording,
+};
+use entity::run_config::OptimiserSettings;
+use tch::Device;
+
+/// tiny_llama with the score head that the trace starts from.
+fn start(golden: &Value, folder: &Path) {
+    let model = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+    let model = model.into_reward_model(0).unwrap();
+    let head = Tensor::from_slice(&numbers(&golden["score_weight"])).to_kind(Kind::Float);
+    {
+        let _guard = tch::no_grad_guard();
+        model.score_head.as_ref().unwrap().shallow_clone().copy_(&head.unsqueeze(0));
+    }
+    model::save(&model, folder, &Map::new()).unwrap();
+}
+
+fn traced(golden: &Value) -> RewardConfig {
+    let args = &golden["args"];
+    RewardConfig {
+        learning_rate: args["learning_rate"].as_f64().unwrap(),
+        max_length: args["max_length"].as_u64().unwrap() as usize,
+        center_rewards_coefficient: args["center_rewards_coefficient"].as_f64().unwrap_or(0.0),
+        eval_every: 0,
+        optimisation: OptimiserSettings {
+            batch_size: 3,
+            grad_accum: 2,
+            epochs: 2.0,
+            shuffle: false,
+            dtype: entity::run_config::Dtype::F32,
+            device: entity::run_config::Device::Cpu,
+            ..OptimiserSettings::default()
+        },
+    }
+}
+
+fn run_all(
+    paths: &RewardPaths,
+    config: &RewardConfig,
+    until: Option<u64>,
+) -> Vec<Map<String, Value>> {
+    recording::metrics(&recording::until(until, |report| run(paths, config, report)).0)
+}
+
+fn follows_trl(kind: &str) {
+    let golden = &fixture("trl_reward_trace.json")[kind];
+    let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    start(golden, from.path());
+    let data = fixture_path(golden["data"].as_str().unwrap());
+    let paths = RewardPaths {
+        model: from.path().into(),
+        data: data.clone(),
+        out: out.path().into(),
+        eval_data: Some(data),
+        resume: ResumeMode::Auto,
+    };
+    let metrics = run_all(&paths, &traced(golden), None);
+    let steps = golden["steps"].as_array().unwrap();
+    let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
+    assert_eq!(ours.len(), steps.len());
+    let mut largest = 0.0f64;
+    for (step, (ours, golden)) in ours.iter().zip(steps).enumerate() {
+        for (key, golden) in golden.as_object().unwrap() {
+            let (ours, golden) = (ours[key].as_f64().unwrap(), golden.as_f64().unwrap());
+            // Rewards and margins go through zero: their differences are measured against 1.
+            let least = if ["loss", "grad_norm", "learning_rate"].contains(&key.as_str()) {
+                0.0
+            } else {
+                1.0
+            };
+            let difference = (ours - golden).abs() / golden.abs().max(least).max(1e-12);
+            assert!(difference < 5e-4, "step {step}, {key}: {ours} ≠ {golden}");
+            largest = largest.max(difference);
+        }
+    }
+    println!("{kind}: the largest relative difference from TRL in 20 steps is {largest:.1e}");
+    for (line, golden) in
+        [(&metrics[0], &golden["eval_before"]), (metrics.last().unwrap(), &golden["eval_after"])]
+    {
+        for (key, golden) in golden.as_object().unwrap() {
+            let (ours, golden) = (line[key].as_f64().unwrap(), golden.as_f64().unwrap());
+            assert!(
+                (ours - golden).abs() < 5e-4 * golden.abs().max(1.0),
+                "{key}: {ours} ≠ {golden}"
+            );
+        }
+    }
+}
+
+#[test]
+fn twenty_steps_on_conversations_follow_trl() {
+    follows_trl("messages");
+}
+
+#[test]
+fn twenty_steps_on_strings_with_centred_rewards_follow_trl() {
+    follows_trl("strings");
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
+    let golden = &fixture("trl_reward_trace.json")["messages"];
+    let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut config = traced(golden);
+    config.optimisation.shuffle = true;
+    config.optimisation.epochs = 1.0;
+    let paths = |out: &Path| RewardPaths {
+        model: fixture_path("tiny_llama"),
+        data: fixture_path(golden["data"].as_str().unwrap()),
+        out: out.into(),
+        eval_data: None,
+        resume: ResumeMode::Auto,
+    };
+    run_all(&paths(whole.path()), &config, None);
+    run_all(&paths(parts.path()), &config, Some(4));
+    assert!(parts.path().join("checkpoint-4/model.safetensors").is_file());
+    run_all(&paths(parts.path()), &config, None);
+    let weights = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(weights(whole.path()) == weights(parts.path()), "the weights differ");
+
+    let text = std::fs::read_to_string(parts.path().join("config.json")).unwrap();
+    let exported: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exported["architectures"], json!(["LlamaForSequenceClassification"]));
+    assert_eq!(exported["id2label"], json!({"0": "LABEL_0"}));
+    // <|endoftext|>, as the base's pad token is its EOS.
+    assert_eq!(exported["pad_token_id"], json!(0));
+}

@@ -1,0 +1,290 @@
+//! Supervised fine-tuning: the model learns to write people's answers (TRL: `SFTTrainer`).
+
+use crate::{
+    answer::show::{self, ShowSchedule, ShownPrompts},
+    model::{self, PackedBatch, Transformer, head},
+    run::{
+        environment::ComputeEnvironment,
+        identity::{hash_of_model, hash_of_sequences},
+        session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
+    },
+};
+use anyhow::Result;
+use entity::run_config::SftConfig;
+use serde_json::{Map, Value, json};
+use std::{ops::ControlFlow, path::Path};
+use tch::{Kind, Tensor};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    rows::{self, TrainingExample},
+    settings::{ResumeMode, SftPaths},
+    tokenizer::Tokenizer,
+};
+
+/// What a run of next-token training works on.
+pub(crate) struct SftTask<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) model: Transformer,
+    pub(crate) examples: &'a [TrainingExample],
+    pub(crate) held_out: &'a [TrainingExample],
+    pub(crate) out: &'a Path,
+    pub(crate) resume: ResumeMode,
+    /// For answers that people read meanwhile; none shows none.
+    pub(crate) tokenizer: Option<&'a Tokenizer>,
+}
+
+impl<'a> SftTask<'a> {
+    /// What the run's session is opened with.
+    fn opening(&self, config: &'a SftConfig) -> Result<SessionOpening<'a>> {
+        Ok(SessionOpening {
+            kind: self.kind,
+            learning_rate: config.learning_rate,
+            optimisation: &config.optimisation,
+            identity: identity(self.kind, &self.model, self.examples, config)?,
+            out: self.out,
+            resume: self.resume,
+            n_rows: self.examples.len(),
+            work_before: 0.0,
+            work_per_epoch: n_tokens(self.examples) as f64,
+            work_per_evaluation: n_tokens(self.held_out) as f64 * EVALUATION_COST,
+            eval_every: config.eval_every,
+        })
+    }
+}
+
+/// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
+pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
+    };
+    let tokenizer = Tokenizer::load(&paths.model)?;
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let mut load = |file: &Path| rows::load_examples(file, &tokenizer, max_length, report);
+    let examples = load(&paths.data)?.rows;
+    let held_out = match &paths.eval_data {
+        Some(file) => load(file)?.rows,
+        None => Vec::new(),
+    };
+    let model =
+        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
+    let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
+    let task = SftTask {
+        kind: "sft",
+        model,
+        examples,
+        held_out,
+        out: &paths.out,
+        resume: paths.resume,
+        tokenizer: Some(&tokenizer),
+    };
+    train(task, config, report)
+}
+
+/// The loop: Σ cross-entropy over the answer tokens of a step / their number, whatever the
+/// micro-batches (TRL: `num_items_in_batch`).
+pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> Result<VerbOutcome> {
+    let opening = task.opening(config)?;
+    let SftTask { model, examples, held_out, tokenizer, .. } = task;
+    let batch_size = config.optimisation.batch_size;
+    let mut session = TrainingSession::open(model, opening, report)?;
+    let mut schedule = ShowSchedule::new(session.batches.n_steps);
+
+    // 1. What the model can do before it learns.
+    if session.step() == 0 && !held_out.is_empty() {
+        let measured = evaluate(&mut session, held_out, batch_size, report);
+        if session.report_start(measured, report).is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
+    let readable = if held_out.is_empty() { examples } else { held_out };
+    if session.step() == 0 && show(&session, readable, tokenizer, &mut schedule, report).is_break()
+    {
+        return Ok(VerbOutcome::Stopped);
+    }
+    while !session.is_done() {
+        // 2. Gradients of the step's micro-batches.
+        let Some(sums) = learn_step(&mut session, examples, report)? else {
+            return session.stop_within_step(export);
+        };
+        // 3. The step.
+        let mut metrics = session.update(sums.loss / sums.n)?;
+        metrics.extend(object(json!({
+            "num_tokens": session.journal.progress.tokens(),
+            "mean_token_accuracy": sums.n_likeliest / sums.n,
+            "entropy": sums.entropy / sums.n,
+        })));
+        // 4. What it can do now.
+        if session.evaluates_now() && !held_out.is_empty() {
+            match evaluate(&mut session, held_out, batch_size, report) {
+                Some(evaluated) => metrics.extend(evaluated),
+                None => return session.stop(metrics, export, report),
+            }
+        }
+        if session.report_step(metrics, export, report)?.is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+        // A stop waits for the next step, where a checkpoint is written.
+        let _ = show(&session, readable, tokenizer, &mut schedule, report);
+    }
+    session.finish(export)
+}
+
+fn export(model: &Transformer, folder: &Path) -> Result<()> {
+    model::save(model, folder, &Map::new())
+}
+
+/// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
+fn learn_step(
+    session: &mut TrainingSession,
+    examples: &[TrainingExample],
+    report: &mut Report,
+) -> Result<Option<AnswerSums>> {
+    let rows = session.micro_batches();
+    let micro_batches = rows.iter().map(|rows| rows.iter().map(|&row| &examples[row]).collect());
+    let micro_batches: Vec<Vec<&TrainingExample>> = micro_batches.collect();
+    let n_answer_tokens: usize = micro_batches.iter().flatten().map(|e| answer_length(e)).sum();
+    let mut sums = AnswerSums::default();
+    for micro_batch in &micro_batches {
+        sums += learn(session, micro_batch, n_answer_tokens)?;
+        let n_tokens = micro_batch.iter().map(|example| example.ids.len() as u64).sum();
+        if session.advance(n_tokens as f64, n_tokens, report).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sums))
+}
+
+/// What the model answers now to the first prompts, if it is time.
+fn show(
+    session: &TrainingSession,
+    examples: &[TrainingExample],
+    tokenizer: Option<&Tokenizer>,
+    schedule: &mut ShowSchedule,
+    report: &mut Report,
+) -> ControlFlow<()> {
+    let is_due = schedule.is_due(session.step());
+    let Some(tokenizer) = tokenizer.filter(|_| is_due) else { return ControlFlow::Continue(()) };
+    let prompts = examples.iter().map(|example| &example.ids[..example.prompt_len]);
+    let shown = ShownPrompts::new(&session.model, prompts, show::MAX_NEW_TOKENS);
+    let answers = schedule.show(|| shown.answers(&session.model, tokenizer));
+    shown.events(tokenizer, session.step(), &answers, None).into_iter().try_for_each(report)
+}
+
+fn identity(
+    kind: &str,
+    model: &Transformer,
+    examples: &[TrainingExample],
+    config: &SftConfig,
+) -> Result<Value> {
+    let mut config = object(serde_json::to_value(config)?);
+    config.shift_remove("save_every");
+    let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
+    let sequences = examples.iter().map(|example| example.ids.as_slice());
+    Ok(json!({
+        "kind": kind,
+        "config": config,
+        "model": hash_of_model(&model.folder)?,
+        "data": hash_of_sequences(sequences.chain([prompt_lengths.as_slice()])),
+    }))
+}
+
+fn n_tokens(examples: &[TrainingExample]) -> usize {
+    examples.iter().map(|example| example.ids.len()).sum()
+}
+
+/// Answer tokens that something predicts.
+fn answer_length(example: &TrainingExample) -> usize {
+    example.ids.len() - example.prompt_len.max(1)
+}
+
+/// Over answer tokens.
+#[derive(Default)]
+struct AnswerSums {
+    /// How many.
+    n: f64,
+    loss: f64,
+    n_likeliest: f64,
+    entropy: f64,
+}
+
+impl std::ops::AddAssign for AnswerSums {
+    fn add_assign(&mut self, other: Self) {
+        self.n += other.n;
+        self.loss += other.loss;
+        self.n_likeliest += other.n_likeliest;
+        self.entropy += other.entropy;
+    }
+}
+
+impl AnswerSums {
+    fn new(statistics: &head::TokenStatistics) -> Self {
+        let sum = |values: &Tensor| values.sum(Kind::Double).double_value(&[]);
+        Self {
+            n: statistics.logprobs.numel() as f64,
+            loss: -sum(&statistics.logprobs),
+            n_likeliest: sum(&statistics.is_likeliest),
+            entropy: sum(&statistics.entropy),
+        }
+    }
+}
+
+fn pack(model: &Transformer, examples: &[&TrainingExample]) -> PackedBatch {
+    let sequences: Vec<&[i64]> = examples.iter().map(|example| example.ids.as_slice()).collect();
+    PackedBatch::new(&sequences, model.device)
+}
+
+fn prompt_lengths(examples: &[&TrainingExample]) -> Vec<usize> {
+    examples.iter().map(|example| example.prompt_len).collect()
+}
+
+/// Adds the gradient of one micro-batch, of a loss that is divided by `n_answer_tokens`.
+fn learn(
+    session: &mut TrainingSession,
+    examples: &[&TrainingExample],
+    n_answer_tokens: usize,
+) -> Result<AnswerSums> {
+    let model = &session.model;
+    let batch = pack(model, examples);
+    let answers = batch.answers(&prompt_lengths(examples));
+    let hidden = model.hidden(&batch).index_select(0, &answers.rows); // (N, D)
+    let statistics = head::logprobs_backward(model, &hidden, &answers.ids, 1.0, |_, logprobs| {
+        logprobs.full_like(-1.0 / n_answer_tokens as f64)
+    })?;
+    session.optimizer.gather_gradients()?;
+    Ok(AnswerSums::new(&statistics))
+}
+
+/// Mean loss per answer token of the held-out rows; none when asked to stop.
+fn evaluate(
+    session: &mut TrainingSession,
+    examples: &[TrainingExample],
+    batch_size: usize,
+    report: &mut Report,
+) -> Option<Map<String, Value>> {
+    let mut sums = AnswerSums::default();
+    for examples in examples.chunks(batch_size) {
+        let examples: Vec<&TrainingExample> = examples.iter().collect();
+        sums += measure(&session.model, &examples);
+        let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
+        if session.advance(work * EVALUATION_COST, 0, report).is_break() {
+            return None;
+        }
+    }
+    let n = examples.iter().map(answer_length).sum::<usize>() as f64;
+    Some(object(json!({
+        "eval_loss": sums.loss / n,
+        "eval_mean_token_accuracy": sums.n_likeliest / n,
+    })))
+}
+
+fn measure(model: &Transformer, examples: &[&TrainingExample]) -> AnswerSums {
+    let _guard = tch::no_grad_guard();
+    let batch = pack(model, examples);
+    let answers = batch.answers(&prompt_lengths(examples));
+    let hidden = model.hidden(&batch).index_select(0, &answers.rows);
+    AnswerSums::new(&head::logprobs(model, &hidden, &answers.ids, 1.0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The next token of each sequence from its logits.
+
+use tch::{Device, Kind, Tensor};
+
+/// How the panic begins that a model causes whose weights have run away.
+pub(crate) const NOT_NUMBERS: &str = "the model's outputs are not numbers";
+
+/// Without this a NaN would be drawn as the last token, or as one that the vocabulary lacks.
+fn demand_numbers(of_rows: &Tensor) {
+    let sum = of_rows.sum(Kind::Float).double_value(&[]);
+    assert!(
+        sum.is_finite(),
+        "{NOT_NUMBERS}: its weights are damaged, or --learning-rate was too high: lower it"
+    );
+}
+
+/// The likeliest token of each row: (B, V) → B.
+pub(super) fn greedy(logits: &Tensor) -> Vec<i64> {
+    let (largest, tokens) = logits.max_dim(-1, false);
+    demand_numbers(&largest);
+    ids(&tokens)
+}
+
+/// A token of each row by inverse transform: (B, V) in f32, a uniform draw per row → B.
+///
+/// One uniform per sequence and a scan of the cumulated probabilities do what `multinomial` does
+/// with an exponential draw per vocabulary entry. With `top_p` below 1 only the likeliest tokens
+/// whose probabilities together reach it take part (Holtzman et al. 2020; the token that crosses
+/// the line belongs to them, as in transformers).
+pub(super) fn by_chance(
+    logits: &Tensor,
+    temperature: f64,
+    top_p: f64,
+    uniforms: &[f64],
+) -> Vec<i64> {
+    let probs = (logits / temperature).softmax(-1, Kind::Float); // (B, V)
+    if top_p >= 1.0 {
+        return ids(&invert(&probs, uniforms).squeeze_dim(1));
+    }
+    let (probs, order) = probs.sort(-1, true);
+    let before = probs.cumsum(-1, Kind::Float) - &probs;
+    let kept = &probs * before.lt(top_p).to_kind(Kind::Float);
+    ids(&order.gather(1, &invert(&kept, uniforms), false).squeeze_dim(1))
+}
+
+/// The first column whose cumulated weight exceeds the draw: (B, V) → (B, 1).
+fn invert(weights: &Tensor, uniforms: &[f64]) -> Tensor {
+    let cumulated = weights.cumsum(-1, Kind::Float);
+    let total = cumulated.narrow(1, cumulated.size()[1] - 1, 1);
+    demand_numbers(&total);
+    // Rounded down to 24 bits: in f32 the product then stays below the total, and a token of
+    // weight zero is never drawn.
+    let uniforms: Vec<f32> = uniforms
+        .iter()
+        .map(|u| (u * f64::from(1 << 24)).floor() as f32 / (1 << 24) as f32)
+        .collect();
+    let target = Tensor::from_slice(&uniforms).to_device(weights.device()).unsqueeze(1) * total;
+    target.searchsorted::<Tensor>(&cumulated, false, true, "right", None)
+}
+
+fn ids(tokens: &Tensor) -> Vec<i64> {
+    Vec::try_from(tokens.to_device(Device::Cpu)).expect("a row of ids")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::random::uniform;
+
+    fn drawn(probs: &[f32], temperature: f64, top_p: f64, n: u64) -> Vec<f64> {
+        let logits = Tensor::from_slice(probs).log().expand([n as i64, -1], false);
+        let uniforms: Vec<f64> = (0..n).map(|i| uniform(&[7, i])).collect();
+        let mut shares = vec![0.0; probs.len()];
+        for id in by_chance(&logits, temperature, top_p, &uniforms) {
+            shares[id as usize] += 1.0 / n as f64;
+        }
+        shares
+    }
+
+    /// Five standard errors of a share p of n draws.
+    fn assert_shares(found: &[f64], expected: &[f64], n: u64) {
+        for (found, p) in found.iter().zip(expected) {
+            let bound = 5.0 * (p * (1.0 - p) / n as f64).sqrt();
+            assert!((found - p).abs() <= bound, "{found} where {p} is expected");
+        }
+    }
+
+    #[test]
+    fn tokens_are_drawn_as_often_as_they_are_likely() {
+        let found = drawn(&[0.1, 0.0, 0.6, 0.3], 1.0, 1.0, 20_000);
+        assert_shares(&found, &[0.1, 0.0, 0.6, 0.3], 20_000);
+    }
+
+    #[test]
+    fn a_low_temperature_sharpens() {
+        // Squared and normalised.
+        let found = drawn(&[0.1, 0.0, 0.6, 0.3], 0.5, 1.0, 20_000);
+        assert_shares(&found, &[0.01 / 0.46, 0.0, 0.36 / 0.46, 0.09 / 0.46], 20_000);
+    }
+
+    #[test]
+    fn top_p_keeps_the_likeliest_up_to_the_one_that_crosses_the_line() {
+        let found = drawn(&[0.1, 0.05, 0.55, 0.3], 1.0, 0.6, 20_000);
+        assert_shares(&found, &[0.0, 0.0, 0.55 / 0.85, 0.3 / 0.85], 20_000);
+    }
+
+    #[test]
+    fn a_model_without_numbers_draws_nothing() {
+        let logits = Tensor::from_slice(&[0.5f32, f32::NAN, 0.0]).unsqueeze(0);
+        for draw in [|l: &Tensor| greedy(l), |l: &Tensor| by_chance(l, 1.0, 1.0, &[0.3])] {
+            let drawn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| draw(&logits)));
+            let message = *drawn.unwrap_err().downcast::<String>().unwrap();
+            assert!(
+                message.starts_with(NOT_NUMBERS) && message.contains("--learning-rate"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_draw_there_is_stays_inside() {
+        let logits = Tensor::from_slice(&[0.5f32, 0.5, 0.0]).log().unsqueeze(0);
+        for top_p in [1.0, 0.9] {
+            assert_eq!(by_chance(&logits, 1.0, top_p, &[1.0 - f64::EPSILON / 2.0]), [1]);
+        }
+    }
+}

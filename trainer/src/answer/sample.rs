@@ -1,0 +1,217 @@
+//! Answers from a model to a file of prompts.
+
+use crate::{
+    answer::generate::{
+        self, AnswerRequest, Completion, DecodingStep, FinishReason, FinishedAnswer,
+        SamplingSettings,
+    },
+    model::Transformer,
+    run::environment::ComputeEnvironment,
+};
+use anyhow::{Context, ensure};
+use entity::{report::RunReport, run_config::SampleConfig};
+use serde::Serialize;
+use serde_json::{Map, json};
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    ops::ControlFlow,
+    path::Path,
+};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    progress::RunProgress,
+    rows::{self, LongPrompts, PromptIds},
+    settings::SamplePaths,
+    tokenizer::Tokenizer,
+};
+
+/// A line of the output.
+#[derive(Debug, Serialize)]
+struct SampleRow {
+    /// The 0-based row of the prompt's file.
+    index: usize,
+    completions: Vec<SampledAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct SampledAnswer {
+    /// Without EOS and other special tokens.
+    text: String,
+    /// With EOS, where the answer ended by itself.
+    token_ids: Vec<i64>,
+    finish_reason: FinishReason,
+}
+
+/// Answers every prompt `config.n` times. The file appears when it is complete.
+pub fn run(
+    paths: &SamplePaths,
+    config: &SampleConfig,
+    report: &mut Report,
+) -> anyhow::Result<VerbOutcome> {
+    let Some(environment) = ComputeEnvironment::start(config.device, config.dtype, report)? else {
+        return Ok(VerbOutcome::Stopped);
+    };
+    let tokenizer = Tokenizer::load(&paths.model)?;
+    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
+        .expect_language()?;
+    let (longest, too_long) = if config.skip_long_prompts {
+        (config.max_length.min(room_beside(config.max_new_tokens, &model)?), LongPrompts::Drop)
+    } else {
+        (config.max_length, LongPrompts::Refuse)
+    };
+    let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
+    ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
+
+    let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config.n, report);
+    let requests: Vec<AnswerRequest> = prompts
+        .rows
+        .iter()
+        .map(|prompt| AnswerRequest { ids: &prompt.ids, n: config.n, key: prompt.index as u64 })
+        .collect();
+    let settings = SamplingSettings {
+        max_new_tokens: config.max_new_tokens,
+        temperature: config.temperature,
+        top_p: config.top_p,
+        slots: config.batch_size,
+        seed: config.seed,
+        stop_ids: tokenizer.eos_ids(),
+    };
+    let done = generate::generate(&model, &requests, &settings, &mut |step| sampler.take(step));
+    if done.is_break() {
+        return Ok(VerbOutcome::Stopped);
+    }
+    let (rows, progress, n_stopped) = sampler.finish();
+    write_rows(&paths.out, &rows)
+        .with_context(|| format!("writing the answers to {}", paths.out.display()))?;
+    let n_answers = rows.len() * config.n;
+    let last = Map::from_iter([
+        ("completions".to_owned(), json!(n_answers)),
+        ("stopped".to_owned(), json!(n_stopped as f64 / n_answers as f64)),
+    ]);
+    Ok(VerbOutcome::Finished(progress.summary("sample", rows.len() as u64, last)))
+}
+
+/// Tokens that a prompt may have beside an answer of that length.
+fn room_beside(max_new_tokens: usize, model: &Transformer) -> anyhow::Result<usize> {
+    let context = model.config.max_positions as usize;
+    ensure!(
+        max_new_tokens < context,
+        "an answer of {max_new_tokens} tokens leaves no room for a prompt in the {context} that the model reads"
+    );
+    Ok(context - max_new_tokens)
+}
+
+/// The model's positions end somewhere; a prompt that leaves no room for an answer is named.
+pub(crate) fn ensure_they_fit(
+    prompts: &[PromptIds],
+    max_new_tokens: usize,
+    model: &Transformer,
+) -> anyhow::Result<()> {
+    let context = model.config.max_positions as usize;
+    for PromptIds { index, ids, .. } in prompts {
+        let n_tokens = ids.len();
+        ensure!(
+            n_tokens + max_new_tokens <= context,
+            "row {index}: the prompt has {n_tokens} tokens, which with {max_new_tokens} new ones \
+             is more than the {context} that the model reads; shorten the prompt or the answers"
+        );
+    }
+    Ok(())
+}
+
+/// An answer is shown about this often.
+const SHOWN: usize = 20;
+
+/// Collects answers as they end, and tells how far it is.
+struct Sampler<'a, 'b> {
+    prompts: &'a [PromptIds],
+    tokenizer: &'a Tokenizer,
+    answers: Vec<Vec<Option<Completion>>>,
+    n_finished: usize,
+    n_shown: usize,
+    progress: RunProgress,
+    report: &'a mut Report<'b>,
+}
+
+impl<'a, 'b> Sampler<'a, 'b> {
+    fn new(
+        prompts: &'a [PromptIds],
+        tokenizer: &'a Tokenizer,
+        n: usize,
+        report: &'a mut Report<'b>,
+    ) -> Self {
+        let answers = vec![vec![None; n]; prompts.len()];
+        let progress = RunProgress::new(prompts.len() as u64, (prompts.len() * n) as f64);
+        Self { prompts, tokenizer, answers, n_finished: 0, n_shown: 0, progress, report }
+    }
+
+    fn take(&mut self, step: DecodingStep) -> ControlFlow<()> {
+        let tokens = step.n_tokens - self.progress.tokens();
+        let n_finished = step.finished.len();
+        self.n_finished += n_finished;
+        let n = self.answers[0].len();
+        let n_prompts = self.prompts.len();
+        let last = step.finished.last().map(|finished| finished.request);
+        for FinishedAnswer { request, sample, completion } in step.finished {
+            self.answers[request][sample] = Some(completion);
+        }
+        let done = self.n_finished / n;
+        self.progress.advance(done as u64, n_finished as f64, tokens, self.report)?;
+        match last {
+            Some(request) if done * SHOWN >= self.n_shown * n_prompts => {
+                self.n_shown = done * SHOWN / n_prompts + 1;
+                self.show(request)
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// An answer for a person to read.
+    fn show(&mut self, request: usize) -> ControlFlow<()> {
+        let Some(completion) = self.answers[request].iter().flatten().next() else {
+            return ControlFlow::Continue(());
+        };
+        (self.report)(RunReport::Sample {
+            step: request as u64,
+            prompt: self.tokenizer.prompt_text(&self.prompts[request].ids),
+            completion: self.tokenizer.completion_text(&completion.token_ids),
+            finish_reason: completion.finish_reason,
+            score: None,
+        })
+    }
+
+    /// The lines of the output, and how many answers ended by themselves.
+    fn finish(self) -> (Vec<SampleRow>, RunProgress, usize) {
+        let mut n_stopped = 0;
+        let rows = self.prompts.iter().zip(self.answers);
+        let rows = rows.map(|(prompt, completions)| SampleRow {
+            index: prompt.index,
+            completions: completions
+                .into_iter()
+                .map(|completion| {
+                    let Completion { token_ids, finish_reason } =
+                        completion.expect("every request was answered");
+                    n_stopped += usize::from(finish_reason == FinishReason::Stop);
+                    let text = self.tokenizer.completion_text(&token_ids);
+                    SampledAnswer { text, token_ids, finish_reason }
+                })
+                .collect(),
+        });
+        (rows.collect(), self.progress, n_stopped)
+    }
+}
+
+/// Writes under a temporary name and renames, so that the file is whole or not there.
+fn write_rows(path: &Path, rows: &[SampleRow]) -> anyhow::Result<()> {
+    let mut name = path.file_name().context("it names no file")?.to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let mut file = BufWriter::new(File::create(&partial)?);
+    for row in rows {
+        serde_json::to_writer(&mut file, row)?;
+        file.write_all(b"\n")?;
+    }
+    file.into_inner()?.sync_all()?;
+    Ok(fs::rename(partial, path)?)
+}

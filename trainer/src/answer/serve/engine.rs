@@ -1,0 +1,181 @@
+//! The thread that owns the model: answers are asked for over a queue and come back piece by piece.
+
+use super::{ServeArgs, text::TextStream};
+use crate::{
+    answer::generate::{self, AnswerRequest, SamplingSettings},
+    model::Transformer,
+    run::environment::ComputeEnvironment,
+};
+use anyhow::{Context, Result, anyhow};
+use entity::report::FinishReason;
+use std::{
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use trainer_base::tokenizer::Tokenizer;
+
+/// Answers that may wait in line; who comes later is told to try again.
+const MOST_WAITING: usize = 64;
+
+/// The answer that a client asks for.
+#[derive(Clone, Debug)]
+pub(super) struct WantedAnswer {
+    pub ids: Vec<i64>,
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token.
+    pub temperature: f64,
+    pub top_p: f64,
+    pub seed: u64,
+    /// Texts before which the answer ends.
+    pub stops: Vec<String>,
+}
+
+/// A piece of an answer: first texts, then one of the others.
+#[derive(Debug)]
+pub(super) enum AnswerPiece {
+    Text(String),
+    End { finish_reason: FinishReason, n_tokens: usize },
+    Failed(String),
+}
+
+struct QueuedAnswer {
+    wanted: WantedAnswer,
+    sender: UnboundedSender<AnswerPiece>,
+}
+
+pub(super) struct AnswerEngine {
+    jobs: mpsc::Sender<QueuedAnswer>,
+    counts: Arc<EngineCounts>,
+}
+
+/// How many answers wait, and how many tokens were drawn.
+#[derive(Debug, Default)]
+struct EngineCounts {
+    waiting: AtomicUsize,
+    /// Tokens drawn since the start.
+    tokens: AtomicUsize,
+}
+
+impl AnswerEngine {
+    /// Loads the model on a thread of its own; comes back when it can answer.
+    pub(super) fn start(args: &ServeArgs, tokenizer: Arc<Tokenizer>) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel();
+        let (ready, loaded) = mpsc::channel();
+        let counts = Arc::new(EngineCounts::default());
+        let (args, counted) = (args.clone(), Arc::clone(&counts));
+        let work = move || match load(&args) {
+            Ok(model) => {
+                let _ = ready.send(Ok(()));
+                work(&model, &tokenizer, &queue, &counted);
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        thread::Builder::new().name("model".into()).spawn(work)?;
+        loaded.recv().map_err(|_| anyhow!("the model could not be loaded"))??;
+        Ok(Self { jobs, counts })
+    }
+
+    /// Answers that wait in line.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.counts.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Tokens drawn since the start.
+    pub(super) fn n_tokens(&self) -> usize {
+        self.counts.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Puts an answer in line; none when the line is too long. Dropping the receiver stops it.
+    pub(super) fn ask(&self, wanted: WantedAnswer) -> Option<UnboundedReceiver<AnswerPiece>> {
+        if self.counts.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let (sender, receiver) = unbounded_channel();
+        self.jobs.send(QueuedAnswer { wanted, sender }).ok()?;
+        Some(receiver)
+    }
+}
+
+fn load(args: &ServeArgs) -> Result<Transformer> {
+    let started =
+        ComputeEnvironment::start(args.device, args.dtype, &mut |_| ControlFlow::Continue(()))?;
+    let environment = started.context("nobody asked to stop")?;
+    Transformer::load_frozen(&args.model, environment.kind, environment.device)?.expect_language()
+}
+
+/// Answers one request after the other until nobody can ask any more.
+fn work(
+    model: &Transformer,
+    tokenizer: &Tokenizer,
+    queue: &mpsc::Receiver<QueuedAnswer>,
+    counts: &EngineCounts,
+) {
+    while let Ok(QueuedAnswer { wanted, sender }) = queue.recv() {
+        counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        if sender.is_closed() {
+            continue;
+        }
+        // tch makes a panic of every refusal of libtorch; the next request may fare better.
+        let answered =
+            catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &sender, counts)));
+        if answered.is_err() {
+            let reason = "the model failed on this request, as the server's log says; a shorter \
+                          prompt or answer needs less memory";
+            let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
+        }
+    }
+}
+
+fn answer(
+    model: &Transformer,
+    tokenizer: &Tokenizer,
+    wanted: &WantedAnswer,
+    sender: &UnboundedSender<AnswerPiece>,
+    counts: &EngineCounts,
+) {
+    let request = AnswerRequest { ids: &wanted.ids, n: 1, key: 0 };
+    let settings = SamplingSettings {
+        max_new_tokens: wanted.max_new_tokens,
+        temperature: wanted.temperature,
+        top_p: wanted.top_p,
+        slots: 1,
+        seed: wanted.seed,
+        stop_ids: tokenizer.eos_ids(),
+    };
+    let mut text = TextStream::new(tokenizer, &wanted.stops);
+    let mut finish_reason = FinishReason::Stop;
+    let flow = generate::generate(model, &[request], &settings, &mut |step| {
+        for (_, token) in step.drawn {
+            counts.tokens.fetch_add(1, Ordering::Relaxed);
+            let piece = text.push(token);
+            let is_gone = sender.is_closed()
+                || (!piece.is_empty() && sender.send(AnswerPiece::Text(piece)).is_err());
+            if is_gone || text.has_stopped() {
+                return ControlFlow::Break(());
+            }
+        }
+        for finished in step.finished {
+            finish_reason = finished.completion.finish_reason;
+        }
+        ControlFlow::Continue(())
+    });
+    if flow.is_continue() {
+        let rest = text.finish();
+        if !rest.is_empty() {
+            let _ = sender.send(AnswerPiece::Text(rest));
+        }
+    }
+    // A stop text at the very end goes before the length.
+    if text.has_stopped() {
+        finish_reason = FinishReason::Stop;
+    }
+    let _ = sender.send(AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() });
+}

@@ -1,0 +1,152 @@
+//! The tensor mathematics of SFT, reward model, DPO and PPO: pure, no I/O.
+//!
+//! Per-token values are *packed*: the responses of a batch one after the other in one row of N
+//! tokens, with the length of each response beside it. There is no padding, so a mean is a mean and
+//! nothing has to be masked. TRL pads and masks; on real tokens the numbers are the same
+//! (`fixtures/ops.json` holds TRL's).
+
+use entity::run_config::KlEstimator;
+use tch::{Kind, Tensor};
+
+/// log p of each id: logits (N, V), ids (N) → (N), f32.
+///
+/// Gather less log-sum-exp, TRL's `selective_log_softmax` for f32: the (N, V) log-softmax is never
+/// written out.
+pub fn token_logprobs(logits: &Tensor, ids: &Tensor) -> Tensor {
+    let picked = logits.gather(1, &ids.unsqueeze(1), false).squeeze_dim(1);
+    picked - logits.logsumexp([1], false)
+}
+
+/// Entropy of each row in nats: logits (N, V) → (N).
+///
+/// log-sum-exp less the expected logit, as TRL's `entropy_from_logits`.
+pub fn entropy(logits: &Tensor) -> Tensor {
+    let kind = logits.kind();
+    let probs = logits.softmax(-1, kind);
+    logits.logsumexp([1], false) - (probs * logits).sum_dim_intlist(1, false, kind)
+}
+
+/// Scales to unit variance, around zero or around the mean it had: (N) → (N).
+///
+/// TRL's `masked_whiten`: (x − μ) / √(σ² + 1e-8), σ² with Bessel's correction. A single value has
+/// no variance: it is only centred.
+pub fn whiten(values: &Tensor, keep_mean: bool) -> Tensor {
+    let mean = values.mean(values.kind());
+    let centred = values - &mean;
+    let whitened = match values.numel() {
+        0 | 1 => centred,
+        _ => centred * (values.var(true) + 1e-8).rsqrt(),
+    };
+    if keep_mean { whitened + mean } else { whitened }
+}
+
+/// Per-token estimate of KL(π ‖ π_ref) from what was drawn: (N), (N) → (N).
+///
+/// With r = log π_ref − log π (Schulman, "Approximating KL Divergence"): k1 = −r, k3 = eʳ − 1 − r.
+pub fn kl(estimator: KlEstimator, logprobs: &Tensor, ref_logprobs: &Tensor) -> Tensor {
+    let log_ratio = ref_logprobs - logprobs;
+    match estimator {
+        KlEstimator::K1 => -log_ratio,
+        KlEstimator::K3 => log_ratio.exp() - 1.0 - log_ratio,
+    }
+}
+
+/// Advantages and returns of each token by generalised advantage estimation.
+///
+/// δ_t = r_t + γ V_{t+1} − V_t, A_t = δ_t + γ λ A_{t+1}, return_t = A_t + V_t, where the value after
+/// a response's last token is 0 (Schulman et al. 2016, eq. 16; TRL's PPO loop). `rewards` and
+/// `values` are the N tokens of responses of the given lengths, one after the other.
+pub fn gae(
+    rewards: &[f32],
+    values: &[f32],
+    lengths: &[i64],
+    gamma: f64,
+    lam: f64,
+) -> (Vec<f32>, Vec<f32>) {
+    assert_eq!(rewards.len(), values.len());
+    assert_eq!(rewards.len() as i64, lengths.iter().sum::<i64>());
+    let mut advantages = vec![0.0; rewards.len()];
+    let mut returns = vec![0.0; rewards.len()];
+    let mut end = 0;
+    for &length in lengths {
+        let start = end;
+        end += length as usize;
+        let (mut next_value, mut next_advantage) = (0.0, 0.0);
+        for t in (start..end).rev() {
+            let value = f64::from(values[t]);
+            let delta = f64::from(rewards[t]) + gamma * next_value - value;
+            next_advantage = delta + gamma * lam * next_advantage;
+            next_value = value;
+            advantages[t] = next_advantage as f32;
+            returns[t] = (next_advantage + value) as f32;
+        }
+    }
+    (advantages, returns)
+}
+
+/// A clipped loss of every token, and where the clipped branch was the larger: both (N).
+pub struct ClippedLoss {
+    pub per_token: Tensor,
+    pub clipped: Tensor,
+}
+
+/// PPO's clipped policy loss, to be minimised: all (N).
+///
+/// max(−A ρ, −A clip(ρ, 1 − ε, 1 + ε)) with ρ = exp(new − old) (Schulman et al. 2017, eq. 7; TRL
+/// `pg_loss`). The mean over tokens is the caller's, who may see a batch in several pieces.
+pub fn ppo_policy_loss(
+    logprobs: &Tensor,
+    old_logprobs: &Tensor,
+    advantages: &Tensor,
+    cliprange: f64,
+) -> ClippedLoss {
+    let ratio = (logprobs - old_logprobs).exp();
+    let unclipped = -advantages * &ratio;
+    let clipped = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + cliprange);
+    larger_of(&unclipped, &clipped)
+}
+
+/// PPO's clipped value loss: all (N).
+///
+/// ½ max((V − R)², (clip(V, V_old − ε, V_old + ε) − R)²), TRL `vf_loss`.
+pub fn ppo_value_loss(
+    values: &Tensor,
+    old_values: &Tensor,
+    returns: &Tensor,
+    cliprange: f64,
+) -> ClippedLoss {
+    let near = values.clamp_tensor(Some(old_values - cliprange), Some(old_values + cliprange));
+    let unclipped = 0.5 * (values - returns).square();
+    let clipped = 0.5 * (near - returns).square();
+    larger_of(&unclipped, &clipped)
+}
+
+fn larger_of(unclipped: &Tensor, clipped: &Tensor) -> ClippedLoss {
+    ClippedLoss {
+        per_token: unclipped.maximum(clipped),
+        clipped: clipped.gt_tensor(unclipped).to_kind(Kind::Float),
+    }
+}
+
+/// Bradley–Terry loss of pairs, a scalar: (N), (N) → ().
+///
+/// −mean log σ(r⁺ − r⁻) + c · mean (r⁺ + r⁻)², TRL's `RewardTrainer`; the second term keeps the
+/// scores around zero (Eisenstein et al. 2023, §A).
+pub fn bradley_terry(chosen: &Tensor, rejected: &Tensor, center_coefficient: f64) -> Tensor {
+    let loss = -(chosen - rejected).log_sigmoid().mean(chosen.kind());
+    if center_coefficient == 0.0 {
+        return loss;
+    }
+    loss + center_coefficient * (chosen + rejected).square().mean(chosen.kind())
+}
+
+/// Loss of direct preference optimisation, a scalar: (N), (N) → ().
+///
+/// −mean log σ(β (Δ⁺ − Δ⁻)), where Δ = log π − log π_ref of an answer, summed over its tokens
+/// (Rafailov et al. 2023, eq. 7; TRL's `DPOTrainer`, loss `sigmoid`).
+pub fn dpo(chosen: &Tensor, rejected: &Tensor, beta: f64) -> Tensor {
+    -((chosen - rejected) * beta).log_sigmoid().mean(chosen.kind())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Language and reward models of the Llama, Qwen2 and Qwen3 families: Hugging Face folders in and
+//! out, and one forward pass over sequences without padding.
+//!
+//! [`trainer_base::model_config`] says what a folder holds and where families differ, [`weights`] reads
+//! and [`folder`] writes it, [`packed`] is a batch, [`transformer`] the forward pass, [`attention`] its
+//! rotations and attention, [`head`] the LM head in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
+//! generating, with its [`kv_cache`].
+
+pub mod decode;
+pub mod folder;
+pub mod head;
+pub mod kv_cache;
+pub mod packed;
+pub mod transformer;
+pub mod weights;
+
+pub(crate) mod attention;
+pub(crate) mod padding;
+
+pub use folder::save;
+pub use packed::PackedBatch;
+pub use transformer::Transformer;

@@ -1,0 +1,155 @@
+//! The weights of a Hugging Face folder: `model.safetensors`, or shards with an index.
+
+use crate::tensor_file::for_each_tensor;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+use tch::{Device, Kind, Tensor};
+use trainer_base::model_config::{ModelConfig, ModelPurpose};
+
+pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+
+pub(crate) const SCORE: &str = "score.weight";
+pub(crate) const LM_HEAD: &str = "lm_head.weight";
+
+/// The weights of a folder, in the order of [`expected_shapes`].
+pub(crate) struct FolderWeights(Vec<(String, Tensor)>);
+
+impl FolderWeights {
+    /// Reads every weight that `config` asks for as `kind`, into memory of libtorch's own.
+    pub(crate) fn read(
+        folder: &Path,
+        config: &ModelConfig,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self> {
+        let mut found = found_in(folder, kind, device)?;
+        let mut weights = Vec::new();
+        for (name, shape) in expected_shapes(config) {
+            let weight = found.remove(&name).with_context(|| {
+                format!(
+                    "{} has no weight {name}: the weights and config.json are not of one model, or \
+                     a file is incomplete",
+                    folder.display()
+                )
+            })?;
+            ensure!(
+                weight.size() == shape,
+                "{name} of {} has the shape {:?}, config.json says {shape:?}: the two are not of \
+                 one model",
+                folder.display(),
+                weight.size()
+            );
+            weights.push((name, weight));
+        }
+        // A tied LM head and old RoPE caches repeat other weights.
+        let unknown: BTreeSet<_> = found
+            .into_keys()
+            .filter(|name| !(name == LM_HEAD || name.ends_with("rotary_emb.inv_freq")))
+            .collect();
+        if let Some(name) = unknown.first() {
+            bail!(
+                "{} has a weight {name}, which a {:?} of this config.json has no place for",
+                folder.display(),
+                config.family
+            );
+        }
+        Ok(Self(weights))
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<(String, Tensor)> {
+        self.0
+    }
+}
+
+/// Every weight in a folder's files, whatever config.json asks for.
+fn found_in(folder: &Path, kind: Kind, device: Device) -> Result<HashMap<String, Tensor>> {
+    let mut found = HashMap::new();
+    for path in weight_files(folder)? {
+        ensure!(
+            path.is_file(),
+            "{} is missing, and {INDEX} says that weights are in it: copy or fetch it again",
+            path.display()
+        );
+        for_each_tensor(&path, |name, weight| {
+            let weight = weight.with_context(|| format!("{name} of {}", path.display()))?;
+            ensure!(
+                bool::try_from(weight.isfinite().all())?,
+                "{name} of {} has numbers that are not finite (NaN or infinity): the file is \
+                 damaged, or the run that made it diverged; fetch it again or take another model",
+                path.display()
+            );
+            // The score head, which is small, stays f32.
+            let kind = if name == SCORE { Kind::Float } else { kind };
+            found.insert(name.to_owned(), weight.to_device(device).to_kind(kind));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Name and shape of every parameter, in transformers' order.
+pub(crate) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
+    let ModelConfig { vocab_size: v, hidden_size: d, intermediate_size: f, .. } = *config;
+    let (q, kv) = (config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim);
+    let mut shapes = vec![("model.embed_tokens.weight".into(), vec![v, d])];
+    for layer in 0..config.n_layers {
+        let linears = [
+            ("self_attn.q_proj", q, d, config.qkv_bias),
+            ("self_attn.k_proj", kv, d, config.qkv_bias),
+            ("self_attn.v_proj", kv, d, config.qkv_bias),
+            ("self_attn.o_proj", d, q, config.output_bias),
+            ("mlp.gate_proj", f, d, config.mlp_bias),
+            ("mlp.up_proj", f, d, config.mlp_bias),
+            ("mlp.down_proj", d, f, config.mlp_bias),
+        ];
+        for (part, rows, columns, has_bias) in linears {
+            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![rows, columns]));
+            if has_bias {
+                shapes.push((format!("model.layers.{layer}.{part}.bias"), vec![rows]));
+            }
+        }
+        let head_norms =
+            ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, config.head_dim));
+        let norms = [("input_layernorm", d), ("post_attention_layernorm", d)];
+        for (part, size) in head_norms.iter().filter(|_| config.qk_norm).chain(&norms) {
+            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![*size]));
+        }
+    }
+    shapes.push(("model.norm.weight".into(), vec![d]));
+    match config.purpose {
+        ModelPurpose::Language if config.tie_word_embeddings => {}
+        ModelPurpose::Language => shapes.push((LM_HEAD.into(), vec![v, d])),
+        ModelPurpose::Score => shapes.push((SCORE.into(), vec![1, d])),
+    }
+    shapes
+}
+
+/// Whole, or in shards.
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let single = folder.join(WEIGHTS);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = folder.join(INDEX);
+    let text = fs::read_to_string(&index)
+        .with_context(|| format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display()))?;
+    let damaged = || format!("{} is damaged: copy or fetch it again", index.display());
+    let index: Value = serde_json::from_str(&text).with_context(damaged)?;
+    let map = index["weight_map"].as_object().with_context(damaged)?;
+    let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    Ok(files.into_iter().map(|file| folder.join(file)).collect())
+}
+
+/// Whether a folder has weights, whole or damaged, or only says how a model is to be built.
+pub(crate) fn has_weights(folder: &Path) -> bool {
+    [WEIGHTS, INDEX].iter().any(|file| folder.join(file).exists())
+}
+
+#[cfg(test)]
+mod tests;

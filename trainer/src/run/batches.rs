@@ -1,0 +1,119 @@
+//! Which rows an optimiser step sees: a pure function of the configuration and the step's number,
+//! so that a resumed run needs to know no more than how many steps are done.
+
+use crate::math::random;
+use entity::run_config::OptimiserSettings;
+
+/// The walk through the rows of a dataset.
+#[derive(Debug)]
+pub struct RowBatches {
+    n_rows: usize,
+    batch_size: usize,
+    grad_accum: usize,
+    seed: Option<u64>,
+    /// Optimiser steps in all.
+    pub n_steps: u64,
+    /// Optimiser steps of one pass over the rows.
+    pub steps_per_epoch: u64,
+}
+
+impl RowBatches {
+    /// A step is `batch_size × grad_accum` rows; the last of an epoch has what is left and never
+    /// reaches into the next epoch (transformers: `num_update_steps_per_epoch`).
+    pub fn new(n_rows: usize, config: &OptimiserSettings) -> Self {
+        let steps_per_epoch = n_rows.div_ceil(config.batch_size).div_ceil(config.grad_accum) as u64;
+        let n_steps = match config.max_steps {
+            0 => (config.epochs * steps_per_epoch as f64).ceil() as u64,
+            max_steps => max_steps as u64,
+        };
+        Self {
+            n_rows,
+            batch_size: config.batch_size,
+            grad_accum: config.grad_accum,
+            seed: config.shuffle.then_some(config.seed),
+            n_steps,
+            steps_per_epoch,
+        }
+    }
+
+    /// The micro-batches of step `step`, counted from 0.
+    pub fn of_step(&self, step: u64) -> Vec<Vec<usize>> {
+        let (epoch, step) = (step / self.steps_per_epoch, step % self.steps_per_epoch);
+        let rows = self.batch_size * self.grad_accum;
+        let start = step as usize * rows;
+        let order = self.order(epoch);
+        order[start..self.n_rows.min(start + rows)]
+            .chunks(self.batch_size)
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+
+    /// Passes over the rows after `n_steps` steps (transformers' `epoch`).
+    pub fn epochs_after(&self, n_steps: u64) -> f64 {
+        n_steps as f64 / self.steps_per_epoch as f64
+    }
+
+    /// Every row once; the file's order, or one that belongs to seed and epoch.
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        match self.seed {
+            Some(seed) => random::permutation(self.n_rows, &[seed, epoch]),
+            None => (0..self.n_rows).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(n_rows: usize, config: OptimiserSettings) -> RowBatches {
+        RowBatches::new(n_rows, &config)
+    }
+
+    fn config(
+        batch_size: usize,
+        grad_accum: usize,
+        epochs: f64,
+        shuffle: bool,
+    ) -> OptimiserSettings {
+        OptimiserSettings {
+            batch_size,
+            grad_accum,
+            epochs,
+            shuffle,
+            ..OptimiserSettings::default()
+        }
+    }
+
+    #[test]
+    fn the_last_partial_step_of_an_epoch_is_kept() {
+        let batches = batches(11, config(2, 3, 2.0, false));
+        assert_eq!((batches.steps_per_epoch, batches.n_steps), (2, 4));
+        assert_eq!(batches.of_step(0), [[0, 1], [2, 3], [4, 5]]);
+        assert_eq!(batches.of_step(1), [vec![6, 7], vec![8, 9], vec![10]]);
+        assert_eq!(batches.of_step(2), batches.of_step(0));
+    }
+
+    #[test]
+    fn a_part_of_an_epoch_is_rounded_up_to_a_step_and_max_steps_overrides() {
+        assert_eq!(batches(100, config(10, 1, 0.25, false)).n_steps, 3);
+        let max = OptimiserSettings { max_steps: 7, ..config(10, 1, 3.0, false) };
+        assert_eq!(batches(100, max).n_steps, 7);
+    }
+
+    #[test]
+    fn a_shuffled_epoch_has_every_row_once_in_an_order_of_its_own() {
+        let batches = batches(50, config(7, 1, 2.0, true));
+        let epoch = |epoch: u64| -> Vec<usize> {
+            let steps = epoch * batches.steps_per_epoch..(epoch + 1) * batches.steps_per_epoch;
+            steps.flat_map(|step| batches.of_step(step).concat()).collect()
+        };
+        let (first, second) = (epoch(0), epoch(1));
+        assert_ne!(first, second);
+        assert_eq!(first, epoch(0));
+        for mut rows in [first, second] {
+            rows.sort_unstable();
+            assert_eq!(rows, (0..50).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Running a verb as its flags say: with its settings checked, a reporter, and a way to stop it.
+
+use super::{openmp, reporter::RunReporter};
+use anyhow::{Result, anyhow};
+use clap::Args;
+use entity::run_config::RunConfig;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use std::{
+    io::Read,
+    ops::ControlFlow,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    settings::{OutputFlags, VerbFlags},
+};
+
+/// Why nothing came of a command.
+#[derive(Debug)]
+pub(crate) enum VerbFailure {
+    /// The command line or its file is wrong; nothing was started.
+    Usage(String),
+    /// What was started did not work.
+    Run(anyhow::Error),
+    Panic(String),
+}
+
+impl From<anyhow::Error> for VerbFailure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+/// Runs a verb that has settings.
+pub(crate) fn configured<P: Args, C: Args + RunConfig>(
+    flags: &VerbFlags<P, C>,
+    verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
+) -> Result<(), VerbFailure> {
+    openmp::restart_with_short_spins();
+    flags.check().map_err(VerbFailure::Usage)?;
+    reported(&flags.output, |report| verb(&flags.paths, &flags.config, report))
+}
+
+/// Runs a verb with a reporter that does as these flags say.
+pub(crate) fn reported(
+    output: &OutputFlags,
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> Result<(), VerbFailure> {
+    if output.exit_with_stdin {
+        exit_with_stdin();
+    }
+    if let Some(threads) = output.threads {
+        tch::set_num_threads(threads.get().into());
+    }
+    let asked_to_stop = stop_when_asked()?;
+    let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;
+    let mut broken = None;
+    let outcome = verb(&mut |event| {
+        let flow = reporter.event(&event).unwrap_or_else(|error| {
+            broken = Some(error);
+            ControlFlow::Break(())
+        });
+        if asked_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { flow }
+    });
+    match (outcome, broken) {
+        (Ok(VerbOutcome::Finished(summary)), _) => {
+            let _ = reporter.finish(&summary);
+            Ok(())
+        }
+        (Ok(VerbOutcome::Stopped), broken) => {
+            reporter.stop();
+            let why = if asked_to_stop.load(Ordering::Relaxed) {
+                anyhow!(
+                    "stopped as asked; the same command goes on from the last checkpoint, if one was written"
+                )
+            } else {
+                anyhow!("stopped: nobody reads stdout any more")
+            };
+            Err(broken.unwrap_or(why).into())
+        }
+        (Err(error), _) => {
+            reporter.stop();
+            Err(error.into())
+        }
+    }
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM, so that a run can end with a checkpoint; the second ends
+/// the process at once.
+fn stop_when_asked() -> Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the flag that the first signal sets is what arms the second.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+        flag::register(signal, Arc::clone(&asked))?;
+    }
+    Ok(asked)
+}
+
+/// A run that outlived its worker would go on writing beside the one that took over.
+pub(crate) fn exit_with_stdin() {
+    thread::spawn(|| {
+        let mut stdin = std::io::stdin().lock();
+        let mut unread = [0; 1024];
+        while !matches!(stdin.read(&mut unread), Ok(0) | Err(_)) {}
+        process::exit(1);
+    });
+}

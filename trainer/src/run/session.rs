@@ -1,0 +1,245 @@
+//! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
+
+use super::{
+    batches::RowBatches,
+    journal::{JournalOpening, RunJournal, refuse_as_output},
+};
+use crate::{
+    math::{optimizer::AdamW, schedule::RateSchedule},
+    model::Transformer,
+};
+use anyhow::{Result, ensure};
+use entity::{report::RunReport, run_config::OptimiserSettings};
+use serde_json::{Map, Value, json};
+use std::{ops::ControlFlow, path::Path};
+use trainer_base::{
+    job::{Report, VerbOutcome},
+    settings::ResumeMode,
+};
+
+/// Time of a forward pass, as a part of forward and backward.
+pub(crate) const EVALUATION_COST: f64 = 1.0 / 3.0;
+
+/// What a session is opened with.
+pub(crate) struct SessionOpening<'a> {
+    /// "sft", "reward", …
+    pub(crate) kind: &'static str,
+    pub(crate) learning_rate: f64,
+    pub(crate) optimisation: &'a OptimiserSettings,
+    /// What tells this run from others: configuration and inputs.
+    pub(crate) identity: Value,
+    pub(crate) out: &'a Path,
+    pub(crate) resume: ResumeMode,
+    pub(crate) n_rows: usize,
+    /// Work before the first step, of one pass over the rows, and of one evaluation, in tokens
+    /// trained on.
+    pub(crate) work_before: f64,
+    pub(crate) work_per_epoch: f64,
+    pub(crate) work_per_evaluation: f64,
+    pub(crate) eval_every: usize,
+}
+
+/// A supervised run in progress.
+pub(crate) struct TrainingSession {
+    pub(crate) model: Transformer,
+    pub(crate) optimizer: AdamW,
+    pub(crate) batches: RowBatches,
+    pub(crate) journal: RunJournal,
+    schedule: RateSchedule,
+    max_grad_norm: f64,
+    eval_every: u64,
+}
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+impl TrainingSession {
+    /// Starts a run, or goes on from its newest checkpoint.
+    pub(crate) fn open(
+        model: Transformer,
+        opening: SessionOpening,
+        report: &mut Report,
+    ) -> Result<Self> {
+        let optimisation = opening.optimisation;
+        refuse_as_output(opening.out, &model.folder, "model")?;
+        let batches = RowBatches::new(opening.n_rows, optimisation);
+        let n_evaluations = match opening.eval_every as u64 {
+            0 => 2,
+            every => 2 + (batches.n_steps.saturating_sub(1)) / every,
+        };
+        let work = opening.work_before
+            + batches.epochs_after(batches.n_steps) * opening.work_per_epoch
+            + n_evaluations as f64 * opening.work_per_evaluation;
+        let mut optimizer = AdamW::new(model.trainable(), optimisation.weight_decay);
+        let journal = JournalOpening {
+            kind: opening.kind,
+            out: opening.out,
+            resume: opening.resume,
+            identity: opening.identity,
+            save_every: optimisation.save_every,
+            n_steps: batches.n_steps,
+            work,
+        };
+        let journal = RunJournal::open(journal, report, |folder, n_updates| {
+            model.set_weights(folder)?;
+            optimizer.restore(&folder.join(OPTIMIZER), n_updates)
+        })?;
+        Ok(Self {
+            schedule: RateSchedule {
+                kind: optimisation.lr_scheduler,
+                peak: opening.learning_rate,
+                warmup_steps: optimisation.warmup_steps as u64,
+                n_steps: batches.n_steps,
+            },
+            model,
+            optimizer,
+            batches,
+            journal,
+            max_grad_norm: optimisation.max_grad_norm,
+            eval_every: opening.eval_every as u64,
+        })
+    }
+
+    /// Steps done.
+    pub(crate) fn step(&self) -> u64 {
+        self.journal.step
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.journal.is_done()
+    }
+
+    /// Whether the held-out rows are to be looked at after the steps done.
+    pub(crate) fn evaluates_now(&self) -> bool {
+        let step = self.step();
+        step == 0 || self.is_done() || (self.eval_every > 0 && step.is_multiple_of(self.eval_every))
+    }
+
+    /// The rows of the step under way, micro-batch by micro-batch.
+    pub(crate) fn micro_batches(&self) -> Vec<Vec<usize>> {
+        self.batches.of_step(self.step())
+    }
+
+    /// Counts work, of which `tokens` were trained on, within the step under way.
+    pub(crate) fn advance(
+        &mut self,
+        work: f64,
+        tokens: u64,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
+        self.journal.advance(work, tokens, report)
+    }
+
+    /// Clips and steps; the metrics that every method has, `loss` being the step's.
+    pub(crate) fn update(&mut self, loss: f64) -> Result<Map<String, Value>> {
+        let done = self.step();
+        let step = done + 1;
+        ensure!(
+            loss.is_finite(),
+            "the loss of step {step} is {loss}: lower --learning-rate, or look for damaged weights"
+        );
+        let grad_norm = self.optimizer.clip_gradients(self.max_grad_norm)?;
+        ensure!(
+            grad_norm.is_finite(),
+            "the gradient of step {step} has the norm {grad_norm}: lower --learning-rate"
+        );
+        let learning_rate = self.schedule.learning_rate(done);
+        self.optimizer.step(learning_rate)?;
+        self.journal.step = step;
+        Ok(object(json!({
+            "step": step, "loss": loss, "grad_norm": grad_norm, "learning_rate": learning_rate,
+            "epoch": self.batches.epochs_after(step),
+        })))
+    }
+
+    /// Reports what was measured before the first step. None means that the measuring was asked to
+    /// stop, and then the run stops too.
+    pub(crate) fn report_start(
+        &mut self,
+        measured: Option<Map<String, Value>>,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
+        let Some(mut metrics) = measured else { return ControlFlow::Break(()) };
+        metrics.insert("step".into(), json!(0));
+        self.report_metrics(metrics, report)
+    }
+
+    /// Reports the metrics of a step, and writes a checkpoint when it is asked to stop or one is due.
+    /// Breaks when the run is to stop before its next step.
+    pub(crate) fn report_step(
+        &mut self,
+        metrics: Map<String, Value>,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+        report: &mut Report,
+    ) -> Result<ControlFlow<()>> {
+        let flow = self.report_metrics(metrics, report);
+        if self.is_done() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if flow.is_break() || self.journal.is_checkpoint_due() {
+            self.save_checkpoint(export)?;
+        }
+        Ok(flow)
+    }
+
+    fn report_metrics(
+        &mut self,
+        metrics: Map<String, Value>,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
+        self.journal.note(&metrics);
+        self.journal.progress.mark();
+        report(RunReport::Metrics { metrics })
+    }
+
+    /// Reports the metrics of the last step and ends with a checkpoint.
+    pub(crate) fn stop(
+        &mut self,
+        metrics: Map<String, Value>,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+        report: &mut Report,
+    ) -> Result<VerbOutcome> {
+        self.journal.note(&metrics);
+        // The answer is known: to stop.
+        let _ = report(RunReport::Metrics { metrics });
+        self.save_checkpoint(export)?;
+        Ok(VerbOutcome::Stopped)
+    }
+
+    /// Ends in the middle of a step, whose gradients are dropped, with a checkpoint of those before.
+    pub(crate) fn stop_within_step(
+        &mut self,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+    ) -> Result<VerbOutcome> {
+        self.journal.progress.rewind();
+        self.save_checkpoint(export)?;
+        Ok(VerbOutcome::Stopped)
+    }
+
+    fn save_checkpoint(
+        &mut self,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let Self { model, optimizer, journal, .. } = self;
+        journal.save(None, |folder| {
+            export(model, folder)?;
+            optimizer.save(&folder.join(OPTIMIZER))
+        })
+    }
+
+    /// Writes the result, then removes the checkpoints.
+    pub(crate) fn finish(
+        &mut self,
+        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+    ) -> Result<VerbOutcome> {
+        let Self { model, journal, .. } = self;
+        journal.finish(|out| export(model, out))
+    }
+}
+
+/// The map inside a `json!({…})`.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => unreachable!("not an object: {other}"),
+    }
+}

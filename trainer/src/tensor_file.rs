@@ -1,0 +1,99 @@
+//! safetensors files of libtorch's tensors.
+
+use crate::ffi;
+use anyhow::{Context, Result, bail};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::{borrow::Cow, collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
+use tch::{Device, Kind, Tensor};
+
+/// Writes tensors to a safetensors file in f32, one at a time, and makes sure that they are on disk.
+pub(crate) fn write_tensors<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = (String, &'a Tensor)>,
+) -> Result<()> {
+    let tensors = tensors.map(|(name, tensor)| (name, StoredTensor::new(tensor)));
+    // Without this key older versions of transformers refuse the file.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(metadata), path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    // The library writes through a temporary file, which only its owner may read.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
+    fs::File::open(path)?.sync_all()?;
+    Ok(())
+}
+
+/// Every tensor of a safetensors file.
+pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>> {
+    let mut tensors = HashMap::new();
+    for_each_tensor(path, |name, tensor| {
+        tensors.insert(name.to_owned(), tensor?);
+        Ok(())
+    })?;
+    Ok(tensors)
+}
+
+/// Reads a safetensors file tensor by tensor, into memory of libtorch's own: the bits of a matrix
+/// product depend on how its operands are aligned.
+pub(crate) fn for_each_tensor(
+    path: &Path,
+    mut take: impl FnMut(&str, Result<Tensor>) -> Result<()>,
+) -> Result<()> {
+    let map = ffi::map_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = parse(&map, path)?;
+    file.iter().try_for_each(|(name, view)| take(name, tensor(&view)))
+}
+
+fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).with_context(|| {
+        format!("{} is damaged or was cut off: copy or fetch it again", path.display())
+    })
+}
+
+/// A copy in libtorch's memory.
+fn tensor(view: &TensorView) -> Result<Tensor> {
+    let kind = match view.dtype() {
+        Dtype::F32 => Kind::Float,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F16 => Kind::Half,
+        Dtype::F64 => Kind::Double,
+        other => bail!(
+            "weights of type {other:?} are quantised or not weights; take the same model in f32, \
+             bf16 or f16"
+        ),
+    };
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
+}
+
+/// A tensor on its way into a file, copied out when its turn comes.
+struct StoredTensor<'a> {
+    tensor: &'a Tensor,
+    shape: Vec<usize>,
+}
+
+impl<'a> StoredTensor<'a> {
+    fn new(tensor: &'a Tensor) -> Self {
+        Self { tensor, shape: tensor.size().iter().map(|&size| size as usize).collect() }
+    }
+}
+
+impl safetensors::View for StoredTensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = vec![0; self.data_len()];
+        let tensor = self.tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * size_of::<f32>()
+    }
+}
