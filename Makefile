@@ -5,15 +5,24 @@ BASE ?= .base/SmolLM2-135M-Instruct
 ARGS ?=
 
 CARGO_DENY_VERSION := 0.20.2
+WATCHEXEC_VERSION := 2.8.0
 DEFAULT_BASE := .base/SmolLM2-135M-Instruct
 REPOSITORY := [[:alnum:]][[:alnum:]_.-]*/[[:alnum:]][[:alnum:]_.-]*
 GET := python3 trainer/libtorch/get.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint libtorch base bench build base-named prerequisites
+# A tool into target/tools, unless it is on this machine: $(call tool,HOW IT IS ASKED,PROGRAM,CRATE,VERSION)
+define tool
+@if ! $(1) --version >/dev/null 2>&1 && [ ! -x target/tools/bin/$(2) ]; then \
+	echo "$(2) is missing: building $(3) $(4) into target/tools (a few minutes, once)"; \
+	CARGO_PROFILE_DEV_DEBUG=false cargo install --locked --debug --root target/tools \
+		--target-dir target/tools/build $(3)@$(4) && rm -rf target/tools/build; fi
+endef
+
+.PHONY: help run dev test test-long lint libtorch base bench build base-named prerequisites
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run BASE=DIR         starts with another base model: a Hugging Face folder of a Llama, Qwen2 or Qwen3"
 	@echo "  make run BASE=ORG/NAME    the same from the Hugging Face hub, fetched into .base/ORG/NAME; Qwen/Qwen3-0.6B"
@@ -30,16 +39,29 @@ run: base-named build ## Start the web app and a worker: fetches libtorch and a 
 		[ -d "$$base" ] || target/release/trainer fetch "$(BASE)" --out "$$base" >/dev/null || exit 1; fi; \
 	exec target/release/annotator serve --base "$$base" $(ARGS)
 
-test: libtorch ## Build everything and run every test
-	cargo test --workspace
+# Static files are not watched: a debug build reads them from disk, at an address with their hash.
+dev: prerequisites ## Serve a debug build of the web app, built and started anew on every saved file
+	$(call tool,watchexec,watchexec,watchexec-cli,$(WATCHEXEC_VERSION))
+	@# watchexec ends on INT and TERM only; a closed terminal sends HUP.
+	@trap 'kill $$watcher' HUP TERM; trap : INT; PATH="$$PATH:$(CURDIR)/target/tools/bin" \
+	env -u DATABASE_URL -u ATTUNE_ARTIFACTS watchexec --quiet --restart --shell sh \
+		$(foreach path,annotator migrations templates $(wildcard trainer/base) Cargo.toml Cargo.lock,--watch $(path)) \
+		--ignore 'annotator/static/**' -- \
+		"cargo build --bin annotator && exec target/debug/annotator serve --worker none --data-dir data/dev $(ARGS)" & \
+	watcher=$$!; while kill -0 $$watcher 2>/dev/null; do wait; done
 
-lint: libtorch ## Check format, clippy without warnings, and the licences and sources of dependencies
+test: libtorch ## Build everything and run every test; the ten slowest are named at the end
+	.ci/slowest cargo test --workspace
+
+test-long: libtorch ## The trials that take too long for every change: 50 kills of runs and workers on each database
+	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
+		runs_that_are_killed_at_random
+
+lint: libtorch ## Check format, clippy without warnings, links in the documentation, licences and sources of dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	@if ! cargo deny --version >/dev/null 2>&1 && [ ! -x target/tools/bin/cargo-deny ]; then \
-		echo "cargo-deny is missing: building $(CARGO_DENY_VERSION) into target/tools (a few minutes, once)"; \
-		cargo install --locked --debug --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION); \
-		rm -rf target/tools/build; fi
+	cargo doc --workspace --no-deps --document-private-items
+	$(call tool,cargo deny,cargo-deny,cargo-deny,$(CARGO_DENY_VERSION))
 	PATH="$$PATH:$(CURDIR)/target/tools/bin" cargo deny --workspace check --hide-inclusion-graph bans licenses sources
 
 libtorch: prerequisites ## Fetch libtorch 2.11.0 into .libtorch (544 MB; nothing if LIBTORCH is set)

@@ -7,7 +7,16 @@ use std::{
 };
 
 /// Messages that are the same in both languages: names and signs.
-const SAME_IN_BOTH: &[&str] = &["app-name", "setting-problem", "quoted"];
+const SAME_IN_BOTH: &[&str] = &[
+    "app-name",
+    "at-path",
+    "checkpoint-differs-in",
+    "count-ones",
+    "one-after-another",
+    "quoted",
+    "setting-problem",
+    "what-because-why",
+];
 
 /// The messages and attributes (`key.attribute`) of one language, from all its files.
 fn messages(language: &str) -> BTreeMap<String, String> {
@@ -65,8 +74,8 @@ fn sources() -> String {
         }
     }
     let mut all = String::new();
-    read(&root().join("annotator/src"), &mut all);
-    read(&root().join("templates"), &mut all);
+    let folders = ["annotator/src", "templates", "trainer/base/src", "trainer/src", "migrations"];
+    folders.iter().for_each(|folder| read(&root().join(folder), &mut all));
     all.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
@@ -114,6 +123,82 @@ fn every_message_that_is_asked_for_is_there() {
         let key = rest.split('"').next().unwrap_or_default();
         assert!(english.contains_key(key), "{key} is asked for and nowhere said");
     }
+}
+
+/// A `message!` of the sources: a key, and the English text that goes with it.
+struct Told {
+    key: String,
+    english: String,
+    arguments: BTreeSet<String>,
+}
+
+/// Every `message!("key", "text {argument}", argument = …)`.
+fn told(sources: &str) -> Vec<Told> {
+    let found = sources.split("message!(").skip(1).filter_map(|rest| {
+        let (key, rest) = literal(rest)?;
+        let (text, _) = literal(rest.trim_start().strip_prefix(',')?)?;
+        let arguments = named(&text).into_iter().map(str::to_owned).collect();
+        Some(Told { key, english: in_fluent(&text), arguments })
+    });
+    found.collect()
+}
+
+/// A string literal at the beginning, and what follows it.
+fn literal(source: &str) -> Option<(String, &str)> {
+    let source = source.trim_start().strip_prefix('"')?;
+    let mut text = String::new();
+    let mut letters = source.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((text, &source[at + 1..])),
+            '\\' => text.push(letters.next()?.1),
+            _ => text.push(letter),
+        }
+    }
+    None
+}
+
+/// The arguments that a text names: `{path}`; `{{` is a bracket.
+fn named(text: &str) -> Vec<&str> {
+    let is_name = |part: &&str| part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let parts = text.split('{').skip(1).filter_map(|part| part.split_once('}'));
+    parts.map(|(name, _)| name).filter(|name| !name.is_empty() && is_name(name)).collect()
+}
+
+/// The text as a Fluent file has it.
+fn in_fluent(text: &str) -> String {
+    let mut fluent = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    for name in named(text) {
+        fluent = fluent.replace(&format!("{{{name}}}"), &format!("{{ ${name} }}"));
+    }
+    fluent.replace('\u{1}', "{\"{\"}").replace('\u{2}', "{\"}\"}")
+}
+
+#[test]
+fn what_programs_say_stands_in_the_english_file_as_in_their_sources() {
+    let (english, russian) = (messages("en"), messages("ru"));
+    let told = told(&sources());
+    assert!(told.len() > 150, "only {} messages were found", told.len());
+    for Told { key, english: text, arguments: taken } in told {
+        let Some(fluent) = english.get(&key) else { panic!("nobody translates {key}: {text}") };
+        assert_eq!(*fluent, text, "{key}");
+        let taken: BTreeSet<&str> = taken.iter().map(String::as_str).collect();
+        assert_eq!(arguments(&russian[&key]), taken, "{key}");
+    }
+}
+
+#[test]
+fn messages_are_found_in_sources() {
+    let source = r#"bail!(message!(
+        "row-no-object",
+        "not {{\"a\": {what}}} of {file}",
+        what = 1,
+        file = path.display()
+    )); message!("empty", "nothing")"#;
+    let told = told(source);
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0].english, "not {\"{\"}\"a\": { $what }{\"}\"} of { $file }");
+    assert_eq!((told[1].key.as_str(), told[1].english.as_str()), ("empty", "nothing"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Rules of the house that no compiler checks.
 
+mod addresses;
+mod crates;
 mod modules;
 mod readability;
 mod scripts;

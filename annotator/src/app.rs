@@ -6,7 +6,7 @@ use crate::{
     models::live::LiveModels,
     people::accounts::SignInLimit,
     routes,
-    start::{background::Background, first_start},
+    start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
     web::{csrf, error, error_pages, i18n::Language, request_log, session},
 };
@@ -92,7 +92,8 @@ impl App {
     /// run write its checkpoint; a second signal does not wait for them.
     pub async fn run(self) -> anyhow::Result<()> {
         let live = self.live.into_inner();
-        let background = Background::start(&self.config, &self.db, &self.store, live.clone()).await;
+        let background =
+            BackgroundTasks::start(&self.config, &self.db, &self.store, live.clone()).await;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut asked =
@@ -206,3 +207,6 @@ fn security_headers() -> DefaultHeaders {
         .add(("Cross-Origin-Opener-Policy", "same-origin"))
         .add(("Cache-Control", "private, no-cache"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,18 +19,18 @@ pub enum Verb {
     /// Serve the web app; no step is needed before it.
     Serve(ServeConfig),
     /// Bring the database to this version's schema and stop.
-    Migrate(Storage),
+    Migrate(StorageConfig),
     /// Create an account and print its one-time password, unless one comes on standard input.
-    CreateUser(CreateUser),
+    CreateUser(CreateUserConfig),
     /// Read prompts, demonstrations or preferences (JSON Lines, `.gz` too) into a project.
-    Import(Import),
+    Import(ImportConfig),
     /// Write a project's demonstrations or preferences as JSON Lines in TRL's formats.
-    Export(Export),
+    Export(ExportConfig),
 }
 
 /// Where everything is kept.
 #[derive(Clone, Debug, Args)]
-pub struct Storage {
+pub struct StorageConfig {
     /// Folder of the embedded database and, unless told otherwise, of the artifacts.
     #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
@@ -42,7 +42,7 @@ pub struct Storage {
     pub artifacts: Option<PathBuf>,
 }
 
-impl Storage {
+impl StorageConfig {
     /// The database's address: as given, else the embedded one.
     pub fn url(&self) -> String {
         match &self.database_url {
@@ -68,10 +68,10 @@ pub struct ServeConfig {
     #[arg(long, env = "ATTUNE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     #[command(flatten)]
-    pub storage: Storage,
+    pub storage: StorageConfig,
     /// Run a training worker beside the web app, or leave that to other machines.
     #[arg(long, env = "ATTUNE_WORKER", value_enum, default_value = "local")]
-    pub worker: Worker,
+    pub worker: WorkerPlace,
     /// The trainer's executable [default: `trainer` beside this executable].
     #[arg(long, env = "ATTUNE_TRAINER")]
     pub trainer: Option<PathBuf>,
@@ -90,15 +90,15 @@ pub struct ServeConfig {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Worker {
+pub enum WorkerPlace {
     Local,
     None,
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct CreateUser {
+pub struct CreateUserConfig {
     #[command(flatten)]
-    pub storage: Storage,
+    pub storage: StorageConfig,
     /// What the person types at sign-in; stored in lower case.
     #[arg(long, env = "ATTUNE_LOGIN")]
     pub login: String,
@@ -114,9 +114,9 @@ pub struct CreateUser {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Import {
+pub struct ImportConfig {
     #[command(flatten)]
-    pub storage: Storage,
+    pub storage: StorageConfig,
     /// The project's name; it is made if it is missing.
     #[arg(long, env = "ATTUNE_PROJECT")]
     pub project: String,
@@ -125,9 +125,9 @@ pub struct Import {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Export {
+pub struct ExportConfig {
     #[command(flatten)]
-    pub storage: Storage,
+    pub storage: StorageConfig,
     /// The project's name.
     #[arg(long, env = "ATTUNE_PROJECT")]
     pub project: String,

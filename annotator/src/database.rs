@@ -1,6 +1,6 @@
 //! The database: SQLite in the data folder, or whatever `DATABASE_URL` names.
 
-use crate::config::Storage;
+use crate::config::StorageConfig;
 use anyhow::{Context, bail};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::DatabaseConnection;
@@ -13,7 +13,7 @@ use storage::{
 const MAX_CONNECTIONS: u32 = 16;
 
 /// Opens the database, creating the embedded one with its folder if it is missing.
-pub async fn connect(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
+pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let url = storage.url();
     if storage.database_url.is_none() {
         std::fs::create_dir_all(&storage.data_dir).with_context(|| {
@@ -36,14 +36,14 @@ pub async fn migrate(db: &DatabaseConnection) -> anyhow::Result<()> {
 }
 
 /// Opens the database and brings its schema up to date.
-pub async fn open(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
+pub async fn open(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let db = connect(storage).await?;
     migrate(&db).await?;
     Ok(db)
 }
 
 /// Like [`open`], for what only reads: no embedded database is made where there is none.
-pub async fn open_existing(storage: &Storage) -> anyhow::Result<DatabaseConnection> {
+pub async fn open_existing(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let folder = &storage.data_dir;
     if storage.database_url.is_none() && !storage.embedded().exists() {
         bail!(

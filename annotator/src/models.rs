@@ -5,3 +5,5 @@ pub mod facts;
 pub mod files;
 pub mod live;
 pub mod new_base;
+pub mod registry;
+pub mod trainer_program;

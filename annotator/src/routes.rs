@@ -119,7 +119,7 @@ site_map! {
     get  "/projects/{project}/models" => models::list::list;
     get  "/projects/{project}/models/new" => models::new::show;
     post "/projects/{project}/models/new" => models::new::launch;
-    get  "/projects/{project}/models/{model}" => models::list::show;
+    get  "/projects/{project}/models/{model}" => models::show::show;
     get  "/projects/{project}/models/{model}/download" => models::download::download;
     get  "/projects/{project}/models/{model}/chat" => models::chat::show;
     post "/projects/{project}/models/{model}/chat" => models::chat::answer;

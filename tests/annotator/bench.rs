@@ -3,7 +3,7 @@
 
 use crate::support::database::TestDb;
 use annotator::{
-    config::Storage,
+    config::StorageConfig,
     database,
     training::launch::{self, LaunchInput, LaunchRequest},
 };
@@ -40,7 +40,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new(database: TestDb) -> Self {
-        let storage = Storage {
+        let storage = StorageConfig {
             data_dir: database.folder.path().to_owned(),
             database_url: Some(database.url.clone()),
             artifacts: None,

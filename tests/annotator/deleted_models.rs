@@ -290,7 +290,7 @@ on_both_databases! {
         assert_eq!(claimed.id, run);
         let (_stop, stop) = tokio::sync::watch::channel(false);
         match worker.execute(&claimed, stop).await {
-            RunEnding::Failed(reason) => assert!(reason.contains("the model the-model was deleted"), "{reason}"),
+            RunEnding::Failed(reason) => assert!(reason.text.contains("the model the-model was deleted"), "{reason}"),
             ended => panic!("{ended:?}"),
         }
     }

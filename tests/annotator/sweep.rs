@@ -8,7 +8,7 @@ use crate::support::{
 use annotator::{
     data::dataset::{self, Contents, Prompts},
     keeping::deletion::{
-        hold::Deleted,
+        hold::HoldError,
         models::{self, DeletionOutcome},
         sweep,
     },
@@ -95,7 +95,7 @@ on_both_databases! {
                 models::delete(&bench.db, &model, person).await.unwrap()
             };
             match tokio::join!(launching, deleting) {
-                (Ok(_), DeletionOutcome::Needed) | (Err(Deleted::Model(_)), DeletionOutcome::Deleted) => {}
+                (Ok(_), DeletionOutcome::Needed) | (Err(HoldError::Model(_)), DeletionOutcome::Deleted) => {}
                 (queued, deleted) => panic!("round {round}: {queued:?}, {deleted:?}"),
             }
         }

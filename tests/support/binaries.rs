@@ -34,8 +34,16 @@ fn folder() -> &'static Path {
         // and nothing is built twice.
         let mut cargo = Command::new(env!("CARGO"));
         // What cargo tells a running test about its package; ring's build script reads some of it
-        // and would be built again, with everything that stands on it.
-        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_", "OUT_DIR"];
+        // and would be built again, with everything that stands on it. Others look for
+        // RUSTC_BOOTSTRAP, under which `make test` runs the tests to have their times.
+        let told = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+            "OUT_DIR",
+            "RUSTC_BOOTSTRAP",
+        ];
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
                 cargo.env_remove(name);

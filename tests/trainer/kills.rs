@@ -13,7 +13,7 @@ use crate::support::{
     leash::is_gone,
 };
 use annotator::{
-    config::Storage,
+    config::StorageConfig,
     database,
     training::launch::{self, LaunchInput, LaunchRequest},
 };
@@ -60,7 +60,7 @@ struct Site {
 
 impl Site {
     async fn new(test: TestDb) -> Self {
-        let storage = Storage {
+        let storage = StorageConfig {
             data_dir: test.folder.path().to_owned(),
             database_url: Some(test.url.clone()),
             artifacts: None,

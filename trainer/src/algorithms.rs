@@ -6,7 +6,7 @@ pub mod pretrain;
 pub mod reward;
 pub mod sft;
 
-use crate::run::execute::{VerbFailure, configured};
+use crate::run::{execute::configured, failure::VerbFailure};
 use trainer_base::settings::TrainingVerb;
 
 /// Runs the verb as its flags say.

@@ -9,7 +9,7 @@ pub mod score;
 pub mod serve;
 pub(crate) mod show;
 
-use crate::run::execute::{VerbFailure, configured};
+use crate::run::{execute::configured, failure::VerbFailure};
 use trainer_base::settings::AnswerVerb;
 
 /// Runs the verb as its flags say.

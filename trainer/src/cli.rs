@@ -3,12 +3,11 @@
 //! The last line on stdout is the summary; everything for a person goes to stderr. The exit code is
 //! 0, 1 for a run that failed, 2 for a command line that makes no sense.
 
-mod failure;
-
 use crate::{
     algorithms, answer, doctor, fetch,
     run::{
-        execute::{VerbFailure, exit_with_stdin, reported},
+        execute::{exit_with_stdin, reported},
+        failure::{VerbFailure, catching},
         openmp,
     },
 };
@@ -23,11 +22,11 @@ use trainer_base::{
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match CommandLine::read(arguments) {
         Ok(line) => line,
-        Err(problem) => return failure::tell(VerbFailure::Usage(problem)),
+        Err(problem) => return VerbFailure::Usage(problem).tell(),
     };
-    match failure::catching(|| run(line.verb)) {
+    match catching(|| run(line.verb)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => failure::tell(failed),
+        Err(failure) => failure.tell(),
     }
 }
 
@@ -42,7 +41,9 @@ fn run(verb: Verb) -> Result<(), VerbFailure> {
             if args.exit_with_stdin {
                 exit_with_stdin();
             }
-            Ok(answer::serve::run(&args)?)
+            // Whoever started it reads its first line on stdout: where it listens, or this.
+            let served = catching(|| Ok(answer::serve::run(&args)?));
+            served.inspect_err(VerbFailure::report)
         }
         Verb::Worker(args) => Ok(worker::run(&args, own_program)?),
     }

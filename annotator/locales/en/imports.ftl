@@ -19,6 +19,7 @@ row-not-one-answer = field `{ $field }` must be one message of the assistant
 row-no-answer = field `messages` must end with a message of the assistant, after at least one other
 
 json-at = { $what } at character { $at }
+json-at-line = { $what } at line { $line } column { $column }
 json-ends-in-list = EOF while parsing a list
 json-ends-in-object = EOF while parsing an object
 json-ends-in-string = EOF while parsing a string

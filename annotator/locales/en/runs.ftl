@@ -160,9 +160,6 @@ notices-outside-denied = This browser forbids notifications for this address; al
 notice-close = Close
 notice-run-ended = { $kind }: { $status }
 
-duration-hours = { $hours } h { $minutes } min
-duration-minutes = { $minutes } min { $seconds } s
-duration-seconds = { $seconds } s
 
 notice-run-queued = The run was put in the queue. This page follows it.
 notice-run-cancelled = The run was asked to stop.

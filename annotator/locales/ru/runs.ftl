@@ -163,9 +163,6 @@ notices-outside-denied = Браузер запрещает уведомлени�
 notice-close = Закрыть
 notice-run-ended = { $kind } — { $status }
 
-duration-hours = { $hours } ч { $minutes } мин
-duration-minutes = { $minutes } мин { $seconds } с
-duration-seconds = { $seconds } с
 
 notice-run-queued = Запуск поставлен в очередь. Эта страница следит за ним.
 notice-run-cancelled = Запуск попросили остановиться.

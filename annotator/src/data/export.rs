@@ -2,7 +2,7 @@
 //! formats. The rows are those a run would be trained on, held-out ones too.
 
 use crate::{
-    config::Export,
+    config::ExportConfig,
     data::{
         dataset,
         formats::{self, Contents},
@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The verb: writes the rows, and says on standard error how many were left out and why.
-pub async fn run(request: Export) -> anyhow::Result<()> {
+pub async fn run(request: ExportConfig) -> anyhow::Result<()> {
     let db = database::open_existing(&request.storage).await?;
     let project = projects::find_by_name(&db, &request.project)
         .await?

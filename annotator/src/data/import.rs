@@ -3,14 +3,13 @@
 //! A file goes in whole or not at all, and going in twice changes nothing.
 
 use crate::{
-    config::Import,
+    config::ImportConfig,
     data::formats::{
         self,
         row::{ImportRow, Refusal},
     },
     database,
     people::projects,
-    start::first_start,
 };
 use anyhow::Context;
 use entity::{dataset_version::DatasetKind, ids::ProjectId, message, message::KeyedMessage};
@@ -64,7 +63,7 @@ impl fmt::Display for ImportCounts {
 }
 
 /// The verb: reads the file, makes the project if it is missing, and says what is new.
-pub async fn run(request: Import) -> anyhow::Result<()> {
+pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let rows = read_file(&request.file)?;
     let db = database::open(&request.storage).await?;
     let turn = begin_write(&db).await?;
@@ -72,7 +71,7 @@ pub async fn run(request: Import) -> anyhow::Result<()> {
         Some(project) => project,
         None => {
             println!("there was no project of that name: made {}", request.project);
-            projects::create(&turn, &request.project, first_start::GUIDELINES).await?
+            projects::create(&turn, &request.project, projects::FIRST_GUIDELINES).await?
         }
     };
     let counts = store(&turn, project.id, &rows).await?;

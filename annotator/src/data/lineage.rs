@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use std::collections::HashSet;
 
 /// A run that read a dataset version, and the model that it made.
-pub struct Use {
+pub struct DatasetUse {
     pub version: DatasetVersionId,
     pub run: run::Model,
     pub model: Option<model::Model>,
@@ -20,7 +20,7 @@ pub struct Use {
 pub async fn uses(
     db: &impl ConnectionTrait,
     versions: impl IntoIterator<Item = DatasetVersionId>,
-) -> Result<Vec<Use>, DbErr> {
+) -> Result<Vec<DatasetUse>, DbErr> {
     let inputs = run_input::Entity::find()
         .filter(run_input::Column::DatasetVersionId.is_in(versions))
         .all(db)
@@ -37,7 +37,7 @@ pub async fn uses(
     let use_of = |run: run::Model| {
         let version = inputs.iter().find(|input| input.run_id == run.id)?.dataset_version_id?;
         let model = models.iter().find(|model| model.run_id == Some(run.id)).cloned();
-        Some(Use { version, run, model })
+        Some(DatasetUse { version, run, model })
     };
     Ok(runs.into_iter().filter_map(use_of).collect())
 }

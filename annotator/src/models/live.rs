@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
+pub enum ModelUnavailable {
     /// The service was started with `--live-models 0`.
     #[error("this service was started with --live-models 0: it loads no model to talk to")]
     Off,
@@ -37,7 +37,7 @@ pub enum Unavailable {
     Failed(KeyedMessage),
 }
 
-type Starting = Shared<BoxFuture<'static, Result<Arc<Server>, Unavailable>>>;
+type Starting = Shared<BoxFuture<'static, Result<Arc<Server>, ModelUnavailable>>>;
 
 /// A model that is loaded or is being loaded.
 struct Place {
@@ -143,7 +143,7 @@ impl LiveModels {
     }
 
     /// Sends a model a request of OpenAI's chat API. The first one waits until the model is loaded.
-    pub async fn ask(&self, model: &model::Model, body: Bytes) -> Result<Answer, Unavailable> {
+    pub async fn ask(&self, model: &model::Model, body: Bytes) -> Result<Answer, ModelUnavailable> {
         let (server, in_use) = self.place(model)?;
         let server = server.await?;
         let request = self.client.post(server.url()).bearer_auth(server.key());
@@ -152,13 +152,13 @@ impl LiveModels {
             Ok(response) => Ok(Answer { response, in_use }),
             Err(error) => {
                 tracing::warn!(model = model.name, %error, "a live model does not answer");
-                Err(Unavailable::Failed(server.last_words()))
+                Err(ModelUnavailable::Failed(server.last_words()))
             }
         }
     }
 
     /// The model's place, made if it has none, and held.
-    fn place(&self, model: &model::Model) -> Result<(Starting, InUse), Unavailable> {
+    fn place(&self, model: &model::Model) -> Result<(Starting, InUse), ModelUnavailable> {
         let mut places = lock(&self.places);
         places.retain(|place| !place.has_ended());
         if let Some(place) = places.iter().find(|place| place.model == model.id) {
@@ -172,14 +172,15 @@ impl LiveModels {
     }
 
     /// Puts away whatever has been silent longest, if there is no room.
-    fn make_room(&self, places: &mut Vec<Place>) -> Result<(), Unavailable> {
+    fn make_room(&self, places: &mut Vec<Place>) -> Result<(), ModelUnavailable> {
         if self.most == 0 {
-            return Err(Unavailable::Off);
+            return Err(ModelUnavailable::Off);
         }
         if places.len() >= self.most {
             let idle = places.iter().enumerate().filter(|(_, place)| place.is_idle());
-            let (silent, _) =
-                idle.min_by_key(|(_, place)| place.since()).ok_or(Unavailable::Busy(self.most))?;
+            let (silent, _) = idle
+                .min_by_key(|(_, place)| place.since())
+                .ok_or(ModelUnavailable::Busy(self.most))?;
             places.swap_remove(silent);
         }
         Ok(())
@@ -193,7 +194,7 @@ impl LiveModels {
             let folder = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await;
             let folder = folder
                 .map_err(broken_off)?
-                .map_err(|problem| Unavailable::Failed(problem.of(name.as_str())))?;
+                .map_err(|problem| ModelUnavailable::Failed(problem.of(name.as_str())))?;
             Server::start(trainer, folder, name).await
         });
         let server = loading.map(|loaded| match loaded {
@@ -227,8 +228,8 @@ impl LiveModels {
     }
 }
 
-fn broken_off(error: JoinError) -> Unavailable {
-    Unavailable::Failed(KeyedMessage::technical(error.to_string()))
+fn broken_off(error: JoinError) -> ModelUnavailable {
+    ModelUnavailable::Failed(KeyedMessage::technical(error.to_string()))
 }
 
 /// What a lock guards here is whole between any two statements.

@@ -5,3 +5,4 @@ pub mod completions;
 pub mod download;
 pub mod list;
 pub mod new;
+pub mod show;

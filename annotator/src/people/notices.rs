@@ -21,7 +21,7 @@ use sea_orm::{
 
 /// What the header of every page says of a person's runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct UnreadRuns {
     /// Ended runs that they have not seen.
     pub n_unseen: u64,
     /// Whether a run of theirs is still to end.
@@ -30,7 +30,7 @@ pub struct Standing {
     pub launches: bool,
 }
 
-impl Standing {
+impl UnreadRuns {
     pub async fn of(db: &impl ConnectionTrait, account: &account::Model) -> Result<Self, DbErr> {
         let statuses: Vec<RunStatus> = launched_by(account)
             .select_only()

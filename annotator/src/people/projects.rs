@@ -25,6 +25,9 @@ use serde_json::json;
 use std::ops::RangeInclusive;
 use storage::database::begin_write;
 
+/// What a good answer is, to begin with; a manager rewrites it.
+pub const FIRST_GUIDELINES: &str = include_str!("../../demo/guidelines.md");
+
 /// How many people may be asked to judge one comparison.
 const OVERLAPS: RangeInclusive<i32> = 1..=100;
 

@@ -2,7 +2,7 @@
 //! copied, what nobody needs leaves the disk, the local worker works.
 
 use crate::{
-    config::{ServeConfig, Worker},
+    config::{ServeConfig, WorkerPlace},
     keeping::deletion::sweep,
     models::{base_folder, live::LiveModels},
     start::{lease_sweep, worker_process::WorkerProcess},
@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 /// says that it is ready; a large one is copied while it serves.
 const WAIT_FOR_BASE: Duration = Duration::from_secs(1);
 
-pub struct Background {
+pub struct BackgroundTasks {
     tasks: JoinSet<()>,
     worker: Option<WorkerProcess>,
 }
 
-impl Background {
+impl BackgroundTasks {
     pub async fn start(
         config: &ServeConfig,
         db: &DatabaseConnection,
@@ -42,8 +42,8 @@ impl Background {
         tasks.spawn(sweep::run(db.clone(), store.clone()));
         tasks.spawn(async move { live.put_idle_away().await });
         let worker = match config.worker {
-            Worker::None => None,
-            Worker::Local => WorkerProcess::start(config)
+            WorkerPlace::None => None,
+            WorkerPlace::Local => WorkerProcess::start(config)
                 .inspect_err(|error| tracing::error!("{error:#}; runs wait in the queue"))
                 .ok(),
         };

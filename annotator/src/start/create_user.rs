@@ -1,14 +1,14 @@
 //! `annotator create-user`.
 
 use crate::{
-    config::CreateUser,
+    config::CreateUserConfig,
     database,
     people::{accounts, accounts::NewAccount},
 };
 use anyhow::{bail, ensure};
 
 /// Creates the account. Without `--password-stdin` the password is a fresh one, printed.
-pub async fn run(request: CreateUser) -> anyhow::Result<()> {
+pub async fn run(request: CreateUserConfig) -> anyhow::Result<()> {
     ensure!(
         accounts::is_login(&request.login),
         "a login has letters, digits and .-_@+ only, 100 at the most"

@@ -10,8 +10,6 @@ use serde::Deserialize;
 use storage::database::begin_alone;
 
 const PROMPTS: &str = include_str!("../../demo/prompts.jsonl");
-/// What a good answer is, to begin with; a manager rewrites it.
-pub const GUIDELINES: &str = include_str!("../../demo/guidelines.md");
 
 /// The demo project's name.
 pub const DEMO_PROJECT: &str = "Demo";
@@ -35,7 +33,7 @@ pub async fn prepare(db: &DatabaseConnection) -> anyhow::Result<Option<String>> 
         password_is_one_time: true,
     };
     accounts::create_account(&turn, admin).await?;
-    let project = projects::create(&turn, DEMO_PROJECT, GUIDELINES).await?;
+    let project = projects::create(&turn, DEMO_PROJECT, projects::FIRST_GUIDELINES).await?;
     prompts::add(&turn, project.id, &demo_prompts()?).await?;
     turn.commit().await?;
     Ok(Some(password))

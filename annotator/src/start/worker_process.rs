@@ -3,12 +3,11 @@
 //! The trainer links libtorch and this program does not, so that is all they share: the database's
 //! address and the folder of artifacts.
 
-use crate::config::ServeConfig;
+use crate::{config::ServeConfig, models::trainer_program::find_trainer};
 use anyhow::Context;
-use entity::{message, message::KeyedMessage};
 use rustix::process::{Pid, kill_process};
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -66,26 +65,6 @@ fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
         .stdin(Stdio::piped())
         .kill_on_drop(true);
     command
-}
-
-/// `--trainer`, else `trainer` beside this executable.
-pub fn find_trainer(given: Option<&Path>) -> Result<PathBuf, KeyedMessage> {
-    let path = match given {
-        Some(path) => path.to_owned(),
-        None => std::env::current_exe()
-            .map_err(|error| KeyedMessage::from(&error))?
-            .with_file_name("trainer")
-            .with_extension(std::env::consts::EXE_EXTENSION),
-    };
-    if !path.is_file() {
-        return Err(message!(
-            "trainer-missing",
-            "no trainer at {path}: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere",
-            path = path.display()
-        ));
-    }
-    // Absolute, so that a bare name is not looked up in PATH instead.
-    std::path::absolute(path).map_err(|error| KeyedMessage::from(&error))
 }
 
 /// Starts the worker whenever it has ended, until it is told to stop or somebody pressed Ctrl-C.

@@ -6,7 +6,7 @@
 
 use crate::{
     data::dataset::{self, Contents, Prompts},
-    keeping::deletion::hold::Deleted,
+    keeping::deletion::hold::HoldError,
     people::projects,
     training::{
         kinds::{self, FollowUp, RunDefinition, SamplePrompts, definition},
@@ -159,7 +159,7 @@ async fn follow_up_with_sampling(
         Ok(sample) => {
             tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
         }
-        Err(Deleted::Model(name)) => {
+        Err(HoldError::Model(name)) => {
             tracing::info!(run = %run.id, name, "the new policy was deleted already");
         }
         Err(error) => return Err(error.into()),

@@ -1,7 +1,7 @@
 //! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
 
 use crate::{
-    keeping::deletion::hold::{Deleted, hold},
+    keeping::deletion::hold::{HoldError, hold},
     people::audit,
 };
 use entity::{
@@ -58,7 +58,7 @@ impl LaunchInput {
 
 /// Writes the run, its inputs and the audit line, unless something that it needs was deleted. Call
 /// it in a transaction.
-pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, Deleted> {
+pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, HoldError> {
     let models = launch.inputs.iter().filter_map(|input| input.model());
     hold(db, launch.project, models).await?;
     let id = add_row(db, launch).await?;

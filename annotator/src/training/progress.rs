@@ -24,7 +24,7 @@ pub struct ProgressCard {
 
 impl ProgressCard {
     pub fn of(page: &Page, run: &run::Model, digest: &RunDigest, n_ahead: u64) -> Self {
-        let taken = format::duration(page, worked_seconds(run, digest, UnixMillis::now()));
+        let taken = format::duration(page.language, worked_seconds(run, digest, UnixMillis::now()));
         let step = || match run.n_steps {
             0 => String::new(),
             _ => steps_done(page, run),
@@ -52,20 +52,25 @@ impl ProgressCard {
         if waits_ms < NO_WORKER_AFTER_MS {
             return page.text("course-next").to_string();
         }
-        let time = format::duration(page, waits_ms as f64 / 1000.0);
+        let time = format::duration(page.language, waits_ms as f64 / 1000.0);
         page.text("course-no-worker").arg("time", time).to_string()
     }
 
     fn running(page: &Page, run: &run::Model, digest: &RunDigest, step: &str) -> Self {
         let figure = match run.seconds_left {
-            Some(left) => {
-                page.text("course-left").arg("time", format::duration(page, left)).to_string()
-            }
+            Some(left) => page
+                .text("course-left")
+                .arg("time", format::duration(page.language, left))
+                .to_string(),
             None => String::new(),
         };
-        let tokens = |speed| page.text("course-speed").arg("speed", short(speed)).to_string();
+        let tokens = |speed| {
+            page.text("course-speed").arg("speed", page.language.decimal(&short(speed))).to_string()
+        };
         let bytes = |speed| {
-            page.text("course-bytes").arg("speed", format::network_bytes(speed)).to_string()
+            page.text("course-bytes")
+                .arg("speed", format::network_bytes(page.language, speed))
+                .to_string()
         };
         let speed = run.tokens_per_second.map(tokens).or(digest.bytes_per_second.map(bytes));
         let speed = speed.unwrap_or_default();
@@ -81,8 +86,8 @@ impl ProgressCard {
 fn steps_done(page: &Page, run: &run::Model) -> String {
     match definition(run.kind).unit {
         ProgressUnit::Megabytes => {
-            let all = format::network_bytes(run.n_steps as f64 * 1e6);
-            let done = format::network_bytes(arrived(run));
+            let all = format::network_bytes(page.language, run.n_steps as f64 * 1e6);
+            let done = format::network_bytes(page.language, arrived(run));
             page.text("course-arrived").arg("done", done).arg("all", all).to_string()
         }
         ProgressUnit::Steps => {
@@ -137,7 +142,7 @@ pub fn cost(page: &Page, run: &run::Model, digest: &RunDigest) -> Vec<(&'static 
     let mut rows = Vec::new();
     if run.started_at.is_some() {
         let seconds = worked_seconds(run, digest, UnixMillis::now());
-        rows.push(("cost-time", format::duration(page, seconds)));
+        rows.push(("cost-time", format::duration(page.language, seconds)));
         rows.push(("cost-attempts", run.attempt.to_string()));
     }
     let summary: Option<RunSummary> =
@@ -145,10 +150,13 @@ pub fn cost(page: &Page, run: &run::Model, digest: &RunDigest) -> Vec<(&'static 
     let tokens = summary.as_ref().map(|summary| summary.tokens as f64);
     let has_tokens = definition(run.kind).unit == ProgressUnit::Steps;
     if let Some(tokens) = tokens.or_else(|| digest.last("num_tokens")).filter(|_| has_tokens) {
-        rows.push(("cost-tokens", format::parameters(tokens as i64)));
+        rows.push(("cost-tokens", format::parameters(page.language, tokens as i64)));
     }
     if let Some(summary) = &summary {
-        rows.push(("cost-memory", format::bytes((summary.peak_rss_mb * 1_000_000) as i64)));
+        rows.push((
+            "cost-memory",
+            format::bytes(page.language, (summary.peak_rss_mb * 1_000_000) as i64),
+        ));
     }
     let environment: Option<RunEnvironment> =
         run.environment.clone().and_then(|environment| serde_json::from_value(environment).ok());

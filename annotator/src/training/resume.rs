@@ -2,7 +2,7 @@
 
 use super::kinds::{ProgressUnit, definition};
 use crate::{
-    keeping::deletion::hold::{Deleted, hold},
+    keeping::deletion::hold::{HoldError, hold},
     people::audit,
 };
 use entity::{
@@ -35,7 +35,7 @@ pub async fn resume(
     store: &ArtifactStore,
     run: &run::Model,
     by: AccountId,
-) -> Result<ResumeOutcome, Deleted> {
+) -> Result<ResumeOutcome, HoldError> {
     let changes = begin_write(db).await?;
     let Some(step) = checkpoint_of(&changes, store, run).await? else {
         return Ok(ResumeOutcome::NoCheckpoint);

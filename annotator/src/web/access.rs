@@ -19,7 +19,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{future::Future, ops::Deref, pin::Pin, str::FromStr};
 
 /// What an extractor is while it asks the database.
-pub type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, AppError>>>>;
+pub type ExtractorFuture<T> = Pin<Box<dyn Future<Output = Result<T, AppError>>>>;
 
 /// The value of a placeholder in the address; one that cannot be read names nothing.
 pub fn placeholder<T: FromStr>(request: &HttpRequest, name: &str) -> Result<T, AppError> {
@@ -31,7 +31,7 @@ pub struct SignedIn(pub account::Model);
 
 impl FromRequest for SignedIn {
     type Error = AppError;
-    type Future = Extraction<Self>;
+    type Future = ExtractorFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -51,7 +51,7 @@ impl Admin {
 
 impl FromRequest for Admin {
     type Error = AppError;
-    type Future = Extraction<Self>;
+    type Future = ExtractorFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -169,7 +169,7 @@ macro_rules! roles {
 
         impl FromRequest for $name {
             type Error = AppError;
-            type Future = Extraction<Self>;
+            type Future = ExtractorFuture<Self>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
                 let request = request.clone();

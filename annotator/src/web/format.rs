@@ -1,7 +1,7 @@
 //! The words of runs and models: Fluent keys by kind and status, and how sizes, speeds and times
 //! are written.
 
-use crate::web::page::Page;
+use crate::web::i18n::Language;
 use actix_web::cookie::time::OffsetDateTime;
 use entity::{dataset_version_item::DatasetSplit, model, run::RunStatus, time::UnixMillis};
 
@@ -63,54 +63,72 @@ fn utc(at: UnixMillis) -> OffsetDateTime {
 }
 
 /// "2 h 5 min", "40 s".
-pub fn duration(page: &Page, seconds: f64) -> String {
+pub fn duration(language: Language, seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     if hours > 0 {
-        page.text("duration-hours").arg("hours", hours).arg("minutes", minutes).to_string()
+        language.text("duration-hours").arg("hours", hours).arg("minutes", minutes).to_string()
     } else if minutes > 0 {
-        page.text("duration-minutes").arg("minutes", minutes).arg("seconds", seconds).to_string()
+        let text = language.text("duration-minutes");
+        text.arg("minutes", minutes).arg("seconds", seconds).to_string()
     } else {
-        page.text("duration-seconds").arg("seconds", seconds).to_string()
+        language.text("duration-seconds").arg("seconds", seconds).to_string()
     }
 }
 
+const COUNTS: [&str; 5] =
+    ["count-ones", "count-thousands", "count-millions", "count-billions", "count-trillions"];
+const DECIMAL_BYTES: [&str; 5] = ["unit-b", "unit-kb", "unit-mb", "unit-gb", "unit-tb"];
+const BINARY_BYTES: [&str; 5] = ["unit-b", "unit-kib", "unit-mib", "unit-gib", "unit-tib"];
+
 /// "135 M", "1.2 B": a count of parameters.
-pub fn parameters(count: i64) -> String {
-    scaled(count as f64, 1000.0, &["", " K", " M", " B", " T"])
+pub fn parameters(language: Language, count: i64) -> String {
+    scaled(language, count as f64, 1000.0, COUNTS)
 }
 
 /// "513 MB": what came over a network, in its units.
-pub fn network_bytes(count: f64) -> String {
-    scaled(count, 1000.0, &[" B", " kB", " MB", " GB", " TB"])
+pub fn network_bytes(language: Language, count: f64) -> String {
+    scaled(language, count, 1000.0, DECIMAL_BYTES)
 }
 
 /// "513 MiB".
-pub fn bytes(count: i64) -> String {
-    scaled(count as f64, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
+pub fn bytes(language: Language, count: i64) -> String {
+    scaled(language, count as f64, 1024.0, BINARY_BYTES)
 }
 
-fn scaled(mut value: f64, base: f64, units: &[&str]) -> String {
+/// `units` are Fluent keys, each `base` times the one before it.
+fn scaled(language: Language, mut value: f64, base: f64, units: [&'static str; 5]) -> String {
     let mut unit = 0;
     while value >= base && unit + 1 < units.len() {
         value /= base;
         unit += 1;
     }
     let decimals = usize::from(unit > 0 && value < 10.0);
-    format!("{value:.decimals$}{}", units[unit])
+    let number = language.decimal(&format!("{value:.decimals$}"));
+    language.text(units[unit]).arg("n", number).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Language::{English, Russian};
 
     #[test]
     fn sizes_are_short() {
-        assert_eq!(parameters(134_515_008), "135 M");
-        assert_eq!(parameters(1_240_000_000), "1.2 B");
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(bytes(538_090_408), "513 MiB");
-        assert_eq!(network_bytes(1_500_000_000.0), "1.5 GB");
+        assert_eq!(parameters(English, 134_515_008), "135 M");
+        assert_eq!(parameters(English, 1_240_000_000), "1.2 B");
+        assert_eq!(bytes(English, 512), "512 B");
+        assert_eq!(bytes(English, 538_090_408), "513 MiB");
+        assert_eq!(network_bytes(English, 1_500_000_000.0), "1.5 GB");
+    }
+
+    #[test]
+    fn sizes_are_in_the_persons_language() {
+        assert_eq!(parameters(Russian, 999), "999");
+        assert_eq!(parameters(Russian, 1_240_000_000), "1,2 млрд");
+        assert_eq!(bytes(Russian, 538_090_408), "513 МиБ");
+        assert_eq!(network_bytes(Russian, 1_500_000_000.0), "1,5 ГБ");
+        assert_eq!(duration(Russian, 7500.0), "2 ч 5 мин");
     }
 
     #[test]

@@ -93,8 +93,14 @@ impl Language {
     }
 
     /// The message of that key. A missing key shows itself, and is logged.
-    pub fn text(self, key: &str) -> Text<'_> {
-        Text { language: self, key, args: FluentArgs::new() }
+    pub fn text(self, key: &str) -> FluentText<'_> {
+        FluentText { language: self, key, args: FluentArgs::new() }
+    }
+
+    /// A number that is written with a point, as this language writes it; another text as it is.
+    pub fn decimal(self, text: &str) -> String {
+        let is_number = text.contains('.') && text.parse::<f64>().is_ok();
+        if self == Self::Russian && is_number { text.replace('.', ",") } else { text.to_owned() }
     }
 
     /// What a program said, in this language. Without a key, or with the key or the arguments of a
@@ -121,14 +127,21 @@ impl Language {
                 Some(whole) => FluentValue::from(whole),
                 None => FluentValue::from(number.as_f64().unwrap_or(f64::NAN)),
             },
-            MessageArgument::Text(text) => FluentValue::from(text.clone()),
+            MessageArgument::Text(text) => FluentValue::from(self.decimal(text)),
             MessageArgument::Message(message) => FluentValue::from(self.say(message)),
         }
     }
 }
 
 static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("en"));
-static RUSSIAN: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| load("ru"));
+static RUSSIAN: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {
+    let mut bundle = load("ru");
+    bundle.set_formatter(Some(|value, _| match value {
+        FluentValue::Number(number) => Some(Language::Russian.decimal(&number.as_string())),
+        _ => None,
+    }));
+    bundle
+});
 
 fn load(code: &str) -> FluentBundle<FluentResource> {
     let id: LanguageIdentifier = code.parse().expect("\"en\" and \"ru\" are language tags");
@@ -149,23 +162,23 @@ fn load(code: &str) -> FluentBundle<FluentResource> {
     bundle
 }
 
-/// A message on its way to the page; arguments are added with [`Text::arg`].
-pub struct Text<'a> {
+/// A message on its way to the page; arguments are added with [`FluentText::arg`].
+pub struct FluentText<'a> {
     language: Language,
     key: &'a str,
     args: FluentArgs<'a>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> FluentText<'a> {
     /// Adds an argument: a number, for plurals and number formats, or a text.
     #[must_use]
-    pub fn arg(mut self, name: &'a str, value: impl Argument) -> Self {
+    pub fn arg(mut self, name: &'a str, value: impl FluentArgument) -> Self {
         self.args.set(name, value.to_fluent());
         self
     }
 }
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for FluentText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bundle = self.language.bundle();
         let Some(pattern) = bundle.get_message(self.key).and_then(|message| message.value()) else {
@@ -182,23 +195,23 @@ impl fmt::Display for Text<'_> {
 }
 
 /// What a template can pass to a message.
-pub trait Argument {
+pub trait FluentArgument {
     fn to_fluent(&self) -> FluentValue<'static>;
 }
 
-impl Argument for str {
+impl FluentArgument for str {
     fn to_fluent(&self) -> FluentValue<'static> {
         FluentValue::from(self.to_owned())
     }
 }
 
-impl Argument for String {
+impl FluentArgument for String {
     fn to_fluent(&self) -> FluentValue<'static> {
         FluentValue::from(self.clone())
     }
 }
 
-impl<T: Argument + ?Sized> Argument for &T {
+impl<T: FluentArgument + ?Sized> FluentArgument for &T {
     fn to_fluent(&self) -> FluentValue<'static> {
         (**self).to_fluent()
     }
@@ -206,7 +219,7 @@ impl<T: Argument + ?Sized> Argument for &T {
 
 macro_rules! numbers {
     ($($number:ty),*) => {$(
-        impl Argument for $number {
+        impl FluentArgument for $number {
             fn to_fluent(&self) -> FluentValue<'static> {
                 FluentValue::from(*self)
             }
@@ -219,6 +232,8 @@ numbers!(i32, i64, u32, u64, usize, f64);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::{conversation::ChatMessage, json_problem};
+    use serde_json::{Value, json};
 
     #[test]
     fn the_browsers_first_wish_that_we_speak_wins() {
@@ -247,12 +262,58 @@ mod tests {
     }
 
     #[test]
+    fn what_the_parser_and_the_system_say_is_said_in_russian() {
+        let of_row =
+            |row: &str| json_problem::in_a_row(&serde_json::from_str::<Value>(row).unwrap_err());
+        let of_value = |value: Value| {
+            json_problem::in_a_value(
+                &serde_json::from_value::<Vec<ChatMessage>>(value).unwrap_err(),
+            )
+        };
+        let problems = [
+            of_row("{"),
+            of_row("{\"a\": 1, 2}"),
+            of_row("[1, 2"),
+            of_row("{\"a\": \"\u{1}\"}"),
+            of_row("{\"a\": \"\\x\"}"),
+            of_row("{\"a\": 01}"),
+            of_value(json!([{"role": "tool", "content": ""}])),
+            of_value(json!([{"role": "user"}])),
+            of_value(json!({"role": "user"})),
+            KeyedMessage::from(&std::io::Error::from(std::io::ErrorKind::NotFound)),
+        ];
+        for problem in problems {
+            let said = Language::Russian.say(&problem);
+            let outside: String = said.split('`').step_by(2).collect();
+            let latin = outside.chars().filter(char::is_ascii_alphabetic).count();
+            assert!(latin == 0, "{said}");
+            assert!(said.chars().any(|letter| ('а'..='я').contains(&letter)), "{said}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_comma_in_russian_and_versions_do_not() {
+        let message = |size: &str| {
+            entity::message!("fetch-goes-on", "going on from {megabytes} MB", megabytes = size)
+        };
+        assert!(Language::Russian.say(&message("12.5")).contains("12,5"));
+        assert!(Language::English.say(&message("12.5")).contains("12.5"));
+        assert!(Language::Russian.say(&message("1.2.3")).contains("1.2.3"));
+    }
+
+    #[test]
     fn what_has_no_translation_here_stays_as_it_was_said() {
         let of_tomorrow = entity::message!("of-tomorrow", "it is {n} too early", n = 1);
         let other_arguments = entity::message!("cannot-read", "cannot read it");
         for message in [KeyedMessage::plain("boom"), of_tomorrow, other_arguments] {
             assert_eq!(Language::Russian.say(&message), message.text);
         }
+    }
+
+    #[test]
+    fn a_russian_number_has_a_comma() {
+        let text = Language::Russian.text("unit-gb").arg("n", 1.5).to_string();
+        assert_eq!(text, "1,5 ГБ");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! of what is in it. In an address without one, the object says its project.
 
 use crate::web::{
-    access::{Admin, Extraction, RoleArgument, placeholder},
+    access::{Admin, ExtractorFuture, RoleArgument, placeholder},
     error::AppError,
     principal::{Principal, database},
 };
@@ -77,7 +77,7 @@ async fn named<M: AddressObject>(request: &HttpRequest) -> Result<M, AppError> {
 
 impl<R: RoleArgument, M: ProjectObject> FromRequest for Of<R, M> {
     type Error = AppError;
-    type Future = Extraction<Self>;
+    type Future = ExtractorFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -87,7 +87,7 @@ impl<R: RoleArgument, M: ProjectObject> FromRequest for Of<R, M> {
 
 impl<M: AddressObject> FromRequest for Of<Admin, M> {
     type Error = AppError;
-    type Future = Extraction<Self>;
+    type Future = ExtractorFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

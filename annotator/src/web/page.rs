@@ -3,11 +3,11 @@
 //! `access: Access`).
 
 use crate::{
-    people::notices::Standing,
+    people::notices::UnreadRuns,
     web::{
         address, assets, csrf,
         error::AppError,
-        i18n::{Language, Text},
+        i18n::{FluentText, Language},
         message::Message,
         principal::{current_account, database},
     },
@@ -29,20 +29,20 @@ pub struct Page {
     /// This page's address, for coming back to it.
     pub here: String,
     /// What the last action did, shown once.
-    pub notice: Option<Notice>,
+    pub notice: Option<PageNotice>,
     /// What the header says of the person's runs.
-    pub standing: Standing,
+    pub unread_runs: UnreadRuns,
 }
 
 /// A Fluent key with at most one argument, kept in the session until the next page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Notice {
+pub struct PageNotice {
     pub key: String,
     pub argument: String,
 }
 
 impl Page {
-    pub fn text<'a>(&self, key: &'a str) -> Text<'a> {
+    pub fn text<'a>(&self, key: &'a str) -> FluentText<'a> {
         self.language.text(key)
     }
 
@@ -84,15 +84,15 @@ impl Page {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
         let account = current_account(request).await?;
         let session = request.get_session();
-        let notice = session.remove_as::<Notice>(NOTICE).and_then(Result::ok);
-        let standing = match &account {
-            Some(account) => Standing::of(&database(request)?, account).await?,
-            None => Standing::default(),
+        let notice = session.remove_as::<PageNotice>(NOTICE).and_then(Result::ok);
+        let unread_runs = match &account {
+            Some(account) => UnreadRuns::of(&database(request)?, account).await?,
+            None => UnreadRuns::default(),
         };
         Ok(Self {
             language: Language::of(request, account.as_ref()),
             account,
-            standing,
+            unread_runs,
             csrf: csrf::token(&session)?,
             here: address::of_request(request),
             notice,
@@ -112,7 +112,7 @@ impl FromRequest for Page {
 
 /// Shows a notice on the next page: a Fluent key that may use `{ $value }`.
 pub fn notify(session: &Session, key: &str, argument: impl ToString) -> Result<(), AppError> {
-    let notice = Notice { key: key.to_owned(), argument: argument.to_string() };
+    let notice = PageNotice { key: key.to_owned(), argument: argument.to_string() };
     session.insert(NOTICE, notice).map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))
 }
 
@@ -143,12 +143,12 @@ pub fn see_other(location: &str) -> HttpResponse {
 
 /// `?page=`, from 1.
 #[derive(Deserialize)]
-pub struct Number {
+pub struct PageNumber {
     #[serde(default)]
     pub page: u64,
 }
 
-impl Number {
+impl PageNumber {
     /// The nearest page that there is.
     pub fn within(&self, n_pages: u64) -> u64 {
         self.page.clamp(1, n_pages.max(1))

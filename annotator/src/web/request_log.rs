@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Taken over from a proxy that numbers requests itself.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What nobody asked for: whoever watches the service and open pages do, all the time.
+/// Polled by monitors and open pages; logged at debug.
 const ROUTINE: [&str; 3] = ["/health", "/ready", "/notices/new"];
 
 /// Longer numbers are not taken over.

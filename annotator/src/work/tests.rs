@@ -2,7 +2,7 @@
 //! workspace's `tests`.)
 
 use crate::{
-    config::Storage,
+    config::StorageConfig,
     data::{import, prompts},
     database,
     people::{accounts, accounts::NewAccount, projects},
@@ -33,8 +33,11 @@ impl World {
     /// A project with that many prompts, each of which wants one answer.
     async fn with_prompts(n: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage =
-            Storage { data_dir: folder.path().to_owned(), database_url: None, artifacts: None };
+        let storage = StorageConfig {
+            data_dir: folder.path().to_owned(),
+            database_url: None,
+            artifacts: None,
+        };
         let db = database::open(&storage).await.unwrap();
         let project = projects::create(&db, "P", "").await.unwrap().id;
         let texts: Vec<PromptBody> =

@@ -22,6 +22,21 @@ pub fn in_a_row(error: &serde_json::Error) -> KeyedMessage {
     }
 }
 
+/// A file that is one JSON text: "… at line 3 column 5".
+pub fn in_a_file(error: &serde_json::Error) -> KeyedMessage {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((what, _)) => crate::message!(
+            "json-at-line",
+            "{what} at line {line} column {column}",
+            what = known(what),
+            line = error.line(),
+            column = error.column()
+        ),
+        None => known(&text),
+    }
+}
+
 /// A value that is JSON and yet not what was wanted: "missing field `role`".
 pub fn in_a_value(error: &serde_json::Error) -> KeyedMessage {
     known(&error.to_string())
@@ -134,7 +149,8 @@ mod tests {
         for (row, key, text) in [
             ("{\"a\": x}", "json-no-value", "expected value at character 7"),
             ("{\"a\" 1}", "json-no-colon", "expected `:` at character 6"),
-            ("{\"a\": 1", "json-object-goes-on", "expected `,` or `}` at character 7"),
+            ("{\"a\": 1", "json-ends-in-object", "EOF while parsing an object at character 7"),
+            ("{\"a\": 1 2}", "json-object-goes-on", "expected `,` or `}` at character 9"),
             ("[1,", "json-ends-in-value", "EOF while parsing a value at character 3"),
             ("{\"a", "json-ends-in-string", "EOF while parsing a string at character 3"),
             ("{} {}", "json-trailing-characters", "trailing characters at character 4"),

@@ -26,7 +26,7 @@ pub enum MessageArgument {
     Message(Box<KeyedMessage>),
 }
 
-/// A message with its English text: `message!("no-rows", "{file} has no rows", file = file.display())`.
+/// A message with its English text: `message!("data-no-rows", "{file} has no rows", file = file.display())`.
 ///
 /// The test of the texts reads these from the sources: the key and the sentence stand there as
 /// literals, and the sentence names arguments only.
@@ -73,6 +73,12 @@ impl KeyedMessage {
     #[must_use]
     pub fn because(self, why: Self) -> Self {
         message!("what-because-why", "{what}: {why}", what = self, why = why)
+    }
+
+    /// One sentence after another.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        message!("one-after-another", "{first} {second}", first = self, second = next)
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod python;
 
-use anyhow::{Context, Result};
+use crate::errors::WithMessage;
+use anyhow::Result;
+use entity::message;
 use minijinja::{
     Environment, Error, ErrorKind, context,
     syntax::SyntaxConfig,
@@ -45,9 +47,9 @@ impl ChatTemplate {
         environment.add_filter("tojson", python::tojson);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
-        environment
-            .add_template_owned(NAME, source.into_owned())
-            .context("the chat template is not valid Jinja")?;
+        environment.add_template_owned(NAME, source.into_owned()).with_message(|| {
+            message!("template-invalid", "the chat template is not valid Jinja")
+        })?;
         Ok(Self { environment, special_tokens })
     }
 
@@ -72,7 +74,9 @@ impl ChatTemplate {
             context! { messages => Value::from(Serde(messages)), add_generation_prompt },
         ]);
         let template = self.environment.get_template(NAME)?;
-        template.render(variables).context("the chat template does not render these messages")
+        template.render(variables).with_message(|| {
+            message!("template-refuses", "the chat template does not render these messages")
+        })
     }
 }
 

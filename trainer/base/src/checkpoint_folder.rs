@@ -1,7 +1,9 @@
 //! The folders of checkpoints by their names: `checkpoint-N` is complete, `.checkpoint-N.unfinished`
 //! is being written, or was when its writer died.
 
-use anyhow::{Context, Result};
+use crate::errors::WithMessage;
+use anyhow::Result;
+use entity::message;
 use std::{fs, io::ErrorKind, path::Path};
 
 /// The name of the checkpoint after `step` steps.
@@ -39,9 +41,9 @@ pub fn remove_all_in(out: &Path) -> Result<()> {
 /// Removes a checkpoint; one that is not there is removed already.
 pub fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_message(|| {
+            message!("cannot-remove", "cannot remove {path}", path = folder.display())
+        }),
         _ => Ok(()),
     }
 }

@@ -7,8 +7,11 @@ mod files;
 mod origin;
 mod repository;
 
-use crate::job::{Report, VerbOutcome};
-use anyhow::{Context, Result};
+use crate::{
+    errors::{WithMessage, cannot_make},
+    job::{Report, VerbOutcome},
+};
+use anyhow::Result;
 use entity::run_config::{FetchConfig, FetchSource};
 use origin::BaseOrigin;
 use std::{fs, path::Path};
@@ -25,5 +28,5 @@ pub fn fetch(
 
 /// Makes a folder, and those that it lies in.
 pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_message(|| cannot_make(folder))
 }

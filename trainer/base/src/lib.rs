@@ -11,9 +11,12 @@
 //! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
 //!    [`checkpoint_folder`]: what it knows of a run's checkpoints.
 //!
+//! [`errors`] keep the keys of what they say.
+//!
 //! **Invariant:** nothing here links libtorch, so that plain `cargo test` covers it and the web app
 //! can use it.
 
+pub mod errors;
 pub mod job;
 pub mod progress;
 pub mod settings;

@@ -4,7 +4,9 @@ mod family;
 
 pub use family::ModelFamily;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::errors::WithMessage;
+use anyhow::{Result, bail, ensure};
+use entity::message;
 use family::supported;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -120,14 +122,16 @@ impl ModelConfig {
     /// error that names it.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!(
-                "cannot read {}: a model is a Hugging Face folder with config.json, \
-                 model.safetensors and tokenizer.json",
-                path.display()
+        let text = fs::read_to_string(&path).with_message(|| {
+            message!(
+                "model-unreadable",
+                "cannot read {path}: a model is a Hugging Face folder with config.json, model.safetensors and tokenizer.json",
+                path = path.display()
             )
         })?;
-        Self::parse(&text).with_context(|| format!("{} cannot be used", path.display()))
+        Self::parse(&text).with_message(|| {
+            message!("model-unusable", "{path} cannot be used", path = path.display())
+        })
     }
 
     /// Reads the text of a `config.json`.
@@ -137,8 +141,11 @@ impl ModelConfig {
         let file: ConfigFile = serde_json::from_value(Value::Object(raw.clone()))?;
         ensure!(
             file.hidden_act == "silu",
-            "hidden_act is {:?}; this trainer computes \"silu\"",
-            file.hidden_act
+            message!(
+                "model-other-activation",
+                "hidden_act is {found}; this trainer computes \"silu\"",
+                found = format!("{:?}", file.hidden_act)
+            )
         );
         let purpose = purpose(&file, family)?;
         let defaults = family.defaults();
@@ -146,15 +153,23 @@ impl ModelConfig {
         let n_kv_heads = file.num_key_value_heads.or(defaults.n_kv_heads).unwrap_or(n_heads);
         ensure!(
             n_heads > 0 && n_kv_heads > 0 && n_heads % n_kv_heads == 0,
-            "{n_heads} attention heads cannot share {n_kv_heads} key-value heads evenly"
+            message!(
+                "model-uneven-heads",
+                "{heads} attention heads cannot share {shared} key-value heads evenly",
+                heads = n_heads,
+                shared = n_kv_heads
+            )
         );
         let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
         let sizes = [file.vocab_size, file.hidden_size, file.intermediate_size, head_dim];
         ensure!(
             sizes.iter().all(|&size| size > 0) && file.num_hidden_layers >= 0 && head_dim % 2 == 0,
-            "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are \
-             {sizes:?}, with {} layers",
-            file.num_hidden_layers
+            message!(
+                "model-impossible-sizes",
+                "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are {sizes}, with {layers} layers",
+                sizes = format!("{sizes:?}"),
+                layers = file.num_hidden_layers
+            )
         );
         Ok(Self {
             family,
@@ -194,7 +209,10 @@ fn rope(file: &ConfigFile) -> Result<RopeConfig> {
     let rotated = get("partial_rotary_factor").and_then(Value::as_f64);
     ensure!(
         rotated.or(file.partial_rotary_factor).is_none_or(|part| part == 1.0),
-        "partial_rotary_factor is not 1; this trainer rotates whole heads"
+        message!(
+            "model-partly-rotated",
+            "partial_rotary_factor is not 1; this trainer rotates whole heads"
+        )
     );
     let kind = get("rope_type").or_else(|| get("type")).and_then(Value::as_str);
     let llama3 = match kind {
@@ -205,10 +223,15 @@ fn rope(file: &ConfigFile) -> Result<RopeConfig> {
             if values["original_max_position_embeddings"].is_null() {
                 values["original_max_position_embeddings"] = file.max_position_embeddings.into();
             }
-            Some(serde_json::from_value(values).context("the scaling of RoPE")?)
+            let read = serde_json::from_value(values);
+            Some(read.with_message(|| message!("model-rope-scaling", "the scaling of RoPE"))?)
         }
         Some(kind) => {
-            bail!("rope_type is {kind:?}; this trainer computes \"default\" and \"llama3\"")
+            bail!(message!(
+                "model-other-rope",
+                "rope_type is {found}; this trainer computes \"default\" and \"llama3\"",
+                found = format!("{kind:?}")
+            ))
         }
     };
     Ok(RopeConfig { theta, llama3 })
@@ -221,10 +244,22 @@ fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
         Some("ForSequenceClassification") => {
             // transformers counts two labels where the file names none.
             let n_labels = file.id2label.as_ref().map_or(2, Map::len);
-            ensure!(n_labels == 1, "a reward model has one label, this one has {n_labels}");
+            ensure!(
+                n_labels == 1,
+                message!(
+                    "model-many-labels",
+                    "a reward model has one label, this one has {n}",
+                    n = n_labels
+                )
+            );
             Ok(ModelPurpose::Score)
         }
-        _ => bail!("the architecture is {architecture:?}; {}", supported()),
+        _ => bail!(message!(
+            "model-other-architecture",
+            "the architecture is {found}; {supported}",
+            found = format!("{architecture:?}"),
+            supported = supported()
+        )),
     }
 }
 

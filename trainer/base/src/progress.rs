@@ -157,8 +157,8 @@ pub fn peak_rss_mb() -> u64 {
 }
 
 /// A sentence for a person. Whoever asked to stop meanwhile is asked again at the next step.
-pub fn say(report: &mut Report, level: LogLevel, message: impl Into<String>) {
-    let _ = report(RunReport::Log { level, message: KeyedMessage::plain(message) });
+pub fn say(report: &mut Report, level: LogLevel, message: KeyedMessage) {
+    let _ = report(RunReport::Log { level, message });
 }
 
 #[cfg(test)]

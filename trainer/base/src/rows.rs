@@ -9,13 +9,20 @@ mod columns;
 mod jsonl;
 mod loader;
 
-use crate::{job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer};
+use crate::{
+    errors::{cannot_read, message_of},
+    job::Report,
+    model_config::ModelConfig,
+    progress::say,
+    tokenizer::Tokenizer,
+};
 use columns::{AnsweredPrompt, RowContent};
-use entity::report::LogLevel;
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{
-    io, mem,
+    error::Error,
+    fmt, io, mem,
     path::{Path, PathBuf},
 };
 
@@ -99,19 +106,54 @@ pub enum LongPrompts {
     Refuse,
 }
 
-#[derive(Debug, thiserror::Error)]
+/// Why a file of rows cannot be used.
+#[derive(Debug)]
 pub enum DataError {
-    #[error("cannot read {}", file.display())]
     Open { file: PathBuf, source: io::Error },
-    #[error("{}, line {line}: {problem}", file.display())]
-    Line { file: PathBuf, line: usize, problem: String },
-    #[error("{} has no rows", file.display())]
+    Line { file: PathBuf, line: usize, problem: KeyedMessage },
     NoRows { file: PathBuf },
-    #[error(
-        "{}: all of its {rows} rows are empty or longer than max_length {max_length}; raise --max-length or \
-         shorten the texts", file.display()
-    )]
     NothingLeft { file: PathBuf, rows: usize, max_length: usize },
+}
+
+impl DataError {
+    /// What it says; the reason of the system stands apart, in [`Error::source`].
+    pub fn message(&self) -> KeyedMessage {
+        match self {
+            Self::Open { file, .. } => cannot_read(file),
+            Self::Line { file, line, problem } => message!(
+                "data-line",
+                "{file}, line {line}: {problem}",
+                file = file.display(),
+                line = *line,
+                problem = problem
+            ),
+            Self::NoRows { file } => {
+                message!("data-no-rows", "{file} has no rows", file = file.display())
+            }
+            Self::NothingLeft { file, rows, max_length } => message!(
+                "data-nothing-left",
+                "{file}: all of its {rows} rows are empty or longer than max_length {max_length}; raise --max-length or shorten the texts",
+                file = file.display(),
+                rows = *rows,
+                max_length = *max_length
+            ),
+        }
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
+
+impl Error for DataError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Open { source, .. } => Some(source),
+            _ => None,
+        }
+    }
 }
 
 /// The longest sequence that a model in `folder` is trained on: `max_length`, or its context where
@@ -125,10 +167,13 @@ pub fn longest_sequence(
     if context >= max_length {
         return Ok(max_length);
     }
-    let message = format!(
-        "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken"
+    let taken = message!(
+        "data-context-taken",
+        "max_length {max_length} is more than the {context} tokens that the model reads: {context} is taken",
+        max_length = max_length,
+        context = context
     );
-    say(report, LogLevel::Info, message);
+    say(report, LogLevel::Info, taken);
     Ok(context)
 }
 
@@ -232,11 +277,12 @@ pub fn load_prompts(
             (row.index, row.is_conversation, row.is_longer_than(max_length));
         let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
         match (ids.is_empty(), is_long, too_long) {
-            (true, ..) => Err("the prompt has no tokens".to_owned()),
-            (_, true, LongPrompts::Refuse) => Err(format!(
-                "the prompt has {} tokens, more than max_length {max_length}; raise --max-length, or leave such prompts out by \
-                 --skip-long-prompts true",
-                ids.len()
+            (true, ..) => Err(message!("data-empty-prompt", "the prompt has no tokens")),
+            (_, true, LongPrompts::Refuse) => Err(message!(
+                "data-long-prompt",
+                "the prompt has {n} tokens, more than max_length {max_length}; raise --max-length, or leave such prompts out by --skip-long-prompts true",
+                n = ids.len(),
+                max_length = max_length
             )),
             (_, true, LongPrompts::Drop) => {
                 counts.dropped += 1;
@@ -298,7 +344,7 @@ fn prompt_text(
     prompt: &RowContent,
     columns: &Columns,
     tokenizer: &Tokenizer,
-) -> Result<TextToEncode, String> {
+) -> Result<TextToEncode, KeyedMessage> {
     Ok(match prompt {
         RowContent::Plain(text) => TextToEncode { text: text.clone(), is_conversation: false },
         RowContent::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
@@ -310,7 +356,7 @@ fn whole_texts(
     row: &AnsweredPrompt,
     columns: &Columns,
     tokenizer: &Tokenizer,
-) -> Result<Vec<TextToEncode>, String> {
+) -> Result<Vec<TextToEncode>, KeyedMessage> {
     let whole = |answer: &RowContent| match (&row.prompt, answer) {
         (RowContent::Plain(prompt), RowContent::Plain(answer)) => {
             let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
@@ -329,19 +375,21 @@ fn rendered(
     ask: bool,
     columns: &Columns,
     tokenizer: &Tokenizer,
-) -> Result<TextToEncode, String> {
+) -> Result<TextToEncode, KeyedMessage> {
     let variables = columns::template_variables(columns)?;
     let text =
-        tokenizer.render_with(messages, ask, &variables).map_err(|error| format!("{error:#}"))?;
+        tokenizer.render_with(messages, ask, &variables).map_err(|error| message_of(&error))?;
     Ok(TextToEncode { text, is_conversation: true })
 }
 
 /// As TRL's `add_eos`: as text, and not twice.
-fn with_eos(text: String, tokenizer: &Tokenizer) -> Result<String, String> {
-    let eos = tokenizer.eos_token().ok_or(
-        "the tokenizer names no eos_token, which a plain answer ends with; set it in \
-         tokenizer_config.json",
-    )?;
+fn with_eos(text: String, tokenizer: &Tokenizer) -> Result<String, KeyedMessage> {
+    let eos = tokenizer.eos_token().ok_or_else(|| {
+        message!(
+            "tokenizer-no-eos",
+            "the tokenizer names no eos_token, which a plain answer ends with; set it in tokenizer_config.json"
+        )
+    })?;
     Ok(if text.ends_with(eos) { text } else { text + eos })
 }
 

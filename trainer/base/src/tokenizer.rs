@@ -1,8 +1,12 @@
 //! The tokenizer of a Hugging Face folder: text to ids and back, its end-of-sequence tokens and
 //! its chat template.
 
-use crate::chat_template::ChatTemplate;
-use anyhow::{Context, Result, anyhow, bail};
+use crate::{
+    chat_template::ChatTemplate,
+    errors::{WithMessage, cannot_read, is_damaged},
+};
+use anyhow::{Result, anyhow, bail};
+use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,11 +32,19 @@ impl Tokenizer {
     pub fn load(folder: &Path) -> Result<Self> {
         let file = folder.join("tokenizer.json");
         let mut inner = tokenizers::Tokenizer::from_file(&file).map_err(|error| {
-            anyhow!("{}: {error}; a model folder needs the tokenizer of its model", file.display())
+            message!(
+                "tokenizer-unreadable",
+                "{path}: {why}; a model folder needs the tokenizer of its model",
+                path = file.display(),
+                why = KeyedMessage::technical(error.to_string())
+            )
         })?;
         // transformers switches off what a file may say about padding and cutting.
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+        inner.with_truncation(None).map_err(|error| {
+            let why = KeyedMessage::technical(error.to_string());
+            message!("at-path", "{path}: {why}", path = file.display(), why = why)
+        })?;
 
         let config = read_json(&folder.join("tokenizer_config.json"))?;
         let mut special_tokens =
@@ -52,10 +64,11 @@ impl Tokenizer {
             None => eos_ids.first().and_then(|&id| inner.id_to_token(u32::try_from(id).ok()?)),
         };
         let template = match template_source(folder, &config)? {
-            Some(source) => Some(
-                ChatTemplate::new(&source, special_tokens)
-                    .with_context(|| format!("in {}", folder.display()))?,
-            ),
+            Some(source) => {
+                Some(ChatTemplate::new(&source, special_tokens).with_message(|| {
+                    message!("in-folder", "in {folder}", folder = folder.display())
+                })?)
+            }
             None => None,
         };
         let mut tokenizer =
@@ -123,10 +136,10 @@ impl Tokenizer {
     ) -> Result<String> {
         match &self.template {
             Some(template) => template.render_with(messages, add_generation_prompt, variables),
-            None => bail!(
-                "the data are lists of messages, but the model has no chat template: add a \
-                 chat_template.jinja to its folder, or give prompts and answers as plain strings"
-            ),
+            None => bail!(message!(
+                "data-no-template",
+                "the data are lists of messages, but the model has no chat template: add a chat_template.jinja to its folder, or give prompts and answers as plain strings"
+            )),
         }
     }
 
@@ -176,11 +189,9 @@ impl Tokenizer {
 /// An absent file is an empty object.
 fn read_json(file: &Path) -> Result<Map<String, Value>> {
     match fs::read(file) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).with_message(|| is_damaged(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Map::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+        Err(error) => Err(error).with_message(|| cannot_read(file)),
     }
 }
 
@@ -223,7 +234,7 @@ fn template_source(folder: &Path, config: &Map<String, Value>) -> Result<Option<
     match fs::read_to_string(&file) {
         Ok(source) => return Ok(Some(source)),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        Err(error) => return Err(error).with_message(|| cannot_read(&file)),
     }
     let source = match config.get("chat_template") {
         Some(Value::Array(named)) => named

@@ -19,10 +19,11 @@ mod output;
 mod prune;
 mod store;
 
-use crate::settings::WorkerArgs;
-use entity::{log_format::LogFormat, run};
+use crate::{errors::message_of, settings::WorkerArgs};
+use entity::{log_format::LogFormat, message::KeyedMessage, run};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
+    fmt,
     io::{self, IsTerminal},
     path::PathBuf,
     time::Duration,
@@ -54,14 +55,26 @@ pub struct Worker {
 #[derive(Debug)]
 pub enum RunEnding {
     Succeeded,
-    Failed(String),
+    Failed(KeyedMessage),
     Cancelled,
     /// Its process was killed; the next worker that is free resumes it.
-    Interrupted(String),
+    Interrupted(KeyedMessage),
     /// This worker was asked to stop; the next one that is free resumes it.
     Released,
     /// Another worker has it: nothing was written.
     Fenced,
+}
+
+impl fmt::Display for RunEnding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(reason) => write!(f, "Failed({:?})", reason.text),
+            Self::Interrupted(reason) => write!(f, "Interrupted({:?})", reason.text),
+            Self::Succeeded | Self::Cancelled | Self::Released | Self::Fenced => {
+                write!(f, "{self:?}")
+            }
+        }
+    }
 }
 
 /// Works until it is told to stop. Refuses a database that is not there, not migrated or not local.
@@ -179,7 +192,7 @@ impl Worker {
         let lease = claim::RunLease::keep(self.db.clone(), run, self.lease);
         let ended = match self.attempt(run, &lease, stop).await {
             Ok(ended) => ended,
-            Err(error) => RunEnding::Failed(format!("{error:#}")),
+            Err(error) => RunEnding::Failed(message_of(&error)),
         };
         match store::end(&self.db, run, &ended).await {
             Ok(true) => self.clean_up(run, &ended),
@@ -189,7 +202,7 @@ impl Worker {
             // The lease runs out, and the next worker brings the run to its end.
             Err(error) => tracing::error!(run = %run.id, "cannot write how it ended: {error}"),
         }
-        tracing::info!(run = %run.id, attempt = run.attempt, "{ended:?}");
+        tracing::info!(run = %run.id, attempt = run.attempt, "{ended}");
         ended
     }
 

@@ -35,7 +35,8 @@ use crate::{
     model::{Transformer, head},
     run::environment::ComputeEnvironment,
 };
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use entity::message;
 use entity::{report::RunReport, run_config::PpoConfig};
 use models::PpoModels;
 use plan::{PromptTurn, RolloutPlan};
@@ -44,6 +45,7 @@ use run::PpoRun;
 use statistics::{UpdateStatistics, UpdateSums};
 use std::ops::{ControlFlow, Range};
 use tch::{Kind, Tensor};
+use trainer_base::errors::WithMessage;
 use trainer_base::{
     job::{Report, VerbOutcome},
     rows::{self, LongPrompts, PromptIds, TrainingExample},
@@ -131,7 +133,7 @@ fn train(
         for pass in 0..config.ppo_epochs {
             for responses in plan.minibatches(step, pass, asked.len(), config.minibatches) {
                 ppo.update(&rollout, &targets, &responses, learning_rate, &mut statistics)
-                    .with_context(|| format!("step {}", step + 1))?;
+                    .with_message(|| message!("at-step", "step {step}", step = step + 1))?;
                 // A stop waits for the end of the batch: checkpoints lie between batches.
                 let _ = run.advance(responses.len(), 0, report);
             }
@@ -306,7 +308,14 @@ impl<'a> Ppo<'a> {
         let policy_norm = self.policy_optimizer.clip_gradients(max_norm)?;
         let value_norm = self.value_optimizer.clip_gradients(max_norm)?;
         let norm = policy_norm.hypot(value_norm);
-        ensure!(norm.is_finite(), "the gradient has the norm {norm}: lower --learning-rate");
+        ensure!(
+            norm.is_finite(),
+            message!(
+                "gradient-no-number",
+                "the gradient has the norm {norm}: lower --learning-rate",
+                norm = norm.to_string()
+            )
+        );
         self.policy_optimizer.step(learning_rate)?;
         self.value_optimizer.step(learning_rate)?;
         self.n_updates += 1;

@@ -6,6 +6,7 @@ use crate::{
     run::environment::ComputeEnvironment,
 };
 use anyhow::Result;
+use entity::message;
 use entity::{
     report::LogLevel,
     run_config::{PretrainConfig, SftConfig},
@@ -34,7 +35,9 @@ pub fn run(
     let model = if Transformer::has_weights(&paths.model) {
         Transformer::load(&paths.model, kind, device)?.expect_language()?
     } else {
-        say(report, LogLevel::Info, "the model has no weights yet: starting from random ones");
+        let random =
+            message!("pretrain-random", "the model has no weights yet: starting from random ones");
+        say(report, LogLevel::Info, random);
         Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
     };
     let task = SftTask {

@@ -9,6 +9,7 @@ use crate::{
     run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, ensure};
+use entity::message;
 use entity::{report::RunReport, run_config::SampleConfig};
 use serde::Serialize;
 use serde_json::{Map, json};
@@ -18,6 +19,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
 };
+use trainer_base::errors::WithMessage;
 use trainer_base::{
     job::{Report, VerbOutcome},
     progress::RunProgress,
@@ -82,8 +84,10 @@ pub fn run(
         return Ok(VerbOutcome::Stopped);
     }
     let (rows, progress, n_stopped) = sampler.finish();
-    write_rows(&paths.out, &rows)
-        .with_context(|| format!("writing the answers to {}", paths.out.display()))?;
+    write_rows(&paths.out, &rows).with_message(|| {
+        let path = paths.out.display();
+        message!("sample-unwritten", "writing the answers to {path}", path = path)
+    })?;
     let n_answers = rows.len() * config.n;
     let last = Map::from_iter([
         ("completions".to_owned(), json!(n_answers)),
@@ -97,7 +101,12 @@ fn room_beside(max_new_tokens: usize, model: &Transformer) -> anyhow::Result<usi
     let context = model.config.max_positions as usize;
     ensure!(
         max_new_tokens < context,
-        "an answer of {max_new_tokens} tokens leaves no room for a prompt in the {context} that the model reads"
+        message!(
+            "sample-no-room",
+            "an answer of {max_new_tokens} tokens leaves no room for a prompt in the {context} that the model reads",
+            max_new_tokens = max_new_tokens,
+            context = context
+        )
     );
     Ok(context - max_new_tokens)
 }
@@ -113,8 +122,14 @@ pub(crate) fn ensure_they_fit(
         let n_tokens = ids.len();
         ensure!(
             n_tokens + max_new_tokens <= context,
-            "row {index}: the prompt has {n_tokens} tokens, which with {max_new_tokens} new ones \
-             is more than the {context} that the model reads; shorten the prompt or the answers"
+            message!(
+                "sample-too-long",
+                "row {row}: the prompt has {n} tokens, which with {max_new_tokens} new ones is more than the {context} that the model reads; shorten the prompt or the answers",
+                row = index,
+                n = n_tokens,
+                max_new_tokens = max_new_tokens,
+                context = context
+            )
         );
     }
     Ok(())

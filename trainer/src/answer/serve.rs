@@ -7,6 +7,7 @@
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result, ensure};
 use engine::AnswerEngine;
+use entity::message;
 use serde_json::json;
 use std::{io::Write, net::SocketAddr, path::Path, sync::Arc};
 use trainer_base::{
@@ -36,8 +37,11 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let config = ModelConfig::read(&args.model)?;
     ensure!(
         config.purpose == ModelPurpose::Language,
-        "{} holds a reward model: it scores answers (`trainer score`) and cannot write any",
-        args.model.display()
+        message!(
+            "serve-reward-model",
+            "{folder} holds a reward model: it scores answers (`trainer score`) and cannot write any",
+            folder = args.model.display()
+        )
     );
     let tokenizer = Arc::new(Tokenizer::load(&args.model)?);
     let engine = AnswerEngine::start(args, Arc::clone(&tokenizer))?;

@@ -5,10 +5,14 @@ use super::{
     weights::{INDEX, WEIGHTS},
 };
 use crate::tensor_file::write_tensors;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use entity::message;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
-use trainer_base::model_config::ModelPurpose;
+use trainer_base::{
+    errors::{WithMessage, cannot_make, cannot_write},
+    model_config::ModelPurpose,
+};
 
 /// Files beside the weights, which are copied as they are.
 const COMPANIONS: [&str; 8] = [
@@ -33,15 +37,18 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         let (least, largest) = weight.aminmax(None, false); // either is NaN if any weight is
         ensure!(
             (largest - least).double_value(&[]).is_finite(),
-            "training ended with weights that are not numbers ({name}), and nothing was written: \
-             lower --learning-rate"
+            message!(
+                "weights-no-numbers",
+                "training ended with weights that are not numbers ({name}), and nothing was written: lower --learning-rate",
+                name = name.as_str()
+            )
         );
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(folder).with_message(|| cannot_make(folder))?;
     for file in COMPANIONS {
         let (from, to) = (model.folder.join(file), folder.join(file));
         if from.is_file() && from != to {
-            fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            fs::copy(&from, &to).with_message(|| cannot_write(&to))?;
         }
     }
     let mut config = model.config.raw.clone();
@@ -56,8 +63,10 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     }
     config.extend(changes.clone());
     let text = serde_json::to_string_pretty(&config)? + "\n";
-    fs::write(folder.join("config.json"), text)
-        .with_context(|| format!("cannot write config.json in {}", folder.display()))?;
+    fs::write(folder.join("config.json"), text).with_message(|| {
+        let folder = folder.display();
+        message!("weights-no-config", "cannot write config.json in {folder}", folder = folder)
+    })?;
     let weights = model.parameters().iter().map(|(name, weight)| (name.clone(), weight));
     write_tensors(&folder.join(WEIGHTS), weights)?;
     // Shards of an earlier model in the same folder would contradict the new file.

@@ -5,9 +5,10 @@
 //! model is exported with another special token as its pad, in config and tokenizer alike.
 
 use super::{Transformer, folder};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
+use trainer_base::errors::{WithMessage, cannot_read, cannot_write, is_damaged};
 
 /// [`folder::save`] with a pad token that does not end answers, where the vocabulary has one.
 pub(crate) fn save_with_padding(model: &Transformer, out: &Path) -> Result<()> {
@@ -29,7 +30,7 @@ pub(crate) fn save_with_padding(model: &Transformer, out: &Path) -> Result<()> {
         let mut names = read_object(&path)?;
         names.insert("pad_token".into(), json!(token));
         fs::write(&path, serde_json::to_string_pretty(&names)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_message(|| cannot_write(&path))?;
     }
     Ok(())
 }
@@ -63,11 +64,9 @@ fn eos_id(config: &Map<String, Value>) -> Option<i64> {
 
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
     match fs::read(path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).with_message(|| is_damaged(path)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Map::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) => Err(error).with_message(|| cannot_read(path)),
     }
 }
 

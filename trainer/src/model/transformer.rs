@@ -7,6 +7,7 @@ use super::{
 };
 use crate::math::{optimizer::ModelParameter, random};
 use anyhow::{Context, Result, ensure};
+use entity::message;
 use std::{
     f64::consts::TAU,
     path::{Path, PathBuf},
@@ -83,8 +84,11 @@ impl Transformer {
         let is_language = self.config.purpose == ModelPurpose::Language;
         ensure!(
             is_language,
-            "{} is a reward model, which scores answers and writes none; this needs a language model",
-            self.folder.display()
+            message!(
+                "model-is-reward",
+                "{folder} is a reward model, which scores answers and writes none; this needs a language model",
+                folder = self.folder.display()
+            )
         );
         Ok(self)
     }
@@ -245,7 +249,14 @@ impl Transformer {
         for ((name, weight), ((own, master), compute)) in
             weights.iter().zip(self.parameters.iter().zip(&self.compute))
         {
-            ensure!(name == own, "{} holds another model", folder.display());
+            ensure!(
+                name == own,
+                message!(
+                    "checkpoint-other-model",
+                    "{folder} holds another model",
+                    folder = folder.display()
+                )
+            );
             master.shallow_clone().copy_(weight);
             compute.shallow_clone().copy_(weight);
         }

@@ -1,7 +1,8 @@
 //! The weights of a Hugging Face folder: `model.safetensors`, or shards with an index.
 
 use crate::tensor_file::for_each_tensor;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use entity::message;
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
+use trainer_base::errors::WithMessage;
 use trainer_base::model_config::{ModelConfig, ModelPurpose};
 
 pub(super) const WEIGHTS: &str = "model.safetensors";
@@ -31,19 +33,24 @@ impl FolderWeights {
         let mut found = found_in(folder, kind, device)?;
         let mut weights = Vec::new();
         for (name, shape) in expected_shapes(config) {
-            let weight = found.remove(&name).with_context(|| {
-                format!(
-                    "{} has no weight {name}: the weights and config.json are not of one model, or \
-                     a file is incomplete",
-                    folder.display()
+            let weight = found.remove(&name).with_message(|| {
+                message!(
+                    "weights-lacking",
+                    "{folder} has no weight {name}: the weights and config.json are not of one model, or a file is incomplete",
+                    folder = folder.display(),
+                    name = name.as_str()
                 )
             })?;
             ensure!(
                 weight.size() == shape,
-                "{name} of {} has the shape {:?}, config.json says {shape:?}: the two are not of \
-                 one model",
-                folder.display(),
-                weight.size()
+                message!(
+                    "weights-other-shape",
+                    "{name} of {folder} has the shape {found}, config.json says {expected}: the two are not of one model",
+                    name = name.as_str(),
+                    folder = folder.display(),
+                    found = format!("{:?}", weight.size()),
+                    expected = format!("{shape:?}")
+                )
             );
             weights.push((name, weight));
         }
@@ -53,11 +60,13 @@ impl FolderWeights {
             .filter(|name| !(name == LM_HEAD || name.ends_with("rotary_emb.inv_freq")))
             .collect();
         if let Some(name) = unknown.first() {
-            bail!(
-                "{} has a weight {name}, which a {:?} of this config.json has no place for",
-                folder.display(),
-                config.family
-            );
+            bail!(message!(
+                "weights-without-place",
+                "{folder} has a weight {name}, which a {family} of this config.json has no place for",
+                folder = folder.display(),
+                name = name.as_str(),
+                family = format!("{:?}", config.family)
+            ));
         }
         Ok(Self(weights))
     }
@@ -73,16 +82,25 @@ fn found_in(folder: &Path, kind: Kind, device: Device) -> Result<HashMap<String,
     for path in weight_files(folder)? {
         ensure!(
             path.is_file(),
-            "{} is missing, and {INDEX} says that weights are in it: copy or fetch it again",
-            path.display()
+            message!(
+                "weights-file-missing",
+                "{path} is missing, and {index} says that weights are in it: copy or fetch it again",
+                path = path.display(),
+                index = INDEX
+            )
         );
         for_each_tensor(&path, |name, weight| {
-            let weight = weight.with_context(|| format!("{name} of {}", path.display()))?;
+            let weight = weight.with_message(|| {
+                message!("weights-of", "{name} of {path}", name = name, path = path.display())
+            })?;
             ensure!(
                 bool::try_from(weight.isfinite().all())?,
-                "{name} of {} has numbers that are not finite (NaN or infinity): the file is \
-                 damaged, or the run that made it diverged; fetch it again or take another model",
-                path.display()
+                message!(
+                    "weights-not-finite",
+                    "{name} of {path} has numbers that are not finite (NaN or infinity): the file is damaged, or the run that made it diverged; fetch it again or take another model",
+                    name = name,
+                    path = path.display()
+                )
             );
             // The score head, which is small, stays f32.
             let kind = if name == SCORE { Kind::Float } else { kind };
@@ -137,11 +155,24 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     let index = folder.join(INDEX);
-    let text = fs::read_to_string(&index)
-        .with_context(|| format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display()))?;
-    let damaged = || format!("{} is damaged: copy or fetch it again", index.display());
-    let index: Value = serde_json::from_str(&text).with_context(damaged)?;
-    let map = index["weight_map"].as_object().with_context(damaged)?;
+    let text = fs::read_to_string(&index).with_message(|| {
+        message!(
+            "weights-none",
+            "{folder} has neither {weights} nor {index}",
+            folder = folder.display(),
+            weights = WEIGHTS,
+            index = INDEX
+        )
+    })?;
+    let damaged = || {
+        message!(
+            "weights-index-damaged",
+            "{path} is damaged: copy or fetch it again",
+            path = index.display()
+        )
+    };
+    let index: Value = serde_json::from_str(&text).with_message(damaged)?;
+    let map = index["weight_map"].as_object().with_message(damaged)?;
     let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
 }

@@ -4,7 +4,8 @@
 //! to disk, then renamed. **Invariant:** it says which run it belongs to, and no other run goes on
 //! from it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use entity::{message, message::KeyedMessage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
@@ -12,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use trainer_base::errors::{WithMessage, cannot_make, cannot_read, is_damaged};
 use trainer_base::{checkpoint_folder, settings::ResumeMode};
 
 const STATE: &str = "attune_state.json";
@@ -91,28 +93,30 @@ impl RunCheckpoints {
         identity: Value,
         resume: ResumeMode,
     ) -> Result<(Self, Option<FoundCheckpoint<S>>)> {
-        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        fs::create_dir_all(out).with_message(|| cannot_make(out))?;
         let held = resume == ResumeMode::Held;
         let checkpoints = Self { out: out.to_path_buf(), identity, held };
         let Some((_, folder)) = checkpoints.list()?.pop() else { return Ok((checkpoints, None)) };
         if resume == ResumeMode::Never {
-            bail!(
-                "{} holds a checkpoint of an unfinished run; go on with --resume auto, or remove it",
-                out.display()
-            );
+            bail!(message!(
+                "checkpoint-unfinished",
+                "{folder} holds a checkpoint of an unfinished run; go on with --resume auto, or remove it",
+                folder = out.display()
+            ));
         }
         let file = folder.join(STATE);
-        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let saved: SavedCheckpoint<Value> = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is damaged", file.display()))?;
+        let text = fs::read(&file).with_message(|| cannot_read(&file))?;
+        let saved: SavedCheckpoint<Value> =
+            serde_json::from_slice(&text).with_message(|| is_damaged(&file))?;
         if let Some(difference) = first_difference(&saved.identity, &checkpoints.identity) {
-            bail!(
-                "{} is a checkpoint of another run: {difference}; take another --out, or remove it",
-                folder.display()
-            );
+            bail!(message!(
+                "checkpoint-other-run",
+                "{folder} is a checkpoint of another run: {difference}; take another --out, or remove it",
+                folder = folder.display(),
+                difference = difference
+            ));
         }
-        let state = serde_json::from_value(saved.state)
-            .with_context(|| format!("{} is damaged", file.display()))?;
+        let state = serde_json::from_value(saved.state).with_message(|| is_damaged(&file))?;
         Ok((checkpoints, Some(FoundCheckpoint { folder, step: saved.step, state })))
     }
 
@@ -173,7 +177,9 @@ impl RunCheckpoints {
 }
 
 fn sync(path: &Path) -> Result<()> {
-    File::open(path)?.sync_all().with_context(|| format!("cannot sync {}", path.display()))
+    File::open(path)?
+        .sync_all()
+        .with_message(|| message!("cannot-sync", "cannot sync {path}", path = path.display()))
 }
 
 fn sync_tree(folder: &Path) -> Result<()> {
@@ -185,20 +191,36 @@ fn sync_tree(folder: &Path) -> Result<()> {
 }
 
 /// The first key whose value differs, in words.
-fn first_difference(saved: &Value, own: &Value) -> Option<String> {
+fn first_difference(saved: &Value, own: &Value) -> Option<KeyedMessage> {
     if saved == own {
         return None;
     }
     let (Value::Object(saved), Value::Object(own)) = (saved, own) else {
-        return Some(format!("there {saved}, here {own}"));
+        return Some(message!(
+            "checkpoint-differs",
+            "there {there}, here {here}",
+            there = saved.to_string(),
+            here = own.to_string()
+        ));
     };
     let keys = saved.keys().chain(own.keys());
     let differs = |key: &&String| saved.get(*key) != own.get(*key);
     keys.into_iter().find(differs).map(|key| {
         let [there, here] = [saved, own].map(|map| map.get(key).cloned().unwrap_or_default());
         match first_difference(&there, &here).filter(|_| there.is_object() && here.is_object()) {
-            Some(inner) => format!("{key}: {inner}"),
-            None => format!("{key} is {there} there and {here} here"),
+            Some(inner) => message!(
+                "checkpoint-differs-in",
+                "{key}: {inner}",
+                key = key.as_str(),
+                inner = inner
+            ),
+            None => message!(
+                "checkpoint-setting-differs",
+                "{key} is {there} there and {here} here",
+                key = key.as_str(),
+                there = there.to_string(),
+                here = here.to_string()
+            ),
         }
     })
 }

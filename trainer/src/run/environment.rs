@@ -2,6 +2,7 @@
 
 use crate::ffi;
 use anyhow::{Result, bail};
+use entity::message;
 use entity::{
     report::{self, RunReport},
     run_config::{self, Dtype},
@@ -79,10 +80,10 @@ fn pick_device(device: run_config::Device) -> Result<Device> {
     let has_gpu = ffi::open_cuda() && Cuda::is_available();
     match device {
         Auto | Gpu if has_gpu => Ok(Device::Cuda(0)),
-        Gpu => bail!(
-            "no CUDA device: install the CUDA build of libtorch (make libtorch DEVICE=cuda) on a \
-             machine with an NVIDIA driver, or take --device cpu"
-        ),
+        Gpu => bail!(message!(
+            "no-cuda-device",
+            "no CUDA device: install the CUDA build of libtorch (make libtorch DEVICE=cuda) on a machine with an NVIDIA driver, or take --device cpu"
+        )),
         _ => Ok(Device::Cpu),
     }
 }

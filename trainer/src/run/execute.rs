@@ -1,9 +1,13 @@
 //! Running a verb as its flags say: with its settings checked, a reporter, and a way to stop it.
 
-use super::{openmp, reporter::RunReporter};
-use anyhow::{Result, anyhow};
+use super::{
+    failure::{VerbFailure, catching},
+    openmp,
+    reporter::RunReporter,
+};
+use anyhow::Result;
 use clap::Args;
-use entity::run_config::RunConfig;
+use entity::{message, run_config::RunConfig};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -20,24 +24,8 @@ use std::{
 };
 use trainer_base::{
     job::{Report, VerbOutcome},
-    settings::{OutputFlags, VerbFlags},
+    settings::{OutputFlags, ReportFormat, VerbFlags},
 };
-
-/// Why nothing came of a command.
-#[derive(Debug)]
-pub(crate) enum VerbFailure {
-    /// The command line or its file is wrong; nothing was started.
-    Usage(String),
-    /// What was started did not work.
-    Run(anyhow::Error),
-    Panic(String),
-}
-
-impl From<anyhow::Error> for VerbFailure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Run(error)
-    }
-}
 
 /// Runs a verb that has settings.
 pub(crate) fn configured<P: Args, C: Args + RunConfig>(
@@ -45,12 +33,26 @@ pub(crate) fn configured<P: Args, C: Args + RunConfig>(
     verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     openmp::restart_with_short_spins();
-    flags.check().map_err(VerbFailure::Usage)?;
-    reported(&flags.output, |report| verb(&flags.paths, &flags.config, report))
+    match flags.check() {
+        Ok(()) => reported(&flags.output, |report| verb(&flags.paths, &flags.config, report)),
+        Err(problem) => told(&flags.output, Err(VerbFailure::Usage(problem))),
+    }
 }
 
 /// Runs a verb with a reporter that does as these flags say.
 pub(crate) fn reported(
+    output: &OutputFlags,
+    verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
+) -> Result<(), VerbFailure> {
+    told(output, catching(|| carried_out(output, verb)))
+}
+
+/// A program that watches hears why nothing came of it, too.
+fn told(output: &OutputFlags, done: Result<(), VerbFailure>) -> Result<(), VerbFailure> {
+    if output.report == ReportFormat::Json { done.inspect_err(VerbFailure::report) } else { done }
+}
+
+fn carried_out(
     output: &OutputFlags,
     verb: impl FnOnce(&mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
@@ -78,13 +80,14 @@ pub(crate) fn reported(
         (Ok(VerbOutcome::Stopped), broken) => {
             reporter.stop();
             let why = if asked_to_stop.load(Ordering::Relaxed) {
-                anyhow!(
+                message!(
+                    "stopped-as-asked",
                     "stopped as asked; the same command goes on from the last checkpoint, if one was written"
                 )
             } else {
-                anyhow!("stopped: nobody reads stdout any more")
+                message!("stopped-unread", "stopped: nobody reads stdout any more")
             };
-            Err(broken.unwrap_or(why).into())
+            Err(broken.unwrap_or(why.into()).into())
         }
         (Err(error), _) => {
             reporter.stop();

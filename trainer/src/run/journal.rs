@@ -3,7 +3,7 @@
 
 use super::checkpoint::{CheckpointSchedule, RunCheckpoints};
 use anyhow::{Result, ensure};
-use entity::report::LogLevel;
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
@@ -83,8 +83,12 @@ impl RunJournal {
             journal.step = found.step;
             journal.progress.resume(state.work, state.tokens, state.seconds);
             journal.last = state.last;
-            let message = format!("going on from the checkpoint after step {}", found.step);
-            say(report, LogLevel::Info, message);
+            let going_on = message!(
+                "going-on-from-checkpoint",
+                "going on from the checkpoint after step {step}",
+                step = found.step
+            );
+            say(report, LogLevel::Info, going_on);
             journal.resumed_from = Some(found.folder);
         }
         Ok(journal)
@@ -150,12 +154,19 @@ impl RunJournal {
 }
 
 /// Refuses an output folder that is the folder of an input: the result would overwrite it.
-pub(crate) fn refuse_as_output(out: &Path, input: &Path, name: &str) -> Result<()> {
+pub(crate) fn refuse_as_output(out: &Path, input: &Path, name: KeyedMessage) -> Result<()> {
     let is_same = match (out.canonicalize(), input.canonicalize()) {
         (Ok(out), Ok(input)) => out == input,
         _ => false,
     };
-    ensure!(!is_same, "--out is the folder of the {name}; the result needs a folder of its own");
+    ensure!(
+        !is_same,
+        message!(
+            "out-is-input",
+            "--out is the folder of the {name}; the result needs a folder of its own",
+            name = name
+        )
+    );
     Ok(())
 }
 

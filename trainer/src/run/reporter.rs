@@ -184,7 +184,8 @@ fn evaluation(metrics: &Map<String, Value>) -> Option<String> {
     (!measured.is_empty()).then(|| format!("step {step}: {}", measured.join(", ")))
 }
 
-fn print_json(value: &impl Serialize) -> ControlFlow<()> {
+/// A line on stdout. `Break` when nobody can read it.
+pub(crate) fn print_json(value: &impl Serialize) -> ControlFlow<()> {
     let line = serde_json::to_string(value).expect("events serialise");
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {

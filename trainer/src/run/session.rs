@@ -9,7 +9,7 @@ use crate::{
     model::Transformer,
 };
 use anyhow::{Result, ensure};
-use entity::{report::RunReport, run_config::OptimiserSettings};
+use entity::{message, report::RunReport, run_config::OptimiserSettings};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
@@ -60,7 +60,7 @@ impl TrainingSession {
         report: &mut Report,
     ) -> Result<Self> {
         let optimisation = opening.optimisation;
-        refuse_as_output(opening.out, &model.folder, "model")?;
+        refuse_as_output(opening.out, &model.folder, message!("the-model", "model"))?;
         let batches = RowBatches::new(opening.n_rows, optimisation);
         let n_evaluations = match opening.eval_every as u64 {
             0 => 2,
@@ -135,12 +135,22 @@ impl TrainingSession {
         let step = done + 1;
         ensure!(
             loss.is_finite(),
-            "the loss of step {step} is {loss}: lower --learning-rate, or look for damaged weights"
+            message!(
+                "loss-no-number",
+                "the loss of step {step} is {loss}: lower --learning-rate, or look for damaged weights",
+                step = step,
+                loss = loss.to_string()
+            )
         );
         let grad_norm = self.optimizer.clip_gradients(self.max_grad_norm)?;
         ensure!(
             grad_norm.is_finite(),
-            "the gradient of step {step} has the norm {grad_norm}: lower --learning-rate"
+            message!(
+                "gradient-of-step-no-number",
+                "the gradient of step {step} has the norm {norm}: lower --learning-rate",
+                step = step,
+                norm = grad_norm.to_string()
+            )
         );
         let learning_rate = self.schedule.learning_rate(done);
         self.optimizer.step(learning_rate)?;

@@ -12,7 +12,7 @@ use sea_orm::{
 
 /// Why a run cannot be queued: something of it was deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum Deleted {
+pub enum HoldError {
     #[error("the project was deleted")]
     Project,
     #[error("the model {0} was deleted")]
@@ -21,12 +21,12 @@ pub enum Deleted {
     Database(#[from] DbErr),
 }
 
-impl From<Deleted> for AppError {
-    fn from(error: Deleted) -> Self {
+impl From<HoldError> for AppError {
+    fn from(error: HoldError) -> Self {
         match error {
-            Deleted::Database(error) => Self::Database(error),
-            Deleted::Project => Self::conflict("deleted-project"),
-            Deleted::Model(name) => {
+            HoldError::Database(error) => Self::Database(error),
+            HoldError::Project => Self::conflict("deleted-project"),
+            HoldError::Model(name) => {
                 Self::conflict(Message::new("deleted-model").with("name", name))
             }
         }
@@ -39,10 +39,10 @@ pub async fn hold(
     turn: &impl ConnectionTrait,
     project: ProjectId,
     models: impl IntoIterator<Item = ModelId>,
-) -> Result<(), Deleted> {
+) -> Result<(), HoldError> {
     let project = project::Entity::find_by_id(project).lock(LockType::Share).one(turn).await?;
     if project.is_none_or(|project| project.deleted_at.is_some()) {
-        return Err(Deleted::Project);
+        return Err(HoldError::Project);
     }
     let models = model::Entity::find()
         .filter(model::Column::Id.is_in(models))
@@ -51,7 +51,7 @@ pub async fn hold(
         .all(turn)
         .await?;
     match models.into_iter().find(|model| model.deleted_at.is_some()) {
-        Some(deleted) => Err(Deleted::Model(deleted.name)),
+        Some(deleted) => Err(HoldError::Model(deleted.name)),
         None => Ok(()),
     }
 }

@@ -1,7 +1,9 @@
 //! One `trainer serve`: started, waited for, and ended when it is dropped.
 
-use crate::models::live::{Unavailable, lock};
-use crate::start::worker_process::find_trainer;
+use crate::models::{
+    live::{ModelUnavailable, lock},
+    trainer_program::find_trainer,
+};
 use entity::{message, message::KeyedMessage, report::RunReport};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
@@ -45,12 +47,12 @@ impl Server {
         trainer: Option<PathBuf>,
         folder: PathBuf,
         name: String,
-    ) -> Result<Self, Unavailable> {
-        let trainer = find_trainer(trainer.as_deref()).map_err(Unavailable::Failed)?;
+    ) -> Result<Self, ModelUnavailable> {
+        let trainer = find_trainer(trainer.as_deref()).map_err(ModelUnavailable::Failed)?;
         let key = Alphanumeric.sample_string(&mut rand::rng(), 32);
         let mut child = command(&trainer, &folder, &name, &key)
             .spawn()
-            .map_err(|error| Unavailable::Failed(not_started(&trainer, &error)))?;
+            .map_err(|error| ModelUnavailable::Failed(not_started(&trainer, &error)))?;
         tracing::info!(model = name, pid = child.id(), "loading a model to talk to");
         let said = Said::default();
         let listener =
@@ -69,7 +71,7 @@ impl Server {
                 Ok(RunReport::Failed { message }) => message,
                 _ => last_words(&said),
             };
-            return Err(Unavailable::Failed(why));
+            return Err(ModelUnavailable::Failed(why));
         };
         let url = format!("{listening}/v1/chat/completions");
         let _stdin = child.stdin.take();
@@ -95,7 +97,7 @@ impl Server {
 
 fn not_started(trainer: &Path, error: &io::Error) -> KeyedMessage {
     let (path, why) = (trainer.display(), KeyedMessage::from(error));
-    message!("live-not-started", "{path}: {why}", path = path, why = why)
+    message!("at-path", "{path}: {why}", path = path, why = why)
 }
 
 /// The key goes by the environment, because command lines are open to everybody.

@@ -3,7 +3,7 @@
 use crate::{
     data::{
         formats,
-        lineage::{self, Use},
+        lineage::{self, DatasetUse},
         prompts, texts,
     },
     people::accounts,
@@ -13,7 +13,7 @@ use crate::{
         error::AppError,
         format,
         of::Of,
-        page::{self, Number, Page},
+        page::{self, Page, PageNumber},
     },
     work::kinds::{gist, text_hashes},
 };
@@ -52,7 +52,7 @@ struct DatasetsPage {
 pub async fn list(
     page: Page,
     Engineer(access): Engineer,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
@@ -94,7 +94,7 @@ struct DatasetPage {
     version: dataset_version::Model,
     by: Option<String>,
     n_bytes: i64,
-    uses: Vec<Use>,
+    uses: Vec<DatasetUse>,
     rows: Vec<Row>,
     /// From 1.
     number: u64,
@@ -104,7 +104,7 @@ struct DatasetPage {
 pub async fn show(
     page: Page,
     Of(Engineer(access), version): Of<Engineer, dataset_version::Model>,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();

@@ -7,7 +7,7 @@ use crate::{
         error::AppError,
         form::{FieldErrors, FormError},
         message::Message,
-        page::{self, Number, Page},
+        page::{self, Page, PageNumber},
     },
 };
 use actix_multipart::Multipart;
@@ -60,7 +60,7 @@ impl PromptsPage {
             .order_by_desc(prompt::Column::Id)
             .paginate(db, PER_PAGE);
         let totals = newest.num_items_and_pages().await?;
-        let number = Number { page: number }.within(totals.number_of_pages);
+        let number = PageNumber { page: number }.within(totals.number_of_pages);
         let rows = newest.fetch_page(number - 1).await?;
         let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let removed = page.text("text-removed").to_string();
@@ -91,7 +91,7 @@ impl PromptsPage {
 pub async fn show(
     page: Page,
     Manager(access): Manager,
-    query: web::Query<Number>,
+    query: web::Query<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     page::html(&PromptsPage::new(page, access, query.page, &db).await?)

@@ -44,7 +44,7 @@ impl DeleteModelPage {
     }
 
     fn frees(&self) -> Option<String> {
-        self.impact.frees.map(format::bytes)
+        self.impact.frees.map(|n_bytes| format::bytes(self.page.language, n_bytes))
     }
 
     /// A model's page is in its own project, that of a base in this one.

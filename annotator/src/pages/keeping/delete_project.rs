@@ -43,7 +43,7 @@ impl DeleteProjectPage {
     }
 
     fn size(&self) -> String {
-        format::bytes(self.impact.n_bytes)
+        format::bytes(self.page.language, self.impact.n_bytes)
     }
 
     /// For how long it can be restored.

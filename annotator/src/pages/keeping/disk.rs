@@ -51,15 +51,15 @@ struct Large {
 
 impl DiskPage {
     fn bytes(&self, n_bytes: &i64) -> String {
-        format::bytes(*n_bytes)
+        format::bytes(self.page.language, *n_bytes)
     }
 
     fn free(&self) -> String {
-        format::bytes(self.disk.free as i64)
+        format::bytes(self.page.language, self.disk.free as i64)
     }
 
     fn size(&self) -> String {
-        format::bytes(self.disk.size as i64)
+        format::bytes(self.page.language, self.disk.size as i64)
     }
 }
 

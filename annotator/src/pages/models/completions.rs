@@ -3,7 +3,7 @@
 //! person may read are in their language.
 
 use crate::{
-    models::live::{Answer, LiveModels, Unavailable},
+    models::live::{Answer, LiveModels, ModelUnavailable},
     web::{
         access::Engineer, error::AppError, i18n::Language, message::Message, of::Of, page::Page,
     },
@@ -17,13 +17,13 @@ use entity::model;
 use serde_json::{Value, json};
 
 /// No answer: a status and a body as clients of OpenAI read it, but for its message.
-pub struct Refusal {
+pub struct ChatRefusal {
     status: StatusCode,
     body: Value,
     message: Message,
 }
 
-impl Refusal {
+impl ChatRefusal {
     fn new(status: StatusCode, code: &str, message: impl Into<Message>) -> Self {
         let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
         let body = json!({"error": {"message": null, "type": kind, "param": null, "code": code}});
@@ -48,14 +48,14 @@ impl Refusal {
         Self { status, body, message }
     }
 
-    fn unavailable(why: &Unavailable) -> Self {
+    fn unavailable(why: &ModelUnavailable) -> Self {
         let (status, unavailable) = (StatusCode::SERVICE_UNAVAILABLE, "model_unavailable");
         match why {
-            Unavailable::Off => Self::new(status, unavailable, "chat-off"),
-            Unavailable::Busy(most) => {
+            ModelUnavailable::Off => Self::new(status, unavailable, "chat-off"),
+            ModelUnavailable::Busy(most) => {
                 Self::new(status, "overloaded", Message::new("chat-busy").with("most", *most))
             }
-            Unavailable::Failed(reason) => {
+            ModelUnavailable::Failed(reason) => {
                 let message = Message::new("chat-failed").with("reason", reason.clone());
                 Self::new(status, unavailable, message)
             }
@@ -73,25 +73,33 @@ impl Refusal {
 }
 
 /// The model's answer, if it gives one.
-pub async fn ask(live: &LiveModels, model: &model::Model, body: Bytes) -> Result<Answer, Refusal> {
+pub async fn ask(
+    live: &LiveModels,
+    model: &model::Model,
+    body: Bytes,
+) -> Result<Answer, ChatRefusal> {
     if model.deleted_at.is_some() {
-        return Err(Refusal::new(StatusCode::GONE, "model_deleted", "chat-deleted"));
+        return Err(ChatRefusal::new(StatusCode::GONE, "model_deleted", "chat-deleted"));
     }
     if model.kind == model::ModelKind::Reward {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_a_language_model", "chat-reward"));
+        return Err(ChatRefusal::new(
+            StatusCode::BAD_REQUEST,
+            "not_a_language_model",
+            "chat-reward",
+        ));
     }
-    let answer = live.ask(model, body).await.map_err(|why| Refusal::unavailable(&why))?;
-    if answer.status() == StatusCode::OK { Ok(answer) } else { Err(Refusal::of(answer).await) }
+    let answer = live.ask(model, body).await.map_err(|why| ChatRefusal::unavailable(&why))?;
+    if answer.status() == StatusCode::OK { Ok(answer) } else { Err(ChatRefusal::of(answer).await) }
 }
 
 /// Checked before a model is loaded for it.
-fn not_json(request: &HttpRequest) -> Option<Refusal> {
+fn not_json(request: &HttpRequest) -> Option<ChatRefusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/json")) {
         return None;
     }
     let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
-    Some(Refusal::new(status, code, "chat-not-json"))
+    Some(ChatRefusal::new(status, code, "chat-not-json"))
 }
 
 pub async fn create(

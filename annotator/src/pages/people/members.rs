@@ -118,10 +118,7 @@ pub async fn add(
     }
     let mut view = PeoplePage::new(page, access, &db).await?;
     match added {
-        Ok(added) => {
-            view.created = added.created;
-            page::html(&view)
-        }
+        Ok(AddedMember { created, .. }) => page::html(&PeoplePage { created, ..view }),
         Err(FormError::Invalid(errors)) => {
             (view.form, view.errors) = (form, errors);
             page::invalid(&view)

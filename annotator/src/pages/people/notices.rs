@@ -1,13 +1,13 @@
 //! `/notices`: the runs of yours that have ended, and what a page that is open asks about them.
 
-use crate::training::kinds;
-use crate::web::format;
 use crate::{
-    people::notices::{self, Standing},
+    people::notices::{self, UnreadRuns},
+    training::kinds::{self, definition},
     web::{
         access::SignedIn,
         address,
         error::AppError,
+        format,
         i18n::Language,
         page::{self, Page},
     },
@@ -19,7 +19,7 @@ use entity::{
     project, run,
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
 /// Ended runs that the page shows: the newest.
@@ -83,28 +83,32 @@ pub async fn news(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let language = Language::of(&request, Some(&account));
-    let standing = Standing::of(db, &account).await?;
-    let unseen = match standing.n_unseen {
+    let unread_runs = UnreadRuns::of(db, &account).await?;
+    let unseen = match unread_runs.n_unseen {
         0 => Vec::new(),
         _ => notices::unseen_by(&account).limit(TOLD).all(db).await?,
     };
     let projects = names(db, &unseen).await?;
-    let told = |run: &run::Model| {
-        let kind = language.text(kinds::definition(run.kind).name).to_string();
-        let status = language.text(format::status(run.status)).to_string();
-        json!({
-            "id": run.id,
-            "title": language.text("notice-run-ended").arg("kind", kind).arg("status", status).to_string(),
-            "project": projects.get(&run.project_id),
-            "url": address::in_project(run.project_id, &format!("/runs/{}", run.id)),
-            "finished_at": run.finished_at,
-        })
-    };
+    let news = |run: &run::Model| news_of(language, run, projects.get(&run.project_id));
     Ok(HttpResponse::Ok().json(json!({
-        "count": standing.n_unseen,
-        "waits": standing.waits,
-        "notices": unseen.iter().map(told).collect::<Vec<_>>(),
+        "count": unread_runs.n_unseen,
+        "waits": unread_runs.waits,
+        "notices": unseen.iter().map(news).collect::<Vec<_>>(),
     })))
+}
+
+/// A run that has ended, as the page's script shows it.
+fn news_of(language: Language, run: &run::Model, project: Option<&String>) -> Value {
+    let kind = language.text(definition(run.kind).name).to_string();
+    let status = language.text(format::status(run.status)).to_string();
+    let title = language.text("notice-run-ended").arg("kind", kind).arg("status", status);
+    json!({
+        "id": run.id,
+        "title": title.to_string(),
+        "project": project,
+        "url": address::in_project(run.project_id, &format!("/runs/{}", run.id)),
+        "finished_at": run.finished_at,
+    })
 }
 
 async fn names(

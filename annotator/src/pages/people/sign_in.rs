@@ -28,7 +28,7 @@ struct SignInPage {
 }
 
 #[derive(Deserialize)]
-pub struct Next {
+pub struct SignInQuery {
     #[serde(default)]
     next: String,
 }
@@ -36,7 +36,7 @@ pub struct Next {
 pub async fn show(
     request: HttpRequest,
     page: Page,
-    query: web::Query<Next>,
+    query: web::Query<SignInQuery>,
 ) -> Result<HttpResponse, AppError> {
     if current_account(&request).await?.is_some() {
         return Ok(page::see_other(&address::local_or_home(&query.next)));

@@ -73,8 +73,8 @@ impl ChosenFacts {
         let context = known.shape.and_then(|shape| shape.max_position_embeddings);
         Self {
             name: model.name.clone(),
-            parameters: format::parameters(model.n_parameters),
-            size: format::bytes(n_bytes),
+            parameters: format::parameters(page.language, model.n_parameters),
+            size: format::bytes(page.language, n_bytes),
             context: context.map(|n| page.text("facts-tokens").arg("n", n).to_string()),
             has_chat_template: known.has_chat_template,
             is_reward: model.kind == model::ModelKind::Reward,
@@ -96,8 +96,8 @@ fn in_memory(model: &model::Model, known: &ModelFacts) -> Option<ModelInMemory> 
 
 fn in_words(page: &Page, definition: &RunDefinition, memory: &MemoryEstimate) -> String {
     page.text(definition.memory_text)
-        .arg("weights", rounded(memory.weights))
-        .arg("total", rounded(memory.total()))
+        .arg("weights", page.language.decimal(&rounded(memory.weights)))
+        .arg("total", page.language.decimal(&rounded(memory.total())))
         .arg("n", memory.n_sequences)
         .arg("length", memory.length)
         .to_string()

@@ -93,7 +93,7 @@ impl RunPage {
             finding.args.iter().fold(text, |text, (name, value)| match value.parse::<i64>() {
                 // A number, which plurals go by.
                 Ok(number) => text.arg(name, number),
-                Err(_) => text.arg(name, value),
+                Err(_) => text.arg(name, self.page.language.decimal(value)),
             });
         with_arguments.to_string()
     }
@@ -123,7 +123,7 @@ impl RunPage {
     fn continues_from(&self, step: &u64) -> String {
         match self.definition().unit {
             ProgressUnit::Megabytes => {
-                let size = format::network_bytes(progress::arrived(&self.run));
+                let size = format::network_bytes(self.page.language, progress::arrived(&self.run));
                 self.page.text("run-resume-fetch-help").arg("size", size).to_string()
             }
             ProgressUnit::Steps => self.page.text("run-resume-help").arg("step", *step).to_string(),

@@ -3,7 +3,7 @@
 
 use crate::{
     data::{
-        lineage::{self, Use},
+        lineage::{self, DatasetUse},
         texts,
     },
     people::accounts,
@@ -63,7 +63,7 @@ struct Side {
 struct Contained {
     version: dataset_version::Model,
     split: DatasetSplit,
-    uses: Vec<Use>,
+    uses: Vec<DatasetUse>,
 }
 
 impl JudgementPage {
@@ -73,7 +73,7 @@ impl JudgementPage {
 
     fn time_spent(&self) -> Option<String> {
         let milliseconds = self.judgement.lead_time_ms?;
-        Some(format::duration(&self.page, milliseconds as f64 / 1000.0))
+        Some(format::duration(self.page.language, milliseconds as f64 / 1000.0))
     }
 }
 
@@ -197,7 +197,8 @@ async fn contained(
     let versions = lineage::versions_with(db, judgement).await?;
     let mut uses = lineage::uses(db, versions.iter().map(|(version, _)| version.id)).await?;
     let contained = |(version, split): (dataset_version::Model, DatasetSplit)| {
-        let (mine, others) = uses.drain(..).partition(|each: &Use| each.version == version.id);
+        let (mine, others) =
+            uses.drain(..).partition(|each: &DatasetUse| each.version == version.id);
         uses = others;
         Contained { version, split, uses: mine }
     };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::Storage,
+    config::StorageConfig,
     database,
     people::{accounts, accounts::NewAccount, members, projects},
     web::access::Engineer,
@@ -28,8 +28,11 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage =
-            Storage { data_dir: folder.path().to_owned(), database_url: None, artifacts: None };
+        let storage = StorageConfig {
+            data_dir: folder.path().to_owned(),
+            database_url: None,
+            artifacts: None,
+        };
         let db = database::open(&storage).await.unwrap();
         let mine = projects::create(&db, "Mine", "").await.unwrap().id;
         let theirs = projects::create(&db, "Theirs", "").await.unwrap().id;

@@ -1,8 +1,15 @@
 //! The hub's HTTP, as the Python library speaks it: its routes, variables, headers and refusals.
 
 use super::files::{FileListing, RemoteFile};
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use std::{env, fs, io::Read, path::PathBuf, time::Duration};
+use crate::errors::WithMessage;
+use anyhow::{Error, Result, bail, ensure};
+use entity::{message, message::KeyedMessage};
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::PathBuf,
+    time::Duration,
+};
 use ureq::{
     Agent, Body,
     http::{HeaderMap, Response, StatusCode},
@@ -24,10 +31,10 @@ pub(super) struct HubClient {
     cache: Option<PathBuf>,
 }
 
-/// Why a request failed.
+/// Why a request brought nothing.
 pub(super) enum HubProblem {
-    /// May be gone at the next try.
-    Passing(String),
+    /// May go well the next time.
+    Passing(KeyedMessage),
     /// The part that was fetched is longer than the file.
     BeyondEnd,
     Final(Error),
@@ -55,12 +62,19 @@ impl HubClient {
         };
         ensure!(
             !is_set("HF_HUB_OFFLINE"),
-            "HF_HUB_OFFLINE is set: unset it to fetch from the hub, or use a folder that is there"
+            message!(
+                "hub-offline",
+                "HF_HUB_OFFLINE is set: unset it to fetch from the hub, or use a folder that is there"
+            )
         );
         let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
         ensure!(
             endpoint.starts_with("https://") || endpoint.starts_with("http://"),
-            "HF_ENDPOINT is {endpoint:?}, not an address that begins with https://"
+            message!(
+                "hub-bad-endpoint",
+                "HF_ENDPOINT is {endpoint}, not an address that begins with https://",
+                endpoint = format!("{endpoint:?}")
+            )
         );
         let cache_folder = variable("XDG_CACHE_HOME").map(PathBuf::from);
         let home = variable("HF_HOME").map(PathBuf::from).or_else(|| {
@@ -104,22 +118,28 @@ impl HubClient {
             let problem = match self.get(&url, 0, repository) {
                 Ok((mut response, _)) => match response.body_mut().read_to_string() {
                     Ok(text) => {
-                        return serde_json::from_str(&text).with_context(|| {
-                            format!(
-                                "{} does not answer as the Hugging Face hub does",
-                                self.endpoint
+                        return serde_json::from_str(&text).with_message(|| {
+                            message!(
+                                "hub-no-hub",
+                                "{endpoint} does not answer as the Hugging Face hub does",
+                                endpoint = self.endpoint.as_str()
                             )
                         });
                     }
-                    Err(error) => HubProblem::Passing(error.to_string()),
+                    Err(error) => HubProblem::Passing(broken(&error)),
                 },
                 Err(problem) => problem,
             };
             failed += 1;
             match problem {
                 HubProblem::Passing(_) if failed < 3 => std::thread::sleep(Duration::from_secs(1)),
-                HubProblem::Passing(why) => return Err(self.unreachable(&why)),
-                HubProblem::BeyondEnd => bail!("{} refused to list {repository}", self.endpoint),
+                HubProblem::Passing(why) => return Err(self.unreachable(&why).into()),
+                HubProblem::BeyondEnd => bail!(message!(
+                    "hub-no-list",
+                    "{endpoint} refused to list {repository}",
+                    endpoint = self.endpoint.as_str(),
+                    repository = repository
+                )),
                 HubProblem::Final(error) => return Err(error),
             }
         }
@@ -153,18 +173,21 @@ impl HubClient {
     }
 
     /// The address for a person.
-    pub(super) fn unreachable(&self, why: &str) -> Error {
-        if why.contains("certificate") {
-            return anyhow!(
-                "{} cannot be trusted: {why}; install the system's certificates (apt install \
-                 ca-certificates), or name your company's in SSL_CERT_FILE",
-                self.endpoint
+    pub(super) fn unreachable(&self, why: &KeyedMessage) -> KeyedMessage {
+        let endpoint = &self.endpoint;
+        if why.text.contains("certificate") {
+            return message!(
+                "hub-not-trusted",
+                "{endpoint} cannot be trusted: {why}; install the system's certificates (apt install ca-certificates), or name your company's in SSL_CERT_FILE",
+                endpoint = endpoint,
+                why = why
             );
         }
-        anyhow!(
-            "cannot reach {}: {why}; check the connection and start again, or set \
-             HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy",
-            self.endpoint
+        message!(
+            "hub-not-reached",
+            "cannot reach {endpoint}: {why}; check the connection and start again, or set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy",
+            endpoint = endpoint,
+            why = why
         )
     }
 
@@ -186,8 +209,7 @@ impl HubClient {
             if start > 0 {
                 request = request.header("Range", format!("bytes={start}-"));
             }
-            let response =
-                request.call().map_err(|error| HubProblem::Passing(error.to_string()))?;
+            let response = request.call().map_err(|error| HubProblem::Passing(broken(&error)))?;
             if is_of_hub {
                 headers.read(response.headers());
             }
@@ -205,50 +227,90 @@ impl HubClient {
                 location.to_owned()
             };
         }
-        Err(HubProblem::Final(anyhow!("{} redirects in a circle", self.endpoint)))
+        let endpoint = self.endpoint.as_str();
+        let circle =
+            message!("hub-circle", "{endpoint} redirects in a circle", endpoint = endpoint);
+        Err(HubProblem::Final(circle.into()))
     }
 
     /// What a status means, and what to do.
     fn refusal(&self, response: &Response<Body>, repository: &str, is_of_hub: bool) -> HubProblem {
-        let (status, endpoint) = (response.status(), &self.endpoint);
+        let (status, endpoint) = (response.status(), self.endpoint.as_str());
         let code = text(response.headers(), "x-error-code").unwrap_or_default();
         let has_token = self.token.is_some();
-        let sentence = match (status.as_u16(), code) {
+        let refusal = match (status.as_u16(), code) {
             (416, _) => return HubProblem::BeyondEnd,
             (408 | 429 | 500.., _) => {
-                return HubProblem::Passing(format!("the server answered {status}"));
+                let status = status.to_string();
+                let answered =
+                    message!("hub-answered", "the server answered {status}", status = status);
+                return HubProblem::Passing(answered);
             }
             // Addresses of large files hold for some minutes; a new one is asked for.
             (401 | 403, _) if !is_of_hub => {
-                return HubProblem::Passing(format!("the download's address ran out ({status})"));
+                let status = status.to_string();
+                return HubProblem::Passing(message!(
+                    "hub-address-ran-out",
+                    "the download's address ran out ({status})",
+                    status = status
+                ));
             }
-            (_, "GatedRepo") | (403, _) if has_token => format!(
-                "{repository} is gated, and the account of your token may not read it: accept its \
-                 terms on {endpoint}/{repository} and start again"
+            (_, "GatedRepo") | (403, _) if has_token => message!(
+                "hub-gated-for-you",
+                "{repository} is gated, and the account of your token may not read it: accept its terms on {endpoint}/{repository} and start again",
+                repository = repository,
+                endpoint = endpoint
             ),
-            (_, "GatedRepo") | (403, _) => format!(
-                "{repository} is gated: accept its terms on {endpoint}/{repository} and set HF_TOKEN \
-                 to an access token of your account"
+            (_, "GatedRepo") | (403, _) => message!(
+                "hub-gated",
+                "{repository} is gated: accept its terms on {endpoint}/{repository} and set HF_TOKEN to an access token of your account",
+                repository = repository,
+                endpoint = endpoint
             ),
-            (_, "RevisionNotFound") => format!(
-                "{repository} has no such --revision; its branches and tags are on \
-                 {endpoint}/{repository}/tree/main"
+            (_, "RevisionNotFound") => message!(
+                "hub-no-revision",
+                "{repository} has no such --revision; its branches and tags are on {endpoint}/{repository}/tree/main",
+                repository = repository,
+                endpoint = endpoint
             ),
-            (401, _) if has_token && code != "RepoNotFound" => format!(
-                "{endpoint} does not know the access token in HF_TOKEN, or in huggingface's token \
-                 file: make a new one, or unset it"
+            (401, _) if has_token && code != "RepoNotFound" => message!(
+                "hub-bad-token",
+                "{endpoint} does not know the access token in HF_TOKEN, or in huggingface's token file: make a new one, or unset it",
+                endpoint = endpoint
             ),
-            (401 | 404, _) => format!(
-                "there is no repository {repository} on {endpoint}{}: check how it is spelt",
-                if has_token {
-                    " that your access token may read"
-                } else {
-                    ", or it is private and HF_TOKEN is not set"
-                }
+            (401 | 404, _) if has_token => message!(
+                "hub-no-repository-for-you",
+                "there is no repository {repository} on {endpoint} that your access token may read: check how it is spelt",
+                repository = repository,
+                endpoint = endpoint
             ),
-            _ => format!("{endpoint} refused {repository} with {status}"),
+            (401 | 404, _) => message!(
+                "hub-no-repository",
+                "there is no repository {repository} on {endpoint}, or it is private and HF_TOKEN is not set: check how it is spelt",
+                repository = repository,
+                endpoint = endpoint
+            ),
+            _ => message!(
+                "hub-refused",
+                "{endpoint} refused {repository} with {status}",
+                endpoint = endpoint,
+                repository = repository,
+                status = status.to_string()
+            ),
         };
-        HubProblem::Final(anyhow!(sentence))
+        HubProblem::Final(refusal.into())
+    }
+}
+
+/// Why a request came to nothing, in the library's words where the system has none.
+fn broken(error: &ureq::Error) -> KeyedMessage {
+    let refused = || KeyedMessage::keyed("hub-no-connection", error.to_string());
+    match error {
+        ureq::Error::Timeout(_) => KeyedMessage::keyed("hub-silent", error.to_string()),
+        ureq::Error::HostNotFound => KeyedMessage::keyed("hub-no-host", error.to_string()),
+        ureq::Error::ConnectionFailed => refused(),
+        ureq::Error::Io(io) if io.kind() == io::ErrorKind::ConnectionRefused => refused(),
+        _ => KeyedMessage::technical(error.to_string()),
     }
 }
 

@@ -5,9 +5,13 @@ use super::{
     files::RemoteFile,
     origin::BaseOrigin,
 };
-use crate::{job::Report, progress::say};
-use anyhow::{Context, Error, Result, anyhow, bail};
-use entity::report::LogLevel;
+use crate::{
+    errors::{WithMessage, cannot_make, cannot_write},
+    job::Report,
+    progress::say,
+};
+use anyhow::{Result, bail};
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
@@ -46,7 +50,13 @@ pub(super) fn download(
         && let Some(cached) = target.origin.cached(file)
         && fs::copy(&cached, &path).is_ok()
     {
-        say(report, LogLevel::Info, format!("{} is in {}", file.name, cached.display()));
+        let found = message!(
+            "fetch-is-cached",
+            "{file} is in {path}",
+            file = file.name.as_str(),
+            path = cached.display()
+        );
+        say(report, LogLevel::Info, found);
         let _ = on_bytes(file.size.unwrap_or(0), report);
     }
     let mut part = PartialFile::open(path, file.clone())?;
@@ -61,17 +71,23 @@ pub(super) fn download(
             },
             Err(HubProblem::BeyondEnd) => {
                 part.restart()?;
-                "what was fetched is longer than the file".to_owned()
+                message!("fetch-too-long", "what was fetched is longer than the file")
             }
             Err(HubProblem::Passing(why)) => why,
             Err(HubProblem::Final(error)) => return Err(error),
         };
         failures = if part.length > before { 1 } else { failures + 1 };
         if failures >= MAX_FAILURES {
-            return Err(target.origin.unreachable(&why));
+            return Err(target.origin.unreachable(&why).into());
         }
-        let message = format!("{}: {why}; trying again from {} bytes", file.name, part.length);
-        say(report, LogLevel::Warning, message);
+        let again = message!(
+            "fetch-again",
+            "{file}: {why}; trying again from {bytes} bytes",
+            file = file.name.as_str(),
+            why = why,
+            bytes = part.length
+        );
+        say(report, LogLevel::Warning, again);
         thread::sleep(Duration::from_millis(250 << failures.min(6)));
     }
     part.finish(&whole)?;
@@ -91,7 +107,7 @@ enum DownloadEnd {
     All,
     Stopped,
     /// The connection ended before the file, and why.
-    Until(String),
+    Until(KeyedMessage),
 }
 
 impl PartialFile {
@@ -104,7 +120,7 @@ impl PartialFile {
             .create(true)
             .truncate(false)
             .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_message(|| cannot_write(&path))?;
         let mut hash = Sha256::new();
         let mut length = 0;
         let mut chunk = vec![0; CHUNK];
@@ -143,7 +159,8 @@ impl PartialFile {
         if opened.start != self.length {
             self.restart()?;
             if opened.start != 0 {
-                return Ok(DownloadEnd::Until("the server answered another part".into()));
+                let other = message!("hub-other-part", "the server answered another part");
+                return Ok(DownloadEnd::Until(other));
             }
         }
         let mut chunk = vec![0; CHUNK];
@@ -152,11 +169,9 @@ impl PartialFile {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Ok(DownloadEnd::Until(format!("the connection broke ({error})")));
-                }
+                Err(error) => return Ok(DownloadEnd::Until(connection_broke(&error))),
             };
-            self.file.write_all(&chunk[..n]).map_err(|error| self.cannot_write(error))?;
+            self.file.write_all(&chunk[..n]).map_err(|error| self.unwritten(&error))?;
             self.hash.update(&chunk[..n]);
             self.length += n as u64;
             if on_bytes(n as u64, report).is_break() {
@@ -165,42 +180,57 @@ impl PartialFile {
         }
         match self.expected.size {
             Some(size) if self.length < size => {
-                Ok(DownloadEnd::Until("the connection ended early".into()))
+                Ok(DownloadEnd::Until(message!("hub-ended-early", "the connection ended early")))
             }
             _ => Ok(DownloadEnd::All),
         }
     }
 
-    fn cannot_write(&self, error: io::Error) -> Error {
+    fn unwritten(&self, error: &io::Error) -> KeyedMessage {
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow!(
-                "the disk is full: {} has {} bytes so far; make room and start again, \
-                 it goes on from there",
-                self.path.display(),
-                self.length
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => message!(
+                "fetch-disk-full",
+                "the disk is full: {path} has {bytes} bytes so far; make room and start again, it goes on from there",
+                path = self.path.display(),
+                bytes = self.length
             ),
-            _ => Error::new(error).context(format!("cannot write {}", self.path.display())),
+            _ => cannot_write(&self.path).because(KeyedMessage::from(error)),
         }
     }
 
     /// Checks size and hash and gives the file its name; what is wrong is thrown away.
     fn finish(mut self, whole: &Path) -> Result<()> {
-        self.file.flush().map_err(|error| self.cannot_write(error))?;
-        self.file.sync_all().map_err(|error| self.cannot_write(error))?;
+        self.file.flush().map_err(|error| self.unwritten(&error))?;
+        self.file.sync_all().map_err(|error| self.unwritten(&error))?;
         let hash = hex::encode(self.hash.finalize_reset());
         let wrong = match &self.expected {
-            RemoteFile { size: Some(size), .. } if *size != self.length => {
-                Some(format!("{} bytes instead of {size}", self.length))
-            }
-            RemoteFile { sha256: Some(expected), .. } if *expected != hash => {
-                Some(format!("with the SHA-256 {hash} instead of {expected}"))
-            }
+            RemoteFile { size: Some(size), .. } if *size != self.length => Some(message!(
+                "fetch-other-size",
+                "{bytes} bytes instead of {expected}",
+                bytes = self.length,
+                expected = *size
+            )),
+            RemoteFile { sha256: Some(expected), .. } if *expected != hash => Some(message!(
+                "fetch-other-hash",
+                "with the SHA-256 {hash} instead of {expected}",
+                hash = hash,
+                expected = expected
+            )),
             _ => None,
         };
         if let Some(wrong) = wrong {
             fs::remove_file(&self.path)?;
-            bail!("{} arrived altered, {wrong}: start again to fetch it anew", self.expected.name);
+            bail!(message!(
+                "fetch-altered",
+                "{file} arrived altered, {wrong}: start again to fetch it anew",
+                file = self.expected.name.as_str(),
+                wrong = wrong
+            ));
         }
-        fs::rename(&self.path, whole).with_context(|| format!("cannot make {}", whole.display()))
+        fs::rename(&self.path, whole).with_message(|| cannot_make(whole))
     }
+}
+
+fn connection_broke(error: &io::Error) -> KeyedMessage {
+    message!("hub-broke", "the connection broke ({why})", why = KeyedMessage::from(error))
 }

@@ -1,6 +1,8 @@
 //! Which files of a repository, or of a folder, make a model folder.
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::errors::{WithMessage, cannot_read};
+use anyhow::{Result, bail, ensure};
+use entity::{message, message::KeyedMessage};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -73,9 +75,11 @@ impl FileListing {
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
         ensure!(
             folder.is_dir(),
-            "there is no folder {} on this machine: check how it is spelt, and whether this user \
-             may read it",
-            folder.display()
+            message!(
+                "fetch-no-folder",
+                "there is no folder {folder} on this machine: check how it is spelt, and whether this user may read it",
+                folder = folder.display()
+            )
         );
         let read = || -> io::Result<Self> {
             let (mut siblings, mut state) = (Vec::new(), Vec::new());
@@ -98,7 +102,7 @@ impl FileListing {
             let sha = hex::encode(Sha256::digest(state.join("\n")));
             Ok(Self { sha: Some(sha), siblings })
         };
-        read().with_context(|| format!("cannot read {}", folder.display()))
+        read().with_message(|| cannot_read(folder))
     }
 
     /// The commit, so that all files are of one; the revision where the server does not tell.
@@ -124,28 +128,16 @@ impl FileListing {
 
     /// Everything but config, index and shards. A repository without what a model needs is refused.
     pub(super) fn model_files(&self, repository: &str) -> Result<Vec<RemoteFile>> {
-        let tokenizer = self.file(TOKENIZER).with_context(|| {
-            format!(
-                "{repository} has no tokenizer.json, which transformers' `save_pretrained` of a fast \
-                 tokenizer writes; take one that has it"
+        let tokenizer = self.file(TOKENIZER).with_message(|| {
+            message!(
+                "fetch-no-tokenizer",
+                "{repository} has no tokenizer.json, which transformers' `save_pretrained` of a fast tokenizer writes; take one that has it",
+                repository = repository
             )
         })?;
         let weights = self.file(WEIGHTS);
         if weights.is_none() && self.file(INDEX).is_none() {
-            let has = |ending: &str| self.siblings.iter().any(|s| s.rfilename.ends_with(ending));
-            if has(".gguf") {
-                bail!(
-                    "{repository} has GGUF files, which are for llama.cpp; take the repository of \
-                     the original model"
-                )
-            } else if has(".bin") {
-                bail!(
-                    "{repository} has its weights only as PyTorch pickles, which can run code when \
-                     they are read; take a repository or --revision with safetensors"
-                )
-            } else {
-                bail!("{repository} has no model.safetensors")
-            }
+            bail!(self.no_weights(repository));
         }
         let is_legal = |name: &str| {
             let upper = name.to_uppercase();
@@ -157,19 +149,59 @@ impl FileListing {
         Ok(std::iter::once(tokenizer).chain(others).chain(weights).collect())
     }
 
+    /// Why a repository without safetensors is refused.
+    fn no_weights(&self, repository: &str) -> KeyedMessage {
+        let has = |ending: &str| self.siblings.iter().any(|s| s.rfilename.ends_with(ending));
+        if has(".gguf") {
+            message!(
+                "fetch-is-gguf",
+                "{repository} has GGUF files, which are for llama.cpp; take the repository of the original model",
+                repository = repository
+            )
+        } else if has(".bin") {
+            message!(
+                "fetch-is-pickle",
+                "{repository} has its weights only as PyTorch pickles, which can run code when they are read; take a repository or --revision with safetensors",
+                repository = repository
+            )
+        } else {
+            message!(
+                "fetch-no-weights",
+                "{repository} has no model.safetensors",
+                repository = repository
+            )
+        }
+    }
+
     /// The files that the text of an index names.
     pub(super) fn shards(&self, index: &str) -> Result<Vec<RemoteFile>> {
-        let index: Value = serde_json::from_str(index).context(INDEX)?;
-        let map = index["weight_map"].as_object().with_context(|| format!("no map in {INDEX}"))?;
+        let index: Value = serde_json::from_str(index)
+            .with_message(|| message!("fetch-index", "{index}", index = INDEX))?;
+        let map = index["weight_map"]
+            .as_object()
+            .with_message(|| message!("fetch-no-map", "no map in {index}", index = INDEX))?;
         let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-        ensure!(!names.is_empty(), "{INDEX} names no file");
+        ensure!(
+            !names.is_empty(),
+            message!("fetch-empty-index", "{index} names no file", index = INDEX)
+        );
         let shard = |name: &str| {
             ensure!(
                 name.ends_with(".safetensors") && !name.contains('/') && !name.starts_with('.'),
-                "{INDEX} names {name:?}, which is not a file of weights beside it"
+                message!(
+                    "fetch-bad-shard",
+                    "{index} names {name}, which is not a file of weights beside it",
+                    index = INDEX,
+                    name = format!("{name:?}")
+                )
             );
-            self.file(name).with_context(|| {
-                format!("{INDEX} names {name}, which the repository does not have")
+            self.file(name).with_message(|| {
+                message!(
+                    "fetch-no-shard",
+                    "{index} names {name}, which the repository does not have",
+                    index = INDEX,
+                    name = name
+                )
             })
         };
         names.into_iter().map(shard).collect()

@@ -4,7 +4,9 @@ use super::{
     client::{HubClient, HubProblem, OpenedFile},
     files::{FileListing, RemoteFile},
 };
-use anyhow::{Context, Error, Result, anyhow};
+use crate::errors::{WithMessage, cannot_read};
+use anyhow::Result;
+use entity::message::KeyedMessage;
 use entity::run_config::{FetchConfig, FetchSource};
 use std::{
     fs::File,
@@ -84,10 +86,10 @@ impl<'a> BaseOrigin<'a> {
     }
 
     /// Why a file that broke off again and again is given up.
-    pub(super) fn unreachable(&self, why: &str) -> Error {
+    pub(super) fn unreachable(&self, why: &KeyedMessage) -> KeyedMessage {
         match self {
             Self::Hub { hub, .. } => hub.unreachable(why),
-            Self::Folder(folder) => anyhow!("cannot read {}: {why}", folder.display()),
+            Self::Folder(folder) => cannot_read(folder).because(why.clone()),
         }
     }
 }
@@ -99,5 +101,5 @@ fn open_file(path: &Path, start: u64) -> Result<OpenedFile> {
         file.seek(SeekFrom::Start(start))?;
         Ok(OpenedFile { start, reader: Box::new(file), size, sha256: None })
     };
-    read().with_context(|| format!("cannot read {}", path.display()))
+    read().with_message(|| cannot_read(path))
 }

@@ -7,12 +7,13 @@ use super::{
     origin::BaseOrigin,
 };
 use crate::{
+    errors::{WithMessage, cannot_write, root_message},
     job::{Report, VerbOutcome},
     model_config::ModelConfig,
     progress::{RunProgress, say},
 };
-use anyhow::{Context, Result, bail, ensure};
-use entity::report::LogLevel;
+use anyhow::{Result, bail, ensure};
+use entity::{message, report::LogLevel};
 use serde_json::Map;
 use std::{fs, ops::ControlFlow, path::Path};
 
@@ -36,24 +37,45 @@ pub(super) fn fetch(
     let mut get_small = |file: &RemoteFile| -> Result<String> {
         // Whoever asked to stop is asked again at the first large file.
         let _ = download(&target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
-        fs::read_to_string(partial.join(&file.name))
-            .with_context(|| format!("{} of {repository} is not text", file.name))
+        fs::read_to_string(partial.join(&file.name)).with_message(|| {
+            message!(
+                "fetch-no-text",
+                "{file} of {repository} is not text",
+                file = file.name.as_str(),
+                repository = repository
+            )
+        })
     };
 
     // 2. Whether it can be computed: known before anything large is fetched.
-    let config = listing.file(CONFIG).with_context(|| {
-        format!("{repository} has no config.json: it is not a model of transformers")
+    let config = listing.file(CONFIG).with_message(|| {
+        message!(
+            "fetch-no-config",
+            "{repository} has no config.json: it is not a model of transformers",
+            repository = repository
+        )
     })?;
     get_small(&config)?;
     if let Err(error) = ModelConfig::read(partial) {
         let _ = fs::remove_dir_all(partial);
-        // Without the path of the partial folder, which means nothing to a person.
-        bail!("{repository} cannot be trained here: {}", error.root_cause());
+        // Not where it lies: that is no place for a person to look.
+        bail!(message!(
+            "fetch-not-computed",
+            "{repository} cannot be trained here: {why}",
+            repository = repository,
+            why = root_message(&error)
+        ));
     }
     let shards = match listing.file(INDEX) {
-        Some(index) if listing.is_sharded() => listing
-            .shards(&get_small(&index)?)
-            .with_context(|| format!("{repository} cannot be fetched"))?,
+        Some(index) if listing.is_sharded() => {
+            listing.shards(&get_small(&index)?).with_message(|| {
+                message!(
+                    "fetch-bad-index",
+                    "{repository} cannot be fetched",
+                    repository = repository
+                )
+            })?
+        }
         _ => Vec::new(),
     };
 
@@ -65,7 +87,10 @@ pub(super) fn fetch(
     let arrived: u64 = files.iter().map(|file| file.arrived(partial)).sum();
     if arrived > 0 {
         progress.resume(arrived as f64, 0, 0.0);
-        say(report, LogLevel::Info, format!("going on from {:.1} MB", arrived as f64 / 1e6));
+        let megabytes = format!("{:.1}", arrived as f64 / 1e6);
+        let going_on =
+            message!("fetch-goes-on", "going on from {megabytes} MB", megabytes = megabytes);
+        say(report, LogLevel::Info, going_on);
     }
     for file in &files {
         let flow =
@@ -85,7 +110,7 @@ fn begin(partial: &Path, commit: &str) -> Result<()> {
     if fs::read_to_string(&marker).ok().as_deref() != Some(commit) {
         let _ = fs::remove_dir_all(partial);
         make_folder(partial)?;
-        fs::write(&marker, commit).with_context(|| format!("cannot write {}", marker.display()))?;
+        fs::write(&marker, commit).with_message(|| cannot_write(&marker))?;
     }
     Ok(())
 }
@@ -97,15 +122,18 @@ const RESERVE: u64 = 1 << 30;
 fn ensure_room(files: &[RemoteFile], partial: &Path) -> Result<()> {
     let missing: u64 =
         files.iter().map(|f| f.size.unwrap_or(0).saturating_sub(f.arrived(partial))).sum();
-    let disk = rustix::fs::statvfs(partial).context("cannot tell how full the disk is")?;
+    let disk = rustix::fs::statvfs(partial)
+        .with_message(|| message!("fetch-disk-unknown", "cannot tell how full the disk is"))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     ensure!(
         missing.saturating_add(RESERVE) <= free,
-        "the disk is too full: {:.1} GB are to be fetched into {}, {:.1} GB are free; make room and \
-         start again, or give --out on another disk",
-        missing as f64 / 1e9,
-        partial.display(),
-        free as f64 / 1e9
+        message!(
+            "fetch-disk-too-full",
+            "the disk is too full: {missing} GB are to be fetched into {folder}, {free} GB are free; make room and start again, or give --out on another disk",
+            missing = format!("{:.1}", missing as f64 / 1e9),
+            folder = partial.display(),
+            free = format!("{:.1}", free as f64 / 1e9)
+        )
     );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::ModelPurpose;
 use anyhow::{Result, bail};
+use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value};
 
 /// A family, by the name of its classes in transformers.
@@ -32,27 +33,23 @@ impl ModelFamily {
     pub(super) fn of(file: &Map<String, Value>) -> Result<Self> {
         let model_type = file.get("model_type").and_then(Value::as_str).unwrap_or("none");
         let Some((_, family)) = FAMILIES.iter().find(|(name, _)| *name == model_type) else {
-            let why = if model_type.ends_with("_moe") || model_type == "mixtral" {
-                ", a mixture of experts"
-            } else {
-                ""
-            };
-            bail!("model_type is {model_type:?}{why}; {}", supported());
+            bail!(unknown(model_type));
         };
         for key in ["quantization_config", "compression_config"] {
             if file.get(key).is_some_and(|value| !value.is_null()) {
-                bail!(
-                    "its weights are quantised ({key}), and this trainer computes with bf16 and \
-                     f32: take the repository of the same model that is not quantised"
-                );
+                bail!(message!(
+                    "model-quantised",
+                    "its weights are quantised ({key}), and this trainer computes with bf16 and f32: take the repository of the same model that is not quantised",
+                    key = key
+                ));
             }
         }
         let slides = file.get("use_sliding_window").and_then(Value::as_bool).unwrap_or(false);
         if slides {
-            bail!(
-                "use_sliding_window is true, and this trainer computes full attention only: set it \
-                 to false if the texts are shorter than the window, or take another base"
-            );
+            bail!(message!(
+                "model-sliding-window",
+                "use_sliding_window is true, and this trainer computes full attention only: set it to false if the texts are shorter than the window, or take another base"
+            ));
         }
         Ok(*family)
     }
@@ -79,10 +76,29 @@ impl ModelFamily {
 }
 
 /// What can be computed, for a person whose model cannot.
-pub(super) fn supported() -> String {
-    let names = FAMILIES.map(|(_, family)| family.architecture(ModelPurpose::Language)).join(", ");
-    format!(
-        "this trainer computes {names}, and reward models (…ForSequenceClassification with one \
-         label) of the same families"
+pub(super) fn supported() -> KeyedMessage {
+    message!(
+        "model-supported",
+        "this trainer computes {names}, and reward models (…ForSequenceClassification with one label) of the same families",
+        names = FAMILIES.map(|(_, family)| family.architecture(ModelPurpose::Language)).join(", ")
     )
+}
+
+fn unknown(model_type: &str) -> KeyedMessage {
+    let found = format!("{model_type:?}");
+    if model_type.ends_with("_moe") || model_type == "mixtral" {
+        message!(
+            "model-of-experts",
+            "model_type is {found}, a mixture of experts; {supported}",
+            found = found,
+            supported = supported()
+        )
+    } else {
+        message!(
+            "model-other-type",
+            "model_type is {found}; {supported}",
+            found = found,
+            supported = supported()
+        )
+    }
 }

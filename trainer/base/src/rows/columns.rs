@@ -1,5 +1,6 @@
 //! The types of row that TRL knows, told apart by their columns.
 
+use entity::{json_problem, json_problem::kind, message, message::KeyedMessage};
 use serde_json::{Map, Value};
 
 type Columns = Map<String, Value>;
@@ -19,25 +20,42 @@ pub(super) struct AnsweredPrompt {
     pub answers: Vec<RowContent>,
 }
 
+impl RowContent {
+    /// What it is, with its article.
+    fn form(&self) -> KeyedMessage {
+        match self {
+            Self::Plain(_) => message!("json-string", "a string"),
+            Self::Messages(_) => message!("columns-messages", "a list of messages"),
+        }
+    }
+}
+
 /// The columns that decide what a row is. Any other is ignored but for [`template_variables`], and so
 /// is one that is null.
 const KNOWN: [&str; 6] = ["messages", "prompt", "completion", "chosen", "rejected", "text"];
 
 /// `prompt` + `completion`, or `messages`, whose last assistant turn is the answer.
-pub(super) fn answered(columns: &Columns) -> Result<AnsweredPrompt, String> {
+pub(super) fn answered(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
+    one_answer(columns).unwrap_or_else(|| {
+        let wanted = message!("columns-answered", "`messages`, or `prompt` and `completion`");
+        Err(unexpected(columns, wanted))
+    })
+}
+
+/// None where the row has no columns of an answer.
+fn one_answer(columns: &Columns) -> Option<Result<AnsweredPrompt, KeyedMessage>> {
     if has(columns, &["prompt", "completion"]) {
-        return answers(content(columns, "prompt")?, columns, &["completion"]);
+        let prompt = content(columns, "prompt");
+        return Some(prompt.and_then(|prompt| answers(prompt, columns, &["completion"])));
     }
-    if has(columns, &["messages"]) {
-        return last_turn(columns);
-    }
-    Err(unexpected(columns, "`messages`, or `prompt` and `completion`"))
+    has(columns, &["messages"]).then(|| last_turn(columns))
 }
 
 /// `chosen` + `rejected`, with `prompt` or with the prompt inside both.
-pub(super) fn pair(columns: &Columns) -> Result<AnsweredPrompt, String> {
+pub(super) fn pair(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     if !has(columns, &["chosen", "rejected"]) {
-        return Err(unexpected(columns, "`prompt`, `chosen` and `rejected`"));
+        let wanted = message!("columns-pair", "`prompt`, `chosen` and `rejected`");
+        return Err(unexpected(columns, wanted));
     }
     let prompt = match (has(columns, &["prompt"]), content(columns, "chosen")?) {
         (true, _) => content(columns, "prompt")?,
@@ -49,7 +67,7 @@ pub(super) fn pair(columns: &Columns) -> Result<AnsweredPrompt, String> {
 
 /// [`pair`] with a prompt in every case: what both answers begin with where it is inside them (TRL:
 /// `extract_prompt`).
-pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, String> {
+pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     let row = pair(columns)?;
     if has(columns, &["prompt"]) {
         return Ok(row);
@@ -78,19 +96,21 @@ pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, Stri
 }
 
 /// A pair, or one answer.
-pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, String> {
+pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     if has(columns, &["chosen", "rejected"]) {
-        pair(columns)
-    } else {
-        answered(columns).map_err(|problem| {
-            let wanted = "`prompt`, `chosen` and `rejected`, or `messages`, or";
-            problem.replacen("`messages`, or", wanted, 1)
-        })
+        return pair(columns);
     }
+    one_answer(columns).unwrap_or_else(|| {
+        let wanted = message!(
+            "columns-pair-or-answered",
+            "`prompt`, `chosen` and `rejected`, or `messages`, or `prompt` and `completion`"
+        );
+        Err(unexpected(columns, wanted))
+    })
 }
 
 /// The prompt of a row, whatever follows it there.
-pub(super) fn prompt(columns: &Columns) -> Result<RowContent, String> {
+pub(super) fn prompt(columns: &Columns) -> Result<RowContent, KeyedMessage> {
     if has(columns, &["prompt"]) {
         return content(columns, "prompt");
     }
@@ -103,29 +123,30 @@ pub(super) fn prompt(columns: &Columns) -> Result<RowContent, String> {
             Ok(last_turn(columns)?.prompt)
         };
     }
-    Err(unexpected(columns, "`prompt`, or `messages`"))
+    Err(unexpected(columns, message!("columns-prompt", "`prompt`, or `messages`")))
 }
 
 /// `text`, for pretraining.
-pub(super) fn text(columns: &Columns) -> Result<String, String> {
+pub(super) fn text(columns: &Columns) -> Result<String, KeyedMessage> {
     match columns.get("text") {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) if !other.is_null() => {
-            Err(format!("`text` is {}; expected a string", kind(other)))
-        }
-        _ => Err(unexpected(columns, "`text`")),
+        Some(other) if !other.is_null() => Err(no_string("text", other)),
+        _ => Err(unexpected(columns, message!("columns-text", "`text`"))),
     }
 }
 
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a
 /// string, and `chat_template_kwargs` such as `{"enable_thinking": false}`.
-pub(super) fn template_variables(columns: &Columns) -> Result<Columns, String> {
+pub(super) fn template_variables(columns: &Columns) -> Result<Columns, KeyedMessage> {
     let mut variables = Columns::new();
     match columns.get("tools") {
         None | Some(Value::Null) => {}
         Some(Value::String(text)) => {
             let tools = serde_json::from_str(text);
-            let tools = tools.map_err(|error| format!("`tools` is not JSON: {error}"))?;
+            let tools = tools.map_err(|error| {
+                let why = json_problem::in_a_file(&error);
+                message!("columns-tools-not-json", "`tools` is not JSON: {why}", why = why)
+            })?;
             variables.insert("tools".to_owned(), tools);
         }
         Some(tools) => {
@@ -136,10 +157,10 @@ pub(super) fn template_variables(columns: &Columns) -> Result<Columns, String> {
         None | Some(Value::Null) => {}
         Some(Value::Object(more)) => variables.extend(more.clone()),
         Some(other) => {
-            return Err(format!(
-                "`chat_template_kwargs` is {}; expected an object such as \
-                 {{\"enable_thinking\": false}}",
-                kind(other)
+            return Err(message!(
+                "columns-bad-kwargs",
+                "`chat_template_kwargs` is {found}; expected an object such as {{\"enable_thinking\": false}}",
+                found = kind(other)
             ));
         }
     }
@@ -150,27 +171,33 @@ fn answers(
     prompt: RowContent,
     columns: &Columns,
     names: &[&str],
-) -> Result<AnsweredPrompt, String> {
+) -> Result<AnsweredPrompt, KeyedMessage> {
     let mut answers = Vec::new();
     for name in names {
         let answer = content(columns, name)?;
-        let of = |content: &RowContent| match content {
-            RowContent::Plain(_) => "a string",
-            RowContent::Messages(_) => "a list of messages",
-        };
-        if of(&answer) != of(&prompt) {
-            let other = if has(columns, &["prompt"]) { "`prompt`" } else { "`chosen`" };
-            return Err(format!("`{name}` is {} but {other} is {}", of(&answer), of(&prompt)));
+        let (found, wanted) = (answer.form(), prompt.form());
+        if found != wanted {
+            return Err(message!(
+                "columns-two-forms",
+                "`{field}` is {found} but `{other}` is {wanted}",
+                field = *name,
+                found = found,
+                other = if has(columns, &["prompt"]) { "prompt" } else { "chosen" },
+                wanted = wanted
+            ));
         }
         answers.push(answer);
     }
     Ok(AnsweredPrompt { prompt, answers })
 }
 
-fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, String> {
+fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     let mut messages = messages(columns, "messages")?;
     let Some(last) = messages.iter().rposition(is_assistant) else {
-        return Err("`messages` has no turn of the assistant, so there is no answer".to_owned());
+        return Err(message!(
+            "columns-no-answer",
+            "`messages` has no turn of the assistant, so there is no answer"
+        ));
     };
     messages.truncate(last + 1);
     let answer = messages.split_off(last);
@@ -180,26 +207,40 @@ fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, String> {
     })
 }
 
-fn content(columns: &Columns, name: &str) -> Result<RowContent, String> {
+fn content(columns: &Columns, name: &str) -> Result<RowContent, KeyedMessage> {
     match &columns[name] {
         Value::String(text) => Ok(RowContent::Plain(text.clone())),
         Value::Array(_) => messages(columns, name).map(RowContent::Messages),
-        other => {
-            Err(format!("`{name}` is {}; expected a string or a list of messages", kind(other)))
-        }
+        other => Err(message!(
+            "columns-no-content",
+            "`{field}` is {found}; expected a string or a list of messages",
+            field = name,
+            found = kind(other)
+        )),
     }
 }
 
-fn messages(columns: &Columns, name: &str) -> Result<Vec<Value>, String> {
+fn messages(columns: &Columns, name: &str) -> Result<Vec<Value>, KeyedMessage> {
     let Value::Array(messages) = &columns[name] else {
-        return Err(format!("`{name}` is {}; expected a list of messages", kind(&columns[name])));
+        return Err(message!(
+            "columns-no-messages",
+            "`{field}` is {found}; expected a list of messages",
+            field = name,
+            found = kind(&columns[name])
+        ));
     };
     if messages.is_empty() {
-        return Err(format!("`{name}` is an empty list"));
+        return Err(message!("columns-empty", "`{field}` is an empty list", field = name));
     }
     for (idx, message) in messages.iter().enumerate() {
         let Some(fields) = message.as_object() else {
-            return Err(format!("`{name}[{idx}]` is {}; expected a message", kind(message)));
+            return Err(message!(
+                "columns-no-message",
+                "`{field}[{place}]` is {found}; expected a message",
+                field = name,
+                place = idx,
+                found = kind(message)
+            ));
         };
         for field in ["role", "content"] {
             match fields.get(field) {
@@ -207,17 +248,30 @@ fn messages(columns: &Columns, name: &str) -> Result<Vec<Value>, String> {
                 // Lists of parts and absent texts are for the chat template to judge.
                 Some(Value::Array(_) | Value::Null) if field == "content" => {}
                 Some(other) => {
-                    return Err(format!(
-                        "`{name}[{idx}].{field}` is {}; expected a string",
-                        kind(other)
-                    ));
+                    return Err(no_string(&format!("{name}[{idx}].{field}"), other));
                 }
                 None if field == "content" && fields.contains_key("tool_calls") => {}
-                None => return Err(format!("`{name}[{idx}]` has no `{field}`")),
+                None => {
+                    return Err(message!(
+                        "columns-lacking",
+                        "`{message}` has no `{field}`",
+                        message = format!("{name}[{idx}]"),
+                        field = field
+                    ));
+                }
             }
         }
     }
     Ok(messages.clone())
+}
+
+fn no_string(field: &str, found: &Value) -> KeyedMessage {
+    message!(
+        "columns-no-string",
+        "`{field}` is {found}; expected a string",
+        field = field,
+        found = kind(found)
+    )
 }
 
 fn is_assistant(message: &Value) -> bool {
@@ -228,26 +282,24 @@ fn has(columns: &Columns, names: &[&str]) -> bool {
     names.iter().all(|name| columns.get(*name).is_some_and(|value| !value.is_null()))
 }
 
-fn unexpected(columns: &Columns, expected: &str) -> String {
+fn unexpected(columns: &Columns, expected: KeyedMessage) -> KeyedMessage {
     let known: Vec<_> = KNOWN.into_iter().filter(|name| has(columns, &[name])).collect();
-    let found: Vec<_> =
-        if known.is_empty() { columns.keys().map(String::as_str).collect() } else { known };
-    let found = if found.is_empty() {
-        "no columns".to_owned()
-    } else {
-        found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    let found: Vec<_> = match known.is_empty() {
+        true => columns.keys().map(String::as_str).collect(),
+        false => known,
     };
-    format!("expected {expected}; the row has {found}")
-}
-
-/// A JSON value's type, with its article.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+    if found.is_empty() {
+        return message!(
+            "columns-none",
+            "expected {expected}; the row has no columns",
+            expected = expected
+        );
     }
+    let found = found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    message!(
+        "columns-unexpected",
+        "expected {expected}; the row has {found}",
+        expected = expected,
+        found = found
+    )
 }

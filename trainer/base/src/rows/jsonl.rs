@@ -1,7 +1,7 @@
 //! JSON Lines files read row by row, plain or gzipped.
 
 use super::DataError;
-use entity::json_problem;
+use entity::{json_problem, message, message::KeyedMessage};
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::{
@@ -68,12 +68,11 @@ impl RowReader {
             self.number += 1;
             let n = self.lines.read_until(b'\n', &mut bytes).map_err(|error| {
                 let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-                let what = if cut {
-                    "the compressed file ends too early".into()
+                self.problem(if cut {
+                    message!("data-cut-off", "the compressed file ends too early")
                 } else {
-                    error.to_string()
-                };
-                self.problem(what)
+                    KeyedMessage::from(&error)
+                })
             })?;
             if n == 0 {
                 return Ok(None);
@@ -93,16 +92,19 @@ impl RowReader {
         match serde_json::from_slice(text) {
             Ok(Value::Object(columns)) => Ok(JsonLine { number: self.number, columns }),
             Ok(other) => {
-                Err(self
-                    .problem(format!("expected an object, found {}", super::columns::kind(&other))))
+                let found = json_problem::kind(&other);
+                let wanted =
+                    message!("data-no-object", "expected an object, found {found}", found = found);
+                Err(self.problem(wanted))
             }
             Err(error) => {
-                Err(self.problem(format!("not JSON: {}", json_problem::in_a_row(&error))))
+                let why = json_problem::in_a_row(&error);
+                Err(self.problem(message!("row-not-json", "not JSON: {why}", why = why)))
             }
         }
     }
 
-    fn problem(&self, problem: String) -> DataError {
+    fn problem(&self, problem: KeyedMessage) -> DataError {
         DataError::Line { file: self.file.clone(), line: self.number, problem }
     }
 }

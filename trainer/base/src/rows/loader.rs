@@ -1,9 +1,12 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
 use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, jsonl};
-use crate::{job::Report, tokenizer::Tokenizer};
-use entity::message::KeyedMessage;
-use entity::report::{LogLevel, RunReport};
+use crate::{errors::message_of, job::Report, tokenizer::Tokenizer};
+use entity::{
+    message,
+    message::KeyedMessage,
+    report::{LogLevel, RunReport},
+};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -49,8 +52,8 @@ impl RowLoader<'_, '_> {
     /// Reads every row: `texts` says what to encode of its columns, `build` what to keep of the ids.
     pub(super) fn load<T>(
         mut self,
-        texts: impl Fn(&Columns) -> Result<Vec<TextToEncode>, String>,
-        mut build: impl FnMut(EncodedRow, &mut RowCounts) -> Result<Vec<T>, String>,
+        texts: impl Fn(&Columns) -> Result<Vec<TextToEncode>, KeyedMessage>,
+        mut build: impl FnMut(EncodedRow, &mut RowCounts) -> Result<Vec<T>, KeyedMessage>,
     ) -> Result<LoadedRows<T>, DataError> {
         let mut lines = jsonl::RowReader::open(self.file)?;
         let (mut rows, mut counts) = (Vec::new(), RowCounts::default());
@@ -76,7 +79,17 @@ impl RowLoader<'_, '_> {
             counts.rows += numbers.len();
             if told.elapsed() > Duration::from_secs(5) {
                 told = Instant::now();
-                self.tell(LogLevel::Info, format!("tokenising: {:.0} %", 100.0 * lines.fraction()));
+                let percent = (100.0 * lines.fraction()).round() as u64;
+                let name = self.name();
+                self.tell(
+                    LogLevel::Info,
+                    message!(
+                        "data-tokenising",
+                        "{file}: tokenising: {percent} %",
+                        file = name,
+                        percent = percent
+                    ),
+                );
             }
         }
         counts.blank = lines.n_blank();
@@ -88,7 +101,7 @@ impl RowLoader<'_, '_> {
         &self,
         first: usize,
         rows: Vec<Vec<TextToEncode>>,
-    ) -> Result<Vec<EncodedRow>, String> {
+    ) -> Result<Vec<EncodedRow>, KeyedMessage> {
         let mut encoded: Vec<_> = rows
             .iter()
             .enumerate()
@@ -110,7 +123,7 @@ impl RowLoader<'_, '_> {
         {
             let ids = self.tokenizer.encode_batch(texts, add_special_tokens);
             for ((row, place), ids) in
-                places.into_iter().zip(ids.map_err(|error| format!("{error:#}"))?)
+                places.into_iter().zip(ids.map_err(|error| message_of(&error))?)
             {
                 encoded[row].ids[place] = ids;
             }
@@ -125,21 +138,38 @@ impl RowLoader<'_, '_> {
             (true, rows) => return Err(DataError::NothingLeft { file, rows, max_length }),
             _ => {}
         }
-        for (n, what) in [
-            (counts.cut, format!("cut at the end to max_length {max_length}")),
-            (counts.dropped, format!("dropped, empty or too long for max_length {max_length}")),
-        ] {
-            if n > 0 {
-                self.tell(LogLevel::Warning, format!("{n} of {} rows {what}", counts.rows));
-            }
+        if counts.cut > 0 {
+            let cut = message!(
+                "data-cut",
+                "{file}: {n} of {rows} rows cut at the end to max_length {max_length}",
+                file = self.name(),
+                n = counts.cut,
+                rows = counts.rows,
+                max_length = max_length
+            );
+            self.tell(LogLevel::Warning, cut);
+        }
+        if counts.dropped > 0 {
+            let dropped = message!(
+                "data-dropped",
+                "{file}: {n} of {rows} rows dropped, empty or too long for max_length {max_length}",
+                file = self.name(),
+                n = counts.dropped,
+                rows = counts.rows,
+                max_length = max_length
+            );
+            self.tell(LogLevel::Warning, dropped);
         }
         Ok(LoadedRows { rows, counts })
     }
 
+    /// The file as it is called in what is said of it.
+    fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// A stop asked for here is asked for again at the first step.
-    fn tell(&mut self, level: LogLevel, message: String) {
-        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let message = KeyedMessage::plain(format!("{name}: {message}"));
+    fn tell(&mut self, level: LogLevel, message: KeyedMessage) {
         let _ = (self.report)(RunReport::Log { level, message });
     }
 }

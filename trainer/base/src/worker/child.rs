@@ -9,9 +9,13 @@ use super::{
     output::AttemptFolder,
     store,
 };
-use crate::settings::{RunOutput, run_command};
+use crate::{
+    errors::WithMessage,
+    settings::{RunOutput, run_command},
+};
 use anyhow::Context;
 use entity::{
+    message,
     message::KeyedMessage,
     report::{LogLevel, RunReport, RunSummary},
     run,
@@ -92,7 +96,8 @@ pub(super) async fn run(
             child.wait().await
         }
     };
-    let status = status.context("cannot wait for the training process")?;
+    let status = status
+        .with_message(|| message!("worker-cannot-wait", "cannot wait for the training process"))?;
     Ok(listening.end(status, oom_kills, stderr).await)
 }
 
@@ -107,7 +112,10 @@ fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
         .kill_on_drop(true)
         // Ctrl-C in a terminal is for the worker, which then stops the child in its own way.
         .process_group(0);
-    command.spawn().with_context(|| format!("cannot start {}", worker.program.display()))
+    command.spawn().with_message(|| {
+        let program = worker.program.display();
+        message!("worker-cannot-start", "cannot start {program}", program = program)
+    })
 }
 
 /// It ends after the step that it is at, with a checkpoint.
@@ -136,8 +144,8 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
 #[derive(Default)]
 struct ChildOutput {
     events: Vec<RunReport>,
-    /// The last message of level error.
-    error: Option<String>,
+    /// The last message of level error, and why nothing came of it.
+    error: Option<KeyedMessage>,
     summary: Option<RunSummary>,
     /// Steps done.
     step: u64,
@@ -165,7 +173,12 @@ impl ChildOutput {
                 self.events.retain(|event| !matches!(event, RunReport::Progress { .. }));
             }
             RunReport::Log { level: LogLevel::Error, message } => {
-                self.error = Some(message.text.clone());
+                self.error = Some(message.clone());
+            }
+            // Told as the run's end, not as an event before it.
+            RunReport::Failed { message } => {
+                self.error = Some(message.clone());
+                return;
             }
             _ => {}
         }
@@ -289,7 +302,7 @@ impl ChildWatch<'_> {
                 let death = ProcessDeath {
                     status,
                     oom_kills: (oom_kills, n_oom_kills(&self.worker.vmstat)),
-                    reported_error: self.output.error.as_deref(),
+                    reported_error: self.output.error.as_ref(),
                     stderr: &stderr.await.unwrap_or_default(),
                     step: self.output.step,
                 };
@@ -321,6 +334,15 @@ mod tests {
             "{:?}",
             output.events
         );
+    }
+
+    #[test]
+    fn why_nothing_came_of_it_is_kept_with_its_key_and_is_no_event() {
+        let why = message!("data-no-rows", "{file} has no rows", file = "train.jsonl");
+        let failed = RunReport::Failed { message: why.clone() };
+        let mut output = ChildOutput::default();
+        output.read_line(&serde_json::to_string(&failed).expect("an event serialises"));
+        assert_eq!((output.events.len(), output.error), (0, Some(why)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use super::store::held_here;
 use crate::settings::{RunOutput, run_command};
 use entity::{
+    message,
+    message::KeyedMessage,
     run::{self, RunStatus},
     time::UnixMillis,
 };
@@ -66,16 +68,20 @@ pub(super) async fn next(
 }
 
 /// Why a run that dies again and again at the same place is given up, if it is.
-pub(super) fn give_up_reason(run: &run::Model) -> Option<String> {
+pub(super) fn give_up_reason(run: &run::Model) -> Option<KeyedMessage> {
     let furthest = run.furthest_step;
     (run.fruitless_attempts > MOST_FRUITLESS).then(|| match run_command(run.kind).output {
-        RunOutput::Base => format!(
-            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past {furthest} MB; the log \
-             has its last words."
+        RunOutput::Base => message!(
+            "run-fetch-leads-nowhere",
+            "It, or its worker, was killed {times} times in a row without getting past {megabytes} MB; the log has its last words.",
+            times = MOST_FRUITLESS,
+            megabytes = furthest
         ),
-        _ => format!(
-            "It, or its worker, was killed {MOST_FRUITLESS} times in a row without getting past step {furthest}. If the memory \
-             ran out, a smaller batch size or length needs less; the log has its last words."
+        _ => message!(
+            "run-leads-nowhere",
+            "It, or its worker, was killed {times} times in a row without getting past step {step}. If the memory ran out, a smaller batch size or length needs less; the log has its last words.",
+            times = MOST_FRUITLESS,
+            step = furthest
         ),
     })
 }

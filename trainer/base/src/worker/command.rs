@@ -1,11 +1,16 @@
 //! From a run's row to the command line that does it.
 
 use super::output::AttemptFolder;
-use crate::settings::{RunOutput, run_command};
-use anyhow::{Context, anyhow, ensure};
+use crate::{
+    errors::{WithMessage, cannot_write},
+    settings::{RunOutput, run_command},
+};
+use anyhow::{anyhow, ensure};
 use entity::{
     dataset_version,
     ids::{DatasetVersionId, ModelId},
+    message,
+    message::KeyedMessage,
     model, run,
     run_config::{FetchConfig, RunKind},
     run_input::{self, InputSlot},
@@ -42,7 +47,7 @@ impl RunInputs {
             .order_by_asc(run_input::Column::Place)
             .all(db)
             .await
-            .context("cannot read the run's inputs")?;
+            .with_message(|| message!("input-unreadable", "cannot read the run's inputs"))?;
         let command = run_command(run.kind);
         let mut inputs = Self::default();
         for (slot, _) in command.models {
@@ -55,7 +60,7 @@ impl RunInputs {
             }
         }
         if !command.models.is_empty() {
-            inputs.parent.context("the run names no model")?;
+            inputs.parent.with_message(|| message!("input-no-model", "the run names no model"))?;
         }
         if command.rows.is_some() {
             let version = rows.iter().find_map(|input| input.dataset_version_id);
@@ -72,12 +77,15 @@ async fn dataset_folder(
     artifacts: &ArtifactStore,
     version: Option<DatasetVersionId>,
 ) -> anyhow::Result<PathBuf> {
-    let id = version.context("the run names no dataset version")?;
-    let version = dataset_version::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .context("the run's dataset version is not in the database")?;
-    stored(artifacts, &version.hash, "the dataset version").await
+    let id = version.with_message(no_dataset)?;
+    let version = dataset_version::Entity::find_by_id(id).one(db).await?.with_message(|| {
+        message!("input-dataset-missing", "the run's dataset version is not in the database")
+    })?;
+    stored(artifacts, &version.hash, message!("input-dataset", "the dataset version")).await
+}
+
+fn no_dataset() -> KeyedMessage {
+    message!("input-no-dataset", "the run names no dataset version")
 }
 
 async fn model_folder(
@@ -85,20 +93,27 @@ async fn model_folder(
     artifacts: &ArtifactStore,
     id: ModelId,
 ) -> anyhow::Result<PathBuf> {
-    let model = model::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .context("a model of the run is not in the database")?;
+    let model = model::Entity::find_by_id(id).one(db).await?.with_message(|| {
+        message!("input-model-missing", "a model of the run is not in the database")
+    })?;
     ensure!(
         model.deleted_at.is_none(),
-        "the model {} was deleted: launch the run again with another",
-        model.name
+        message!(
+            "input-model-deleted",
+            "the model {name} was deleted: launch the run again with another",
+            name = model.name.as_str()
+        )
     );
-    stored(artifacts, &model.artifact_hash, &format!("the model {}", model.name)).await
+    let what = message!("input-model", "the model {name}", name = model.name.as_str());
+    stored(artifacts, &model.artifact_hash, what).await
 }
 
 /// Where it is, after a look whether it still is what was stored.
-async fn stored(artifacts: &ArtifactStore, hash: &str, what: &str) -> anyhow::Result<PathBuf> {
+async fn stored(
+    artifacts: &ArtifactStore,
+    hash: &str,
+    what: KeyedMessage,
+) -> anyhow::Result<PathBuf> {
     let (store, hash) = (artifacts.clone(), hash.to_owned());
     let opened = tokio::task::spawn_blocking(move || store.open_whole(&hash)).await?;
     opened.map_err(|problem| problem.of(what).into())
@@ -120,16 +135,18 @@ pub(super) fn arguments(
     }
     let config = folder.config();
     fs::write(&config, config_text(run.kind, &run.config)?)
-        .with_context(|| format!("cannot write {}", config.display()))?;
+        .with_message(|| cannot_write(&config))?;
     let mut arguments: Vec<OsString> = vec![command.verb.into()];
     let mut give = |flag: &str, value: &Path| arguments.extend([flag.into(), value.into()]);
     for (slot, flag) in command.models {
         let mut models = inputs.models.iter().filter(|(of, _)| of == slot).peekable();
-        models.peek().with_context(|| format!("the run names nothing for {flag}"))?;
+        models.peek().with_message(|| {
+            message!("input-nothing-for", "the run names nothing for {flag}", flag = *flag)
+        })?;
         models.for_each(|(_, folder)| give(flag, folder));
     }
     if let Some(flag) = command.rows {
-        give(flag, inputs.train.as_deref().context("the run names no dataset version")?);
+        give(flag, inputs.train.as_deref().with_message(no_dataset)?);
     }
     if let (Some(flag), Some(eval)) = (command.held_out_rows, &inputs.eval) {
         give(flag, eval);
@@ -153,7 +170,9 @@ fn fetch_arguments(run: &run::Model, folder: &AttemptFolder) -> anyhow::Result<V
     let config: FetchConfig =
         serde_json::from_value(Value::Object(checked(run.kind, &run.config)?))?;
     // An earlier worker died before it could note that this is whole; it is fetched anew.
-    fs::remove_dir_all(folder.output()).context("cannot put away what an earlier attempt left")?;
+    fs::remove_dir_all(folder.output()).with_message(|| {
+        message!("worker-cannot-tidy", "cannot put away what an earlier attempt left")
+    })?;
     let mut arguments: Vec<OsString> = vec!["fetch".into(), "--out".into()];
     arguments.push(folder.output().into());
     arguments.push(format!("--revision={}", config.revision).into());
@@ -169,7 +188,9 @@ fn config_text(kind: RunKind, config: &Value) -> anyhow::Result<String> {
 }
 
 fn checked(kind: RunKind, config: &Value) -> anyhow::Result<Map<String, Value>> {
-    let settings = config.as_object().context("the run's settings are not an object")?;
+    let settings = config
+        .as_object()
+        .with_message(|| message!("settings-no-object", "the run's settings are not an object"))?;
     kind.settings().checked(settings).map_err(|errors| {
         let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
         anyhow!("{}", sentences.join("; "))

@@ -2,7 +2,7 @@
 
 use super::RunEnding;
 use crate::settings::{RunOutput, run_command};
-use entity::run;
+use entity::{message, message::KeyedMessage, run};
 use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
 
 /// Attempts in a row without a step of progress after which a run that the memory did not suffice
@@ -14,8 +14,8 @@ pub(super) struct ProcessDeath<'a> {
     pub(super) status: ExitStatus,
     /// [`n_oom_kills`] before the process began and after its end.
     pub(super) oom_kills: (Option<u64>, Option<u64>),
-    /// The last error that it reported.
-    pub(super) reported_error: Option<&'a str>,
+    /// Why it gave up, as it reported_error itself.
+    pub(super) reported_error: Option<&'a KeyedMessage>,
     /// The end of what it wrote to standard error.
     pub(super) stderr: &'a str,
     /// The last step that it told of.
@@ -35,16 +35,23 @@ enum DeathCause {
 }
 
 impl DeathCause {
-    fn in_words(self) -> String {
+    fn message(self) -> KeyedMessage {
         match self {
-            Self::OutOfMemory => "The memory ran out, and the system killed its process".into(),
-            Self::Unknown => "Its process was killed (signal 9), most often because the \
-                              memory ran out"
-                .into(),
-            Self::SomebodyElse => {
-                "Its process was killed (signal 9), but not by the system for want of memory".into()
+            Self::OutOfMemory => message!(
+                "death-out-of-memory",
+                "The memory ran out, and the system killed its process"
+            ),
+            Self::Unknown => message!(
+                "death-by-signal-9",
+                "Its process was killed (signal 9), most often because the memory ran out"
+            ),
+            Self::SomebodyElse => message!(
+                "death-by-somebody-else",
+                "Its process was killed (signal 9), but not by the system for want of memory"
+            ),
+            Self::Crash(signal) => {
+                message!("death-crash", "Its process crashed (signal {signal})", signal = signal)
             }
-            Self::Crash(signal) => format!("Its process crashed (signal {signal})"),
         }
     }
 }
@@ -54,28 +61,54 @@ impl ProcessDeath<'_> {
     /// by itself would give up again.
     pub(super) fn verdict(&self, run: &run::Model) -> RunEnding {
         let Some(cause) = self.cause() else {
-            let reason = self.reported_error.map(str::to_owned).or_else(|| last_words(self.stderr));
-            return RunEnding::Failed(reason.unwrap_or_else(|| {
-                format!("Its process ended without a result ({}).", self.status)
-            }));
+            return RunEnding::Failed(self.own_reason());
         };
-        let words = last_words(self.stderr).map(|words| format!(" It last said: {words}"));
-        let words = words.unwrap_or_default();
-        let what = cause.in_words();
+        let with_last_words = |message: KeyedMessage| match last_words(self.stderr) {
+            Some(words) => {
+                let words = KeyedMessage::technical(words);
+                message.then(message!("death-last-words", "It last said: {words}", words = words))
+            }
+            None => message,
+        };
+        let what = cause.message();
         let got_further = self.step.cast_signed() > run.furthest_step;
         let is_at_fault = cause != DeathCause::SomebodyElse;
         if got_further || !is_at_fault || run.fruitless_attempts < MOST_AT_FAULT {
-            return RunEnding::Interrupted(format!("{what}; it will be resumed.{words}"));
+            let resumed =
+                message!("death-will-be-resumed", "{what}; it will be resumed.", what = what);
+            return RunEnding::Interrupted(with_last_words(resumed));
         }
-        let advice = match cause {
-            DeathCause::Crash(_) => "",
-            _ if run_command(run.kind).output == RunOutput::Base => "",
-            _ => " A smaller batch size or length needs less.",
-        };
-        RunEnding::Failed(format!(
-            "{what}. This was attempt {} in a row that did not get past step {}.{advice}{words}",
-            run.fruitless_attempts, run.furthest_step
-        ))
+        let given_up = message!(
+            "death-given-up",
+            "{what}. This was attempt {n} in a row that did not get past step {step}.",
+            what = what,
+            n = run.fruitless_attempts,
+            step = run.furthest_step
+        );
+        let fetches = run_command(run.kind).output == RunOutput::Base;
+        let is_for_want_of_memory = !matches!(cause, DeathCause::Crash(_));
+        RunEnding::Failed(with_last_words(if is_for_want_of_memory && !fetches {
+            let smaller =
+                message!("death-needs-less", "A smaller batch size or length needs less.");
+            given_up.then(smaller)
+        } else {
+            given_up
+        }))
+    }
+
+    /// Why it ended by itself, as far as it message.
+    fn own_reason(&self) -> KeyedMessage {
+        if let Some(reported_error) = self.reported_error {
+            return reported_error.clone();
+        }
+        match last_words(self.stderr) {
+            Some(words) => KeyedMessage::technical(words),
+            None => message!(
+                "death-without-result",
+                "Its process ended without a result ({status}).",
+                status = self.status.to_string()
+            ),
+        }
     }
 
     /// None where the process ended by itself.

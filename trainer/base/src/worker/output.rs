@@ -2,11 +2,12 @@
 
 use crate::{
     checkpoint_folder::{self, is_unfinished},
+    errors::{WithMessage, cannot_make},
     settings::{RunOutput, run_command},
     weights::count_parameters,
 };
-use anyhow::{Context, ensure};
-use entity::{ids::RunId, report::RunSummary, run};
+use anyhow::ensure;
+use entity::{ids::RunId, message, report::RunSummary, run};
 use std::{
     fs::{self, File},
     io,
@@ -71,7 +72,7 @@ pub(super) fn attempt_folder(
     run: &run::Model,
 ) -> anyhow::Result<AttemptFolder> {
     let of_run = artifacts.run_folder(run.id);
-    fs::create_dir_all(&of_run).with_context(|| format!("cannot make {}", of_run.display()))?;
+    fs::create_dir_all(&of_run).with_message(|| cannot_make(&of_run))?;
     let ours = of_run.join(run.attempt.to_string());
     let earlier = (1..run.attempt).rev().map(|attempt| of_run.join(attempt.to_string()));
     for theirs in earlier {
@@ -80,8 +81,7 @@ pub(super) fn attempt_folder(
         }
     }
     let folder = AttemptFolder(ours);
-    fs::create_dir_all(folder.output())
-        .with_context(|| format!("cannot make {}", folder.output().display()))?;
+    fs::create_dir_all(folder.output()).with_message(|| cannot_make(&folder.output()))?;
     Ok(folder)
 }
 
@@ -132,16 +132,21 @@ pub(super) async fn keep(
 ) -> anyhow::Result<KeptOutput> {
     let (artifacts, output, kind) = (artifacts.clone(), folder.output(), run.kind);
     tokio::task::spawn_blocking(move || {
-        let unreadable = "cannot read the weights that the run wrote";
+        let unreadable =
+            || message!("output-unreadable", "cannot read the weights that the run wrote");
         ensure!(
-            is_complete(kind, &output).context(unreadable)?,
-            "the run ended well but left no complete output; this is a bug of the trainer"
+            is_complete(kind, &output).with_message(unreadable)?,
+            message!(
+                "output-incomplete",
+                "the run ended well but left no complete output; this is a bug of the trainer"
+            )
         );
-        let n_parameters = count_parameters(&output).context(unreadable)? as i64;
+        let n_parameters = count_parameters(&output).with_message(unreadable)? as i64;
         // The result is whole, and noted as such: what led to it is not part of it.
         checkpoint_folder::remove_all_in(&output)?;
-        let stored =
-            artifacts.adopt(&output).context("cannot keep the output in the artifact store")?;
+        let stored = artifacts.adopt(&output).with_message(|| {
+            message!("output-not-kept", "cannot keep the output in the artifact store")
+        })?;
         Ok(KeptOutput { stored, n_parameters })
     })
     .await?

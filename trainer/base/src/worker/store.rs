@@ -5,8 +5,7 @@ use crate::settings::{RunOutput, run_command};
 use entity::{
     artifact,
     ids::ModelId,
-    message::KeyedMessage,
-    model,
+    message, model,
     report::{LogLevel, RunReport, RunSummary},
     run::{self, RunStatus},
     run_config::FetchConfig,
@@ -215,21 +214,19 @@ async fn register_base(
     let registered = base_model::register(db, base).await?;
     let message = match &registered {
         RegisteredBase::New(_) => None,
-        RegisteredBase::Known(model) => Some(format!(
-            "A base with the same content is registered already, as {}; it is not registered twice.",
-            model.name
+        RegisteredBase::Known(model) => Some(message!(
+            "run-base-known",
+            "A base with the same content is registered already, as {name}; it is not registered twice.",
+            name = model.name.as_str()
         )),
-        RegisteredBase::Restored(model) => {
-            Some(format!("It is the base {}, which was deleted and is there again.", model.name))
-        }
+        RegisteredBase::Restored(model) => Some(message!(
+            "run-base-restored",
+            "It is the base {name}, which was deleted and is there again.",
+            name = model.name.as_str()
+        )),
     };
     if let Some(message) = message {
-        insert_events(
-            db,
-            run,
-            &[RunReport::Log { level: LogLevel::Info, message: KeyedMessage::plain(message) }],
-        )
-        .await?;
+        insert_events(db, run, &[RunReport::Log { level: LogLevel::Info, message }]).await?;
     }
     Ok(registered.id())
 }
@@ -245,17 +242,20 @@ pub(super) async fn end(
         RunEnding::Succeeded => return Ok(true),
         RunEnding::Fenced => return Ok(false),
         RunEnding::Failed(reason) => (
-            ending(RunStatus::Failed, now).col_expr(run::Column::Error, Expr::val(reason.clone())),
-            Some(RunReport::Log { level: LogLevel::Error, message: KeyedMessage::plain(reason) }),
+            ending(RunStatus::Failed, now)
+                .col_expr(run::Column::Error, Expr::val(reason.text.clone()))
+                .col_expr(run::Column::ErrorMessage, Expr::val(json(reason))),
+            Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
         RunEnding::Cancelled => (ending(RunStatus::Cancelled, now), None),
-        RunEnding::Interrupted(reason) => (
-            release(),
-            Some(RunReport::Log { level: LogLevel::Warning, message: KeyedMessage::plain(reason) }),
-        ),
+        RunEnding::Interrupted(reason) => {
+            (release(), Some(RunReport::Log { level: LogLevel::Warning, message: reason.clone() }))
+        }
         RunEnding::Released => {
-            let message = "The worker was stopped; the next one goes on where it was.";
-            let message = KeyedMessage::plain(message);
+            let message = message!(
+                "run-released",
+                "The worker was stopped; the next one goes on where it was."
+            );
             // Nothing that the run did wrong.
             let fruitless = Expr::col(run::Column::FruitlessAttempts).sub(1);
             (

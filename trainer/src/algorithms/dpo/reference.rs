@@ -9,6 +9,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::Tensor;
+use trainer_base::errors::{WithMessage, is_damaged};
 use trainer_base::{job::Report, rows::PreferencePair};
 
 const FILE: &str = "reference_logprobs.safetensors";
@@ -69,10 +70,10 @@ impl ReferenceLogprobs {
                 |pair: &[f32]| PairLogprobs { chosen: pair[0].into(), rejected: pair[1].into() };
             Ok(flat.chunks_exact(2).map(pair).collect())
         };
-        let damaged = || format!("{} is damaged", file.display());
+        let damaged = || is_damaged(&file);
         Ok(Self {
-            train: of("train").with_context(damaged)?,
-            eval: of("eval").with_context(damaged)?,
+            train: of("train").with_message(damaged)?,
+            eval: of("eval").with_message(damaged)?,
         })
     }
 }

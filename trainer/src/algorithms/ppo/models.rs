@@ -3,6 +3,7 @@
 use super::PpoPaths;
 use crate::model::{PackedBatch, Transformer, head};
 use anyhow::ensure;
+use entity::message;
 use entity::run_config::PpoConfig;
 use tch::{Device, Kind, Tensor};
 use trainer_base::{model_config::ModelPurpose, rows::TrainingExample};
@@ -26,8 +27,11 @@ impl PpoModels {
         };
         ensure!(
             models.reward.config.purpose == ModelPurpose::Score,
-            "{} is a language model; `trainer reward` makes a reward model of it",
-            paths.reward.display()
+            message!(
+                "ppo-no-reward-model",
+                "{folder} is a language model; `trainer reward` makes a reward model of it",
+                folder = paths.reward.display()
+            )
         );
         Ok(models)
     }

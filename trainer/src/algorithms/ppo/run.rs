@@ -8,7 +8,7 @@ use crate::{
         journal::{JournalOpening, RunJournal, refuse_as_output},
     },
 };
-use entity::report::RunReport;
+use entity::{message, report::RunReport};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
@@ -31,8 +31,8 @@ impl PpoRun {
         plan: &RolloutPlan,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
-        refuse_as_output(&paths.out, &paths.policy, "policy")?;
-        refuse_as_output(&paths.out, &paths.reward, "reward model")?;
+        refuse_as_output(&paths.out, &paths.policy, message!("the-policy", "policy"))?;
+        refuse_as_output(&paths.out, &paths.reward, message!("the-reward-model", "reward model"))?;
         let opening = JournalOpening {
             kind: "ppo",
             out: &paths.out,

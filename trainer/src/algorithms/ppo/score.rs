@@ -2,6 +2,7 @@
 
 use crate::answer::generate::{Completion, FinishReason};
 use anyhow::ensure;
+use entity::{message, message::KeyedMessage};
 use std::path::Path;
 use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
 
@@ -37,16 +38,20 @@ pub(super) fn ids_to_score(
 pub(super) fn ensure_same_vocabulary(policy: &Path, reward: &Path) -> anyhow::Result<()> {
     let vocabulary = |folder: &Path| -> anyhow::Result<_> {
         let file = folder.join("tokenizer.json");
-        let tokenizer = tokenizers::Tokenizer::from_file(&file)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+        let tokenizer = tokenizers::Tokenizer::from_file(&file).map_err(|error| {
+            let why = KeyedMessage::technical(error.to_string());
+            message!("at-path", "{path}: {why}", path = file.display(), why = why)
+        })?;
         Ok(tokenizer.get_vocab(true))
     };
     ensure!(
         vocabulary(policy)? == vocabulary(reward)?,
-        "the reward model in {} has another tokenizer than the policy in {}; train a reward model \
-         that starts from the policy's own base",
-        reward.display(),
-        policy.display()
+        message!(
+            "ppo-other-tokenizer",
+            "the reward model in {reward} has another tokenizer than the policy in {policy}; train a reward model that starts from the policy's own base",
+            reward = reward.display(),
+            policy = policy.display()
+        )
     );
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! The `--metrics` file: one JSON line per step, whole after every line.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
+use trainer_base::errors::WithMessage;
 
 /// Appends to what an interrupted run wrote, from the step at which this run goes on.
 pub(super) struct MetricsFile {
@@ -17,13 +19,13 @@ pub(super) struct MetricsFile {
 
 impl MetricsFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let cannot = || format!("cannot write the metrics file {}", path.display());
+        let cannot = || unwritten(path);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(cannot)?;
+            fs::create_dir_all(folder).with_message(cannot)?;
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path);
-        Ok(Self { path: path.to_path_buf(), file: file.with_context(cannot)?, is_continued: false })
+        Ok(Self { path: path.to_path_buf(), file: file.with_message(cannot)?, is_continued: false })
     }
 
     /// A line for an optimiser step. What was measured before the first is no step's, and left out.
@@ -33,8 +35,7 @@ impl MetricsFile {
         }
         let mut line = serde_json::to_vec(metrics)?;
         line.push(b'\n');
-        self.write_line(&line, metrics)
-            .with_context(|| format!("cannot write the metrics file {}", self.path.display()))
+        self.write_line(&line, metrics).with_message(|| unwritten(&self.path))
     }
 
     fn write_line(&mut self, line: &[u8], metrics: &Map<String, Value>) -> Result<()> {
@@ -48,6 +49,10 @@ impl MetricsFile {
         }
         Ok(self.file.write_all(line)?)
     }
+}
+
+fn unwritten(path: &Path) -> KeyedMessage {
+    message!("metrics-unwritten", "cannot write the metrics file {path}", path = path.display())
 }
 
 /// How much of a metrics file stands before `step`: whole lines of earlier steps.

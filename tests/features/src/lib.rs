@@ -1,0 +1,1 @@
+//! Nothing but a Cargo.toml, whose comment says what it is for.
