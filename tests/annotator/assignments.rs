@@ -11,7 +11,7 @@ use annotator::{
     },
     work::{
         assignment::{claim, expire_lapsed, save_draft},
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         judgement::store,
         kinds::{self, skip},
         tasks::{self, NewTask},
@@ -228,12 +228,12 @@ fn is_skip(said: &judgement::Model) -> bool {
     kinds::stored_answer(&said.payload).kind().is_none()
 }
 
-fn answer(text: &str) -> Submission {
+fn answer(text: &str) -> TaskSubmission {
     let form = TaskForm::default().with("answer", text).with("idempotency_key", text);
     kinds::definition(TaskKind::Demonstrate).parse(&form).unwrap()
 }
 
-fn skipped() -> Submission {
+fn skipped() -> TaskSubmission {
     skip::parse(&TaskForm::default().with("reason", "unclear")).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use super::{dice::Dice, world::Subject};
 use annotator::data::{
-    dataset::{self, Contents},
+    dataset::{self, DatasetContents},
     formats::row::ImportRow,
 };
 use entity::{
@@ -144,7 +144,7 @@ pub(crate) async fn add_frozen_judgement(
     annotator::data::import::store_all(rows, project_id, &[row])
         .await
         .expect("the row is imported");
-    let frozen = dataset::freeze(rows, store, project_id, Contents::Demonstrations).await;
+    let frozen = dataset::freeze(rows, store, project_id, DatasetContents::Demonstrations).await;
     let version = frozen.expect("it freezes").record(rows, None).await.expect("the row fits");
     let item = dataset_version_item::Entity::find()
         .filter(dataset_version_item::Column::DatasetVersionId.eq(version))

@@ -11,7 +11,7 @@
 
 mod rows;
 
-pub use crate::data::formats::{Contents, Prompts};
+pub use crate::data::formats::{DatasetContents, PromptSelection};
 
 use crate::{
     data::{
@@ -55,7 +55,7 @@ pub fn split_of(prompt_hash: &str) -> DatasetSplit {
 
 /// A dataset version that is in the store and not yet in the database.
 #[derive(Clone, Debug)]
-pub struct Frozen {
+pub struct FrozenDataset {
     project: ProjectId,
     kind: DatasetKind,
     stored: StoredFolder,
@@ -77,8 +77,8 @@ pub async fn freeze(
     db: &impl ConnectionTrait,
     store: &ArtifactStore,
     project: ProjectId,
-    contents: Contents,
-) -> anyhow::Result<Frozen> {
+    contents: DatasetContents,
+) -> anyhow::Result<FrozenDataset> {
     let folder = store.incoming()?;
     let written = write(db, &folder, project, contents).await;
     if written.is_err() {
@@ -91,10 +91,10 @@ pub async fn freeze(
         .context("cannot keep the dataset version in the artifact store")?;
     // At once, so that it is known, and removed, if no version comes of it.
     artifacts::record(db, &stored).await?;
-    Ok(Frozen { project, kind: contents.kind(), stored, counts, items })
+    Ok(FrozenDataset { project, kind: contents.kind(), stored, counts, items })
 }
 
-impl Frozen {
+impl FrozenDataset {
     /// Registers the version, or finds the one that has the same content.
     pub async fn record(
         &self,
@@ -162,11 +162,13 @@ pub(crate) async fn write(
     db: &impl ConnectionTrait,
     folder: &Path,
     project: ProjectId,
-    contents: Contents,
+    contents: DatasetContents,
 ) -> anyhow::Result<(DatasetCounts, Vec<Item>)> {
     let mut files = Files::create(folder)?;
     match contents {
-        Contents::Prompts(prompts) => write_prompts(db, &mut files, project, prompts).await?,
+        DatasetContents::Prompts(prompts) => {
+            write_prompts(db, &mut files, project, prompts).await?
+        }
         _ => write_judged(db, &mut files, project, formats::of(contents.kind())).await?,
     }
     files.finish()
@@ -176,7 +178,7 @@ async fn write_prompts(
     db: &impl ConnectionTrait,
     files: &mut Files,
     project: ProjectId,
-    prompts: Prompts,
+    prompts: PromptSelection,
 ) -> anyhow::Result<()> {
     let all = prompt::Entity::find()
         .filter(prompt::Column::ProjectId.eq(project))

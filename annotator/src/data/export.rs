@@ -5,7 +5,7 @@ use crate::{
     config::ExportConfig,
     data::{
         dataset,
-        formats::{self, Contents},
+        formats::{self, DatasetContents},
     },
     database,
     people::projects,
@@ -46,7 +46,7 @@ pub async fn run(request: ExportConfig) -> anyhow::Result<()> {
 pub async fn rows(
     db: &DatabaseConnection,
     project: ProjectId,
-    contents: Contents,
+    contents: DatasetContents,
 ) -> anyhow::Result<([File; 2], DatasetCounts)> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let (counts, _) = dataset::write(db, folder.path(), project, contents).await?;

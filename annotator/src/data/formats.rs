@@ -14,14 +14,14 @@ use entity::{
     ids::ProjectId,
 };
 use futures_util::future::BoxFuture;
-use row::{ImportRow, Refusal, RowFields};
+use row::{ImportRow, RowFields, RowRefusal};
 use sea_orm::{DatabaseTransaction, DbErr, Iterable};
 use serde_json::{Value, json};
 
 /// All that is particular to a format. A row is a prompt and the answers that it has beside it.
 pub trait DataFormat: Sync {
     /// What a dataset version of this format holds, unless something narrower is asked for.
-    fn contents(&self) -> Contents;
+    fn contents(&self) -> DatasetContents;
 
     fn words(&self) -> &'static FormatWords;
 
@@ -37,7 +37,7 @@ pub trait DataFormat: Sync {
     fn answers(&self) -> &'static [&'static str];
 
     /// A row out of its fields; none when it is of another format.
-    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, Refusal>;
+    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, RowRefusal>;
 
     /// Stores a row that [`DataFormat::read`] made, with its judgement if it says one; false when it
     /// was there.
@@ -68,9 +68,9 @@ pub trait DataFormat: Sync {
 /// The table of the formats.
 pub fn of(kind: DatasetKind) -> &'static dyn DataFormat {
     match kind {
-        DatasetKind::Demonstrations => &sft::Sft,
-        DatasetKind::Preferences => &preference::Preference,
-        DatasetKind::Prompts => &prompts::PromptsAlone,
+        DatasetKind::Demonstrations => &sft::SftRows,
+        DatasetKind::Preferences => &preference::PreferenceRows,
+        DatasetKind::Prompts => &prompts::PromptRows,
     }
 }
 
@@ -115,7 +115,7 @@ pub fn export_parser() -> impl TypedValueParser<Value = DatasetKind> {
 
 /// Which prompts a version of prompts alone holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Prompts {
+pub enum PromptSelection {
     /// Those that models may be trained on; the held-out ones stay unseen.
     #[default]
     Train,
@@ -123,7 +123,7 @@ pub enum Prompts {
     All,
 }
 
-impl Prompts {
+impl PromptSelection {
     pub fn includes(self, split: DatasetSplit) -> bool {
         self == Self::All || (self == Self::HeldOut) == (split == DatasetSplit::Eval)
     }
@@ -131,17 +131,17 @@ impl Prompts {
 
 /// What to freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
+pub enum DatasetContents {
     /// `prompt` + `completion`.
     Demonstrations,
     /// `prompt` + `chosen` + `rejected`.
     Preferences,
     /// `prompt` alone. All rows are in `train.jsonl`, the file that runs read, whichever side of
     /// the split they are of.
-    Prompts(Prompts),
+    Prompts(PromptSelection),
 }
 
-impl Contents {
+impl DatasetContents {
     pub fn kind(self) -> DatasetKind {
         match self {
             Self::Demonstrations => DatasetKind::Demonstrations,
@@ -169,10 +169,13 @@ mod tests {
     #[test]
     fn every_prompt_is_either_for_training_or_held_out() {
         for split in [DatasetSplit::Train, DatasetSplit::Eval] {
-            assert_ne!(Prompts::Train.includes(split), Prompts::HeldOut.includes(split));
-            assert!(Prompts::All.includes(split));
+            assert_ne!(
+                PromptSelection::Train.includes(split),
+                PromptSelection::HeldOut.includes(split)
+            );
+            assert!(PromptSelection::All.includes(split));
         }
-        assert!(Prompts::HeldOut.includes(DatasetSplit::Eval));
+        assert!(PromptSelection::HeldOut.includes(DatasetSplit::Eval));
     }
 
     #[test]

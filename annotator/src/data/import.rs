@@ -6,7 +6,7 @@ use crate::{
     config::ImportConfig,
     data::formats::{
         self,
-        row::{ImportRow, Refusal},
+        row::{ImportRow, RowRefusal},
     },
     database,
     people::projects,
@@ -115,7 +115,7 @@ fn read_rows(lines: impl BufRead) -> Result<Vec<ImportRow>, KeyedMessage> {
     Ok(rows)
 }
 
-fn refused(line: u64, refusal: &Refusal) -> KeyedMessage {
+fn refused(line: u64, refusal: &RowRefusal) -> KeyedMessage {
     message!("import-line", "line {line}: {why}", line = line, why = refusal.message())
 }
 

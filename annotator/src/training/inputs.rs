@@ -5,7 +5,7 @@ use super::kinds::RunDefinition;
 use crate::{
     data::{
         dataset,
-        formats::{self, Contents},
+        formats::{self, DatasetContents},
     },
     web::error::AppError,
 };
@@ -60,7 +60,7 @@ pub async fn offered_models(
 /// What the run reads: a version that is there, or one that is about to be.
 pub enum ChosenRows {
     Version(DatasetVersionId),
-    Frozen(Box<dataset::Frozen>),
+    Frozen(Box<dataset::FrozenDataset>),
 }
 
 /// The outer error is ours, the inner one the person's: a Fluent key.
@@ -68,7 +68,7 @@ pub async fn chosen_rows(
     db: &DatabaseConnection,
     store: &ArtifactStore,
     project: ProjectId,
-    contents: Contents,
+    contents: DatasetContents,
     typed: &HashMap<String, String>,
 ) -> Result<Result<ChosenRows, &'static str>, AppError> {
     let chosen = typed.get("dataset").map_or(FREEZE_NOW, String::as_str);

@@ -49,7 +49,7 @@ impl TaskForm {
 
 /// An answer, checked, on its way into the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
+pub struct TaskSubmission {
     pub payload: JudgementPayload,
     /// The texts that the payload refers to by their hashes.
     pub texts: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Submission {
     pub lead_time_ms: Option<i64>,
 }
 
-impl Submission {
+impl TaskSubmission {
     pub fn new(
         form: &TaskForm,
         payload: JudgementPayload,

@@ -5,7 +5,7 @@ use crate::{
     data::texts,
     work::{
         assignment::{LockedAssignment, TaskOutcome},
-        form::Submission,
+        form::TaskSubmission,
         kinds, shown_answers, tasks,
     },
 };
@@ -39,7 +39,7 @@ pub async fn store(
     db: &DatabaseConnection,
     account: AccountId,
     id: AssignmentId,
-    submission: Submission,
+    submission: TaskSubmission,
 ) -> Result<judgement::Model, StoreError> {
     let turn = begin_write(db).await?;
     let held = LockedAssignment::of(&turn, account, id).await?;

@@ -9,7 +9,7 @@ pub mod skip;
 use crate::{
     web::{access::Access, error::AppError, form::FieldErrors, page::Page},
     work::{
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         task_view::TaskView,
     },
 };
@@ -33,7 +33,7 @@ pub trait TaskDefinition: Sync {
     fn gives(&self) -> Option<DatasetKind>;
 
     /// The answer that a form holds, or what is wrong with it.
-    fn parse(&self, form: &TaskForm) -> Result<Submission, FieldErrors>;
+    fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors>;
 
     /// The page on which somebody answers.
     fn page<'a>(&'a self, shown: TaskPage<'a>) -> LocalBoxFuture<'a, Result<String, AppError>>;
@@ -47,8 +47,8 @@ pub trait TaskDefinition: Sync {
 /// The table of the kinds.
 pub fn definition(kind: TaskKind) -> &'static dyn TaskDefinition {
     match kind {
-        TaskKind::Demonstrate => &demonstrate::Demonstrate,
-        TaskKind::Compare => &compare::Compare,
+        TaskKind::Demonstrate => &demonstrate::DemonstrateTask,
+        TaskKind::Compare => &compare::CompareTask,
     }
 }
 
@@ -105,8 +105,11 @@ pub trait StoredAnswer {
     fn fill(&self, form: &mut TaskForm, text: Option<String>);
 
     /// The hashes of the answers of its row, in the order of [`TaskDefinition::gives`]. `shown` are
-    /// those of the answers that the person saw, from left to right.
-    fn row(&self, shown: &[Option<&str>]) -> Result<Vec<String>, LeftOut>;
+    /// those of the answers that the person saw, from left to right. Without a row of its own, an
+    /// answer is left out as a skip is.
+    fn row(&self, _: &[Option<&str>]) -> Result<Vec<String>, LeftOut> {
+        Err(LeftOut::Skipped)
+    }
 }
 
 /// The table of what is stored.

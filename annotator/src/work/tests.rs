@@ -8,7 +8,7 @@ use crate::{
     people::{accounts, accounts::NewAccount, projects},
     work::{
         assignment::{claim, expire_lapsed},
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         judgement::{self, store},
         kinds::{self, skip},
     },
@@ -79,12 +79,12 @@ impl World {
     }
 }
 
-fn answer(text: &str, key: &str) -> Submission {
+fn answer(text: &str, key: &str) -> TaskSubmission {
     let form = TaskForm::default().with("answer", text).with("idempotency_key", key);
     kinds::definition(TaskKind::Demonstrate).parse(&form).unwrap()
 }
 
-fn skipped() -> Submission {
+fn skipped() -> TaskSubmission {
     skip::parse(&TaskForm::default().with("reason", "unclear")).unwrap()
 }
 

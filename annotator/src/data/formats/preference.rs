@@ -3,8 +3,8 @@
 use crate::{
     data::{
         formats::{
-            Contents, DataFormat, ExportName, FormatWords,
-            row::{ImportRow, Refusal, RowFields},
+            DataFormat, DatasetContents, ExportName, FormatWords,
+            row::{ImportRow, RowFields, RowRefusal},
         },
         prompts, texts,
     },
@@ -25,11 +25,11 @@ use entity::{
 use futures_util::future::BoxFuture;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
 
-pub struct Preference;
+pub struct PreferenceRows;
 
-impl DataFormat for Preference {
-    fn contents(&self) -> Contents {
-        Contents::Preferences
+impl DataFormat for PreferenceRows {
+    fn contents(&self) -> DatasetContents {
+        DatasetContents::Preferences
     }
 
     fn words(&self) -> &'static FormatWords {
@@ -57,7 +57,7 @@ impl DataFormat for Preference {
         &["chosen", "rejected"]
     }
 
-    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, Refusal> {
+    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, RowRefusal> {
         if !fields.has("chosen") && !fields.has("rejected") {
             return Ok(None);
         }
@@ -65,10 +65,10 @@ impl DataFormat for Preference {
         let (chosen, rejected) =
             (fields.answer("chosen", &prompt)?, fields.answer("rejected", &prompt)?);
         if let Some(other) = fields.other_than(&["prompt", "chosen", "rejected"]) {
-            return Err(Refusal::Together("chosen", other));
+            return Err(RowRefusal::Together("chosen", other));
         }
-        let chosen = chosen.ok_or(Refusal::Missing("chosen"))?;
-        let rejected = rejected.ok_or(Refusal::Missing("rejected"))?;
+        let chosen = chosen.ok_or(RowRefusal::Missing("chosen"))?;
+        let rejected = rejected.ok_or(RowRefusal::Missing("rejected"))?;
         Ok(Some(ImportRow::new(DatasetKind::Preferences, prompt, [chosen, rejected])))
     }
 

@@ -2,8 +2,8 @@
 
 use crate::data::{
     formats::{
-        Contents, DataFormat, FormatWords, Prompts,
-        row::{ImportRow, Refusal, RowFields},
+        DataFormat, DatasetContents, FormatWords, PromptSelection,
+        row::{ImportRow, RowFields, RowRefusal},
     },
     prompts,
 };
@@ -12,11 +12,11 @@ use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::slice;
 
-pub struct PromptsAlone;
+pub struct PromptRows;
 
-impl DataFormat for PromptsAlone {
-    fn contents(&self) -> Contents {
-        Contents::Prompts(Prompts::All)
+impl DataFormat for PromptRows {
+    fn contents(&self) -> DatasetContents {
+        DatasetContents::Prompts(PromptSelection::All)
     }
 
     fn words(&self) -> &'static FormatWords {
@@ -37,7 +37,7 @@ impl DataFormat for PromptsAlone {
     }
 
     /// What no other format claimed.
-    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, Refusal> {
+    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, RowRefusal> {
         let prompt = fields.prompt("prompt")?;
         Ok(Some(ImportRow::new(DatasetKind::Prompts, prompt, [])))
     }

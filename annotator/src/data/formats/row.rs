@@ -22,7 +22,7 @@ pub struct ImportRow {
 
 /// Why a line is no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RowRefusal {
     NotJson(KeyedMessage),
     NotAnObject,
     UnknownField(String),
@@ -35,7 +35,7 @@ pub enum Refusal {
     NoAnswer,
 }
 
-impl Refusal {
+impl RowRefusal {
     /// For whoever sent the file.
     pub fn message(&self) -> KeyedMessage {
         match self {
@@ -96,14 +96,14 @@ impl ImportRow {
         Self { kind, prompt, answers: answers.into_iter().collect() }
     }
 
-    pub fn parse(line: &str) -> Result<Self, Refusal> {
+    pub fn parse(line: &str) -> Result<Self, RowRefusal> {
         let fields = RowFields::parse(line)?;
         for format in formats::all() {
             if let Some(row) = format.read(&fields)? {
                 return Ok(row);
             }
         }
-        Err(Refusal::Missing("prompt"))
+        Err(RowRefusal::Missing("prompt"))
     }
 }
 
@@ -116,14 +116,14 @@ fn known_fields() -> impl Iterator<Item = &'static str> {
 pub struct RowFields(Map<String, Value>);
 
 impl RowFields {
-    fn parse(line: &str) -> Result<Self, Refusal> {
+    fn parse(line: &str) -> Result<Self, RowRefusal> {
         let fields = match serde_json::from_str(line) {
             Ok(Value::Object(fields)) => fields,
-            Ok(_) => return Err(Refusal::NotAnObject),
-            Err(error) => return Err(Refusal::NotJson(json_problem::in_a_row(&error))),
+            Ok(_) => return Err(RowRefusal::NotAnObject),
+            Err(error) => return Err(RowRefusal::NotJson(json_problem::in_a_row(&error))),
         };
         match fields.keys().find(|field| !known_fields().any(|known| known == *field)) {
-            Some(unknown) => Err(Refusal::UnknownField(unknown.clone())),
+            Some(unknown) => Err(RowRefusal::UnknownField(unknown.clone())),
             None => Ok(Self(fields)),
         }
     }
@@ -138,8 +138,8 @@ impl RowFields {
     }
 
     /// What is asked: a text, or messages.
-    pub fn prompt(&self, field: &'static str) -> Result<PromptBody, Refusal> {
-        read_prompt(self.0.get(field).ok_or(Refusal::Missing(field))?, field)
+    pub fn prompt(&self, field: &'static str) -> Result<PromptBody, RowRefusal> {
+        read_prompt(self.0.get(field).ok_or(RowRefusal::Missing(field))?, field)
     }
 
     /// An answer, if there is one, in the way in which the prompt is given.
@@ -147,43 +147,47 @@ impl RowFields {
         &self,
         field: &'static str,
         prompt: &PromptBody,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<String>, RowRefusal> {
         self.0.get(field).map(|value| read_answer(value, field, prompt)).transpose()
     }
 }
 
-fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, Refusal> {
+fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, RowRefusal> {
     match value {
         Value::String(text) => Ok(PromptBody::Text(not_empty(text.clone(), field)?)),
         _ => Ok(PromptBody::Messages(read_messages(value, field)?)),
     }
 }
 
-fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, Refusal> {
+fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, RowRefusal> {
     let messages = Vec::<ChatMessage>::deserialize(value)
-        .map_err(|error| Refusal::WrongType(field, json_problem::in_a_value(&error)))?;
-    if messages.is_empty() { Err(Refusal::Empty(field)) } else { Ok(messages) }
+        .map_err(|error| RowRefusal::WrongType(field, json_problem::in_a_value(&error)))?;
+    if messages.is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(messages) }
 }
 
 /// An answer as text: a text to a text, one message of the assistant to messages.
-fn read_answer(value: &Value, field: &'static str, prompt: &PromptBody) -> Result<String, Refusal> {
+fn read_answer(
+    value: &Value,
+    field: &'static str,
+    prompt: &PromptBody,
+) -> Result<String, RowRefusal> {
     match (value, prompt) {
         (Value::String(text), PromptBody::Text(_)) => not_empty(text.clone(), field),
         (Value::String(_), PromptBody::Messages(_)) | (Value::Array(_), PromptBody::Text(_)) => {
-            Err(Refusal::Mixed(field))
+            Err(RowRefusal::Mixed(field))
         }
         _ => match read_messages(value, field)?.as_slice() {
             [ChatMessage { role: MessageRole::Assistant, content }] => {
                 not_empty(content.clone(), field)
             }
-            _ => Err(Refusal::NotOneAnswer(field)),
+            _ => Err(RowRefusal::NotOneAnswer(field)),
         },
     }
 }
 
 /// The text, unless it is blank.
-pub fn not_empty(text: String, field: &'static str) -> Result<String, Refusal> {
-    if text.trim().is_empty() { Err(Refusal::Empty(field)) } else { Ok(text) }
+pub fn not_empty(text: String, field: &'static str) -> Result<String, RowRefusal> {
+    if text.trim().is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -195,7 +199,11 @@ mod tests {
         PromptBody::Text(prompt.into())
     }
 
-    fn row(kind: DatasetKind, prompt: PromptBody, answers: &[&str]) -> Result<ImportRow, Refusal> {
+    fn row(
+        kind: DatasetKind,
+        prompt: PromptBody,
+        answers: &[&str],
+    ) -> Result<ImportRow, RowRefusal> {
         Ok(ImportRow::new(kind, prompt, answers.iter().map(|answer| (*answer).to_owned())))
     }
 
@@ -220,11 +228,11 @@ mod tests {
         assert_eq!(ImportRow::parse(line), row(Demonstrations, prompt, &["A"]));
         assert_eq!(
             ImportRow::parse(r#"{"messages":[{"role":"user","content":"Q"}]}"#),
-            Err(Refusal::NoAnswer)
+            Err(RowRefusal::NoAnswer)
         );
         assert_eq!(
             ImportRow::parse(r#"{"messages":[{"role":"assistant","content":"A"}]}"#),
-            Err(Refusal::NoAnswer)
+            Err(RowRefusal::NoAnswer)
         );
     }
 
@@ -236,7 +244,7 @@ mod tests {
         assert_eq!(ImportRow::parse(&line), row(Demonstrations, prompt, &["A"]));
         assert_eq!(
             ImportRow::parse(&format!(r#"{{{ask},"completion":"A"}}"#)),
-            Err(Refusal::Mixed("completion"))
+            Err(RowRefusal::Mixed("completion"))
         );
     }
 

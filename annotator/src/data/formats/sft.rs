@@ -4,8 +4,8 @@
 use crate::{
     data::{
         formats::{
-            Contents, DataFormat, ExportName, FormatWords,
-            row::{ImportRow, Refusal, RowFields, not_empty},
+            DataFormat, DatasetContents, ExportName, FormatWords,
+            row::{ImportRow, RowFields, RowRefusal, not_empty},
         },
         prompts, texts,
     },
@@ -25,11 +25,11 @@ use entity::{
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
 
-pub struct Sft;
+pub struct SftRows;
 
-impl DataFormat for Sft {
-    fn contents(&self) -> Contents {
-        Contents::Demonstrations
+impl DataFormat for SftRows {
+    fn contents(&self) -> DatasetContents {
+        DatasetContents::Demonstrations
     }
 
     fn words(&self) -> &'static FormatWords {
@@ -57,10 +57,10 @@ impl DataFormat for Sft {
         &["completion"]
     }
 
-    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, Refusal> {
+    fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, RowRefusal> {
         if fields.has("messages") {
             if let Some(other) = fields.other_than(&["messages"]) {
-                return Err(Refusal::Together(other, "messages"));
+                return Err(RowRefusal::Together(other, "messages"));
             }
             return from_messages(fields).map(Some);
         }
@@ -70,7 +70,7 @@ impl DataFormat for Sft {
         let prompt = fields.prompt("prompt")?;
         let completion = fields.answer("completion", &prompt)?;
         if let Some(other) = fields.other_than(&["prompt", "completion"]) {
-            return Err(Refusal::Together("completion", other));
+            return Err(RowRefusal::Together("completion", other));
         }
         Ok(Some(ImportRow::new(DatasetKind::Demonstrations, prompt, completion)))
     }
@@ -95,9 +95,9 @@ impl DataFormat for Sft {
 }
 
 /// The last message is the answer, what goes before it the prompt.
-fn from_messages(fields: &RowFields) -> Result<ImportRow, Refusal> {
+fn from_messages(fields: &RowFields) -> Result<ImportRow, RowRefusal> {
     let PromptBody::Messages(mut messages) = fields.prompt("messages")? else {
-        return Err(Refusal::WrongType("messages", message!("row-is-a-text", "it is a text")));
+        return Err(RowRefusal::WrongType("messages", message!("row-is-a-text", "it is a text")));
     };
     match messages.pop() {
         Some(last) if last.role == MessageRole::Assistant && !messages.is_empty() => {
@@ -105,6 +105,6 @@ fn from_messages(fields: &RowFields) -> Result<ImportRow, Refusal> {
             let prompt = PromptBody::Messages(messages);
             Ok(ImportRow::new(DatasetKind::Demonstrations, prompt, [answer]))
         }
-        _ => Err(Refusal::NoAnswer),
+        _ => Err(RowRefusal::NoAnswer),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
-    data::formats::{self, Contents},
+    data::formats::{self, DatasetContents},
     training::{
         fields::{FieldControl, FieldGroup, FormField},
         inputs::offered_models,
@@ -229,6 +229,6 @@ pub async fn launch(
 fn reads(
     definition: &RunDefinition,
     typed: &HashMap<String, String>,
-) -> Result<Contents, AppError> {
+) -> Result<DatasetContents, AppError> {
     definition.contents(typed).ok_or(AppError::NotFound)
 }

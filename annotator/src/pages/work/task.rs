@@ -13,7 +13,7 @@ use crate::{
     },
     work::{
         assignment,
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         held_task::HeldTask,
         judgement::{self, StoreError},
         kinds::{self, TaskDefinition, skip},
@@ -94,7 +94,7 @@ async fn store_or_explain(
     page: Page,
     Of(by, held): Of<Author, HeldTask>,
     form: TaskForm,
-    parsed: Result<Submission, FieldErrors>,
+    parsed: Result<TaskSubmission, FieldErrors>,
     session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {

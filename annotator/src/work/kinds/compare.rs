@@ -4,7 +4,7 @@
 use crate::{
     web::{access::Access, error::AppError, form::FieldErrors, page::Page},
     work::{
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, LeftOut, StoredAnswer, TaskDefinition, TaskPage, TaskWords},
         shown_answers::{self, ShownAnswer},
         task_view::TaskView,
@@ -19,7 +19,7 @@ use entity::{
 };
 use futures_util::future::LocalBoxFuture;
 
-pub struct Compare;
+pub struct CompareTask;
 
 #[derive(Template)]
 #[template(path = "tasks/compare.html")]
@@ -98,7 +98,7 @@ fn verdict_key(verdict: ComparisonVerdict) -> &'static str {
     }
 }
 
-impl TaskDefinition for Compare {
+impl TaskDefinition for CompareTask {
     fn kind(&self) -> TaskKind {
         TaskKind::Compare
     }
@@ -122,13 +122,13 @@ impl TaskDefinition for Compare {
         Some(DatasetKind::Preferences)
     }
 
-    fn parse(&self, form: &TaskForm) -> Result<Submission, FieldErrors> {
+    fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let verdict = verdict(form.get("choice"));
         let verdict = verdict.ok_or_else(|| FieldErrors::one("choice", "compare-no-choice"))?;
         let rationale = form.text("rationale");
         let rationale_hash = rationale.as_ref().map(sha256_hex);
         let payload = JudgementPayload::Comparison { verdict, rationale_hash };
-        Ok(Submission::new(form, payload, rationale))
+        Ok(TaskSubmission::new(form, payload, rationale))
     }
 
     fn page<'a>(&'a self, shown: TaskPage<'a>) -> LocalBoxFuture<'a, Result<String, AppError>> {
@@ -153,7 +153,7 @@ impl StoredAnswer for ComparedAnswers<'_> {
     }
 
     fn name(&self) -> &'static str {
-        Compare.words().judgement
+        CompareTask.words().judgement
     }
 
     fn text_hash(&self) -> Option<&str> {

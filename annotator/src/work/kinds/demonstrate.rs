@@ -4,7 +4,7 @@ use crate::{
     data::texts,
     web::{access::Access, error::AppError, form::FieldErrors, markdown, page::Page},
     work::{
-        form::{Submission, TaskForm},
+        form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, LeftOut, StoredAnswer, TaskDefinition, TaskPage, TaskWords},
         task_view::TaskView,
     },
@@ -15,7 +15,7 @@ use entity::{
 };
 use futures_util::future::LocalBoxFuture;
 
-pub struct Demonstrate;
+pub struct DemonstrateTask;
 
 #[derive(Template)]
 #[template(path = "tasks/demonstrate.html")]
@@ -25,7 +25,7 @@ struct DemonstratePage {
     view: TaskView,
 }
 
-impl TaskDefinition for Demonstrate {
+impl TaskDefinition for DemonstrateTask {
     fn kind(&self) -> TaskKind {
         TaskKind::Demonstrate
     }
@@ -49,11 +49,11 @@ impl TaskDefinition for Demonstrate {
         Some(DatasetKind::Demonstrations)
     }
 
-    fn parse(&self, form: &TaskForm) -> Result<Submission, FieldErrors> {
+    fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let text = form.text("answer");
         let text = text.ok_or_else(|| FieldErrors::one("answer", "demonstrate-empty"))?;
         let payload = JudgementPayload::Demonstration { text_hash: sha256_hex(&text) };
-        Ok(Submission::new(form, payload, [text]))
+        Ok(TaskSubmission::new(form, payload, [text]))
     }
 
     fn page<'a>(&'a self, shown: TaskPage<'a>) -> LocalBoxFuture<'a, Result<String, AppError>> {
@@ -77,7 +77,7 @@ impl StoredAnswer for WrittenAnswer<'_> {
     }
 
     fn name(&self) -> &'static str {
-        Demonstrate.words().judgement
+        DemonstrateTask.words().judgement
     }
 
     fn text_hash(&self) -> Option<&str> {
@@ -109,6 +109,6 @@ mod tests {
     fn a_blank_answer_is_a_mistake() {
         let form = TaskForm::default().with("answer", " \r\n ");
         let mistake = FieldErrors::one("answer", "demonstrate-empty");
-        assert_eq!(Demonstrate.parse(&form), Err(mistake));
+        assert_eq!(DemonstrateTask.parse(&form), Err(mistake));
     }
 }

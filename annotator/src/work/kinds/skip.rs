@@ -3,8 +3,8 @@
 use crate::{
     web::{form::FieldErrors, page::Page},
     work::{
-        form::{Submission, TaskForm},
-        kinds::{FullAnswer, LeftOut, StoredAnswer},
+        form::{TaskForm, TaskSubmission},
+        kinds::{FullAnswer, StoredAnswer},
     },
 };
 use entity::{
@@ -32,12 +32,12 @@ fn reason_key(reason: SkipReason) -> &'static str {
 }
 
 /// The skip that a form holds, or what is wrong with it.
-pub fn parse(form: &TaskForm) -> Result<Submission, FieldErrors> {
+pub fn parse(form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
     let reason = reason(form.get("reason"));
     let reason = reason.ok_or_else(|| FieldErrors::one("reason", "skip-no-reason"))?;
     let note = form.text("note");
     let payload = JudgementPayload::Skip { reason, note_hash: note.as_ref().map(sha256_hex) };
-    Ok(Submission::new(form, payload, note))
+    Ok(TaskSubmission::new(form, payload, note))
 }
 
 /// A task that somebody passed over.
@@ -75,10 +75,6 @@ impl StoredAnswer for SkippedTask<'_> {
 
     /// Whoever skipped begins anew.
     fn fill(&self, _: &mut TaskForm, _: Option<String>) {}
-
-    fn row(&self, _: &[Option<&str>]) -> Result<Vec<String>, LeftOut> {
-        Err(LeftOut::Skipped)
-    }
 }
 
 #[cfg(test)]
