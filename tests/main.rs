@@ -24,6 +24,9 @@ mod command_lines;
 // What they say when they cannot start.
 mod refusals;
 
+// A database of the first release opens, migrates and goes on.
+mod first_schema;
+
 // The whole loop: people's hidden taste becomes a policy that suits it.
 mod taste;
 
