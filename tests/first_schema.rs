@@ -215,7 +215,7 @@ on_both_databases! {
         assert_eq!(half_done.len(), 6);
         for (kind, before) in half_done {
             let run = restored.run(text_of(&before["run"])).await;
-            assert_eq!(run.status, run::Status::Succeeded, "{kind}: {:?}", run.error);
+            assert_eq!(run.status, run::RunStatus::Succeeded, "{kind}: {:?}", run.error);
             assert_eq!(i64::from(run.attempt), before["attempt"].as_i64().unwrap() + 1, "{kind}");
             restored.check_that_it_went_on(kind, before).await;
             let twin = &restored.expected["twins"][kind];

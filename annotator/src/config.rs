@@ -1,8 +1,9 @@
 //! What is typed: the verbs and their flags. Every flag can be given as an `ATTUNE_…` variable
 //! (the database as `DATABASE_URL`), and `--help` lists them all.
 
+use crate::data::formats;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use entity::log_format::LogFormat;
+use entity::{dataset_version::DatasetKind, log_format::LogFormat};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The web app in which people teach a language model.
@@ -130,17 +131,9 @@ pub struct ExportConfig {
     /// The project's name.
     #[arg(long, env = "ATTUNE_PROJECT")]
     pub project: String,
-    #[arg(long, env = "ATTUNE_FORMAT", value_enum)]
-    pub format: ExportFormat,
+    #[arg(long, env = "ATTUNE_FORMAT", value_parser = formats::export_parser())]
+    pub format: DatasetKind,
     /// Where to write; `-` is standard output.
     #[arg(long, env = "ATTUNE_OUT")]
     pub out: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// `prompt` + `completion`, from demonstrations.
-    TrlSft,
-    /// `prompt` + `chosen` + `rejected`, from comparisons.
-    TrlPreference,
 }

@@ -12,22 +12,36 @@ use crate::{
         work::{judgement, task},
     },
     web::assets,
+    work::kinds::{self, TaskDefinition},
 };
 use actix_web::{
     Route, guard,
     web::{ServiceConfig, post, route},
 };
 
-/// One list, from which [`configure`] serves the URLs and [`ALL`] names them.
+/// One list, from which [`configure`] serves the URLs and [`all`] names them.
 macro_rules! site_map {
     ($($method:ident $path:literal => $handler:path;)*) => {
         /// Method and path of every URL.
-        pub const ALL: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+        pub fn all() -> Vec<(&'static str, String)> {
+            let mut all = vec![$((stringify!($method), $path.to_owned())),*];
+            all.extend(task_addresses().map(|(path, _)| ("get", path)));
+            all
+        }
 
         pub fn configure(app: &mut ServiceConfig) {
             app$(.route($path, $method().to($handler)))*;
+            for (path, kind) in task_addresses() {
+                let next = move |page, by, db| task::next(kind, page, by, db);
+                app.route(&path, get().to(next));
+            }
         }
     };
+}
+
+/// Each kind of task has an address that gives one out.
+fn task_addresses() -> impl Iterator<Item = (String, &'static dyn TaskDefinition)> {
+    kinds::all().map(|kind| (format!("/projects/{{project}}{}", kind.path()), kind))
 }
 
 /// HEAD asks for what GET would say, without its body.
@@ -77,8 +91,7 @@ site_map! {
     post "/projects/{project}/prompts" => prompts::paste;
     post "/projects/{project}/prompts/upload" => prompts::upload;
     get  "/projects/{project}/export/{format}.jsonl" => prompts::download;
-    get  "/projects/{project}/demonstrate" => task::demonstrate;
-    get  "/projects/{project}/compare" => task::compare;
+    // (and what gives out the tasks of each kind: see `task_addresses`)
     get  "/projects/{project}/tasks/{assignment}" => task::show;
     post "/projects/{project}/tasks/{assignment}" => task::submit;
     post "/projects/{project}/tasks/{assignment}/skip" => task::skip;

@@ -1,8 +1,14 @@
-//! What people do: which task somebody gets ([`assignment`]), what they said of it ([`judgement`]),
-//! and all that is particular to a kind of task ([`kinds`]).
+//! What people do, in reading order:
+//!
+//! 1. [`tasks`] (what is asked), [`assignment`] (who is given it, and what becomes of that),
+//!    [`judgement`] (what was said, stored), [`counts`] (what waits and what is done).
+//! 2. [`kinds`]: all that is particular to a kind of task.
+//! 3. [`form`], [`task_view`], [`shown_answers`], [`held_task`]: what a task's page is made of.
 
 pub mod assignment;
 pub mod counts;
+pub mod form;
+pub mod held_task;
 pub mod judgement;
 pub mod kinds;
 pub mod shown_answers;

@@ -4,7 +4,11 @@
 //! **Invariant:** no entity is used here, because entities change and merged steps must not.
 
 pub use sea_orm_migration::MigratorTrait;
-use sea_orm_migration::{async_trait::async_trait, prelude::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::{
+    async_trait::async_trait,
+    prelude::*,
+    sea_orm::{DatabaseBackend, TransactionTrait},
+};
 
 pub struct Migrator;
 
@@ -53,11 +57,13 @@ impl MigrationTrait for Step {
             ("blob", "text", "real")
         };
         let sql = self.sql.replace("{id}", id).replace("{json}", json).replace("{real}", real);
+        // On one connection: another of the pool would not see yet what a statement has done.
+        let turn = manager.get_connection().begin().await?;
         for statement in
             sql.split_inclusive(';').filter(|statement| statement.trim_end().ends_with(';'))
         {
-            manager.get_connection().execute_unprepared(statement).await?;
+            turn.execute_unprepared(statement).await?;
         }
-        Ok(())
+        turn.commit().await
     }
 }

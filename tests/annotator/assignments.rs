@@ -11,7 +11,9 @@ use annotator::{
     },
     work::{
         assignment::{claim, expire_lapsed, save_draft},
-        judgement::{Submission, TaskForm, store},
+        form::{TaskForm, TaskSubmission},
+        judgement::store,
+        kinds::{self, skip},
         tasks::{self, NewTask},
     },
 };
@@ -153,7 +155,7 @@ impl<'a> Office<'a> {
             }
             Deed::Skip { of } => {
                 let id = self.assignment(who, of).await?;
-                store(self.db, who, id, skip()).await.unwrap();
+                store(self.db, who, id, skipped()).await.unwrap();
                 Some((id, None))
             }
             Deed::Sleep { of } => {
@@ -205,34 +207,34 @@ impl<'a> Office<'a> {
         let said: Vec<_> = self.said.iter().filter(|(id, _)| *id == row.id).collect();
         let revisions: BTreeSet<i32> = stored.iter().map(|row| row.revision).collect();
         assert!(revisions.into_iter().eq(1..=said.len() as i32), "{said:?}\n{stored:#?}");
-        let texts: BTreeSet<&str> =
-            stored.iter().filter_map(|row| row.payload.text_hash().map(String::as_str)).collect();
+        let texts: BTreeSet<String> =
+            kinds::text_hashes(stored.iter().map(|row| &row.payload)).collect();
         for (_, text) in said {
             let hash = text.as_ref().map(sha256_hex);
-            assert!(hash.is_none_or(|hash| texts.contains(hash.as_str())), "{text:?} is lost");
+            assert!(hash.is_none_or(|hash| texts.contains(&hash)), "{text:?} is lost");
         }
         let newest = stored.iter().max_by_key(|row| row.revision);
         let ended = match (row.state, newest) {
             (AssignmentState::Leased | AssignmentState::Expired, newest) => newest.is_none(),
-            (AssignmentState::Skipped, Some(newest)) => newest.payload.text_hash().is_none(),
-            (_, Some(newest)) => newest.payload.text_hash().is_some(),
+            (AssignmentState::Skipped, Some(newest)) => is_skip(newest),
+            (_, Some(newest)) => !is_skip(newest),
             (_, None) => false,
         };
         assert!(ended, "{row:?} does not say what {newest:?} says");
     }
 }
 
-fn answer(text: &str) -> Submission {
-    let form = TaskForm {
-        answer: text.to_owned(),
-        idempotency_key: text.to_owned(),
-        ..TaskForm::default()
-    };
-    Submission::demonstration(&form).unwrap()
+fn is_skip(said: &judgement::Model) -> bool {
+    kinds::stored_answer(&said.payload).kind().is_none()
 }
 
-fn skip() -> Submission {
-    Submission::skip(&TaskForm { reason: "unclear".to_owned(), ..TaskForm::default() }).unwrap()
+fn answer(text: &str) -> TaskSubmission {
+    let form = TaskForm::default().with("answer", text).with("idempotency_key", text);
+    kinds::definition(TaskKind::Demonstrate).parse(&form).unwrap()
+}
+
+fn skipped() -> TaskSubmission {
+    skip::parse(&TaskForm::default().with("reason", "unclear")).unwrap()
 }
 
 on_both_databases! {

@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, prefers, skips};
 use crate::support::database::on_both_databases;
-use annotator::data::dataset::{self, Contents, Frozen, Prompts};
+use annotator::data::dataset::{self, DatasetContents, FrozenDataset, PromptSelection};
 use entity::{
     dataset_version::{self, DatasetCounts},
     dataset_version_item::{self, DatasetSplit},
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 impl Bench {
-    async fn freeze(&self, contents: Contents) -> Frozen {
+    async fn freeze(&self, contents: DatasetContents) -> FrozenDataset {
         dataset::freeze(&self.db, &self.store, self.project, contents).await.unwrap()
     }
 
-    async fn version(&self, contents: Contents) -> DatasetVersionId {
+    async fn version(&self, contents: DatasetContents) -> DatasetVersionId {
         self.freeze(contents).await.record(&self.db, None).await.unwrap()
     }
 
@@ -50,7 +50,7 @@ on_both_databases! {
             bench.say(asked, 1, payload, false).await;
         }
 
-        let frozen = bench.freeze(Contents::Preferences).await;
+        let frozen = bench.freeze(DatasetContents::Preferences).await;
         assert_eq!(frozen.counts.train + frozen.counts.eval, 1);
         let left_out = DatasetCounts { train: 0, eval: 0, ..frozen.counts.clone() };
         assert_eq!(left_out, DatasetCounts { ties: 2, both_bad: 1, skipped: 1, ..DatasetCounts::default() });
@@ -79,14 +79,14 @@ on_both_databases! {
             let asked = bench.demonstration(bench.prompt(question).await).await;
             bench.say(asked, 1, JudgementPayload::Demonstration { text_hash: hello.clone() }, false).await;
         }
-        let first = bench.version(Contents::Demonstrations).await;
-        assert_eq!(bench.version(Contents::Demonstrations).await, first);
+        let first = bench.version(DatasetContents::Demonstrations).await;
+        assert_eq!(bench.version(DatasetContents::Demonstrations).await, first);
         assert_eq!(dataset_version::Entity::find().count(&bench.db).await.unwrap(), 1);
         assert_eq!(bench.items(first).await.len(), 3);
 
         let asked = bench.demonstration(bench.prompt("d").await).await;
         bench.say(asked, 1, JudgementPayload::Demonstration { text_hash: hello }, false).await;
-        assert_ne!(bench.version(Contents::Demonstrations).await, first);
+        assert_ne!(bench.version(DatasetContents::Demonstrations).await, first);
         assert_eq!(bench.items(first).await.len(), 3, "the old version stays as it was");
     }
 }
@@ -98,9 +98,9 @@ on_both_databases! {
         for n in 0..60 {
             prompts.push(bench.prompt(&format!("question {n}")).await);
         }
-        let train = bench.version(Contents::Prompts(Prompts::Train)).await;
-        let held_out = bench.version(Contents::Prompts(Prompts::HeldOut)).await;
-        let all = bench.version(Contents::Prompts(Prompts::All)).await;
+        let train = bench.version(DatasetContents::Prompts(PromptSelection::Train)).await;
+        let held_out = bench.version(DatasetContents::Prompts(PromptSelection::HeldOut)).await;
+        let all = bench.version(DatasetContents::Prompts(PromptSelection::All)).await;
         let mut side: HashMap<PromptId, DatasetSplit> = HashMap::new();
         side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, DatasetSplit::Train)));
         side.extend(bench.items(held_out).await.iter().map(|item| (item.prompt_id, DatasetSplit::Eval)));
@@ -111,7 +111,7 @@ on_both_databases! {
             let asked = bench.comparison(*prompt, [&format!("yes {n}"), &format!("no {n}")]).await;
             bench.say(asked, 1, prefers(ComparisonVerdict::Left(1)), false).await;
         }
-        let preferences = bench.version(Contents::Preferences).await;
+        let preferences = bench.version(DatasetContents::Preferences).await;
         let items = bench.items(preferences).await;
         assert_eq!(items.len(), prompts.len());
         for item in items {

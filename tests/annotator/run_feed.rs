@@ -3,7 +3,7 @@
 use super::bench::Bench;
 use crate::support::database::on_both_databases;
 use annotator::{
-    data::dataset::{self, Contents, Prompts},
+    data::dataset::{self, DatasetContents, PromptSelection},
     training::run_feed::{FeedItem, RunFeed},
 };
 use entity::{ids::RunId, model, run::RunStatus};
@@ -13,9 +13,13 @@ use std::{pin::pin, time::Duration};
 
 async fn a_run(bench: &Bench) -> RunId {
     bench.prompt("only").await;
-    let frozen =
-        dataset::freeze(&bench.db, &bench.store, bench.project, Contents::Prompts(Prompts::All))
-            .await;
+    let frozen = dataset::freeze(
+        &bench.db,
+        &bench.store,
+        bench.project,
+        DatasetContents::Prompts(PromptSelection::All),
+    )
+    .await;
     let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
     let model = bench.model("sft", model::ModelKind::Sft).await;
     bench.queued_sample(model, dataset).await

@@ -6,7 +6,7 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    data::dataset::{self, Contents, Prompts},
+    data::dataset::{self, DatasetContents, PromptSelection},
     training::run_digest::RunDigests,
 };
 use entity::{
@@ -137,7 +137,7 @@ on_both_databases! {
     async fn what_a_run_said_is_read_once(database: TestDb) {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
-        let contents = Contents::Prompts(Prompts::All);
+        let contents = DatasetContents::Prompts(PromptSelection::All);
         let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
         let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
         let model = bench.model("sft", model::ModelKind::Sft).await;

@@ -7,7 +7,7 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    data::dataset::{self, Contents, Prompts},
+    data::dataset::{self, DatasetContents, PromptSelection},
     training::follow_up,
 };
 use entity::{
@@ -30,9 +30,13 @@ impl Bench {
     }
 
     async fn all_prompts(&self) -> DatasetVersionId {
-        let frozen =
-            dataset::freeze(&self.db, &self.store, self.project, Contents::Prompts(Prompts::All))
-                .await;
+        let frozen = dataset::freeze(
+            &self.db,
+            &self.store,
+            self.project,
+            DatasetContents::Prompts(PromptSelection::All),
+        )
+        .await;
         frozen.unwrap().record(&self.db, None).await.unwrap()
     }
 

@@ -6,7 +6,7 @@ use crate::support::{
     database::on_both_databases,
 };
 use annotator::{
-    data::dataset::{self, Contents, Prompts},
+    data::dataset::{self, DatasetContents, PromptSelection},
     keeping::deletion::{
         hold::HoldError,
         models::{self, DeletionOutcome},
@@ -33,7 +33,7 @@ on_both_databases! {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
         let (db, store) = (&bench.db, &bench.store);
-        let contents = Contents::Prompts(Prompts::All);
+        let contents = DatasetContents::Prompts(PromptSelection::All);
         let frozen = dataset::freeze(db, store, bench.project, contents).await.unwrap();
         let dataset = frozen.record(db, None).await.unwrap();
         bench.prompt("another").await;
@@ -64,7 +64,7 @@ on_both_databases! {
     async fn a_launch_and_a_deletion_at_once_never_leave_a_run_without_its_model(database: TestDb) {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
-        let contents = Contents::Prompts(Prompts::All);
+        let contents = DatasetContents::Prompts(PromptSelection::All);
         let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
         let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
         let person = entity::account::Entity::find().one(&bench.db).await.unwrap().unwrap().id;
@@ -106,7 +106,7 @@ on_both_databases! {
     async fn a_policy_that_was_deleted_before_it_answered_is_not_asked(database: TestDb) {
         let bench = Bench::new(database).await;
         bench.prompt("only").await;
-        let contents = Contents::Prompts(Prompts::All);
+        let contents = DatasetContents::Prompts(PromptSelection::All);
         let frozen = dataset::freeze(&bench.db, &bench.store, bench.project, contents).await;
         let dataset = frozen.unwrap().record(&bench.db, None).await.unwrap();
         let start = bench.model("start", model::ModelKind::Sft).await;

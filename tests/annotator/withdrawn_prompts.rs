@@ -9,7 +9,7 @@ use crate::support::{
     web::{Page, Visitor},
 };
 use annotator::data::{
-    dataset::{self, Contents, Prompts},
+    dataset::{self, DatasetContents, PromptSelection},
     import, prompts,
 };
 use entity::{
@@ -167,7 +167,7 @@ impl Bench {
         items.all(&self.db).await.unwrap().iter().map(|item| item.prompt_id).collect()
     }
 
-    async fn freeze_now(&self, contents: Contents) -> DatasetVersionId {
+    async fn freeze_now(&self, contents: DatasetContents) -> DatasetVersionId {
         let frozen = dataset::freeze(&self.db, &self.store, self.project, contents).await.unwrap();
         frozen.record(&self.db, None).await.unwrap()
     }
@@ -185,7 +185,7 @@ on_both_databases! {
             let asked = bench.comparison(prompt, ["one", "two"]).await;
             bench.say(asked, 1, prefers(ComparisonVerdict::Left(1)), false).await;
         }
-        for contents in [Contents::Prompts(Prompts::All), Contents::Demonstrations, Contents::Preferences] {
+        for contents in [DatasetContents::Prompts(PromptSelection::All), DatasetContents::Demonstrations, DatasetContents::Preferences] {
             let before = bench.freeze_now(contents).await;
             assert!(prompts::withdraw(&bench.db, rubbish).await.unwrap());
             let without = bench.freeze_now(contents).await;

@@ -2,12 +2,13 @@
 
 use super::{dice::Dice, world::Subject};
 use annotator::data::{
-    dataset::{self, Contents},
-    import::row::Row,
+    dataset::{self, DatasetContents},
+    formats::row::ImportRow,
 };
 use entity::{
     completion,
     conversation::PromptBody,
+    dataset_version::DatasetKind,
     dataset_version_item,
     hash::sha256_hex,
     ids::{
@@ -138,14 +139,12 @@ pub(crate) async fn add_frozen_judgement(
     project_id: ProjectId,
     name: &str,
 ) -> (PromptId, JudgementId, DatasetVersionId) {
-    let row = Row::Demonstration {
-        prompt: PromptBody::Text(format!("What is {name}?")),
-        completion: name.to_owned(),
-    };
+    let prompt = PromptBody::Text(format!("What is {name}?"));
+    let row = ImportRow::new(DatasetKind::Demonstrations, prompt, [name.to_owned()]);
     annotator::data::import::store_all(rows, project_id, &[row])
         .await
         .expect("the row is imported");
-    let frozen = dataset::freeze(rows, store, project_id, Contents::Demonstrations).await;
+    let frozen = dataset::freeze(rows, store, project_id, DatasetContents::Demonstrations).await;
     let version = frozen.expect("it freezes").record(rows, None).await.expect("the row fits");
     let item = dataset_version_item::Entity::find()
         .filter(dataset_version_item::Column::DatasetVersionId.eq(version))

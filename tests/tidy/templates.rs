@@ -88,15 +88,14 @@ fn each_template_is_one_page_or_a_part_of_pages() {
 }
 
 /// What follows `/FOLDER` in the URLs of pages, `/projects/{project}` before it or not.
-fn urls_below(folder: &str) -> Vec<&'static str> {
-    let urls = annotator::routes::ALL.iter().filter(|(method, _)| *method == "get");
-    urls.flat_map(|(_, url)| [Some(*url), url.strip_prefix("/projects/{project}")])
+fn urls_below(folder: &str) -> Vec<String> {
+    let urls = annotator::routes::all().into_iter().filter(|(method, _)| *method == "get");
+    let below = |url: &str| match url.trim_start_matches('/').strip_prefix(folder)? {
+        rest if rest.is_empty() || folder.is_empty() => Some(rest.to_owned()),
+        rest => rest.strip_prefix('/').map(str::to_owned),
+    };
+    urls.flat_map(|(_, url)| [below(&url), url.strip_prefix("/projects/{project}").and_then(below)])
         .flatten()
-        .map(|url| url.trim_start_matches('/'))
-        .filter_map(|url| match url.strip_prefix(folder)? {
-            rest if rest.is_empty() || folder.is_empty() => Some(rest),
-            rest => rest.strip_prefix('/'),
-        })
         .collect()
 }
 
@@ -107,7 +106,7 @@ fn lies_where_its_url_says(path: &str, folder_has_a_list: bool) -> bool {
     let path = path.strip_suffix(".html").unwrap_or(path);
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let urls = urls_below(folder);
-    let is_whole = urls.contains(&"");
+    let is_whole = urls.iter().any(String::is_empty);
     let has_one = urls.iter().any(|url| url.starts_with('{') && !url.contains('/'));
     match name {
         "list" => is_whole,

@@ -14,8 +14,8 @@ use crate::support::{
     trainer::refused,
     world::Subject,
 };
-use annotator::data::import::row::Row;
-use entity::run;
+use annotator::data::formats::row::ImportRow;
+use entity::{dataset_version::DatasetKind, run};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use std::{
@@ -285,9 +285,9 @@ on_both_databases! {
         let project = app.new_project("Mistakes").await;
         let engineer = app.new_person(&project, "engineer", &["engineer"]).await;
         let mut dice = Dice::new(40);
-        let answered = Subject::all(40).into_iter().take(12).map(|subject| Row::Demonstration {
-            prompt: subject.prompt(),
-            completion: subject.answer(&mut dice),
+        let answered = Subject::all(40).into_iter().take(12).map(|subject| {
+            let answer = subject.answer(&mut dice);
+            ImportRow::new(DatasetKind::Demonstrations, subject.prompt(), [answer])
         });
         let id = project.rsplit('/').next().unwrap().parse().unwrap();
         annotator::data::import::store_all(&app.rows, id, &answered.collect::<Vec<_>>()).await.unwrap();

@@ -1,3 +1,5 @@
+//! The program `trainer`.
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

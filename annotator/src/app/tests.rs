@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::StorageConfig,
     data::{
-        dataset::{self, Contents},
+        dataset::{self, DatasetContents},
         import,
     },
     people::{accounts, accounts::NewAccount, projects},
@@ -65,7 +65,8 @@ impl FullProject {
         let id = projects::create(&db, "P", "").await.unwrap().id;
         let rows = import::read_bytes(ROWS).unwrap();
         import::store_all(&db, id, &rows).await.unwrap();
-        let frozen = dataset::freeze(&db, &store, id, Contents::Demonstrations).await.unwrap();
+        let frozen =
+            dataset::freeze(&db, &store, id, DatasetContents::Demonstrations).await.unwrap();
         let version = frozen.record(&db, Some(admin.id)).await.unwrap();
         let run = add_run(&db, id, &admin).await;
         let model = add_model(&db, id, run).await;

@@ -11,16 +11,25 @@
 
 mod rows;
 
-use crate::{data::texts, keeping::artifacts};
+pub use crate::data::formats::{DatasetContents, PromptSelection};
+
+use crate::{
+    data::{
+        formats::{self, DataFormat},
+        texts,
+    },
+    keeping::artifacts,
+    work::kinds::{self, LeftOut, TaskDefinition},
+};
 use anyhow::Context;
 use entity::{
     dataset_version::{self, DatasetCounts, DatasetKind},
     dataset_version_item::{self, DatasetSplit},
     ids::{AccountId, DatasetVersionId, JudgementId, ProjectId, PromptId},
-    prompt, task,
+    prompt,
+    task::TaskKind,
     time::UnixMillis,
 };
-use rows::Row;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
     sea_query::OnConflict,
@@ -36,44 +45,6 @@ use storage::artifact_store::{ArtifactStore, StoredFolder};
 /// Rows whose texts are held in memory at once, and ids in one `IN (…)`.
 const CHUNK: usize = 500;
 
-/// Which prompts a version of prompts alone holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Prompts {
-    /// Those that models may be trained on; the held-out ones stay unseen.
-    #[default]
-    Train,
-    HeldOut,
-    All,
-}
-
-impl Prompts {
-    fn includes(self, split: DatasetSplit) -> bool {
-        self == Self::All || (self == Self::HeldOut) == (split == DatasetSplit::Eval)
-    }
-}
-
-/// What to freeze.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// `prompt` + `completion`.
-    Demonstrations,
-    /// `prompt` + `chosen` + `rejected`.
-    Preferences,
-    /// `prompt` alone. All rows are in `train.jsonl`, the file that runs read, whichever side of
-    /// the split they are of.
-    Prompts(Prompts),
-}
-
-impl Contents {
-    pub fn kind(self) -> DatasetKind {
-        match self {
-            Self::Demonstrations => DatasetKind::Demonstrations,
-            Self::Preferences => DatasetKind::Preferences,
-            Self::Prompts(_) => DatasetKind::Prompts,
-        }
-    }
-}
-
 /// The side of the split that a prompt is on: about a tenth is held out.
 ///
 /// `prompt_hash` is the SHA-256 of the prompt's text in hexadecimal.
@@ -84,7 +55,7 @@ pub fn split_of(prompt_hash: &str) -> DatasetSplit {
 
 /// A dataset version that is in the store and not yet in the database.
 #[derive(Clone, Debug)]
-pub struct Frozen {
+pub struct FrozenDataset {
     project: ProjectId,
     kind: DatasetKind,
     stored: StoredFolder,
@@ -106,8 +77,8 @@ pub async fn freeze(
     db: &impl ConnectionTrait,
     store: &ArtifactStore,
     project: ProjectId,
-    contents: Contents,
-) -> anyhow::Result<Frozen> {
+    contents: DatasetContents,
+) -> anyhow::Result<FrozenDataset> {
     let folder = store.incoming()?;
     let written = write(db, &folder, project, contents).await;
     if written.is_err() {
@@ -120,10 +91,10 @@ pub async fn freeze(
         .context("cannot keep the dataset version in the artifact store")?;
     // At once, so that it is known, and removed, if no version comes of it.
     artifacts::record(db, &stored).await?;
-    Ok(Frozen { project, kind: contents.kind(), stored, counts, items })
+    Ok(FrozenDataset { project, kind: contents.kind(), stored, counts, items })
 }
 
-impl Frozen {
+impl FrozenDataset {
     /// Registers the version, or finds the one that has the same content.
     pub async fn record(
         &self,
@@ -191,17 +162,14 @@ pub(crate) async fn write(
     db: &impl ConnectionTrait,
     folder: &Path,
     project: ProjectId,
-    contents: Contents,
+    contents: DatasetContents,
 ) -> anyhow::Result<(DatasetCounts, Vec<Item>)> {
     let mut files = Files::create(folder)?;
     match contents {
-        Contents::Demonstrations => {
-            write_judged(db, &mut files, project, task::TaskKind::Demonstrate).await?;
+        DatasetContents::Prompts(prompts) => {
+            write_prompts(db, &mut files, project, prompts).await?
         }
-        Contents::Preferences => {
-            write_judged(db, &mut files, project, task::TaskKind::Compare).await?
-        }
-        Contents::Prompts(prompts) => write_prompts(db, &mut files, project, prompts).await?,
+        _ => write_judged(db, &mut files, project, formats::of(contents.kind())).await?,
     }
     files.finish()
 }
@@ -210,7 +178,7 @@ async fn write_prompts(
     db: &impl ConnectionTrait,
     files: &mut Files,
     project: ProjectId,
-    prompts: Prompts,
+    prompts: PromptSelection,
 ) -> anyhow::Result<()> {
     let all = prompt::Entity::find()
         .filter(prompt::Column::ProjectId.eq(project))
@@ -236,48 +204,33 @@ async fn write_prompts(
     Ok(())
 }
 
+/// The rows that the judgements of every kind of task give which makes rows of this format.
 async fn write_judged(
     db: &impl ConnectionTrait,
     files: &mut Files,
     project: ProjectId,
-    kind: task::TaskKind,
+    format: &dyn DataFormat,
 ) -> anyhow::Result<()> {
-    for chunk in rows::latest_judgements(db, project, kind).await?.chunks(CHUNK) {
-        let answers = rows::answers_of(db, chunk.iter().map(|judged| judged.task_id)).await?;
-        let verdicts: Vec<_> = chunk.iter().map(|judged| rows::meaning(judged, &answers)).collect();
+    let kinds = kinds::all().filter(|kind| kind.gives() == Some(format.kind()));
+    let kinds: Vec<TaskKind> = kinds.map(TaskDefinition::kind).collect();
+    for chunk in rows::latest_judgements(db, project, kinds).await?.chunks(CHUNK) {
+        let shown = rows::answers_of(db, chunk.iter().map(|judged| judged.task_id)).await?;
+        let found: Vec<_> = chunk.iter().map(|judged| judged.answers(&shown)).collect();
         let hashes = chunk.iter().map(|judged| judged.prompt_hash.clone());
-        let answers = verdicts.iter().flatten().flat_map(Row::hashes).map(str::to_owned);
+        let answers = found.iter().flatten().flatten().cloned();
         let texts = texts::load_all(db, hashes.chain(answers)).await?;
-        for (judged, verdict) in chunk.iter().zip(&verdicts) {
-            match verdict
-                .as_ref()
-                .map_err(|reason| *reason)
-                .and_then(|row| row.json(judged, &texts))
-            {
-                Ok(row) => {
-                    let ids = verdict.as_ref().map(|row| row.ids(judged)).unwrap_or_default();
-                    files.row(
-                        split_of(&judged.prompt_hash),
-                        row,
-                        ids,
-                        judged.prompt_id,
-                        Some(judged.id),
-                    )?;
+        for (judged, answers) in chunk.iter().zip(found) {
+            let row = answers.and_then(|hashes| judged.row(format, &hashes, &texts));
+            match row {
+                Ok((row, ids)) => {
+                    let split = split_of(&judged.prompt_hash);
+                    files.row(split, row, ids, judged.prompt_id, Some(judged.id))?;
                 }
                 Err(reason) => files.leave_out(judged.id, reason)?,
             }
         }
     }
     Ok(())
-}
-
-/// Why a judgement gives no row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LeftOut {
-    Skipped,
-    Tie,
-    BothBad,
-    Redacted,
 }
 
 /// The three files of a version while they are being written.
@@ -357,15 +310,6 @@ mod tests {
             .filter(|n| split_of(&sha256_hex(format!("prompt {n}"))) == DatasetSplit::Eval)
             .count();
         assert!((900..1100).contains(&held_out), "{held_out} of 10000");
-    }
-
-    #[test]
-    fn every_prompt_is_either_for_training_or_held_out() {
-        for split in [DatasetSplit::Train, DatasetSplit::Eval] {
-            assert_ne!(Prompts::Train.includes(split), Prompts::HeldOut.includes(split));
-            assert!(Prompts::All.includes(split));
-        }
-        assert!(Prompts::HeldOut.includes(DatasetSplit::Eval));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //! formats. The rows are those a run would be trained on, held-out ones too.
 
 use crate::{
-    config::{ExportConfig, ExportFormat},
-    data::dataset::{self, Contents},
+    config::ExportConfig,
+    data::{
+        dataset,
+        formats::{self, DatasetContents},
+    },
     database,
     people::projects,
 };
@@ -22,7 +25,8 @@ pub async fn run(request: ExportConfig) -> anyhow::Result<()> {
     let project = projects::find_by_name(&db, &request.project)
         .await?
         .with_context(|| format!("there is no project named {:?}", request.project))?;
-    let (files, counts) = rows(&db, project.id, request.format).await?;
+    let contents = formats::of(request.format).contents();
+    let (files, counts) = rows(&db, project.id, contents).await?;
     let mut out: Box<dyn Write> = if request.out == Path::new("-") {
         Box::new(io::stdout().lock())
     } else {
@@ -42,12 +46,8 @@ pub async fn run(request: ExportConfig) -> anyhow::Result<()> {
 pub async fn rows(
     db: &DatabaseConnection,
     project: ProjectId,
-    format: ExportFormat,
+    contents: DatasetContents,
 ) -> anyhow::Result<([File; 2], DatasetCounts)> {
-    let contents = match format {
-        ExportFormat::TrlSft => Contents::Demonstrations,
-        ExportFormat::TrlPreference => Contents::Preferences,
-    };
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let (counts, _) = dataset::write(db, folder.path(), project, contents).await?;
     let open = |name| File::open(folder.path().join(name));

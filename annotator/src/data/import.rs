@@ -2,29 +2,19 @@
 //!
 //! A file goes in whole or not at all, and going in twice changes nothing.
 
-pub mod row;
-
 use crate::{
     config::ImportConfig,
-    data::{prompts, texts},
+    data::formats::{
+        self,
+        row::{ImportRow, RowRefusal},
+    },
     database,
     people::projects,
-    work::tasks::{self, NewTask},
 };
 use anyhow::Context;
-use entity::{
-    completion,
-    conversation::PromptBody,
-    ids::{CompletionId, JudgementId, ProjectId, TaskId},
-    judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder},
-    message,
-    message::KeyedMessage,
-    task, task_completion,
-    time::UnixMillis,
-};
+use entity::{dataset_version::DatasetKind, ids::ProjectId, message, message::KeyedMessage};
 use flate2::read::MultiGzDecoder;
-use row::{Refusal, Row};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, Iterable};
 use std::{
     fmt,
     fs::File,
@@ -34,27 +24,41 @@ use std::{
 use storage::database::begin_write;
 
 /// What a file brought. Rows that were there before are counted apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub prompts: usize,
-    pub demonstrations: usize,
-    pub preferences: usize,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportCounts {
+    /// New rows by format, prompts first.
+    pub new: Vec<(DatasetKind, usize)>,
     pub known: usize,
 }
 
-impl Counts {
+impl ImportCounts {
+    fn none() -> Self {
+        let mut kinds: Vec<DatasetKind> = DatasetKind::iter().collect();
+        kinds.sort_by_key(|kind| *kind != DatasetKind::Prompts);
+        Self { new: kinds.into_iter().map(|kind| (kind, 0)).collect(), known: 0 }
+    }
+
+    fn count(&mut self, kind: DatasetKind, is_new: bool) {
+        let counter = self.new.iter_mut().find(|(counted, _)| is_new && *counted == kind);
+        *counter.map_or(&mut self.known, |(_, n)| n) += 1;
+    }
+
     pub fn new_rows(&self) -> usize {
-        self.prompts + self.demonstrations + self.preferences
+        self.new.iter().map(|(_, n)| n).sum()
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for ImportCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { prompts, demonstrations, preferences, known } = self;
-        write!(
-            f,
-            "{prompts} prompts, {demonstrations} demonstrations and {preferences} preferences are new; {known} rows were there"
-        )
+        for (at, (kind, n)) in self.new.iter().enumerate() {
+            let separator = match at {
+                0 => "",
+                _ if at + 1 == self.new.len() => " and ",
+                _ => ", ",
+            };
+            write!(f, "{separator}{n} {}", formats::of(*kind).words().counted)?;
+        }
+        write!(f, " are new; {} rows were there", self.known)
     }
 }
 
@@ -77,7 +81,7 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
 }
 
 /// The rows of a file; `.gz` is told by its first bytes.
-pub fn read_file(path: &Path) -> anyhow::Result<Vec<Row>> {
+pub fn read_file(path: &Path) -> anyhow::Result<Vec<ImportRow>> {
     let name = path.display();
     let mut file = BufReader::new(File::open(path).with_context(|| format!("cannot read {name}"))?);
     let is_gzip =
@@ -88,21 +92,21 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The rows of an upload, plain or gzip.
-pub fn read_bytes(bytes: &[u8]) -> Result<Vec<Row>, KeyedMessage> {
+pub fn read_bytes(bytes: &[u8]) -> Result<Vec<ImportRow>, KeyedMessage> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return read_rows(BufReader::new(MultiGzDecoder::new(bytes)));
     }
     read_rows(bytes)
 }
 
-fn read_rows(lines: impl BufRead) -> Result<Vec<Row>, KeyedMessage> {
+fn read_rows(lines: impl BufRead) -> Result<Vec<ImportRow>, KeyedMessage> {
     let mut rows = Vec::new();
     for (line, text) in (1..).zip(lines.lines()) {
         let text = text.map_err(|error| unreadable(line, &error))?;
         // What some programs begin a UTF-8 file with.
         let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
         if !text.trim().is_empty() {
-            rows.push(Row::parse(text).map_err(|refusal| refused(line, &refusal))?);
+            rows.push(ImportRow::parse(text).map_err(|refusal| refused(line, &refusal))?);
         }
     }
     if rows.is_empty() {
@@ -111,7 +115,7 @@ fn read_rows(lines: impl BufRead) -> Result<Vec<Row>, KeyedMessage> {
     Ok(rows)
 }
 
-fn refused(line: u64, refusal: &Refusal) -> KeyedMessage {
+fn refused(line: u64, refusal: &RowRefusal) -> KeyedMessage {
     message!("import-line", "line {line}: {why}", line = line, why = refusal.message())
 }
 
@@ -138,8 +142,8 @@ fn unreadable(line: u64, error: &io::Error) -> KeyedMessage {
 pub async fn store_all(
     db: &DatabaseConnection,
     project: ProjectId,
-    rows: &[Row],
-) -> Result<Counts, DbErr> {
+    rows: &[ImportRow],
+) -> Result<ImportCounts, DbErr> {
     let turn = begin_write(db).await?;
     let counts = store(&turn, project, rows).await?;
     turn.commit().await?;
@@ -147,119 +151,33 @@ pub async fn store_all(
 }
 
 async fn store(
-    db: &impl ConnectionTrait,
+    turn: &DatabaseTransaction,
     project: ProjectId,
-    rows: &[Row],
-) -> Result<Counts, DbErr> {
-    let mut counts = Counts::default();
+    rows: &[ImportRow],
+) -> Result<ImportCounts, DbErr> {
+    let mut counts = ImportCounts::none();
     for row in rows {
-        let (is_new, counter) = match row {
-            Row::Prompt(prompt) => (
-                prompts::add(db, project, std::slice::from_ref(prompt)).await? == 1,
-                &mut counts.prompts,
-            ),
-            Row::Demonstration { prompt, completion } => (
-                store_demonstration(db, project, prompt, completion).await?,
-                &mut counts.demonstrations,
-            ),
-            Row::Preference { prompt, chosen, rejected } => (
-                store_preference(db, project, prompt, [chosen, rejected]).await?,
-                &mut counts.preferences,
-            ),
-        };
-        if is_new {
-            *counter += 1;
-        } else {
-            counts.known += 1;
-        }
+        let is_new = formats::of(row.kind).store(turn, project, row).await?;
+        counts.count(row.kind, is_new);
     }
     Ok(counts)
-}
-
-async fn store_demonstration(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    prompt: &PromptBody,
-    answer: &str,
-) -> Result<bool, DbErr> {
-    let (prompt, _) = prompts::store(db, project, prompt).await?;
-    let text_hash = texts::store(db, answer).await?;
-    let origin = format!("import:{prompt}:{text_hash}");
-    let kind = task::TaskKind::Demonstrate;
-    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
-    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
-    judge(db, task, JudgementPayload::Demonstration { text_hash }, ShownOrder(Vec::new())).await?;
-    Ok(true)
-}
-
-/// The chosen answer takes position 0 and is "shown" on the left: nobody was shown anything.
-async fn store_preference(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    prompt: &PromptBody,
-    answers: [&String; 2],
-) -> Result<bool, DbErr> {
-    let (prompt, _) = prompts::store(db, project, prompt).await?;
-    let [chosen, rejected] = answers;
-    let hashes = [texts::store(db, chosen).await?, texts::store(db, rejected).await?];
-    let origin = format!("import:{prompt}:{}:{}", hashes[0], hashes[1]);
-    let kind = task::TaskKind::Compare;
-    let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
-    let Some(task) = tasks::store_answered(db, new).await? else { return Ok(false) };
-    for (position, text_hash) in (0..).zip(hashes) {
-        let completion = CompletionId::new();
-        let row = completion::ActiveModel {
-            id: Set(completion),
-            prompt_id: Set(prompt),
-            text_hash: Set(text_hash),
-            model_id: Set(None),
-            run_id: Set(None),
-            sample_index: Set(position),
-            finish_reason: Set(None),
-            n_tokens: Set(None),
-            created_at: Set(UnixMillis::now()),
-        };
-        completion::Entity::insert(row).exec_without_returning(db).await?;
-        let place = task_completion::ActiveModel {
-            task_id: Set(task),
-            position: Set(position),
-            completion_id: Set(completion),
-        };
-        task_completion::Entity::insert(place).exec_without_returning(db).await?;
-    }
-    let payload =
-        JudgementPayload::Comparison { verdict: ComparisonVerdict::Left(2), rationale_hash: None };
-    judge(db, task, payload, ShownOrder(vec![0, 1])).await?;
-    Ok(true)
-}
-
-/// A judgement that came from elsewhere: of no assignment and no account.
-async fn judge(
-    db: &impl ConnectionTrait,
-    task: TaskId,
-    payload: JudgementPayload,
-    shown_order: ShownOrder,
-) -> Result<(), DbErr> {
-    let row = judgement::ActiveModel {
-        id: Set(JudgementId::new()),
-        task_id: Set(task),
-        assignment_id: Set(None),
-        account_id: Set(None),
-        revision: Set(1),
-        payload: Set(payload),
-        shown_order: Set(shown_order),
-        idempotency_key: Set("import".to_owned()),
-        lead_time_ms: Set(None),
-        created_at: Set(UnixMillis::now()),
-    };
-    judgement::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn what_is_new_is_counted_by_its_format() {
+        let mut counts = ImportCounts::none();
+        counts.count(DatasetKind::Preferences, true);
+        counts.count(DatasetKind::Preferences, false);
+        assert_eq!(
+            counts.to_string(),
+            "0 prompts, 0 demonstrations and 1 preferences are new; 1 rows were there"
+        );
+    }
 
     const LINES: &str = "{\"prompt\":\"Q\"}\n\n{\"prompt\":\"Q\",\"completion\":\"A\"}\n";
 

@@ -3,7 +3,8 @@
 
 use crate::{
     data::{
-        import::{self, Counts, row::Row},
+        formats::row::ImportRow,
+        import::{self, ImportCounts},
         prompts,
     },
     people::audit,
@@ -12,7 +13,10 @@ use crate::{
         message::Message,
     },
 };
-use entity::ids::{AccountId, ProjectId};
+use entity::{
+    dataset_version::DatasetKind,
+    ids::{AccountId, ProjectId},
+};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde_json::json;
 
@@ -22,12 +26,13 @@ pub async fn paste(
     by: AccountId,
     project: ProjectId,
     text: &str,
-) -> Result<Counts, FormError> {
+) -> Result<ImportCounts, FormError> {
     let prompts = prompts::from_pasted_text(text);
     if prompts.is_empty() {
         return Err(FieldErrors::one("prompts", "prompts-empty").into());
     }
-    let rows: Vec<Row> = prompts.into_iter().map(Row::Prompt).collect();
+    let alone = |prompt| ImportRow::new(DatasetKind::Prompts, prompt, []);
+    let rows: Vec<ImportRow> = prompts.into_iter().map(alone).collect();
     Ok(bring_in(db, by, project, &rows).await?)
 }
 
@@ -37,7 +42,7 @@ pub async fn upload(
     by: AccountId,
     project: ProjectId,
     file: &[u8],
-) -> Result<Counts, FormError> {
+) -> Result<ImportCounts, FormError> {
     match import::read_bytes(file) {
         Ok(rows) => Ok(bring_in(db, by, project, &rows).await?),
         Err(why) => {
@@ -51,8 +56,8 @@ async fn bring_in(
     db: &DatabaseConnection,
     by: AccountId,
     project: ProjectId,
-    rows: &[Row],
-) -> Result<Counts, DbErr> {
+    rows: &[ImportRow],
+) -> Result<ImportCounts, DbErr> {
     let counts = import::store_all(db, project, rows).await?;
     let details = json!({"new": counts.new_rows(), "known": counts.known});
     audit::record(db, by, "prompt.import", project, details).await?;

@@ -5,7 +5,7 @@
 //! is moved from null in the transaction that writes everything else.
 
 use crate::{
-    data::dataset::{self, Contents, Prompts},
+    data::dataset::{self, DatasetContents, PromptSelection},
     keeping::deletion::hold::HoldError,
     people::projects,
     training::{
@@ -135,7 +135,7 @@ async fn follow_up_with_sampling(
     let frozen = match prompts {
         SamplePrompts::OfTheRun => None,
         SamplePrompts::OfTheProject => {
-            let contents = Contents::Prompts(Prompts::Train);
+            let contents = DatasetContents::Prompts(PromptSelection::Train);
             Some(dataset::freeze(db, store, run.project_id, contents).await?)
         }
     };

@@ -2,9 +2,11 @@
 //! ones that were chosen.
 
 use super::kinds::RunDefinition;
-use crate::web::format;
 use crate::{
-    data::dataset::{self, Contents},
+    data::{
+        dataset,
+        formats::{self, DatasetContents},
+    },
     web::error::AppError,
 };
 use entity::{
@@ -58,7 +60,7 @@ pub async fn offered_models(
 /// What the run reads: a version that is there, or one that is about to be.
 pub enum ChosenRows {
     Version(DatasetVersionId),
-    Frozen(Box<dataset::Frozen>),
+    Frozen(Box<dataset::FrozenDataset>),
 }
 
 /// The outer error is ours, the inner one the person's: a Fluent key.
@@ -66,7 +68,7 @@ pub async fn chosen_rows(
     db: &DatabaseConnection,
     store: &ArtifactStore,
     project: ProjectId,
-    contents: Contents,
+    contents: DatasetContents,
     typed: &HashMap<String, String>,
 ) -> Result<Result<ChosenRows, &'static str>, AppError> {
     let chosen = typed.get("dataset").map_or(FREEZE_NOW, String::as_str);
@@ -74,7 +76,7 @@ pub async fn chosen_rows(
         let frozen = dataset::freeze(db, store, project, contents).await?;
         return Ok(match frozen.counts.train {
             0 if frozen.counts.eval > 0 => Err("problem-only-held-out"),
-            0 => Err(format::nothing_to_read(contents.kind())),
+            0 => Err(formats::of(contents.kind()).words().nothing_to_read),
             _ => Ok(ChosenRows::Frozen(Box::new(frozen))),
         });
     }

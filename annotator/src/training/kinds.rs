@@ -13,7 +13,7 @@ use super::{
     findings::RunFinding,
     run_digest::RunDigest,
 };
-use crate::data::dataset::Contents;
+use crate::data::dataset::DatasetContents;
 use entity::{
     account,
     model::{self, ModelKind},
@@ -111,7 +111,7 @@ pub struct ModelField {
 /// The rows that a kind of run reads.
 pub struct RowsField {
     /// By the form's choice among the prompts, which only some kinds offer.
-    pub contents: fn(Option<&str>) -> Contents,
+    pub contents: fn(Option<&str>) -> DatasetContents,
     pub offers_prompts: bool,
 }
 
@@ -217,7 +217,7 @@ impl RunDefinition {
     }
 
     /// What it reads, by the form's choice.
-    pub fn contents(&self, typed: &HashMap<String, String>) -> Option<Contents> {
+    pub fn contents(&self, typed: &HashMap<String, String>) -> Option<DatasetContents> {
         let rows = self.rows.as_ref()?;
         Some((rows.contents)(typed.get("prompts").map(String::as_str)))
     }

@@ -3,27 +3,7 @@
 
 use crate::web::i18n::Language;
 use actix_web::cookie::time::OffsetDateTime;
-use entity::{
-    dataset_version, dataset_version_item::DatasetSplit, model, run::RunStatus, time::UnixMillis,
-};
-
-/// What is frozen when a run that reads this is launched.
-pub fn freezes(kind: dataset_version::DatasetKind) -> &'static str {
-    match kind {
-        dataset_version::DatasetKind::Demonstrations => "dataset-freeze-demonstrations",
-        dataset_version::DatasetKind::Preferences => "dataset-freeze-preferences",
-        dataset_version::DatasetKind::Prompts => "dataset-freeze-prompts",
-    }
-}
-
-/// Why a run that reads this has nothing to read, and what to do about it.
-pub fn nothing_to_read(kind: dataset_version::DatasetKind) -> &'static str {
-    match kind {
-        dataset_version::DatasetKind::Demonstrations => "problem-no-demonstrations",
-        dataset_version::DatasetKind::Preferences => "problem-no-preferences",
-        dataset_version::DatasetKind::Prompts => "problem-no-prompts",
-    }
-}
+use entity::{dataset_version_item::DatasetSplit, model, run::RunStatus, time::UnixMillis};
 
 pub fn status(status: RunStatus) -> &'static str {
     match status {
@@ -54,14 +34,6 @@ pub fn model_kind(kind: model::ModelKind) -> &'static str {
         model::ModelKind::Sft => "model-kind-sft",
         model::ModelKind::Reward => "model-kind-reward",
         model::ModelKind::Policy => "model-kind-policy",
-    }
-}
-
-pub fn dataset_kind(kind: dataset_version::DatasetKind) -> &'static str {
-    match kind {
-        dataset_version::DatasetKind::Demonstrations => "dataset-kind-demonstrations",
-        dataset_version::DatasetKind::Preferences => "dataset-kind-preferences",
-        dataset_version::DatasetKind::Prompts => "dataset-kind-prompts",
     }
 }
 

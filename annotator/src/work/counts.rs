@@ -1,6 +1,12 @@
 //! How much there is to do in a project, and how much has been done.
 
-use crate::{data::prompts, work::tasks};
+use crate::{
+    data::prompts,
+    work::{
+        kinds::{self, TaskDefinition},
+        tasks,
+    },
+};
 use entity::{
     assignment::{self, AssignmentState},
     ids::{AccountId, ProjectId},
@@ -15,11 +21,11 @@ use sea_orm::{
 /// States of assignments that were answered.
 const ANSWERED: [AssignmentState; 2] = [AssignmentState::Submitted, AssignmentState::Extra];
 
-/// How much of a kind waits for a person, and how much they have done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What waits for a person in a project, and how much they have done.
+#[derive(Default)]
 pub struct WaitingTasks {
-    pub demonstrate: u64,
-    pub compare: u64,
+    /// Every kind, with how many of it wait.
+    pub kinds: Vec<(&'static dyn TaskDefinition, u64)>,
     pub done: u64,
 }
 
@@ -36,16 +42,32 @@ impl WaitingTasks {
             .filter(assignment::Column::State.is_in(ANSWERED))
             .count(db)
             .await?;
-        Ok(Self {
-            demonstrate: waiting_for(db, account, project, TaskKind::Demonstrate).await?,
-            compare: waiting_for(db, account, project, TaskKind::Compare).await?,
-            done,
-        })
+        let mut waiting = Self { kinds: Vec::new(), done };
+        for kind in kinds::all() {
+            let n = waiting_for(db, account, project, kind.kind()).await?;
+            waiting.kinds.push((kind, n));
+        }
+        Ok(waiting)
     }
 
     pub fn total(&self) -> u64 {
-        self.demonstrate + self.compare
+        self.kinds.iter().map(|(_, n)| n).sum()
     }
+}
+
+/// What a project's page counts of its work: Fluent key and number.
+pub async fn figures(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<Vec<(&'static str, u64)>, DbErr> {
+    let mut figures = Vec::new();
+    for kind in kinds::all() {
+        figures.push((kind.words().n_answers, n_answers(db, project, kind.kind()).await?));
+        if let Some(words) = kind.words().n_open {
+            figures.push((words, n_open(db, project, kind.kind()).await?));
+        }
+    }
+    Ok(figures)
 }
 
 /// Tasks that this person could be given now: with a free slot or already leased to them.
@@ -79,7 +101,7 @@ async fn waiting_for(
 }
 
 /// Tasks of a kind that still want somebody, whoever that is.
-pub async fn n_open(
+async fn n_open(
     db: &impl ConnectionTrait,
     project: ProjectId,
     kind: TaskKind,
@@ -94,7 +116,7 @@ pub async fn n_open(
 }
 
 /// How many answers of a kind there are: given here (skips do not count) or brought in.
-pub async fn n_answers(
+async fn n_answers(
     db: &impl ConnectionTrait,
     project: ProjectId,
     kind: TaskKind,

@@ -1,30 +1,23 @@
 //! What people said, stored. Append-only: a change of mind is a newer revision, the same submit
 //! sent twice is one judgement, and a submit that comes too late is kept all the same.
 
-pub mod form;
-
-pub use form::{
-    Answer, Mistake, SKIP_REASONS, Submission, TaskForm, choice, skip_reason_key, verdict,
-    verdict_key,
-};
-
 use crate::{
     data::texts,
     work::{
         assignment::{LockedAssignment, TaskOutcome},
-        shown_answers::shown_order,
-        tasks,
+        form::TaskSubmission,
+        kinds, shown_answers, tasks,
     },
 };
 use entity::{
-    ids::{AccountId, AssignmentId, JudgementId},
+    ids::{AccountId, AssignmentId, JudgementId, TaskId},
     judgement::{self, JudgementPayload, ShownOrder},
-    task, task_completion,
+    task,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    EntityTrait, QueryFilter, QueryOrder,
 };
 use storage::database::begin_write;
 
@@ -46,7 +39,7 @@ pub async fn store(
     db: &DatabaseConnection,
     account: AccountId,
     id: AssignmentId,
-    submission: Submission,
+    submission: TaskSubmission,
 ) -> Result<judgement::Model, StoreError> {
     let turn = begin_write(db).await?;
     let held = LockedAssignment::of(&turn, account, id).await?;
@@ -55,10 +48,14 @@ pub async fn store(
         .one(&turn)
         .await?
         .ok_or(StoreError::NoSuchAssignment)?;
-    if !fits(&submission.answer, task.kind) {
+    let answered = kinds::stored_answer(&submission.payload).kind();
+    if answered.is_some_and(|kind| kind != task.kind) {
         return Err(StoreError::WrongKind);
     }
-    let payload = store_texts(&turn, &submission.answer).await?;
+    for text in &submission.texts {
+        texts::store(&turn, text).await?;
+    }
+    let payload = submission.payload;
     if let Some(same) = sent_before(&turn, id, &submission.idempotency_key, &payload).await? {
         turn.commit().await?;
         return Ok(same);
@@ -71,62 +68,41 @@ pub async fn store(
         account_id: Set(Some(account)),
         revision: Set(revision),
         payload: Set(payload),
-        shown_order: Set(ShownOrder(shown_order(held.order_seed, n_answers(&turn, &task).await?))),
+        shown_order: Set(ShownOrder(
+            shown_answers::order_of(&turn, task.id, held.order_seed).await?,
+        )),
         idempotency_key: Set(submission.idempotency_key),
         lead_time_ms: Set(submission.lead_time_ms),
         created_at: Set(UnixMillis::now()),
     };
     let stored = row.insert(&turn).await?;
-    let outcome = if matches!(stored.payload, JudgementPayload::Skip { .. }) {
-        TaskOutcome::Skipped
-    } else {
-        TaskOutcome::Answered
-    };
+    let outcome = if answered.is_some() { TaskOutcome::Answered } else { TaskOutcome::Skipped };
     held.settle(&turn, outcome).await?;
     turn.commit().await?;
     Ok(stored)
 }
 
-fn fits(answer: &Answer, kind: task::TaskKind) -> bool {
-    match answer {
-        Answer::Demonstration { .. } => kind == task::TaskKind::Demonstrate,
-        Answer::Comparison { .. } => kind == task::TaskKind::Compare,
-        Answer::Skip { .. } => true,
-    }
-}
-
-async fn n_answers(db: &impl ConnectionTrait, task: &task::Model) -> Result<usize, DbErr> {
-    let answers =
-        task_completion::Entity::find().filter(task_completion::Column::TaskId.eq(task.id));
-    Ok(answers.count(db).await? as usize)
-}
-
-async fn store_texts(
+/// Stores a judgement that came from elsewhere: of no assignment and no account.
+pub async fn store_imported(
     db: &impl ConnectionTrait,
-    answer: &Answer,
-) -> Result<JudgementPayload, DbErr> {
-    Ok(match answer {
-        Answer::Demonstration { text } => {
-            JudgementPayload::Demonstration { text_hash: texts::store(db, text).await? }
-        }
-        Answer::Comparison { verdict, rationale } => JudgementPayload::Comparison {
-            verdict: *verdict,
-            rationale_hash: store_optional(db, rationale).await?,
-        },
-        Answer::Skip { reason, note } => {
-            JudgementPayload::Skip { reason: *reason, note_hash: store_optional(db, note).await? }
-        }
-    })
-}
-
-async fn store_optional(
-    db: &impl ConnectionTrait,
-    text: &Option<String>,
-) -> Result<Option<String>, DbErr> {
-    match text {
-        Some(text) => Ok(Some(texts::store(db, text).await?)),
-        None => Ok(None),
-    }
+    task: TaskId,
+    payload: JudgementPayload,
+    shown_order: ShownOrder,
+) -> Result<(), DbErr> {
+    let row = judgement::ActiveModel {
+        id: Set(JudgementId::new()),
+        task_id: Set(task),
+        assignment_id: Set(None),
+        account_id: Set(None),
+        revision: Set(1),
+        payload: Set(payload),
+        shown_order: Set(shown_order),
+        idempotency_key: Set("import".to_owned()),
+        lead_time_ms: Set(None),
+        created_at: Set(UnixMillis::now()),
+    };
+    judgement::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
 }
 
 async fn sent_before(

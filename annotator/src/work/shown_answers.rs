@@ -1,11 +1,52 @@
 //! The answers that a task is about, in the order in which a person sees them.
 
-use entity::{completion, ids::TaskId, task_completion};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use crate::{
+    data::texts,
+    web::{i18n::Language, markdown},
+};
+use entity::{completion, ids::TaskId, report::FinishReason, task_completion};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
+
+/// An answer as it is shown. Who wrote it is not part of that.
+pub struct ShownAnswer {
+    /// A, B, … from left to right.
+    pub label: char,
+    pub html: String,
+    /// It reached the most tokens that an answer might have.
+    pub is_cut_off: bool,
+}
+
+/// The answers of a task in the order of an assignment's seed.
+pub async fn of_task(
+    db: &impl ConnectionTrait,
+    language: Language,
+    task: TaskId,
+    order_seed: i64,
+) -> Result<Vec<ShownAnswer>, DbErr> {
+    let answers = in_order(db, task, &order_of(db, task, order_seed).await?).await?;
+    let bodies = texts::load_all(db, answers.iter().map(|row| row.text_hash.clone())).await?;
+    let removed = language.text("text-removed").to_string();
+    let shown = |(label, row): (char, &completion::Model)| ShownAnswer {
+        label,
+        html: markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed)),
+        is_cut_off: row.finish_reason == Some(FinishReason::Length),
+    };
+    Ok(('A'..).zip(&answers).map(shown).collect())
+}
+
+/// The order in which an assignment's seed shows the answers of its task.
+pub async fn order_of(
+    db: &impl ConnectionTrait,
+    task: TaskId,
+    order_seed: i64,
+) -> Result<Vec<i32>, DbErr> {
+    let answers = task_completion::Entity::find().filter(task_completion::Column::TaskId.eq(task));
+    Ok(shown_order(order_seed, answers.count(db).await? as usize))
+}
 
 /// The order in which `n` answers are shown, decided by the assignment's seed alone: the seed picks
 /// one of the n! permutations (its Lehmer code), so a reload shows the same one.
-pub fn shown_order(order_seed: i64, n: usize) -> Vec<i32> {
+fn shown_order(order_seed: i64, n: usize) -> Vec<i32> {
     let mut rest = order_seed.cast_unsigned();
     let mut order: Vec<i32> = (0..n as i32).collect();
     for last in (1..n).rev() {

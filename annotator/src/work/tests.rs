@@ -8,7 +8,9 @@ use crate::{
     people::{accounts, accounts::NewAccount, projects},
     work::{
         assignment::{claim, expire_lapsed},
-        judgement::{self, Submission, TaskForm, store},
+        form::{TaskForm, TaskSubmission},
+        judgement::{self, store},
+        kinds::{self, skip},
     },
 };
 use entity::{
@@ -16,7 +18,7 @@ use entity::{
     conversation::PromptBody,
     ids::{AccountId, ProjectId},
     judgement::JudgementPayload,
-    task,
+    task::{self, TaskKind},
     time::UnixMillis,
 };
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait, sea_query::Expr};
@@ -56,7 +58,7 @@ impl World {
     }
 
     async fn claim(&self, who: AccountId) -> Option<assignment::Model> {
-        claim(&self.db, who, self.project, task::TaskKind::Demonstrate).await.unwrap()
+        claim(&self.db, who, self.project, TaskKind::Demonstrate).await.unwrap()
     }
 
     async fn open_slots(&self) -> i32 {
@@ -77,17 +79,13 @@ impl World {
     }
 }
 
-fn answer(text: &str, key: &str) -> Submission {
-    let form = TaskForm {
-        answer: text.to_owned(),
-        idempotency_key: key.to_owned(),
-        ..TaskForm::default()
-    };
-    Submission::demonstration(&form).unwrap()
+fn answer(text: &str, key: &str) -> TaskSubmission {
+    let form = TaskForm::default().with("answer", text).with("idempotency_key", key);
+    kinds::definition(TaskKind::Demonstrate).parse(&form).unwrap()
 }
 
-fn skip() -> Submission {
-    Submission::skip(&TaskForm { reason: "unclear".to_owned(), ..TaskForm::default() }).unwrap()
+fn skipped() -> TaskSubmission {
+    skip::parse(&TaskForm::default().with("reason", "unclear")).unwrap()
 }
 
 #[actix_web::test]
@@ -158,7 +156,7 @@ async fn a_skip_gives_the_slot_back_and_the_task_does_not_return() {
     let world = World::with_prompts(1).await;
     let (anna, boris) = (world.person("anna").await, world.person("boris").await);
     let held = world.claim(anna).await.unwrap();
-    let said = store(&world.db, anna, held.id, skip()).await.unwrap();
+    let said = store(&world.db, anna, held.id, skipped()).await.unwrap();
     assert!(matches!(said.payload, JudgementPayload::Skip { .. }));
     assert_eq!(world.open_slots().await, 1);
     assert_eq!(world.claim(anna).await, None);

@@ -19,17 +19,6 @@ pub enum JudgementPayload {
     Skip { reason: SkipReason, note_hash: Option<String> },
 }
 
-impl JudgementPayload {
-    /// The text that was written: the answer itself, or what was said beside a verdict or a skip.
-    pub fn text_hash(&self) -> Option<&String> {
-        match self {
-            Self::Demonstration { text_hash } => Some(text_hash),
-            Self::Comparison { rationale_hash, .. } => rationale_hash.as_ref(),
-            Self::Skip { note_hash, .. } => note_hash.as_ref(),
-        }
-    }
-}
-
 /// A verdict in terms of the sides as they were shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,7 +12,7 @@ use crate::{
     model::{self, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
-        identity::{hash_of_model, hash_of_sequences},
+        identity::{RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -184,21 +184,16 @@ fn identity(
     pairs: &[PreferencePair],
     held_out: &[PreferencePair],
     config: &DpoConfig,
-) -> Result<Value> {
-    let mut config = object(serde_json::to_value(config)?);
-    config.shift_remove("save_every");
+) -> Result<RunIdentity> {
     let data = [pairs, held_out].map(|pairs| {
         let lengths: Vec<i64> = pairs.iter().map(|pair| pair.prompt_len as i64).collect();
         let sides = pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), &pair.rejected]);
         hash_of_sequences(sides.chain([lengths.as_slice()]))
     });
-    Ok(json!({
-        "kind": "dpo",
-        "config": config,
-        "model": hash_of_model(&model.folder)?,
-        "data": data[0],
-        "eval_data": data[1],
-    }))
+    let [data, eval_data] = data;
+    let inputs =
+        [("model", hash_of_model(&model.folder)?), ("data", data), ("eval_data", eval_data)];
+    Ok(RunIdentity::new("dpo", config, inputs))
 }
 
 fn n_tokens(pair: &PreferencePair) -> u64 {

@@ -8,7 +8,7 @@ use crate::{
     model::{Transformer, padding},
     run::{
         environment::ComputeEnvironment,
-        identity::{hash_of_model, hash_of_sequences},
+        identity::{RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -145,17 +145,15 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
     padding::save_with_padding(model, folder)
 }
 
-fn identity(model: &Transformer, pairs: &[AnswerPair], config: &RewardConfig) -> Result<Value> {
-    let mut config = object(serde_json::to_value(config)?);
-    config.shift_remove("save_every");
+fn identity(
+    model: &Transformer,
+    pairs: &[AnswerPair],
+    config: &RewardConfig,
+) -> Result<RunIdentity> {
     let sequences =
         pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), pair.rejected.as_slice()]);
-    Ok(json!({
-        "kind": "reward",
-        "config": config,
-        "model": hash_of_model(&model.folder)?,
-        "data": hash_of_sequences(sequences),
-    }))
+    let inputs = [("model", hash_of_model(&model.folder)?), ("data", hash_of_sequences(sequences))];
+    Ok(RunIdentity::new("reward", config, inputs))
 }
 
 fn n_tokens(pair: &AnswerPair) -> u64 {

@@ -5,7 +5,7 @@ use crate::{
     model::{self, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
-        identity::{hash_of_model, hash_of_sequences},
+        identity::{RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -176,17 +176,12 @@ fn identity(
     model: &Transformer,
     examples: &[TrainingExample],
     config: &SftConfig,
-) -> Result<Value> {
-    let mut config = object(serde_json::to_value(config)?);
-    config.shift_remove("save_every");
+) -> Result<RunIdentity> {
     let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
     let sequences = examples.iter().map(|example| example.ids.as_slice());
-    Ok(json!({
-        "kind": kind,
-        "config": config,
-        "model": hash_of_model(&model.folder)?,
-        "data": hash_of_sequences(sequences.chain([prompt_lengths.as_slice()])),
-    }))
+    let data = hash_of_sequences(sequences.chain([prompt_lengths.as_slice()]));
+    let model = hash_of_model(&model.folder)?;
+    Ok(RunIdentity::new(kind, config, [("model", model), ("data", data)]))
 }
 
 fn n_tokens(examples: &[TrainingExample]) -> usize {

@@ -1,3 +1,5 @@
+//! The judgements of the checks, on machines as they may be.
+
 use super::{
     devices::{GpuFacts, judge_gpu, judge_libtorch, judge_precision, judge_speed},
     machine::{artifacts, judge_disk, judge_memory},

@@ -1,3 +1,5 @@
+//! A base from its wheel, and what is said where there is none.
+
 use super::*;
 use entity::run_config::FetchConfig;
 use std::{

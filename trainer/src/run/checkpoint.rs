@@ -4,6 +4,7 @@
 //! to disk, then renamed. **Invariant:** it says which run it belongs to, and no other run goes on
 //! from it.
 
+use super::identity::RunIdentity;
 use anyhow::{Result, bail};
 use entity::{message, message::KeyedMessage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -62,10 +63,9 @@ impl CheckpointSchedule {
 
 /// The checkpoints of one run.
 #[derive(Debug)]
-pub struct RunCheckpoints {
+pub(crate) struct RunCheckpoints {
     out: PathBuf,
-    /// Configuration and inputs; two runs with the same are the same run.
-    identity: Value,
+    identity: RunIdentity,
     /// Whoever started the run removes the checkpoints.
     held: bool,
 }
@@ -79,7 +79,7 @@ struct SavedCheckpoint<S> {
 
 /// Where a run goes on.
 #[derive(Debug, PartialEq)]
-pub struct FoundCheckpoint<S> {
+pub(crate) struct FoundCheckpoint<S> {
     pub folder: PathBuf,
     /// Steps done.
     pub step: u64,
@@ -88,9 +88,9 @@ pub struct FoundCheckpoint<S> {
 
 impl RunCheckpoints {
     /// Looks into the output folder `out`, which is made if it is missing.
-    pub fn open<S: DeserializeOwned>(
+    pub(crate) fn open<S: DeserializeOwned>(
         out: &Path,
-        identity: Value,
+        identity: RunIdentity,
         resume: ResumeMode,
     ) -> Result<(Self, Option<FoundCheckpoint<S>>)> {
         fs::create_dir_all(out).with_message(|| cannot_make(out))?;
@@ -108,7 +108,8 @@ impl RunCheckpoints {
         let text = fs::read(&file).with_message(|| cannot_read(&file))?;
         let saved: SavedCheckpoint<Value> =
             serde_json::from_slice(&text).with_message(|| is_damaged(&file))?;
-        if let Some(difference) = first_difference(&saved.identity, &checkpoints.identity) {
+        let theirs = checkpoints.identity.completed(saved.identity);
+        if let Some(difference) = first_difference(&theirs, checkpoints.identity.value()) {
             bail!(message!(
                 "checkpoint-other-run",
                 "{folder} is a checkpoint of another run: {difference}; take another --out, or remove it",
@@ -122,7 +123,7 @@ impl RunCheckpoints {
 
     /// Writes a checkpoint after `step` steps; `write` puts its files into the folder it is given.
     /// The last two are kept.
-    pub fn save<S: Serialize>(
+    pub(crate) fn save<S: Serialize>(
         &self,
         step: u64,
         state: &S,
@@ -137,7 +138,7 @@ impl RunCheckpoints {
         fs::create_dir(&unfinished)?;
         let complete = || -> Result<()> {
             write(&unfinished)?;
-            let saved = SavedCheckpoint { identity: self.identity.clone(), step, state };
+            let saved = SavedCheckpoint { identity: self.identity.value().clone(), step, state };
             fs::write(unfinished.join(STATE), serde_json::to_vec_pretty(&saved)?)?;
             sync_tree(&unfinished)?;
             Ok(fs::rename(&unfinished, &folder)?)
@@ -155,7 +156,7 @@ impl RunCheckpoints {
     }
 
     /// Removes every checkpoint, unless they are held: the run is done and its result written.
-    pub fn remove_all(&self) -> Result<()> {
+    pub(crate) fn remove_all(&self) -> Result<()> {
         if self.held { Ok(()) } else { checkpoint_folder::remove_all_in(&self.out) }
     }
 
@@ -228,7 +229,7 @@ fn first_difference(saved: &Value, own: &Value) -> Option<KeyedMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use entity::run_config::SampleConfig;
 
     #[test]
     fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() {
@@ -249,7 +250,8 @@ mod tests {
     type Opened = Result<(RunCheckpoints, Option<FoundCheckpoint<u64>>)>;
 
     fn open(out: &Path, seed: u64, resume: ResumeMode) -> Opened {
-        RunCheckpoints::open(out, json!({"config": {"seed": seed}}), resume)
+        let config = SampleConfig { seed, ..SampleConfig::default() };
+        RunCheckpoints::open(out, RunIdentity::new("sample", &config, []), resume)
     }
 
     fn save(checkpoints: &RunCheckpoints, step: u64) {

@@ -1,9 +1,50 @@
-//! What tells a run from others: hashes of its inputs.
+//! What tells a run from others: its settings, and hashes of its inputs.
 
 use crate::model::weights::weight_files;
 use anyhow::Result;
+use entity::run_config::RunConfig;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
+
+/// Two runs with the same are the same run, and one goes on from the other's checkpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct RunIdentity {
+    /// As it is written into checkpoints.
+    value: Value,
+    /// The settings' defaults, for a checkpoint that is older than one of them.
+    defaults: Map<String, Value>,
+}
+
+impl RunIdentity {
+    /// Of a run of this kind with these settings on inputs that are told by their hashes.
+    pub(crate) fn new<C: RunConfig, const N: usize>(
+        kind: &str,
+        config: &C,
+        inputs: [(&str, String); N],
+    ) -> Self {
+        let mut value = json!({"kind": kind, "config": config.identity()});
+        for (name, hash) in inputs {
+            value[name] = hash.into();
+        }
+        Self { value, defaults: C::default().identity() }
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// What a checkpoint says of itself, with the settings that it does not know at their defaults:
+    /// a run is still the same when the program has learnt of another setting meanwhile.
+    pub(crate) fn completed(&self, mut saved: Value) -> Value {
+        if let Some(config) = saved.get_mut("config").and_then(Value::as_object_mut) {
+            for (name, default) in &self.defaults {
+                config.entry(name.clone()).or_insert_with(|| default.clone());
+            }
+        }
+        saved
+    }
+}
 
 /// Of token ids, sequence by sequence.
 pub(crate) fn hash_of_sequences<'a>(sequences: impl Iterator<Item = &'a [i64]>) -> String {
@@ -40,6 +81,19 @@ pub(crate) fn hash_of_model(folder: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::run_config::SftConfig;
+
+    #[test]
+    fn a_checkpoint_that_is_older_than_a_setting_has_it_at_its_default() {
+        let identity = |config: &SftConfig| RunIdentity::new("sft", config, [("data", "d".into())]);
+        let own = identity(&SftConfig::default());
+        let mut older = own.value().clone();
+        older["config"].as_object_mut().unwrap().shift_remove("eval_every");
+        assert_ne!(&older, own.value());
+        assert_eq!(&own.completed(older.clone()), own.value());
+        let other = identity(&SftConfig { eval_every: 5, ..SftConfig::default() });
+        assert_ne!(&other.completed(older), other.value(), "the setting is another");
+    }
 
     #[test]
     fn where_a_sequence_ends_is_part_of_its_hash() {

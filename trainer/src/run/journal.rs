@@ -2,6 +2,7 @@
 //! checkpoints.
 
 use super::checkpoint::{CheckpointSchedule, RunCheckpoints};
+use super::identity::RunIdentity;
 use anyhow::{Result, ensure};
 use entity::{message, message::KeyedMessage, report::LogLevel};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub(crate) struct JournalOpening<'a> {
     pub(crate) out: &'a Path,
     pub(crate) resume: ResumeMode,
     /// What tells this run from others: configuration and inputs.
-    pub(crate) identity: Value,
+    pub(crate) identity: RunIdentity,
     pub(crate) save_every: usize,
     pub(crate) n_steps: u64,
     /// All of the run's work, in any unit that is about proportional to time.
@@ -173,6 +174,7 @@ pub(crate) fn refuse_as_output(out: &Path, input: &Path, name: KeyedMessage) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::run_config::SampleConfig;
     use serde_json::json;
 
     fn open(out: &Path, restored: &mut Option<u64>) -> RunJournal {
@@ -180,7 +182,7 @@ mod tests {
             kind: "ppo",
             out,
             resume: ResumeMode::Auto,
-            identity: json!({"seed": 1}),
+            identity: RunIdentity::new("sample", &SampleConfig::default(), []),
             save_every: 1,
             n_steps: 4,
             work: 40.0,

@@ -1,5 +1,6 @@
 //! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
 
+use super::identity::RunIdentity;
 use super::{
     batches::RowBatches,
     journal::{JournalOpening, RunJournal, refuse_as_output},
@@ -27,7 +28,7 @@ pub(crate) struct SessionOpening<'a> {
     pub(crate) learning_rate: f64,
     pub(crate) optimisation: &'a OptimiserSettings,
     /// What tells this run from others: configuration and inputs.
-    pub(crate) identity: Value,
+    pub(crate) identity: RunIdentity,
     pub(crate) out: &'a Path,
     pub(crate) resume: ResumeMode,
     pub(crate) n_rows: usize,

@@ -1,12 +1,16 @@
-//! From judgements to rows: which revision counts, and what "left is better" said of the answers.
+//! From judgements to rows: which revision counts, and which answers its row holds.
 
-use crate::data::dataset::LeftOut;
+use crate::{
+    data::{formats::DataFormat, prompts},
+    work::kinds::{self, LeftOut},
+};
 use entity::{
     completion,
-    conversation::{ChatMessage, PromptBody},
     ids::{JudgementId, ProjectId, PromptId, TaskId},
-    judgement::{self, ComparisonVerdict, JudgementPayload, ShownOrder},
-    prompt, task, task_completion,
+    judgement::{self, JudgementPayload, ShownOrder},
+    prompt,
+    task::{self, TaskKind},
+    task_completion,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
@@ -32,7 +36,7 @@ pub(super) struct Judged {
 pub(super) async fn latest_judgements(
     db: &impl ConnectionTrait,
     project: ProjectId,
-    kind: task::TaskKind,
+    kinds: Vec<TaskKind>,
 ) -> Result<Vec<Judged>, DbErr> {
     let newer = Alias::new("newer");
     let newer_revision = Query::select()
@@ -64,7 +68,7 @@ pub(super) async fn latest_judgements(
         .join(JoinType::InnerJoin, task_of)
         .join(JoinType::InnerJoin, prompt_of)
         .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Kind.eq(kind))
+        .filter(task::Column::Kind.is_in(kinds))
         .filter(prompt::Column::WithdrawnAt.is_null())
         .filter(Expr::exists(newer_revision).not())
         .order_by_asc(prompt::Column::TextHash)
@@ -74,98 +78,43 @@ pub(super) async fn latest_judgements(
         .await
 }
 
-/// What a judgement says, in hashes of texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Row {
-    Demonstration { completion: String },
-    Preference { chosen: String, rejected: String },
-}
-
-impl Row {
-    pub(super) fn hashes(&self) -> impl Iterator<Item = &str> {
-        let (first, second) = match self {
-            Self::Demonstration { completion } => (completion, None),
-            Self::Preference { chosen, rejected } => (chosen, Some(rejected)),
-        };
-        std::iter::once(first).chain(second).map(String::as_str)
-    }
-
-    /// The row in TRL's format: an answer to messages is a message, an answer to text is text.
-    pub(super) fn json(
-        &self,
-        judged: &Judged,
-        texts: &HashMap<String, String>,
-    ) -> Result<Value, LeftOut> {
-        let text = |hash: &str| texts.get(hash).cloned().ok_or(LeftOut::Redacted);
-        let prompt_text = text(&judged.prompt_hash)?;
-        let prompt: PromptBody =
-            serde_json::from_str(&prompt_text).unwrap_or(PromptBody::Text(prompt_text));
-        let answer = |hash: &str| {
-            let answer = text(hash)?;
-            Ok(match prompt {
-                PromptBody::Text(_) => Value::String(answer),
-                PromptBody::Messages(_) => json!([ChatMessage::assistant(answer)]),
-            })
-        };
-        Ok(match self {
-            Self::Demonstration { completion } => {
-                json!({ "prompt": prompt, "completion": answer(completion)? })
-            }
-            Self::Preference { chosen, rejected } => {
-                json!({ "prompt": prompt, "chosen": answer(chosen)?, "rejected": answer(rejected)? })
-            }
-        })
-    }
-
-    pub(super) fn ids(&self, judged: &Judged) -> Value {
-        let mut ids = json!({
-            "judgement": judged.id, "prompt": judged.prompt_id, "prompt_hash": judged.prompt_hash
-        });
-        match self {
-            Self::Demonstration { completion } => ids["completion_hash"] = json!(completion),
-            Self::Preference { chosen, rejected } => {
-                ids["chosen_hash"] = json!(chosen);
-                ids["rejected_hash"] = json!(rejected);
-            }
-        }
-        ids
-    }
-}
-
-/// Turns "left" and "right" back into answers, through the order in which they were shown.
-/// `answers` gives a task's text hashes by position.
-pub(super) fn meaning(
-    judged: &Judged,
-    answers: &HashMap<TaskId, HashMap<i32, String>>,
-) -> Result<Row, LeftOut> {
-    let (left_wins, verdict) = match &judged.payload {
-        JudgementPayload::Demonstration { text_hash } => {
-            return Ok(Row::Demonstration { completion: text_hash.clone() });
-        }
-        JudgementPayload::Skip { .. } => return Err(LeftOut::Skipped),
-        JudgementPayload::Comparison { verdict, .. } => {
-            (matches!(verdict, ComparisonVerdict::Left(_)), *verdict)
-        }
-    };
-    match verdict {
-        ComparisonVerdict::Tie => return Err(LeftOut::Tie),
-        ComparisonVerdict::BothBad => return Err(LeftOut::BothBad),
-        ComparisonVerdict::Left(_) | ComparisonVerdict::Right(_) => {}
-    }
-    let shown = |side: usize| {
-        let position = judged.shown_order.0.get(side)?;
-        answers.get(&judged.task_id)?.get(position).cloned()
-    };
-    let (Some(left), Some(right)) = (shown(0), shown(1)) else { return Err(LeftOut::Redacted) };
-    let (chosen, rejected) = if left_wins { (left, right) } else { (right, left) };
-    Ok(Row::Preference { chosen, rejected })
-}
-
 /// The answers of tasks: text hash by position.
+pub(super) type TaskAnswers = HashMap<TaskId, HashMap<i32, String>>;
+
+impl Judged {
+    /// The hashes of the answers of its row, through the order in which answers were shown.
+    pub(super) fn answers(&self, of_tasks: &TaskAnswers) -> Result<Vec<String>, LeftOut> {
+        let of_task = of_tasks.get(&self.task_id);
+        let places = self.shown_order.0.iter();
+        let shown: Vec<_> = places.map(|place| of_task?.get(place).map(String::as_str)).collect();
+        kinds::stored_answer(&self.payload).row(&shown)
+    }
+
+    /// The row of these answers in a format, and where it came from.
+    pub(super) fn row(
+        &self,
+        format: &dyn DataFormat,
+        hashes: &[String],
+        texts: &HashMap<String, String>,
+    ) -> Result<(Value, Value), LeftOut> {
+        let text = |hash: &String| texts.get(hash).cloned().ok_or(LeftOut::Redacted);
+        let prompt = prompts::parse(&text(&self.prompt_hash)?);
+        let row = format.write(&prompt, hashes.iter().map(text).collect::<Result<_, _>>()?);
+        let mut ids = json!({
+            "judgement": self.id, "prompt": self.prompt_id, "prompt_hash": self.prompt_hash
+        });
+        for (field, hash) in format.answers().iter().zip(hashes) {
+            ids[format!("{field}_hash")] = json!(hash);
+        }
+        Ok((row, ids))
+    }
+}
+
+/// What the tasks are about.
 pub(super) async fn answers_of(
     db: &impl ConnectionTrait,
     tasks: impl Iterator<Item = TaskId>,
-) -> Result<HashMap<TaskId, HashMap<i32, String>>, DbErr> {
+) -> Result<TaskAnswers, DbErr> {
     let completion_of = task_completion::Entity::belongs_to(completion::Entity)
         .from(task_completion::Column::CompletionId)
         .to(completion::Column::Id)
@@ -179,7 +128,7 @@ pub(super) async fn answers_of(
         .into_tuple()
         .all(db)
         .await?;
-    let mut answers: HashMap<TaskId, HashMap<i32, String>> = HashMap::new();
+    let mut answers = TaskAnswers::new();
     for (task, position, hash) in rows {
         answers.entry(task).or_default().insert(position, hash);
     }
@@ -189,6 +138,8 @@ pub(super) async fn answers_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::formats;
+    use entity::{dataset_version::DatasetKind, judgement::ComparisonVerdict};
 
     fn judged(verdict: ComparisonVerdict, shown_order: [i32; 2]) -> Judged {
         Judged {
@@ -201,14 +152,14 @@ mod tests {
         }
     }
 
-    fn said(verdict: ComparisonVerdict, shown_order: [i32; 2]) -> Result<Row, LeftOut> {
+    fn said(verdict: ComparisonVerdict, shown_order: [i32; 2]) -> Result<Vec<String>, LeftOut> {
         let judged = judged(verdict, shown_order);
         let answers = HashMap::from([(0, "first".to_owned()), (1, "second".to_owned())]);
-        meaning(&judged, &HashMap::from([(judged.task_id, answers)]))
+        judged.answers(&HashMap::from([(judged.task_id, answers)]))
     }
 
-    fn preference(chosen: &str, rejected: &str) -> Result<Row, LeftOut> {
-        Ok(Row::Preference { chosen: chosen.into(), rejected: rejected.into() })
+    fn preference(chosen: &str, rejected: &str) -> Result<Vec<String>, LeftOut> {
+        Ok(vec![chosen.into(), rejected.into()])
     }
 
     #[test]
@@ -226,33 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_messages_is_a_message_and_an_answer_to_text_is_text() {
-        let judged = judged(ComparisonVerdict::Left(1), [0, 1]);
-        let row = Row::Preference { chosen: "c".into(), rejected: "r".into() };
-        let texts = |prompt: &str| {
-            [("p", prompt), ("c", "yes"), ("r", "no")]
-                .map(|(hash, text)| (hash.to_owned(), text.to_owned()))
-                .into()
-        };
-        assert_eq!(
-            row.json(&judged, &texts(r#""Why?""#)),
-            Ok(json!({"prompt": "Why?", "chosen": "yes", "rejected": "no"}))
-        );
-        assert_eq!(
-            row.json(&judged, &texts(r#"[{"role":"user","content":"Why?"}]"#)),
-            Ok(json!({
-                "prompt": [{"role": "user", "content": "Why?"}],
-                "chosen": [{"role": "assistant", "content": "yes"}],
-                "rejected": [{"role": "assistant", "content": "no"}]
-            }))
-        );
-    }
-
-    #[test]
     fn a_row_whose_text_was_redacted_is_left_out() {
         let judged = judged(ComparisonVerdict::Left(1), [0, 1]);
-        let row = Row::Demonstration { completion: "gone".into() };
+        let format = formats::of(DatasetKind::Demonstrations);
         let texts = HashMap::from([("p".to_owned(), "\"Why?\"".to_owned())]);
-        assert_eq!(row.json(&judged, &texts), Err(LeftOut::Redacted));
+        let row = judged.row(format, &["gone".to_owned()], &texts);
+        assert_eq!(row, Err(LeftOut::Redacted));
     }
 }

@@ -1,20 +1,22 @@
 //! `/projects/{project}/datasets`: the frozen versions, what is in each, and what came of it.
 
-use crate::training::kinds;
 use crate::{
     data::{
+        formats,
         lineage::{self, DatasetUse},
         prompts, texts,
     },
     people::accounts,
+    training::kinds,
     web::{
         access::{Access, Engineer},
         error::AppError,
+        format,
         of::Of,
         page::{self, Page, PageNumber},
     },
+    work::kinds::{gist, text_hashes},
 };
-use crate::{pages::work::judgement::gist, web::format};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
@@ -135,7 +137,7 @@ async fn rows(
         .all(db)
         .await?;
     let hashes = prompts.iter().map(|prompt| prompt.text_hash.clone());
-    let said = judgements.iter().filter_map(|judgement| judgement.payload.text_hash().cloned());
+    let said = text_hashes(judgements.iter().map(|judgement| &judgement.payload));
     let bodies = texts::load_all(db, hashes.chain(said)).await?;
     let removed = page.text("text-removed").to_string();
     let headline = |id: PromptId| {
@@ -153,7 +155,7 @@ async fn rows(
         said: judgements
             .iter()
             .find(|judgement| Some(judgement.id) == item.judgement_id)
-            .map(|judgement| (judgement.id, gist(page, judgement, &bodies))),
+            .map(|judgement| (judgement.id, gist(page, &judgement.payload, &bodies))),
     };
     Ok(items.into_iter().map(row).collect())
 }

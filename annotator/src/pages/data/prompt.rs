@@ -6,21 +6,20 @@ use crate::{
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
+        format,
         of::Of,
         page::{self, Page},
     },
-};
-use crate::{
-    pages::work::judgement::gist,
-    web::format,
-    work::task_view::{Turn, conversation},
+    work::{
+        kinds,
+        task_view::{ConversationTurn, conversation},
+    },
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     ids::{JudgementId, PromptId},
-    judgement::{self, JudgementPayload},
-    prompt, task,
+    judgement, prompt, task,
     time::UnixMillis,
 };
 use sea_orm::{
@@ -39,13 +38,8 @@ struct PromptPage {
     id: PromptId,
     /// Since when, if it is.
     withdrawn: Option<String>,
-    shown: Shown,
+    conversation: Vec<ConversationTurn>,
     said: Vec<Line>,
-}
-
-/// What the macro that draws a conversation wants.
-struct Shown {
-    conversation: Vec<Turn>,
 }
 
 /// A judgement in the list.
@@ -65,10 +59,10 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let asked = texts::load(db, &prompt.text_hash).await?;
-    let shown = Shown { conversation: conversation(page.language, asked.as_deref()) };
+    let conversation = conversation(page.language, asked.as_deref());
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
-    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, shown, said })
+    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, conversation, said })
 }
 
 async fn said_of(
@@ -83,24 +77,16 @@ async fn said_of(
         .limit(SHOWN)
         .all(db)
         .await?;
-    let hashes = rows.iter().filter_map(|row| row.payload.text_hash().cloned());
-    let bodies = texts::load_all(db, hashes).await?;
+    let payloads = rows.iter().map(|row| &row.payload);
+    let bodies = texts::load_all(db, kinds::text_hashes(payloads)).await?;
     let people = accounts::names(db, rows.iter().filter_map(|row| row.account_id)).await?;
     let line = |row: &judgement::Model| Line {
         id: row.id,
-        kind: kind_key(&row.payload),
-        gist: gist(page, row, &bodies),
+        kind: kinds::stored_answer(&row.payload).name(),
+        gist: kinds::gist(page, &row.payload, &bodies),
         by: row.account_id.and_then(|id| people.get(&id).cloned()),
         at: row.created_at,
         revision: row.revision,
     };
     Ok(rows.iter().map(line).collect())
-}
-
-fn kind_key(payload: &JudgementPayload) -> &'static str {
-    match payload {
-        JudgementPayload::Demonstration { .. } => "judgement-demonstration",
-        JudgementPayload::Comparison { .. } => "judgement-comparison",
-        JudgementPayload::Skip { .. } => "judgement-skip",
-    }
 }

@@ -1,8 +1,7 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    config::ExportFormat,
-    data::{export, import::Counts, prompts, texts, uploads},
+    data::{export, formats, import::ImportCounts, prompts, texts, uploads},
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
@@ -15,7 +14,6 @@ use actix_multipart::Multipart;
 use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
-use clap::ValueEnum;
 use entity::{conversation::PromptBody, ids::PromptId, prompt};
 use futures_util::TryStreamExt;
 use sea_orm::{
@@ -133,7 +131,7 @@ pub async fn upload(
 async fn back_to_prompts(
     page: Page,
     access: Access,
-    taken: Result<Counts, FormError>,
+    taken: Result<ImportCounts, FormError>,
     session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {
@@ -180,8 +178,8 @@ pub async fn download(
     path: web::Path<ExportPath>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let format = ExportFormat::from_str(&path.format, false).map_err(|_| AppError::NotFound)?;
-    let ([train, eval], _) = export::rows(&db, access.project.id, format).await?;
+    let format = formats::exported_as(&path.format).ok_or(AppError::NotFound)?;
+    let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
     let name = format!("attachment; filename=\"{}.jsonl\"", path.format);
     Ok(HttpResponse::Ok()

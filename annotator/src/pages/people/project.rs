@@ -15,7 +15,7 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{prompt, run, task};
+use entity::{prompt, run};
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Deserialize;
 
@@ -66,9 +66,8 @@ struct ProjectPage {
     guidelines_html: String,
     overlap: i32,
     n_prompts: u64,
-    n_demonstrations: u64,
-    n_comparisons: u64,
-    n_open_comparisons: u64,
+    /// What there is of each kind of task: Fluent key and number.
+    figures: Vec<(&'static str, u64)>,
     n_runs: u64,
 }
 
@@ -85,9 +84,7 @@ pub async fn show(
         guidelines_html: markdown::to_html(&access.project.guidelines),
         overlap: access.project.comparison_overlap,
         n_prompts: all_prompts.count(db).await?,
-        n_demonstrations: counts::n_answers(db, id, task::TaskKind::Demonstrate).await?,
-        n_comparisons: counts::n_answers(db, id, task::TaskKind::Compare).await?,
-        n_open_comparisons: counts::n_open(db, id, task::TaskKind::Compare).await?,
+        figures: counts::figures(db, id).await?,
         n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
         page,
         access,

@@ -4,13 +4,18 @@ use crate::{
     training::kinds::RunDefinition,
     web::{form::FieldErrors, message::Message},
 };
-use entity::{ids::ModelId, model};
+use entity::{
+    ids::{ModelId, ProjectId},
+    model,
+};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use std::collections::HashMap;
 
-/// Names the chosen models that were deleted, so that others are chosen knowingly.
+/// Names the chosen models that were deleted, of those that the project can use, so that others are
+/// chosen knowingly.
 pub async fn explain(
     db: &impl ConnectionTrait,
+    project: ProjectId,
     definition: &RunDefinition,
     typed: &HashMap<String, String>,
 ) -> Result<FieldErrors, DbErr> {
@@ -20,7 +25,10 @@ pub async fn explain(
             continue;
         };
         let model = model::Entity::find_by_id(id).one(db).await?;
-        if let Some(model) = model.filter(|model| model.deleted_at.is_some()) {
+        let is_named = |model: &model::Model| {
+            model.deleted_at.is_some() && model.project_id.is_none_or(|owner| owner == project)
+        };
+        if let Some(model) = model.filter(is_named) {
             errors.add(field, Message::new("problem-model-deleted").with("name", model.name));
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
-    data::dataset::Contents,
+    data::formats::{self, DatasetContents},
     training::{
         fields::{FieldControl, FieldGroup, FormField},
         inputs::offered_models,
@@ -71,7 +71,7 @@ impl NewRunPage {
             .all(db)
             .await?;
         let facts = ChosenFacts::load(db, store, &page, definition, &offered, &typed).await?;
-        let freezes = format::freezes(reads.kind());
+        let freezes = formats::of(reads.kind()).words().freezes;
         Ok(Self { page, access, definition, offered, versions, freezes, facts, typed, errors })
     }
 
@@ -165,7 +165,7 @@ pub async fn show(
         None => HashMap::new(),
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
-    let errors = deleted::explain(db.get_ref(), definition, &typed).await?;
+    let errors = deleted::explain(db.get_ref(), access.project.id, definition, &typed).await?;
     page::html(
         &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors).await?,
     )
@@ -229,6 +229,6 @@ pub async fn launch(
 fn reads(
     definition: &RunDefinition,
     typed: &HashMap<String, String>,
-) -> Result<Contents, AppError> {
+) -> Result<DatasetContents, AppError> {
     definition.contents(typed).ok_or(AppError::NotFound)
 }

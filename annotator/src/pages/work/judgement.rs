@@ -1,26 +1,24 @@
 //! `/projects/{project}/judgements/{judgement}`: what was asked, what was said, and which models
 //! learnt from it. Who wrote the answers is told to engineers alone: managers may judge as well.
 
-use crate::training::kinds;
 use crate::{
     data::{
         lineage::{self, DatasetUse},
         texts,
     },
     people::accounts,
+    training::kinds,
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
-        markdown,
+        format, markdown,
+        of::{AddressObject, Of, ProjectObject},
         page::{self, Page},
     },
-    work::judgement::{skip_reason_key, verdict_key},
-};
-use crate::{
-    web::format,
     work::{
+        kinds::{FullAnswer, stored_answer},
         shown_answers,
-        task_view::{Turn, conversation},
+        task_view::{ConversationTurn, conversation},
     },
 };
 use actix_web::{HttpResponse, web};
@@ -29,13 +27,11 @@ use entity::{
     dataset_version,
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
-    judgement::{self, JudgementPayload},
-    model, prompt, task,
+    judgement, model, prompt, task,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
 };
-use std::collections::HashMap;
 
 #[derive(Template)]
 #[template(path = "judgements/show.html")]
@@ -44,9 +40,9 @@ struct JudgementPage {
     access: Access,
     judgement: judgement::Model,
     prompt: PromptId,
-    shown: Shown,
+    conversation: Vec<ConversationTurn>,
     sides: Vec<Side>,
-    said: Said,
+    said: FullAnswer,
     by: Option<String>,
     /// All of the same assignment, the newest first.
     revisions: Vec<judgement::Model>,
@@ -55,23 +51,12 @@ struct JudgementPage {
     further: Vec<model::Model>,
 }
 
-/// What the macro that draws a conversation wants.
-struct Shown {
-    conversation: Vec<Turn>,
-}
-
 /// An answer as it was shown, from left to right.
 struct Side {
     label: char,
     html: String,
     /// The model and the run that wrote it: for engineers, and none for an imported answer.
     author: Option<(model::Model, Option<RunId>)>,
-}
-
-enum Said {
-    Demonstration { html: String },
-    Comparison { verdict: &'static str, rationale: Option<String> },
-    Skip { reason: &'static str, note: Option<String> },
 }
 
 /// A dataset version that the judgement is in, and what came of it.
@@ -92,14 +77,38 @@ impl JudgementPage {
     }
 }
 
+/// A judgement with the task that it answers.
+pub struct TaskJudgement {
+    judgement: judgement::Model,
+    task: task::Model,
+}
+
+impl AddressObject for TaskJudgement {
+    const PLACEHOLDER: &'static str = "judgement";
+
+    type Id = JudgementId;
+
+    async fn load(db: &DatabaseConnection, id: JudgementId) -> Result<Option<Self>, DbErr> {
+        let found = judgement::Entity::find_by_id(id).one(db).await?;
+        let Some(judgement) = found else { return Ok(None) };
+        let task = task::Entity::find_by_id(judgement.task_id).one(db).await?;
+        Ok(task.map(|task| Self { judgement, task }))
+    }
+}
+
+impl ProjectObject for TaskJudgement {
+    fn project(&self) -> Option<ProjectId> {
+        Some(self.task.project_id)
+    }
+}
+
 pub async fn show(
     page: Page,
-    ManagerOrEngineer(access): ManagerOrEngineer,
-    path: web::Path<(ProjectId, String)>,
+    Of(ManagerOrEngineer(access), found): Of<ManagerOrEngineer, TaskJudgement>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let (judgement, task) = find(db, &access, &path.1).await?;
+    let TaskJudgement { judgement, task } = found;
     let prompt = prompt::Entity::find_by_id(task.prompt_id).one(db).await?;
     let prompt = prompt.ok_or(AppError::NotFound)?;
     let asked = texts::load(db, &prompt.text_hash).await?;
@@ -107,7 +116,7 @@ pub async fn show(
     let contained = contained(db, judgement.id).await?;
     let view = JudgementPage {
         prompt: prompt.id,
-        shown: Shown { conversation: conversation(page.language, asked.as_deref()) },
+        conversation: conversation(page.language, asked.as_deref()),
         sides: sides(db, &page, &access, &judgement).await?,
         said: said(db, &page, &judgement).await?,
         by,
@@ -128,19 +137,6 @@ fn models_of(contained: &[Contained]) -> impl Iterator<Item = ModelId> {
         .filter_map(|learnt| Some(learnt.model.as_ref()?.id))
 }
 
-/// The judgement that an address names, if it is of this project.
-async fn find(
-    db: &impl ConnectionTrait,
-    access: &Access,
-    id: &str,
-) -> Result<(judgement::Model, task::Model), AppError> {
-    let id: JudgementId = id.parse().map_err(|_| AppError::NotFound)?;
-    let judgement = judgement::Entity::find_by_id(id).one(db).await?.ok_or(AppError::NotFound)?;
-    let task = task::Entity::find_by_id(judgement.task_id).one(db).await?;
-    let task = task.filter(|task| task.project_id == access.project.id);
-    Ok((judgement, task.ok_or(AppError::NotFound)?))
-}
-
 async fn sides(
     db: &DatabaseConnection,
     page: &Page,
@@ -149,9 +145,10 @@ async fn sides(
 ) -> Result<Vec<Side>, AppError> {
     let answers = shown_answers::in_order(db, judgement.task_id, &judgement.shown_order.0).await?;
     let bodies = texts::load_all(db, answers.iter().map(|answer| answer.text_hash.clone())).await?;
-    let authors = match access.is_engineer() {
-        true => answers.iter().filter_map(|answer| answer.model_id).collect(),
-        false => Vec::new(),
+    let authors: Vec<ModelId> = if access.is_engineer() {
+        answers.iter().filter_map(|answer| answer.model_id).collect()
+    } else {
+        Vec::new()
     };
     let authors = model::Entity::find().filter(model::Column::Id.is_in(authors)).all(db).await?;
     let removed = page.text("text-removed").to_string();
@@ -170,41 +167,16 @@ async fn said(
     db: &impl ConnectionTrait,
     page: &Page,
     judgement: &judgement::Model,
-) -> Result<Said, AppError> {
-    let text = match judgement.payload.text_hash() {
-        Some(hash) => Some(
-            texts::load(db, hash).await?.unwrap_or_else(|| page.text("text-removed").to_string()),
-        ),
+) -> Result<FullAnswer, AppError> {
+    let said = stored_answer(&judgement.payload);
+    let text = match said.text_hash() {
+        Some(hash) => {
+            let text = texts::load(db, hash).await?;
+            Some(text.unwrap_or_else(|| page.text("text-removed").to_string()))
+        }
         None => None,
     };
-    Ok(match &judgement.payload {
-        JudgementPayload::Demonstration { .. } => {
-            Said::Demonstration { html: markdown::to_html(&text.unwrap_or_default()) }
-        }
-        JudgementPayload::Comparison { verdict, .. } => {
-            Said::Comparison { verdict: verdict_key(*verdict), rationale: text }
-        }
-        JudgementPayload::Skip { reason, .. } => {
-            Said::Skip { reason: skip_reason_key(*reason), note: text }
-        }
-    })
-}
-
-/// What a judgement says, in a few words. `bodies` are texts by hash.
-pub fn gist(page: &Page, said: &judgement::Model, bodies: &HashMap<String, String>) -> String {
-    match &said.payload {
-        JudgementPayload::Demonstration { text_hash } => match bodies.get(text_hash) {
-            Some(body) => texts::beginning(body),
-            None => page.text("text-removed").to_string(),
-        },
-        JudgementPayload::Comparison { verdict, .. } => {
-            page.text(verdict_key(*verdict)).to_string()
-        }
-        JudgementPayload::Skip { reason, .. } => page
-            .text("judgement-skipped")
-            .arg("reason", page.text(skip_reason_key(*reason)).to_string())
-            .to_string(),
-    }
+    Ok(said.in_full(page, text))
 }
 
 async fn revisions(

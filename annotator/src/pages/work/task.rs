@@ -1,125 +1,111 @@
-//! `/projects/{project}/demonstrate`, `/compare` and `/tasks/{assignment}`: getting a task, and
-//! what is the same for every kind of task. The kinds' own pages are beside this file.
+//! `/projects/{project}/demonstrate`, `/compare` (one such address per kind of task) and
+//! `/tasks/{assignment}`: getting a task, and what is the same for every kind. What is particular to
+//! one is in [`crate::work::kinds`].
 
 use crate::{
     web::{
         access::{Access, Annotator, Author},
         address,
         error::AppError,
-        markdown,
+        form::FieldErrors,
+        of::Of,
         page::{self, Page},
     },
     work::{
         assignment,
-        judgement::{self, Mistake, StoreError, Submission, TaskForm},
-        kinds::demonstrate::DemonstratePage,
-        task_view::Held,
+        form::{TaskForm, TaskSubmission},
+        held_task::HeldTask,
+        judgement::{self, StoreError},
+        kinds::{self, TaskDefinition, skip},
     },
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
-use entity::{ids::AssignmentId, task};
 use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 
 type Db = web::Data<DatabaseConnection>;
-
-pub async fn demonstrate(page: Page, by: Annotator, db: Db) -> Result<HttpResponse, AppError> {
-    next(page, by.0, &db, task::TaskKind::Demonstrate).await
-}
-
-pub async fn compare(page: Page, by: Annotator, db: Db) -> Result<HttpResponse, AppError> {
-    next(page, by.0, &db, task::TaskKind::Compare).await
-}
 
 #[derive(Template)]
 #[template(path = "tasks/none.html")]
 struct NothingLeftPage {
     page: Page,
     access: Access,
-    kind: task::TaskKind,
+    kind: &'static dyn TaskDefinition,
 }
 
-async fn next(
+/// Gives out a task of the kind that the address names.
+pub async fn next(
+    kind: &'static dyn TaskDefinition,
     page: Page,
-    access: Access,
-    db: &DatabaseConnection,
-    kind: task::TaskKind,
+    Annotator(access): Annotator,
+    db: Db,
 ) -> Result<HttpResponse, AppError> {
-    match assignment::claim(db, access.account.id, access.project.id, kind).await? {
-        Some(claimed) => Ok(page::see_other(&access.url(&format!("/tasks/{}", claimed.id)))),
+    match claimed(kind, &access, &db).await? {
+        Some(task) => Ok(page::see_other(&task)),
         None => page::html(&NothingLeftPage { page, access, kind }),
     }
 }
 
-/// The path of every URL under a task.
-#[derive(Deserialize)]
-pub struct TaskPath {
-    assignment: AssignmentId,
+/// The address of the person's next task.
+async fn claimed(
+    kind: &dyn TaskDefinition,
+    access: &Access,
+    db: &DatabaseConnection,
+) -> Result<Option<String>, AppError> {
+    let claimed = assignment::claim(db, access.account.id, access.project.id, kind.kind()).await?;
+    Ok(claimed.map(|claimed| access.url(&format!("/tasks/{}", claimed.id))))
 }
 
 pub async fn show(
     page: Page,
-    by: Annotator,
-    path: web::Path<TaskPath>,
+    Of(by, held): Of<Annotator, HeldTask>,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let held = Held::find(&db, &by, path.assignment).await?;
     let view = held.view(&page, &by, &db).await?;
     Ok(page::ok(held.render(page, by.0, view, &db).await?))
 }
 
 pub async fn submit(
     page: Page,
-    by: Author,
-    path: web::Path<TaskPath>,
+    by: Of<Author, HeldTask>,
     form: web::Form<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let held = Held::find(&db, &by, path.assignment).await?;
-    let parsed = match held.task.kind {
-        task::TaskKind::Demonstrate => Submission::demonstration(&form),
-        task::TaskKind::Compare => Submission::comparison(&form),
-    };
-    store_or_explain(page, by, held, form.into_inner(), parsed, &session, &db).await
+    let parsed = by.1.definition().parse(&form);
+    store_or_explain(page, by, form.into_inner(), parsed, &session, &db).await
 }
 
 pub async fn skip(
     page: Page,
-    by: Author,
-    path: web::Path<TaskPath>,
+    by: Of<Author, HeldTask>,
     form: web::Form<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let held = Held::find(&db, &by, path.assignment).await?;
-    let parsed = Submission::skip(&form);
-    store_or_explain(page, by, held, form.into_inner(), parsed, &session, &db).await
+    let parsed = skip::parse(&form);
+    store_or_explain(page, by, form.into_inner(), parsed, &session, &db).await
 }
 
 /// Stores the answer and goes to the next task, or shows the form again with what is missing.
 async fn store_or_explain(
     page: Page,
-    by: Author,
-    held: Held,
+    Of(by, held): Of<Author, HeldTask>,
     form: TaskForm,
-    parsed: Result<Submission, Mistake>,
+    parsed: Result<TaskSubmission, FieldErrors>,
     session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {
     let submission = match parsed {
         Ok(submission) => submission,
-        Err(mistake) => {
+        Err(errors) => {
             let mut view = held.view(&page, &by, db).await?;
-            let (field, key) = explain(mistake);
-            view.errors.add(field, key);
-            view.form = form;
+            (view.form, view.errors) = (form, errors);
             return Ok(page::unprocessable(held.render(page, by.0, view, db).await?));
         }
     };
-    let kind = held.task.kind;
     match judgement::store(db, by.account.id, held.assignment.id, submission).await {
         Ok(_) => {}
         Err(StoreError::NoSuchAssignment) => return Err(AppError::NotFound),
@@ -130,27 +116,10 @@ async fn store_or_explain(
         page::notify(session, "notice-kept-of-deleted", "")?;
         return Ok(page::see_other(&address::address("/")));
     }
-    next(page, by.0, db, kind).await.map(|response| after_post(response, kind, &held))
-}
-
-/// Redirects stay; the page that says that nothing is left is shown at its own address.
-fn after_post(response: HttpResponse, kind: task::TaskKind, held: &Held) -> HttpResponse {
-    if response.headers().contains_key(header::LOCATION) {
-        return response;
-    }
-    let rest = match kind {
-        task::TaskKind::Demonstrate => "demonstrate",
-        task::TaskKind::Compare => "compare",
-    };
-    page::see_other(&address::in_project(held.task.project_id, &format!("/{rest}")))
-}
-
-fn explain(mistake: Mistake) -> (&'static str, &'static str) {
-    match mistake {
-        Mistake::EmptyAnswer => ("answer", "demonstrate-empty"),
-        Mistake::NoChoice => ("choice", "compare-no-choice"),
-        Mistake::NoReason => ("reason", "skip-no-reason"),
-    }
+    // That nothing is left is told at the kind's own address.
+    let kind = held.definition();
+    let next = claimed(kind, &by, db).await?;
+    Ok(page::see_other(&next.unwrap_or_else(|| by.url(kind.path()))))
 }
 
 /// Set by the page's script, which wants no page back.
@@ -162,39 +131,39 @@ pub struct Quiet {
 
 /// Keeps what is typed so far and renews the lease.
 pub async fn save_draft(
-    by: Author,
-    path: web::Path<TaskPath>,
+    Of(by, held): Of<Author, HeldTask>,
     query: web::Query<Quiet>,
     form: web::Form<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let held = Held::find(&db, &by, path.assignment).await?;
-    assignment::save_draft(&db, held.assignment.id, serde_json::to_string(&form.into_inner())?)
-        .await?;
+    keep(&db, &held, form.into_inner()).await?;
     if query.quiet {
         return Ok(HttpResponse::NoContent().finish());
     }
     page::notify(&session, "notice-draft-saved", "")?;
-    Ok(page::see_other(&by.url(&format!("/tasks/{}", held.assignment.id))))
+    Ok(page::see_other(&held.url(&by)))
+}
+
+async fn keep(db: &DatabaseConnection, held: &HeldTask, form: TaskForm) -> Result<(), AppError> {
+    let body = serde_json::to_string(&form.into_draft())?;
+    Ok(assignment::save_draft(db, held.assignment.id, body).await?)
 }
 
 /// The answer as it will be shown: the page with it, or for the script the rendered text alone.
 pub async fn preview(
     page: Page,
-    by: Annotator,
-    path: web::Path<TaskPath>,
+    Of(by, held): Of<Annotator, HeldTask>,
     query: web::Query<Quiet>,
     form: web::Form<TaskForm>,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let held = Held::find(&db, &by, path.assignment).await?;
-    let html = markdown::to_html(&form.answer);
+    let html = held.definition().preview(&form).ok_or(AppError::NotFound)?;
     if query.quiet {
         return Ok(HttpResponse::Ok().insert_header(header::ContentType::html()).body(html));
     }
-    assignment::save_draft(&db, held.assignment.id, serde_json::to_string(&form.into_inner())?)
-        .await?;
-    let view = held.view(&page, &by, &db).await?;
-    page::html(&DemonstratePage { page, access: by.0, view, preview_html: Some(html) })
+    keep(&db, &held, form.into_inner()).await?;
+    let mut view = held.view(&page, &by, &db).await?;
+    view.preview_html = Some(html);
+    Ok(page::ok(held.render(page, by.0, view, &db).await?))
 }

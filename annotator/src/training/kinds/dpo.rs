@@ -4,7 +4,7 @@ use super::{
     COMMON, FollowUp, RowsField, RunDefinition, SamplePrompts, model_field, sample_config,
 };
 use crate::{
-    data::dataset::Contents,
+    data::dataset::DatasetContents,
     training::{
         fields::{
             EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
@@ -28,7 +28,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     lead: "run-lead-dpo",
     form_path: "/runs/new/dpo",
     models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
-    rows: Some(RowsField { contents: |_| Contents::Preferences, offers_prompts: false }),
+    rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
     form: FORM,
     charts: &[
         &["rewards/accuracies", "eval_rewards/accuracies"],

@@ -5,7 +5,7 @@ use super::{
     sample_config,
 };
 use crate::{
-    data::dataset::{Contents, Prompts},
+    data::dataset::{DatasetContents, PromptSelection},
     training::{
         fields::{
             Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
@@ -43,7 +43,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     ],
     // It never sees the prompts that are held out.
     rows: Some(RowsField {
-        contents: |_| Contents::Prompts(Prompts::Train),
+        contents: |_| DatasetContents::Prompts(PromptSelection::Train),
         offers_prompts: false,
     }),
     form: FORM,

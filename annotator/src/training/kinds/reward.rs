@@ -2,7 +2,7 @@
 
 use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
-    data::dataset::Contents,
+    data::dataset::DatasetContents,
     training::{
         fields::{EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
         findings::{MetricDirection, held_out_accuracy, noisy_metric},
@@ -23,7 +23,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     lead: "run-lead-reward",
     form_path: "/runs/new/reward",
     models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
-    rows: Some(RowsField { contents: |_| Contents::Preferences, offers_prompts: false }),
+    rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
     form: FORM,
     charts: &[
         &["accuracy", "eval_accuracy"],

@@ -2,7 +2,7 @@
 
 use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
 use crate::{
-    data::dataset::{Contents, Prompts},
+    data::dataset::{DatasetContents, PromptSelection},
     training::fields::{DEVICE, DTYPE, FieldControl, FieldGroup, field},
 };
 use entity::{
@@ -22,10 +22,10 @@ pub(super) const SAMPLE: RunDefinition = RunDefinition {
     models: &[model_field(&[ModelKind::Policy, ModelKind::Sft, ModelKind::Base])],
     rows: Some(RowsField {
         contents: |prompts| {
-            Contents::Prompts(match prompts {
-                Some("held_out") => Prompts::HeldOut,
-                Some("all") => Prompts::All,
-                _ => Prompts::Train,
+            DatasetContents::Prompts(match prompts {
+                Some("held_out") => PromptSelection::HeldOut,
+                Some("all") => PromptSelection::All,
+                _ => PromptSelection::Train,
             })
         },
         offers_prompts: true,

@@ -2,7 +2,7 @@
 
 use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
-    data::dataset::Contents,
+    data::dataset::DatasetContents,
     training::{
         fields::{
             BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH,
@@ -26,7 +26,7 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     lead: "run-lead-sft",
     form_path: "/runs/new/sft",
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
-    rows: Some(RowsField { contents: |_| Contents::Demonstrations, offers_prompts: false }),
+    rows: Some(RowsField { contents: |_| DatasetContents::Demonstrations, offers_prompts: false }),
     form: FORM,
     charts: &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
     learning: |digest, n_held_out| {

@@ -1,3 +1,5 @@
+//! What was typed, and the settings of a `--config` file.
+
 use super::*;
 use std::fs;
 

@@ -1,3 +1,5 @@
+//! Against TRL's own steps (`fixtures/make_trl_dpo_trace.py`), and a run that is stopped and resumed.
+
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, numbers},

@@ -4,7 +4,7 @@ use super::{Ppo, plan::RolloutPlan};
 use crate::{
     model,
     run::{
-        identity::{hash_of_model, hash_of_sequences},
+        identity::{RunIdentity, hash_of_model, hash_of_sequences},
         journal::{JournalOpening, RunJournal, refuse_as_output},
     },
 };
@@ -114,18 +114,11 @@ impl PpoRun {
 }
 
 /// What tells this run from others.
-fn identity(ppo: &Ppo, prompts: &[PromptIds], paths: &PpoPaths) -> anyhow::Result<Value> {
-    let Value::Object(mut config) = serde_json::to_value(ppo.config)? else {
-        unreachable!("a configuration is an object")
-    };
-    config.shift_remove("save_every");
-    Ok(json!({
-        "kind": "ppo",
-        "config": config,
-        "policy": hash_of_model(&paths.policy)?,
-        "reward": hash_of_model(&paths.reward)?,
-        "prompts": hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice())),
-    }))
+fn identity(ppo: &Ppo, prompts: &[PromptIds], paths: &PpoPaths) -> anyhow::Result<RunIdentity> {
+    let prompts = hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice()));
+    let (policy, reward) = (hash_of_model(&paths.policy)?, hash_of_model(&paths.reward)?);
+    let inputs = [("policy", policy), ("reward", reward), ("prompts", prompts)];
+    Ok(RunIdentity::new("ppo", ppo.config, inputs))
 }
 
 const POLICY: &str = "policy";

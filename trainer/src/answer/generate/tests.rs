@@ -1,3 +1,5 @@
+//! Decoding: the same answers in any batch, and where they end.
+
 use super::*;
 use crate::fixtures::{fixture, fixture_path};
 use serde_json::Value;

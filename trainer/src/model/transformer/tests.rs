@@ -1,3 +1,5 @@
+//! The forward and backward pass beside transformers' numbers, and reward models.
+
 use super::*;
 use crate::{
     fixtures::{fixture, fixture_path, model_folder, numbers},

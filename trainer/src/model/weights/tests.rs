@@ -1,3 +1,5 @@
+//! Folders whose weights are damaged, incomplete or of another model.
+
 use super::*;
 use crate::{
     fixtures::{fixture_path, model_folder},

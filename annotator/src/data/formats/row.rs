@@ -1,24 +1,28 @@
 //! One line of an import file: which of TRL's types it is, or what is wrong with it.
 
+use crate::data::formats;
 use entity::{
     conversation::{ChatMessage, MessageRole, PromptBody},
+    dataset_version::DatasetKind,
     json_problem, message,
     message::KeyedMessage,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A row, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Row {
-    Prompt(PromptBody),
-    Demonstration { prompt: PromptBody, completion: String },
-    Preference { prompt: PromptBody, chosen: String, rejected: String },
+pub struct ImportRow {
+    /// Which format it has.
+    pub kind: DatasetKind,
+    pub prompt: PromptBody,
+    /// As many as the format has, in its order.
+    pub answers: Vec<String>,
 }
 
 /// Why a line is no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RowRefusal {
     NotJson(KeyedMessage),
     NotAnObject,
     UnknownField(String),
@@ -31,7 +35,7 @@ pub enum Refusal {
     NoAnswer,
 }
 
-impl Refusal {
+impl RowRefusal {
     /// For whoever sent the file.
     pub fn message(&self) -> KeyedMessage {
         match self {
@@ -83,144 +87,170 @@ impl Refusal {
     }
 }
 
-const FIELDS: [&str; 5] = ["prompt", "completion", "messages", "chosen", "rejected"];
+impl ImportRow {
+    pub fn new(
+        kind: DatasetKind,
+        prompt: PromptBody,
+        answers: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self { kind, prompt, answers: answers.into_iter().collect() }
+    }
 
-impl Row {
-    pub fn parse(line: &str) -> Result<Self, Refusal> {
+    pub fn parse(line: &str) -> Result<Self, RowRefusal> {
+        let fields = RowFields::parse(line)?;
+        for format in formats::all() {
+            if let Some(row) = format.read(&fields)? {
+                return Ok(row);
+            }
+        }
+        Err(RowRefusal::Missing("prompt"))
+    }
+}
+
+/// Every field that some format reads.
+fn known_fields() -> impl Iterator<Item = &'static str> {
+    std::iter::once("prompt").chain(formats::all().flat_map(|format| format.fields()).copied())
+}
+
+/// The fields of a line, all of which are known.
+pub struct RowFields(Map<String, Value>);
+
+impl RowFields {
+    fn parse(line: &str) -> Result<Self, RowRefusal> {
         let fields = match serde_json::from_str(line) {
             Ok(Value::Object(fields)) => fields,
-            Ok(_) => return Err(Refusal::NotAnObject),
-            Err(error) => return Err(Refusal::NotJson(json_problem::in_a_row(&error))),
+            Ok(_) => return Err(RowRefusal::NotAnObject),
+            Err(error) => return Err(RowRefusal::NotJson(json_problem::in_a_row(&error))),
         };
-        if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
-            return Err(Refusal::UnknownField(unknown.clone()));
+        match fields.keys().find(|field| !known_fields().any(|known| known == *field)) {
+            Some(unknown) => Err(RowRefusal::UnknownField(unknown.clone())),
+            None => Ok(Self(fields)),
         }
-        let has = |field: &str| fields.contains_key(field);
-        if has("messages") {
-            if let Some(other) = FIELDS.into_iter().find(|field| *field != "messages" && has(field))
-            {
-                return Err(Refusal::Together(other, "messages"));
-            }
-            return from_messages(&fields["messages"]);
-        }
-        let prompt =
-            read_prompt(fields.get("prompt").ok_or(Refusal::Missing("prompt"))?, "prompt")?;
-        let answer = |field: &'static str| match fields.get(field) {
-            Some(value) => read_answer(value, field, &prompt).map(Some),
-            None => Ok(None),
-        };
-        match (answer("completion")?, answer("chosen")?, answer("rejected")?) {
-            (None, None, None) => Ok(Self::Prompt(prompt)),
-            (Some(completion), None, None) => Ok(Self::Demonstration { prompt, completion }),
-            (None, Some(chosen), Some(rejected)) => {
-                Ok(Self::Preference { prompt, chosen, rejected })
-            }
-            (None, Some(_), None) => Err(Refusal::Missing("rejected")),
-            (None, None, Some(_)) => Err(Refusal::Missing("chosen")),
-            (Some(_), Some(_), _) => Err(Refusal::Together("completion", "chosen")),
-            (Some(_), None, Some(_)) => Err(Refusal::Together("completion", "rejected")),
-        }
+    }
+
+    pub fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    /// A field that does not belong to these.
+    pub fn other_than(&self, own: &[&str]) -> Option<&'static str> {
+        known_fields().find(|field| !own.contains(field) && self.has(field))
+    }
+
+    /// What is asked: a text, or messages.
+    pub fn prompt(&self, field: &'static str) -> Result<PromptBody, RowRefusal> {
+        read_prompt(self.0.get(field).ok_or(RowRefusal::Missing(field))?, field)
+    }
+
+    /// An answer, if there is one, in the way in which the prompt is given.
+    pub fn answer(
+        &self,
+        field: &'static str,
+        prompt: &PromptBody,
+    ) -> Result<Option<String>, RowRefusal> {
+        self.0.get(field).map(|value| read_answer(value, field, prompt)).transpose()
     }
 }
 
-fn from_messages(value: &Value) -> Result<Row, Refusal> {
-    let PromptBody::Messages(mut messages) = read_prompt(value, "messages")? else {
-        return Err(Refusal::WrongType("messages", message!("row-is-a-text", "it is a text")));
-    };
-    match messages.pop() {
-        Some(last) if last.role == MessageRole::Assistant && !messages.is_empty() => {
-            let prompt = PromptBody::Messages(messages);
-            Ok(Row::Demonstration { prompt, completion: not_empty(last.content, "messages")? })
-        }
-        _ => Err(Refusal::NoAnswer),
-    }
-}
-
-fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, Refusal> {
+fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, RowRefusal> {
     match value {
         Value::String(text) => Ok(PromptBody::Text(not_empty(text.clone(), field)?)),
         _ => Ok(PromptBody::Messages(read_messages(value, field)?)),
     }
 }
 
-fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, Refusal> {
+fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, RowRefusal> {
     let messages = Vec::<ChatMessage>::deserialize(value)
-        .map_err(|error| Refusal::WrongType(field, json_problem::in_a_value(&error)))?;
-    if messages.is_empty() { Err(Refusal::Empty(field)) } else { Ok(messages) }
+        .map_err(|error| RowRefusal::WrongType(field, json_problem::in_a_value(&error)))?;
+    if messages.is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(messages) }
 }
 
 /// An answer as text: a text to a text, one message of the assistant to messages.
-fn read_answer(value: &Value, field: &'static str, prompt: &PromptBody) -> Result<String, Refusal> {
+fn read_answer(
+    value: &Value,
+    field: &'static str,
+    prompt: &PromptBody,
+) -> Result<String, RowRefusal> {
     match (value, prompt) {
         (Value::String(text), PromptBody::Text(_)) => not_empty(text.clone(), field),
         (Value::String(_), PromptBody::Messages(_)) | (Value::Array(_), PromptBody::Text(_)) => {
-            Err(Refusal::Mixed(field))
+            Err(RowRefusal::Mixed(field))
         }
         _ => match read_messages(value, field)?.as_slice() {
             [ChatMessage { role: MessageRole::Assistant, content }] => {
                 not_empty(content.clone(), field)
             }
-            _ => Err(Refusal::NotOneAnswer(field)),
+            _ => Err(RowRefusal::NotOneAnswer(field)),
         },
     }
 }
 
-fn not_empty(text: String, field: &'static str) -> Result<String, Refusal> {
-    if text.trim().is_empty() { Err(Refusal::Empty(field)) } else { Ok(text) }
+/// The text, unless it is blank.
+pub fn not_empty(text: String, field: &'static str) -> Result<String, RowRefusal> {
+    if text.trim().is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use DatasetKind::{Demonstrations, Preferences, Prompts};
 
     fn text(prompt: &str) -> PromptBody {
         PromptBody::Text(prompt.into())
     }
 
+    fn row(
+        kind: DatasetKind,
+        prompt: PromptBody,
+        answers: &[&str],
+    ) -> Result<ImportRow, RowRefusal> {
+        Ok(ImportRow::new(kind, prompt, answers.iter().map(|answer| (*answer).to_owned())))
+    }
+
     #[test]
     fn each_of_trls_types_is_told_by_its_fields() {
-        assert_eq!(Row::parse(r#"{"prompt":"Q"}"#), Ok(Row::Prompt(text("Q"))));
+        assert_eq!(ImportRow::parse(r#"{"prompt":"Q"}"#), row(Prompts, text("Q"), &[]));
         assert_eq!(
-            Row::parse(r#"{"prompt":"Q","completion":" A"}"#),
-            Ok(Row::Demonstration { prompt: text("Q"), completion: " A".into() })
+            ImportRow::parse(r#"{"prompt":"Q","completion":" A"}"#),
+            row(Demonstrations, text("Q"), &[" A"])
         );
         assert_eq!(
-            Row::parse(r#"{"rejected":"b","chosen":"g","prompt":"Q"}"#),
-            Ok(Row::Preference { prompt: text("Q"), chosen: "g".into(), rejected: "b".into() })
+            ImportRow::parse(r#"{"rejected":"b","chosen":"g","prompt":"Q"}"#),
+            row(Preferences, text("Q"), &["g", "b"])
         );
     }
 
     #[test]
     fn messages_end_with_the_answer() {
-        let row =
+        let line =
             r#"{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}"#;
         let prompt = PromptBody::Messages(vec![ChatMessage::user("Q")]);
-        assert_eq!(Row::parse(row), Ok(Row::Demonstration { prompt, completion: "A".into() }));
+        assert_eq!(ImportRow::parse(line), row(Demonstrations, prompt, &["A"]));
         assert_eq!(
-            Row::parse(r#"{"messages":[{"role":"user","content":"Q"}]}"#),
-            Err(Refusal::NoAnswer)
+            ImportRow::parse(r#"{"messages":[{"role":"user","content":"Q"}]}"#),
+            Err(RowRefusal::NoAnswer)
         );
         assert_eq!(
-            Row::parse(r#"{"messages":[{"role":"assistant","content":"A"}]}"#),
-            Err(Refusal::NoAnswer)
+            ImportRow::parse(r#"{"messages":[{"role":"assistant","content":"A"}]}"#),
+            Err(RowRefusal::NoAnswer)
         );
     }
 
     #[test]
     fn an_answer_to_messages_is_a_message() {
         let ask = r#""prompt":[{"role":"user","content":"Q"}]"#;
-        let row = format!(r#"{{{ask},"completion":[{{"role":"assistant","content":"A"}}]}}"#);
+        let line = format!(r#"{{{ask},"completion":[{{"role":"assistant","content":"A"}}]}}"#);
         let prompt = PromptBody::Messages(vec![ChatMessage::user("Q")]);
-        assert_eq!(Row::parse(&row), Ok(Row::Demonstration { prompt, completion: "A".into() }));
+        assert_eq!(ImportRow::parse(&line), row(Demonstrations, prompt, &["A"]));
         assert_eq!(
-            Row::parse(&format!(r#"{{{ask},"completion":"A"}}"#)),
-            Err(Refusal::Mixed("completion"))
+            ImportRow::parse(&format!(r#"{{{ask},"completion":"A"}}"#)),
+            Err(RowRefusal::Mixed("completion"))
         );
     }
 
     #[test]
     fn everything_else_is_refused_by_name() {
-        let refused = |row: &str| Row::parse(row).unwrap_err().message().text;
+        let refused = |row: &str| ImportRow::parse(row).unwrap_err().message().text;
         assert!(refused(r#"{"prompt":"Q","label":true}"#).contains("`label`"));
         assert!(refused(r#"{"chosen":"g","rejected":"b"}"#).contains("`prompt`"));
         assert!(refused(r#"{"prompt":"Q","chosen":"g"}"#).contains("`rejected`"));
