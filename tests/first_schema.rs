@@ -54,9 +54,10 @@ on_both_databases! {
         for said in restored.list("said") {
             check_judgement(&admin, said).await;
         }
+        let verdicts: Vec<String> =
+            restored.list("said").iter().map(|said| said["verdict"].to_string()).collect();
         for (verdict, _) in VERDICTS {
-            let is_said = |said: &Value| said["verdict"].to_string() == verdict;
-            assert!(restored.list("said").iter().any(is_said), "nobody said {verdict}");
+            assert!(verdicts.iter().any(|said| said == verdict), "nobody said {verdict}");
         }
         check_prompts(&admin, &restored).await;
         check_open_work(&restored, &server).await;
@@ -77,8 +78,9 @@ async fn check_judgement(who: &Visitor, said: &Value) {
     if let Some(text) = said["text"].as_str() {
         assert!(letters(&shown).contains(&letters(text)), "{said}\n{shown}");
     }
-    if let Some(verdict) = said.get("verdict").filter(|verdict| !verdict.is_null()) {
-        let words = VERDICTS.iter().find(|(known, _)| verdict.to_string() == *known);
+    if !said["verdict"].is_null() {
+        let verdict = said["verdict"].to_string();
+        let words = VERDICTS.iter().find(|(known, _)| verdict == *known);
         assert_eq!(page.texts("p b"), [words.expect("a verdict").1], "{said}");
     }
     if let Some(reason) = said["reason"].as_str() {

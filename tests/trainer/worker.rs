@@ -5,6 +5,7 @@ mod site;
 use crate::support::{binaries, database::on_both_databases, leash::Leash};
 use entity::{
     model,
+    report::{LogLevel, RunReport},
     run::{self, RunStatus},
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
@@ -83,6 +84,25 @@ on_both_databases! {
         assert_eq!((run.status, run.error.as_deref()), (RunStatus::Failed, Some("no rows are left")));
         assert!(run.finished_at.is_some());
         assert!(!site.artifacts.run_folder(id).exists(), "what was half done is removed");
+    }
+}
+
+on_both_databases! {
+    async fn what_a_child_says_of_its_failure_is_kept_with_its_key(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        let why = entity::message!("data-no-rows", "{file} has no rows", file = "train.jsonl");
+        let line = serde_json::to_string(&RunReport::Failed { message: why.clone() }).unwrap();
+        let script = format!("echo '{line}'; echo 'error: {why}' >&2; exit 1\n");
+        let worker = site.worker("a", &script, LEASE).await;
+        worker.work(never(), true, Duration::ZERO).await.unwrap();
+
+        let run = site.run(id).await;
+        assert_eq!((run.status, run.error.as_deref()), (RunStatus::Failed, Some("train.jsonl has no rows")));
+        assert_eq!(run.failure(), Some(why.clone()));
+        let last = site.events(id).await.pop().expect("its last event").event;
+        let last: RunReport = serde_json::from_value(last).unwrap();
+        assert_eq!(last, RunReport::Log { level: LogLevel::Error, message: why });
     }
 }
 
