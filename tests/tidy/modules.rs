@@ -285,7 +285,7 @@ const TABLES: [&str; 4] = [
     "migrations/entity/src/run_config.rs",
     "annotator/src/training/kinds.rs",
     "annotator/src/work/kinds.rs",
-    "trainer/base/src/settings/run_command.rs",
+    "trainer/base/src/settings.rs",
 ];
 
 /// Lines of the product that are a pattern with a kind of run or task in it.

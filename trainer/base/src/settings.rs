@@ -26,7 +26,7 @@ pub use measure::MeasureConfig;
 pub use ppo::PpoPaths;
 pub use pretrain::PretrainPaths;
 pub use reward::RewardPaths;
-pub use run_command::{RunCommand, RunOutput, run_command};
+pub use run_command::{RunCommand, RunOutput};
 pub use sample::SamplePaths;
 pub use score::ScorePaths;
 pub use serve::ServeArgs;
@@ -35,7 +35,7 @@ pub use worker::WorkerArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use entity::run_config::{
-    DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, SampleConfig, SftConfig,
+    DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, RunKind, SampleConfig, SftConfig,
 };
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
@@ -109,6 +109,18 @@ pub enum AnswerVerb {
     Logprobs(VerbFlags<LogprobsPaths, MeasureConfig>),
     /// Score answers or pairs with a reward model
     Score(VerbFlags<ScorePaths, MeasureConfig>),
+}
+
+/// What a worker starts for a run of this kind.
+pub fn run_command(kind: RunKind) -> &'static RunCommand {
+    match kind {
+        RunKind::Sft => &sft::COMMAND,
+        RunKind::Sample => &sample::COMMAND,
+        RunKind::Reward => &reward::COMMAND,
+        RunKind::Dpo => &dpo::COMMAND,
+        RunKind::Ppo => &ppo::COMMAND,
+        RunKind::Fetch => &fetch::COMMAND,
+    }
 }
 
 /// A verb's flags: what it works on, how, and where it tells of it.

@@ -1,7 +1,6 @@
 //! How a worker turns a kind of run into a command line, and what it makes of the output.
 
-use super::{dpo, fetch, ppo, reward, sample, sft};
-use entity::{model::ModelKind, run_config::RunKind, run_input::InputSlot};
+use entity::{model::ModelKind, run_input::InputSlot};
 
 /// The command line of a kind of run. Settings go through `--config`, but for those of a fetch.
 #[derive(Debug)]
@@ -27,16 +26,4 @@ pub enum RunOutput {
     /// A model folder that becomes a base of every project. What has arrived of it is there when it
     /// goes on, and its steps are megabytes.
     Base,
-}
-
-/// The command line of a kind.
-pub fn run_command(kind: RunKind) -> &'static RunCommand {
-    match kind {
-        RunKind::Sft => &sft::COMMAND,
-        RunKind::Sample => &sample::COMMAND,
-        RunKind::Reward => &reward::COMMAND,
-        RunKind::Dpo => &dpo::COMMAND,
-        RunKind::Ppo => &ppo::COMMAND,
-        RunKind::Fetch => &fetch::COMMAND,
-    }
 }
