@@ -244,6 +244,33 @@ async fn a_model_that_cannot_be_talked_to_says_why() {
     assert!(said.contains("--live-models 0"), "{said}");
 }
 
+/// What stands on the page: questions and answers in turn.
+async fn turns(browser: &Browser) -> Vec<String> {
+    let script =
+        "return [...document.querySelectorAll('#turns .answer')].map((turn) => turn.textContent)";
+    serde_json::from_value(browser.run(script).await).unwrap()
+}
+
+/// The model does not answer; first the person stops waiting, then the line is cut.
+async fn the_question_comes_back(browser: &Browser, line: &TcpProxy, expected: &[String]) {
+    for is_cut in [false, true] {
+        browser.fill("[name=message]", "And then?").await;
+        browser.click("#chat button.primary").await;
+        browser.wait_for("return document.querySelectorAll('#turns .answer').length === 4").await;
+        if is_cut {
+            line.cut();
+        } else {
+            browser.click("[data-stop]").await;
+        }
+        let told = if is_cut { "broken" } else { "stopped" };
+        let status = "document.querySelector('[data-status]').textContent";
+        browser.wait_for(&format!("return {status} === chat.dataset.{told}")).await;
+        assert_eq!(turns(browser).await, expected);
+        let typed = browser.run("return document.querySelector('[name=message]').value").await;
+        assert_eq!(typed, "And then?");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_chats_in_chromium() {
     let Some(browser) = Browser::start().await else { return };
@@ -265,14 +292,9 @@ async fn a_person_chats_in_chromium() {
     browser.click("#chat button.primary").await;
     let is_done = "return document.querySelector('[data-status]').textContent.includes('tokens/s')";
     browser.wait_for(is_done).await;
-    let turns = async || {
-        let script = "return [...document.querySelectorAll('#turns .answer')].map((turn) => turn.textContent)";
-        let turns = browser.run(script).await;
-        serde_json::from_value::<Vec<String>>(turns).unwrap()
-    };
     let asked = json!([{"role": "user", "content": QUESTION}]);
     let expected = [QUESTION.to_owned(), sampled(&app, &model, &asked)];
-    assert_eq!(turns().await, expected);
+    assert_eq!(turns(&browser).await, expected);
     assert_eq!(
         browser.run("return window.theSamePage").await,
         Value::Bool(true),
@@ -281,36 +303,21 @@ async fn a_person_chats_in_chromium() {
 
     // The conversation outlives a reload, and the same question greedily gets the same answer.
     browser.client.refresh().await.unwrap();
-    assert_eq!(turns().await, expected);
+    assert_eq!(turns(&browser).await, expected);
     browser.click("[data-again]").await;
     browser.wait_for(is_done).await;
-    assert_eq!(turns().await, expected);
+    assert_eq!(turns(&browser).await, expected);
 
     // A model that does not answer: the question comes back, whether the person stops waiting or
     // the line is cut.
     let [(pid, _)] = live_models(&app.server)[..] else { panic!("one model is loaded") };
     signal("STOP", &pid.to_string());
-    for is_cut in [false, true] {
-        browser.fill("[name=message]", "And then?").await;
-        browser.click("#chat button.primary").await;
-        browser.wait_for("return document.querySelectorAll('#turns .answer').length === 4").await;
-        if is_cut {
-            line.cut();
-        } else {
-            browser.click("[data-stop]").await;
-        }
-        let told = if is_cut { "broken" } else { "stopped" };
-        let status = "document.querySelector('[data-status]').textContent";
-        browser.wait_for(&format!("return {status} === chat.dataset.{told}")).await;
-        assert_eq!(turns().await, expected);
-        let typed = browser.run("return document.querySelector('[name=message]').value").await;
-        assert_eq!(typed, "And then?");
-    }
+    the_question_comes_back(&browser, &line, &expected).await;
     signal("CONT", &pid.to_string());
     line.mend();
     browser.click("#chat button.primary").await;
     browser.wait_for(is_done).await;
-    assert_eq!(turns().await.len(), 4);
+    assert_eq!(turns(&browser).await.len(), 4);
 
     for (width, dark) in [(1280, false), (390, true)] {
         let file = root().join(format!("target/screenshots/conversation-{width}.png"));
@@ -319,6 +326,6 @@ async fn a_person_chats_in_chromium() {
     browser.click("[data-clear]").await;
     browser.wait_for("return document.querySelectorAll('#turns .answer').length === 0").await;
     browser.client.refresh().await.unwrap();
-    assert!(turns().await.is_empty());
+    assert!(turns(&browser).await.is_empty());
     browser.close().await;
 }

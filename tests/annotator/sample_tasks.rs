@@ -16,7 +16,7 @@ use entity::{
     model,
     run::{self, RunKind, RunStatus},
     run_config::{DpoConfig, PpoConfig, SampleConfig},
-    run_input, task, task_completion,
+    run_input, task, task_completion, text,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
@@ -78,6 +78,21 @@ on_both_databases! {
         let compared = task_completion::Entity::find().all(&bench.db).await.unwrap();
         let distinct: HashSet<_> = compared.iter().map(|row| row.completion_id).collect();
         assert_eq!((compared.len(), distinct.len()), (6, 6), "no answer is read twice");
+    }
+}
+
+on_both_databases! {
+    async fn an_answer_with_byte_0_in_it_is_compared_like_any_other(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("only").await;
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
+        let run = bench.queued_sample(model, dataset).await;
+        bench.succeed_with(run, &line(0, &["a\0b", "c"])).await;
+        bench.follow_up().await;
+        assert!(bench.was_followed_up(run).await);
+        assert_eq!(task::Entity::find().count(&bench.db).await.unwrap(), 1);
+        let texts = text::Entity::find().filter(text::Column::Body.eq("a\u{FFFD}b")).count(&bench.db);
+        assert_eq!(texts.await.unwrap(), 1);
     }
 }
 

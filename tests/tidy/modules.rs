@@ -291,7 +291,11 @@ const TABLES: [&str; 4] = [
 /// Lines of the product that are a pattern with a kind of run or task in it.
 fn kind_patterns(text: &str) -> usize {
     let code = without_tests(text).lines().map(|line| line.split("//").next().unwrap_or_default());
-    let names_a_kind = |line: &str| line.contains("RunKind::") || line.contains("TaskKind::");
+    let is_home = text.contains("pub enum RunKind {") || text.contains("pub enum TaskKind {");
+    let names_a_kind = |line: &str| {
+        let is_own = is_home && line.trim_start().starts_with("Self::");
+        is_own || line.contains("RunKind::") || line.contains("TaskKind::")
+    };
     let is_pattern = |line: &str| {
         line.split("=>").next().filter(|_| line.contains("=>")).is_some_and(names_a_kind)
             || line.contains("matches!") && names_a_kind(line)

@@ -74,6 +74,22 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn a_model_may_say_byte_0(test: TestDb) {
+        let site = Site::new(test).await;
+        let id = site.queue().await;
+        let says = r#"echo '{"event":"sample","step":1,"prompt":"p","completion":"a\u0000b","finish_reason":"stop","score":null}'
+"#;
+        let worker = site.worker("a", &format!("{says}{SUCCEED}"), LEASE).await;
+        worker.work(never(), true, Duration::ZERO).await.unwrap();
+        let run = site.run(id).await;
+        assert_eq!(run.status, RunStatus::Succeeded, "{:?}", run.error);
+        let events = site.events(id).await;
+        let said = events.iter().find(|event| event.event["event"] == "sample").unwrap();
+        assert_eq!(said.event["completion"], "a\u{FFFD}b");
+    }
+}
+
+on_both_databases! {
     async fn a_run_whose_child_gives_up_is_failed_with_its_words(test: TestDb) {
         let site = Site::new(test).await;
         let id = site.queue().await;

@@ -6,16 +6,18 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 use std::collections::HashMap;
+use storage::storable::storable;
 
 /// A statement takes this many values at the most on either database.
 const CHUNK: usize = 500;
 
 /// Stores a text unless it is there, and returns its hash. A text that was redacted stays so.
 pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbErr> {
-    let hash = sha256_hex(body);
+    let body = storable(body);
+    let hash = sha256_hex(&body);
     let row = text::ActiveModel {
         hash: Set(hash.clone()),
-        body: Set(Some(body.to_owned())),
+        body: Set(Some(body)),
         created_at: Set(UnixMillis::now()),
     };
     text::Entity::insert(row)

@@ -41,6 +41,7 @@ use std::{
 };
 use storage::artifact_store::ArtifactStore;
 use storage::database::begin_write;
+use storage::storable::storable;
 
 /// How often finished runs are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -273,7 +274,8 @@ impl Rows<'_> {
         let now = UnixMillis::now();
         let mut stored = Vec::with_capacity(answers.len());
         for (sample_index, answer) in answers.into_iter().enumerate() {
-            let (id, hash) = (CompletionId::new(), sha256_hex(&answer.text));
+            let text = storable(answer.text);
+            let (id, hash) = (CompletionId::new(), sha256_hex(&text));
             self.batch.completions.push(completion::ActiveModel {
                 id: Set(id),
                 prompt_id: Set(prompt),
@@ -285,7 +287,7 @@ impl Rows<'_> {
                 n_tokens: Set(Some(answer.token_ids.len() as i32)),
                 created_at: Set(now),
             });
-            self.batch.texts.insert(hash.clone(), answer.text);
+            self.batch.texts.insert(hash.clone(), text);
             stored.push((id, hash));
         }
         for (pair, answers) in pairs(&stored).into_iter().enumerate() {

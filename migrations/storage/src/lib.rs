@@ -1,7 +1,8 @@
 //! The two places where the programs meet, opened and written to in the same way by both.
 //!
 //! 1. The database: [`database`] (opening it, transactions that write), [`schema`] (which version of
-//!    the tables this is), [`database_problem`] (why it cannot be used, in words).
+//!    the tables this is), [`database_problem`] (why it cannot be used, in words),
+//!    [`storable`] (what no database takes).
 //! 2. The artifact store: [`artifact_store`] (folders by hash), [`base_model`] (how a base is
 //!    registered).
 //!
@@ -10,6 +11,7 @@
 pub mod database;
 pub mod database_problem;
 pub mod schema;
+pub mod storable;
 
 pub mod artifact_store;
 pub mod base_model;

@@ -1,3 +1,5 @@
+//! The settings of direct preference optimisation; TRL's `DPOConfig`.
+
 use super::{
     ConfigError, ConfigProblem, OptimiserSettings, RunConfig, is_positive, problem,
     supervised_problems,

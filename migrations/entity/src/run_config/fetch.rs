@@ -1,3 +1,5 @@
+//! The settings of fetching a base: where from.
+
 use super::{ConfigError, ConfigProblem, RunConfig, problem};
 use clap::Args;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The settings of proximal policy optimisation; TRL's `PPOConfig`.
+
 use super::{
     ConfigError, ConfigProblem, OptimiserSettings, RunConfig, at_least_one, is_positive,
     not_negative, problem, supervised_problems,

@@ -1,3 +1,5 @@
+//! The settings of training on raw text, to predict the next token.
+
 use super::{ConfigError, OptimiserSettings, RunConfig, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};

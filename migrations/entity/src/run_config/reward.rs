@@ -1,3 +1,5 @@
+//! The settings of reward modelling; TRL's `RewardConfig`.
+
 use super::{ConfigError, OptimiserSettings, RunConfig, not_negative, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The settings of sampling answers from a model.
+
 use super::{
     ConfigError, ConfigProblem, Device, Dtype, RunConfig, at_least_one, not_negative, problem,
 };

@@ -1,3 +1,5 @@
+//! The settings of supervised fine-tuning; TRL's `SFTConfig`.
+
 use super::{ConfigError, OptimiserSettings, RunConfig, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};

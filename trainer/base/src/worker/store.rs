@@ -22,6 +22,7 @@ use sea_orm::{
 use std::time::Duration;
 use storage::base_model::{self, NewBase, RegisteredBase};
 use storage::database::begin_write;
+use storage::storable::{storable, storable_json};
 
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
 const PATIENCE: [u64; 4] = [1, 2, 4, 8];
@@ -243,7 +244,7 @@ pub(super) async fn end(
         RunEnding::Fenced => return Ok(false),
         RunEnding::Failed(reason) => (
             ending(RunStatus::Failed, now)
-                .col_expr(run::Column::Error, Expr::val(reason.text.clone()))
+                .col_expr(run::Column::Error, Expr::val(storable(reason.text.as_str())))
                 .col_expr(run::Column::ErrorMessage, Expr::val(json(reason))),
             Some(RunReport::Log { level: LogLevel::Error, message: reason.clone() }),
         ),
@@ -308,5 +309,5 @@ fn release() -> UpdateMany<run::Entity> {
 }
 
 fn json(value: &impl serde::Serialize) -> serde_json::Value {
-    serde_json::to_value(value).expect("events and summaries serialise")
+    storable_json(serde_json::to_value(value).expect("events and summaries serialise"))
 }
