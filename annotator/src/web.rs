@@ -1,6 +1,6 @@
 //! What every request passes ([`request_log`], [`session`], [`csrf`], [`principal`], [`access`],
 //! [`of`], [`error`], [`error_pages`]) and every page shows ([`page`], [`form`], [`message`],
-//! [`i18n`], [`format`], [`address`], [`markdown`], [`assets`]).
+//! [`i18n`], [`mod@format`], [`address`], [`markdown`], [`assets`]).
 
 pub mod access;
 pub mod address;

@@ -34,7 +34,7 @@ fn english_in(text: &str) -> Option<String> {
         !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphabetic())
     };
     let words: Vec<&str> = outside.split_whitespace().collect();
-    let sentence = words.windows(SENTENCE).find(|words| words.iter().all(|word| is_word(&word)));
+    let sentence = words.windows(SENTENCE).find(|words| words.iter().all(is_word));
     sentence.map(|words| words.join(" "))
 }
 

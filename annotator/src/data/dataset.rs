@@ -167,7 +167,7 @@ pub(crate) async fn write(
     let mut files = Files::create(folder)?;
     match contents {
         DatasetContents::Prompts(prompts) => {
-            write_prompts(db, &mut files, project, prompts).await?
+            write_prompts(db, &mut files, project, prompts).await?;
         }
         _ => write_judged(db, &mut files, project, formats::of(contents.kind())).await?,
     }

@@ -54,7 +54,7 @@ impl fmt::Display for RequestId {
 }
 
 /// Middleware: numbers the request and says how it was answered. Who asked is added by
-/// [`crate::web::access::current_account`]. What programs ask all the time is said at `debug` only.
+/// [`crate::web::principal::Principal`]. What programs ask all the time is said at `debug` only.
 pub async fn log_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -3,7 +3,7 @@
 //!
 //! In reading order:
 //!
-//! 1. [`ids`], [`time`], [`conversation`], [`hash`], [`message`]: the small types that the rest is written in.
+//! 1. [`ids`], [`time`], [`conversation`], [`hash`], [`mod@message`]: the small types that the rest is written in.
 //! 2. People: [`account`], [`session`], [`membership`], [`project`], [`audit_log`].
 //! 3. Their work: [`text`], [`prompt`], [`completion`], [`task`], [`task_completion`],
 //!    [`assignment`], [`draft`], [`judgement`].

@@ -33,13 +33,13 @@ pub enum MessageArgument {
 #[macro_export]
 macro_rules! message {
     ($key:literal, $text:literal $(, $name:ident = $value:expr)* $(,)?) => {{
-        $(let $name = $value;)*
+        $(let $name = &$value;)*
         $crate::message::KeyedMessage {
             text: ::std::format!($text),
             key: ::std::option::Option::Some(::std::string::String::from($key)),
             args: ::std::collections::BTreeMap::from([$((
                 ::std::string::String::from(stringify!($name)),
-                $crate::message::ToArgument::to_argument(&$name),
+                $crate::message::ToArgument::to_argument($name),
             )),*]),
         }
     }};

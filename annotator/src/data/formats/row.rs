@@ -109,7 +109,7 @@ impl ImportRow {
 
 /// Every field that some format reads.
 fn known_fields() -> impl Iterator<Item = &'static str> {
-    std::iter::once("prompt").chain(formats::all().flat_map(|format| format.fields()).copied())
+    std::iter::once("prompt").chain(formats::all().flat_map(super::DataFormat::fields).copied())
 }
 
 /// The fields of a line, all of which are known.
