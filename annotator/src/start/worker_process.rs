@@ -116,14 +116,12 @@ async fn end(mut child: Child, grace: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
+    /// Given to the shell as text: a script that was just written cannot be executed while a child
+    /// of another test still holds it open.
     fn script(folder: &Path, body: &str) -> Command {
-        let path = folder.join("trainer");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        let mut command = Command::new(path);
-        command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", body]).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 

@@ -18,8 +18,8 @@ use sea_orm::{
 use serde_json::json;
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 use storage::artifact_store::ArtifactStore;
@@ -179,8 +179,13 @@ impl Site {
 
     pub(super) fn script(&self, name: &str, script: &str) -> PathBuf {
         let path = self.test.folder.path().join(format!("{name}.sh"));
-        fs::write(&path, format!("{BEGIN}{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = path.with_extension("text");
+        fs::write(&text, format!("{BEGIN}{script}")).unwrap();
+        // Another process writes it: a file cannot be executed while a child of another test still
+        // holds it open for writing.
+        let made =
+            Command::new("install").args(["-m", "755"]).args([&text, &path]).status().unwrap();
+        assert!(made.success());
         path
     }
 
