@@ -4,7 +4,7 @@
 use super::bench::Bench;
 use crate::support::database::on_both_databases;
 use annotator::{
-    data::prompts,
+    data::{prompts, texts},
     people::{
         accounts::{self, NewAccount},
         projects,
@@ -256,5 +256,20 @@ on_both_databases! {
             })
         });
         held.unwrap();
+    }
+}
+
+on_both_databases! {
+    async fn an_answer_with_byte_0_in_it_is_not_lost(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let office = Office::open(&bench.db, &[1]).await;
+        let anna = office.people[0];
+        let held = claim(&bench.db, anna, office.project, TaskKind::Demonstrate).await.unwrap().unwrap();
+        let form = TaskForm::default().with("answer", "a\0b").with("idempotency_key", "key");
+        let said = kinds::definition(TaskKind::Demonstrate).parse(&form).unwrap();
+        let stored = store(&bench.db, anna, held.id, said).await.unwrap();
+        let hash = kinds::stored_answer(&stored.payload).text_hash().unwrap().to_owned();
+        let text = texts::load(&bench.db, &hash).await.unwrap();
+        assert_eq!(text.as_deref(), Some("a\u{FFFD}b"));
     }
 }

@@ -6,25 +6,54 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 use std::collections::HashMap;
-use storage::storable::storable;
+use storage::{database::row_chunks, storable::storable};
 
 /// A statement takes this many values at the most on either database.
 const CHUNK: usize = 500;
 
-/// Stores a text unless it is there, and returns its hash. A text that was redacted stays so.
+/// A text as it is stored, with the hash by which others refer to it. The two are made together, so
+/// that no reference leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedText {
+    hash: String,
+    body: String,
+}
+
+impl HashedText {
+    pub fn new(body: impl Into<String>) -> Self {
+        let body = storable(body);
+        Self { hash: sha256_hex(&body), body }
+    }
+
+    pub fn hash(&self) -> String {
+        self.hash.clone()
+    }
+}
+
+/// Stores a text unless it is there, and returns its hash.
 pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbErr> {
-    let body = storable(body);
-    let hash = sha256_hex(&body);
-    let row = text::ActiveModel {
-        hash: Set(hash.clone()),
-        body: Set(Some(body)),
-        created_at: Set(UnixMillis::now()),
-    };
-    text::Entity::insert(row)
-        .on_conflict(OnConflict::column(text::Column::Hash).do_nothing().to_owned())
-        .exec_without_returning(db)
-        .await?;
+    let text = HashedText::new(body);
+    let hash = text.hash();
+    store_all(db, vec![text]).await?;
     Ok(hash)
+}
+
+/// Stores the texts that are not there. A text that was redacted stays so.
+pub async fn store_all(db: &impl ConnectionTrait, texts: Vec<HashedText>) -> Result<(), DbErr> {
+    let now = UnixMillis::now();
+    let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
+    let rows = texts.into_iter().map(|text| text::ActiveModel {
+        hash: Set(text.hash),
+        body: Set(Some(text.body)),
+        created_at: Set(now),
+    });
+    for chunk in row_chunks(rows) {
+        text::Entity::insert_many(chunk)
+            .on_conflict(known.clone())
+            .exec_without_returning(db)
+            .await?;
+    }
+    Ok(())
 }
 
 /// How much of a text a list shows, in letters.

@@ -5,7 +5,10 @@
 //! is moved from null in the transaction that writes everything else.
 
 use crate::{
-    data::dataset::{self, DatasetContents, PromptSelection},
+    data::{
+        dataset::{self, DatasetContents, PromptSelection},
+        texts::{self, HashedText},
+    },
     keeping::deletion::hold::HoldError,
     people::projects,
     training::{
@@ -17,19 +20,18 @@ use crate::{
 use anyhow::Context;
 use entity::{
     completion, dataset_version_item,
-    hash::sha256_hex,
     ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId},
     project,
     report::FinishReason,
     run::{self, RunKind, RunStatus},
     run_config::SampleConfig,
     run_input::{self, InputSlot},
-    task, task_completion, text,
+    task, task_completion,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict,
+    EntityTrait, QueryFilter, QuerySelect,
 };
 use serde::Deserialize;
 use std::{
@@ -40,8 +42,7 @@ use std::{
     time::{Duration, Instant},
 };
 use storage::artifact_store::ArtifactStore;
-use storage::database::begin_write;
-use storage::storable::storable;
+use storage::database::{begin_write, row_chunks};
 
 /// How often finished runs are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -263,7 +264,7 @@ struct Rows<'a> {
 #[derive(Default)]
 struct Batch {
     n_prompts: usize,
-    texts: HashMap<String, String>,
+    texts: Vec<HashedText>,
     completions: Vec<completion::ActiveModel>,
     tasks: Vec<task::ActiveModel>,
     task_completions: Vec<task_completion::ActiveModel>,
@@ -274,8 +275,8 @@ impl Rows<'_> {
         let now = UnixMillis::now();
         let mut stored = Vec::with_capacity(answers.len());
         for (sample_index, answer) in answers.into_iter().enumerate() {
-            let text = storable(answer.text);
-            let (id, hash) = (CompletionId::new(), sha256_hex(&text));
+            let text = HashedText::new(answer.text);
+            let (id, hash) = (CompletionId::new(), text.hash());
             self.batch.completions.push(completion::ActiveModel {
                 id: Set(id),
                 prompt_id: Set(prompt),
@@ -287,7 +288,7 @@ impl Rows<'_> {
                 n_tokens: Set(Some(answer.token_ids.len() as i32)),
                 created_at: Set(now),
             });
-            self.batch.texts.insert(hash.clone(), text);
+            self.batch.texts.push(text);
             stored.push((id, hash));
         }
         for (pair, answers) in pairs(&stored).into_iter().enumerate() {
@@ -330,39 +331,18 @@ fn pairs(answers: &[(CompletionId, String)]) -> Vec<[CompletionId; 2]> {
 
 impl Batch {
     async fn insert(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        let now = UnixMillis::now();
-        let texts = self.texts.into_iter().map(|(hash, body)| text::ActiveModel {
-            hash: Set(hash),
-            body: Set(Some(body)),
-            created_at: Set(now),
-        });
-        let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
-        for chunk in chunks(texts) {
-            text::Entity::insert_many(chunk)
-                .on_conflict(known.clone())
-                .exec_without_returning(db)
-                .await?;
-        }
-        for chunk in chunks(self.completions) {
+        texts::store_all(db, self.texts).await?;
+        for chunk in row_chunks(self.completions) {
             completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
-        for chunk in chunks(self.tasks) {
+        for chunk in row_chunks(self.tasks) {
             task::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
-        for chunk in chunks(self.task_completions) {
+        for chunk in row_chunks(self.task_completions) {
             task_completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
         Ok(())
     }
-}
-
-/// As many rows as one statement takes: SQLite binds 32766 values, and no row here has ten.
-fn chunks<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
-    let mut rows = rows.into_iter();
-    std::iter::from_fn(move || {
-        let chunk: Vec<T> = rows.by_ref().take(3000).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a task's page sends, and the answer that is made of it.
 
+use crate::data::texts::HashedText;
 use entity::judgement::JudgementPayload;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ impl TaskForm {
 pub struct TaskSubmission {
     pub payload: JudgementPayload,
     /// The texts that the payload refers to by their hashes.
-    pub texts: Vec<String>,
+    pub texts: Vec<HashedText>,
     /// Made by the page: the same key with the same answer is the same judgement.
     pub idempotency_key: String,
     pub lead_time_ms: Option<i64>,
@@ -62,7 +63,7 @@ impl TaskSubmission {
     pub fn new(
         form: &TaskForm,
         payload: JudgementPayload,
-        texts: impl IntoIterator<Item = String>,
+        texts: impl IntoIterator<Item = HashedText>,
     ) -> Self {
         let lead_time_ms =
             form.get(LEAD_TIME).parse().ok().filter(|ms| (1..=86_400_000).contains(ms));

@@ -52,9 +52,7 @@ pub async fn store(
     if answered.is_some_and(|kind| kind != task.kind) {
         return Err(StoreError::WrongKind);
     }
-    for text in &submission.texts {
-        texts::store(&turn, text).await?;
-    }
+    texts::store_all(&turn, submission.texts).await?;
     let payload = submission.payload;
     if let Some(same) = sent_before(&turn, id, &submission.idempotency_key, &payload).await? {
         turn.commit().await?;

@@ -99,6 +99,16 @@ where
     operation().await
 }
 
+/// Rows to insert, as many at a time as one statement takes: SQLite binds 32766 values, and no row
+/// that is inserted so has more than ten.
+pub fn row_chunks<R: IntoIterator>(rows: R) -> impl Iterator<Item = Vec<R::Item>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<_> = rows.by_ref().take(3000).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// Whether the database refused something only because of another that came at the same time:
 /// SQLite's BUSY and LOCKED, PostgreSQL's serialization_failure and deadlock_detected.
 pub fn is_conflict(error: &DbErr) -> bool {

@@ -2,6 +2,7 @@
 //! assignment's seed, and nothing else about an answer reaches it.
 
 use crate::{
+    data::texts::HashedText,
     web::{access::Access, error::AppError, form::FieldErrors, page::Page},
     work::{
         form::{TaskForm, TaskSubmission},
@@ -13,7 +14,6 @@ use crate::{
 use askama::Template;
 use entity::{
     dataset_version::DatasetKind,
-    hash::sha256_hex,
     judgement::{ComparisonVerdict, JudgementPayload},
     task::TaskKind,
 };
@@ -125,8 +125,8 @@ impl TaskDefinition for CompareTask {
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let verdict = verdict(form.get("choice"));
         let verdict = verdict.ok_or_else(|| FieldErrors::one("choice", "compare-no-choice"))?;
-        let rationale = form.text("rationale");
-        let rationale_hash = rationale.as_ref().map(sha256_hex);
+        let rationale = form.text("rationale").map(HashedText::new);
+        let rationale_hash = rationale.as_ref().map(HashedText::hash);
         let payload = JudgementPayload::Comparison { verdict, rationale_hash };
         Ok(TaskSubmission::new(form, payload, rationale))
     }

@@ -1,7 +1,7 @@
 //! Writing the ideal answer to a prompt.
 
 use crate::{
-    data::texts,
+    data::texts::{self, HashedText},
     web::{access::Access, error::AppError, form::FieldErrors, markdown, page::Page},
     work::{
         form::{TaskForm, TaskSubmission},
@@ -10,9 +10,7 @@ use crate::{
     },
 };
 use askama::Template;
-use entity::{
-    dataset_version::DatasetKind, hash::sha256_hex, judgement::JudgementPayload, task::TaskKind,
-};
+use entity::{dataset_version::DatasetKind, judgement::JudgementPayload, task::TaskKind};
 use futures_util::future::LocalBoxFuture;
 
 pub struct DemonstrateTask;
@@ -50,9 +48,9 @@ impl TaskDefinition for DemonstrateTask {
     }
 
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
-        let text = form.text("answer");
+        let text = form.text("answer").map(HashedText::new);
         let text = text.ok_or_else(|| FieldErrors::one("answer", "demonstrate-empty"))?;
-        let payload = JudgementPayload::Demonstration { text_hash: sha256_hex(&text) };
+        let payload = JudgementPayload::Demonstration { text_hash: text.hash() };
         Ok(TaskSubmission::new(form, payload, [text]))
     }
 

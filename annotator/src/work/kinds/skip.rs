@@ -1,6 +1,7 @@
 //! Passing a task over, which every kind allows: never without a reason.
 
 use crate::{
+    data::texts::HashedText,
     web::{form::FieldErrors, page::Page},
     work::{
         form::{TaskForm, TaskSubmission},
@@ -8,7 +9,6 @@ use crate::{
     },
 };
 use entity::{
-    hash::sha256_hex,
     judgement::{JudgementPayload, SkipReason},
     task::TaskKind,
 };
@@ -35,8 +35,8 @@ fn reason_key(reason: SkipReason) -> &'static str {
 pub fn parse(form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
     let reason = reason(form.get("reason"));
     let reason = reason.ok_or_else(|| FieldErrors::one("reason", "skip-no-reason"))?;
-    let note = form.text("note");
-    let payload = JudgementPayload::Skip { reason, note_hash: note.as_ref().map(sha256_hex) };
+    let note = form.text("note").map(HashedText::new);
+    let payload = JudgementPayload::Skip { reason, note_hash: note.as_ref().map(HashedText::hash) };
     Ok(TaskSubmission::new(form, payload, note))
 }
 
