@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, sea_query::Expr,
+    QueryFilter, prelude::Json, sea_query::Expr,
 };
 use serde_json::json;
 use storage::{artifact_store::ArtifactStore, database::begin_write};
@@ -87,6 +87,7 @@ async fn put_back(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> 
         .col_expr(run::Column::CancelRequested, false.into())
         .col_expr(run::Column::FruitlessAttempts, 0.into())
         .col_expr(run::Column::Error, Expr::value(None::<String>))
+        .col_expr(run::Column::ErrorMessage, Expr::value(None::<Json>))
         .col_expr(run::Column::FinishedAt, Expr::value(None::<UnixMillis>))
         .filter(run::Column::Id.eq(run))
         .filter(run::Column::Status.is_in([RunStatus::Failed, RunStatus::Cancelled]))
