@@ -43,6 +43,12 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
+    /// Everything in one folder, for tests.
+    #[cfg(test)]
+    pub fn in_folder(data_dir: &std::path::Path) -> Self {
+        Self { data_dir: data_dir.to_owned(), database_url: None, artifacts: None }
+    }
+
     /// The database's address: as given, else the embedded one.
     pub fn url(&self) -> String {
         match &self.database_url {

@@ -47,11 +47,7 @@ struct FullProject {
 impl FullProject {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = StorageConfig {
-            data_dir: folder.path().to_owned(),
-            database_url: None,
-            artifacts: None,
-        };
+        let storage = StorageConfig::in_folder(folder.path());
         let db = database::open(&storage).await.unwrap();
         let store = ArtifactStore::open_writable(storage.artifacts_dir()).unwrap();
         let admin = NewAccount {

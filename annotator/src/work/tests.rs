@@ -33,11 +33,7 @@ impl World {
     /// A project with that many prompts, each of which wants one answer.
     async fn with_prompts(n: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = StorageConfig {
-            data_dir: folder.path().to_owned(),
-            database_url: None,
-            artifacts: None,
-        };
+        let storage = StorageConfig::in_folder(folder.path());
         let db = database::open(&storage).await.unwrap();
         let project = projects::create(&db, "P", "").await.unwrap().id;
         let texts: Vec<PromptBody> =

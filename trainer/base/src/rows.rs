@@ -133,10 +133,7 @@ pub fn load_examples(
     report: &mut Report,
 ) -> Result<LoadedRows<TrainingExample>, DataError> {
     let texts = |columns: &Columns| {
-        let row = columns::answered(columns)?;
-        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
-        texts.extend(whole_texts(&row, columns, tokenizer)?);
-        Ok(texts)
+        prompt_and_whole_texts(&columns::answered(columns)?, columns, tokenizer)
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let [prompt, whole] = <[Vec<i64>; 2]>::try_from(row.ids).expect("a prompt and a whole");
@@ -184,10 +181,7 @@ pub fn load_preferences(
     report: &mut Report,
 ) -> Result<LoadedRows<PreferencePair>, DataError> {
     let texts = |columns: &Columns| {
-        let row = columns::pair_with_prompt(columns)?;
-        let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
-        texts.extend(whole_texts(&row, columns, tokenizer)?);
-        Ok(texts)
+        prompt_and_whole_texts(&columns::pair_with_prompt(columns)?, columns, tokenizer)
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
@@ -312,6 +306,17 @@ fn whole_texts(
         _ => unreachable!("a row's columns were checked to be of one form"),
     };
     row.answers.iter().map(whole).collect()
+}
+
+/// The prompt alone, then with each of its answers: where they part is where an answer starts.
+fn prompt_and_whole_texts(
+    row: &AnsweredPrompt,
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<TextToEncode>, KeyedMessage> {
+    let mut texts = vec![prompt_text(&row.prompt, columns, tokenizer)?];
+    texts.extend(whole_texts(row, columns, tokenizer)?);
+    Ok(texts)
 }
 
 fn rendered(

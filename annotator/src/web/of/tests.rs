@@ -5,14 +5,11 @@ use crate::{
     config::StorageConfig,
     database,
     people::{accounts, accounts::NewAccount, members, projects},
+    training::launch::{self, LaunchRequest},
     web::access::Engineer,
 };
 use actix_web::{test::TestRequest, web};
-use entity::{
-    membership::ProjectRole,
-    run::{RunKind, RunStatus},
-    time::UnixMillis,
-};
+use entity::{membership::ProjectRole, run::RunKind, time::UnixMillis};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 
@@ -28,11 +25,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = StorageConfig {
-            data_dir: folder.path().to_owned(),
-            database_url: None,
-            artifacts: None,
-        };
+        let storage = StorageConfig::in_folder(folder.path());
         let db = database::open(&storage).await.unwrap();
         let mine = projects::create(&db, "Mine", "").await.unwrap().id;
         let theirs = projects::create(&db, "Theirs", "").await.unwrap().id;
@@ -42,23 +35,9 @@ impl World {
     }
 
     async fn run_of(&self, project: ProjectId) -> RunId {
-        let run = run::ActiveModel {
-            id: Set(RunId::new()),
-            project_id: Set(project),
-            kind: Set(RunKind::Sft),
-            config: Set(json!({})),
-            status: Set(RunStatus::Queued),
-            attempt: Set(0),
-            fruitless_attempts: Set(0),
-            furthest_step: Set(0),
-            cancel_requested: Set(false),
-            progress: Set(0.0),
-            step: Set(0),
-            n_steps: Set(0),
-            created_at: Set(UnixMillis::now()),
-            ..<run::ActiveModel as Default>::default()
-        };
-        run.insert(&self.db).await.unwrap().id
+        let (kind, config) = (RunKind::Sft, json!({}));
+        let request = LaunchRequest { project, kind, config, inputs: Vec::new(), by: None };
+        launch::queue(&self.db, &request).await.unwrap()
     }
 
     /// What somebody gets who asks for an object by the placeholders of an address.
