@@ -56,6 +56,8 @@ const ANNOTATOR: &[(&str, &str)] = &[
     ("create-user", "--login --name --admin"),
     ("import", "--project"),
     ("export", "--project --format --out"),
+    ("backup", "--out --rows-only"),
+    ("restore", "--data-dir --database-url --artifacts"),
 ];
 
 fn documents(program: &Path, verb: &str, flags: &str) {

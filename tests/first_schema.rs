@@ -7,6 +7,7 @@ mod restored;
 
 use crate::support::{
     app::{Server, Worker, clean},
+    backups::{done, elsewhere, shown},
     binaries,
     database::on_both_databases,
     eventually,
@@ -61,6 +62,25 @@ on_both_databases! {
         }
         check_prompts(&admin, &restored).await;
         check_open_work(&restored, &server).await;
+    }
+}
+
+on_both_databases! {
+    async fn a_backup_of_it_is_restored_with_this_versions_schema(database: TestDb) {
+        let unpacked = Restored::unpacked(database).await;
+        let folder = unpacked.test.folder.path().join("backup");
+        done(&unpacked.test, &["backup", "--out", shown(&folder)]);
+        for target in elsewhere().await {
+            done(&target, &["restore", shown(&folder)]);
+            let moved = unpacked.moved_to(target).await;
+            moved.check_row_counts().await;
+            let server = Server::start(&moved.test, Worker::None);
+            let admin = moved.visitor(&server, "admin").await;
+            let is_there = |said: &&Value| said["project"] == moved.expected["projects"]["Animals"];
+            for said in moved.list("said").iter().filter(is_there) {
+                check_judgement(&admin, said).await;
+            }
+        }
     }
 }
 

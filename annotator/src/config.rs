@@ -26,6 +26,10 @@ pub enum Verb {
     Import(ImportConfig),
     /// Write a project's demonstrations or preferences as JSON Lines in TRL's formats.
     Export(ExportConfig),
+    /// Copy the database and the artifacts into a folder, while the service runs.
+    Backup(BackupConfig),
+    /// Put a backup into an empty database, of either kind, and its artifacts into their folder.
+    Restore(RestoreConfig),
 }
 
 /// Where everything is kept.
@@ -142,4 +146,25 @@ pub struct ExportConfig {
     /// Where to write; `-` is standard output.
     #[arg(long, env = "ATTUNE_OUT")]
     pub out: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BackupConfig {
+    #[command(flatten)]
+    pub storage: StorageConfig,
+    /// The folder to write; it must not be there yet.
+    #[arg(long, env = "ATTUNE_OUT")]
+    pub out: PathBuf,
+    /// Leave out models, dataset versions and answers.
+    #[arg(long, env = "ATTUNE_ROWS_ONLY")]
+    pub rows_only: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RestoreConfig {
+    /// Where to put it: a database without tables, and a folder of artifacts.
+    #[command(flatten)]
+    pub storage: StorageConfig,
+    /// The backup.
+    pub folder: PathBuf,
 }

@@ -44,6 +44,17 @@ pub async fn open(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection>
 
 /// Like [`open`], for what only reads: no embedded database is made where there is none.
 pub async fn open_existing(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
+    refuse_missing(storage)?;
+    open(storage).await
+}
+
+/// Like [`connect`], likewise: the schema stays as it is.
+pub async fn connect_existing(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
+    refuse_missing(storage)?;
+    connect(storage).await
+}
+
+fn refuse_missing(storage: &StorageConfig) -> anyhow::Result<()> {
     let folder = &storage.data_dir;
     if storage.database_url.is_none() && !storage.embedded().exists() {
         bail!(
@@ -51,5 +62,5 @@ pub async fn open_existing(storage: &StorageConfig) -> anyhow::Result<DatabaseCo
             folder.display()
         );
     }
-    open(storage).await
+    Ok(())
 }

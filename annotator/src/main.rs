@@ -1,10 +1,11 @@
-//! `annotator serve | migrate | create-user | import | export`.
+//! `annotator serve | migrate | create-user | import | export | backup | restore`.
 
 use annotator::{
     app::App,
     config::{Cli, Verb},
     data::{export, import},
     database,
+    keeping::verbs,
     start::create_user,
 };
 use clap::Parser;
@@ -40,6 +41,8 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::CreateUser(request) => create_user::run(request).await,
         Verb::Import(request) => import::run(request).await,
         Verb::Export(request) => export::run(request).await,
+        Verb::Backup(request) => verbs::back_up(request).await,
+        Verb::Restore(request) => verbs::restore(request).await,
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** no entity is used here, because entities change and merged steps must not.
 
-pub use sea_orm_migration::MigratorTrait;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 use sea_orm_migration::{
     async_trait::async_trait,
     prelude::*,

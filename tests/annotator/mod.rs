@@ -37,6 +37,9 @@ mod bases;
 // What went wrong, on a Russian page.
 mod russian;
 
+// A copy of everything, put together again elsewhere.
+mod backups;
+
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;
 mod deleted_projects;

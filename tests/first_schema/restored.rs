@@ -35,6 +35,13 @@ pub(super) fn text_of(value: &Value) -> &str {
 
 impl Restored {
     pub(super) async fn new(test: TestDb) -> Self {
+        let unpacked = Self::unpacked(test).await;
+        migrate(&unpacked.test);
+        unpacked
+    }
+
+    /// As it was released, before a newer version has touched it.
+    pub(super) async fn unpacked(test: TestDb) -> Self {
         let fixture = binaries::root().join("tests/fixtures/first_schema");
         let is_postgres = test.url.starts_with("postgres");
         let name = if is_postgres { "postgresql" } else { "sqlite" };
@@ -51,11 +58,16 @@ impl Restored {
         } else {
             fs::rename(folder.join("sqlite/attune.db"), folder.join("attune.db")).unwrap();
         }
-        migrate(&test);
         let text = fs::read_to_string(fixture.join("expected.json")).unwrap();
         let all: Value = serde_json::from_str(&text).unwrap();
         let (rows, expected) = (test.connect().await, all[name].clone());
         Self { test, rows, all, expected }
+    }
+
+    /// The same in another place.
+    pub(super) async fn moved_to(&self, test: TestDb) -> Self {
+        let (rows, all) = (test.connect().await, self.all.clone());
+        Self { test, rows, all, expected: self.expected.clone() }
     }
 
     pub(super) fn list(&self, name: &str) -> &[Value] {

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod backups;
 pub(crate) mod binaries;
 pub(crate) mod browser;
 pub(crate) mod builders;

@@ -181,11 +181,7 @@ impl ArtifactStore {
     /// Copies a folder from elsewhere into the store.
     pub fn import(&self, folder: &Path) -> io::Result<StoredFolder> {
         let incoming = self.incoming()?;
-        for (name, file) in files_of(folder)? {
-            let target = incoming.join(&name);
-            fs::create_dir_all(target.parent().unwrap_or(&incoming))?;
-            fs::copy(file, target)?;
-        }
+        copy_folder(folder, &incoming)?;
         self.adopt(&incoming)
     }
 
@@ -218,6 +214,30 @@ pub fn hash_folder(folder: &Path) -> io::Result<StoredFolder> {
         listing += &format!("{}  {name}\n", hex::encode(digest.finalize()));
     }
     Ok(StoredFolder { hash: sha256_hex(listing), n_bytes })
+}
+
+/// Copies the files of a folder into another, which is made where it is missing.
+pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for (name, file) in files_of(from)? {
+        let target = to.join(&name);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        fs::copy(file, target)?;
+    }
+    Ok(())
+}
+
+/// Waits until everything below a folder is on the disk.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folder(&entry.path())?;
+        } else {
+            fs::File::open(entry.path())?.sync_all()?;
+        }
+    }
+    fs::File::open(folder)?.sync_all()
 }
 
 fn entries(folder: PathBuf) -> impl Iterator<Item = fs::DirEntry> {
