@@ -163,6 +163,8 @@ fn bind(
             .wrap(from_fn(head_without_stream))
             .wrap(from_fn(request_log::log_requests))
     })
+    // A client that hangs up is gone, and what it asked of a model is not waited for.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(10)
     .disable_signals()
     .bind(listen)

@@ -4,6 +4,11 @@ use crate::config::StorageConfig;
 use anyhow::{Context, bail};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::DatabaseConnection;
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+};
 use storage::{
     database::{self, MissingFile, begin_alone},
     schema::{self, SchemaState},
@@ -16,13 +21,25 @@ const MAX_CONNECTIONS: u32 = 16;
 pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let url = storage.url();
     if storage.database_url.is_none() {
-        std::fs::create_dir_all(&storage.data_dir).with_context(|| {
+        private_folder(&storage.data_dir).with_context(|| {
             let folder = storage.data_dir.display();
             format!("cannot make the data folder {folder}; name another with --data-dir")
         })?;
     }
     let (db, _) = database::connect(&url, MAX_CONNECTIONS, MissingFile::AsTheUrlSays).await?;
     Ok(db)
+}
+
+/// Makes a folder that its owner alone may open, unless it is there: what people wrote is in it.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    if let Ok(metadata) = std::fs::metadata(folder) {
+        if metadata.is_dir() && metadata.permissions().mode() & 0o007 != 0 {
+            let folder = folder.display();
+            tracing::warn!("every user of this machine can read {folder}: chmod o-rwx {folder}");
+        }
+        return std::fs::create_dir_all(folder);
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Brings the schema up to date. Processes that start together take turns.

@@ -3,8 +3,8 @@
 use crate::{
     browser::sign_in,
     support::{
-        app::{Server, TestApp, Worker},
-        binaries::root,
+        app::{SECRET, Server, TestApp, Worker},
+        binaries::{self, root},
         browser::Browser,
         builders::add_model,
         database::{TestDb, on_both_databases},
@@ -26,6 +26,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -167,8 +168,7 @@ async fn change(
     id: ModelId,
     change: impl FnOnce(&mut model::ActiveModel),
 ) -> model::Model {
-    let row = model::Entity::find_by_id(id).one(rows).await.unwrap().unwrap();
-    let mut row = row.into_active_model();
+    let mut row = model(rows, id).await.into_active_model();
     change(&mut row);
     row.update(rows).await.unwrap()
 }
@@ -192,8 +192,60 @@ async fn a_model_gives_its_place_to_the_next_and_ends_with_the_service() {
         assert_eq!(alive.iter().map(|(_, folder)| folder).collect::<Vec<_>>(), [&folder]);
     }
     let [(pid, _)] = live_models(&server)[..] else { panic!("one model is loaded") };
+    for (pid, line) in app.server.children().into_iter().chain([(pid, Vec::new())]) {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("PATH="), "{line:?}");
+        assert!(
+            !environment.contains(SECRET.1),
+            "{line:?} was given a secret that it has no use for"
+        );
+    }
     signal("KILL", &server.process().to_string());
     has_ended(pid).await;
+}
+
+/// A trainer whose models never answer, and where they would.
+fn silent_trainer(folder: &Path) -> (TcpListener, PathBuf) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let text = format!("#!/bin/sh\necho '{}'\ncat > /dev/null\n", json!({"listening": url}));
+    (listener, binaries::script(&folder.join("trainer.sh"), &text))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_frees_its_place() {
+    let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
+    let project = app.new_project("Leaving").await;
+    let id: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
+    let (_silence, trainer) = silent_trainer(app.database.folder.path());
+    let flags = ["--live-models", "1", "--trainer", trainer.to_str().unwrap()];
+    let server =
+        tokio::task::block_in_place(|| Server::start_with(&app.database, Worker::None, &flags));
+    let visitor = Visitor::new(&server.url);
+    visitor.sign_in("admin", app.server.first_password.as_deref().unwrap()).await;
+    let mut models = Vec::new();
+    for name in ["one", "two"] {
+        models.push((add_model(&app.rows, &store(&app), id, name).await, name));
+    }
+    // Asks, and leaves after a while without an answer; tells where there was one.
+    let leave = async |(model, name): (ModelId, &str), patience: u64| {
+        let address = format!("{project}/models/{model}/v1/chat/completions");
+        let request = request(name, &json!({}));
+        let asked = visitor.send_json(&address, &request);
+        tokio::time::timeout(Duration::from_millis(patience), asked).await.ok()
+    };
+    assert!(leave(models[0], 1000).await.is_none(), "the model says nothing");
+    let loads_two = async || {
+        leave(models[1], 500).await;
+        let two = store(&app).path(&model(&app.rows, models[1].0).await.artifact_hash);
+        live_models(&server).iter().any(|(_, folder)| *folder == two).then_some(())
+    };
+    eventually(Duration::from_secs(20), loads_two, || "the place is still held".to_owned()).await;
+}
+
+async fn model(rows: &DatabaseConnection, id: ModelId) -> model::Model {
+    model::Entity::find_by_id(id).one(rows).await.unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,11 @@ impl Server {
         });
         arguments.extend(flags);
         let mut leash = Leash::start(&binaries::annotator(), arguments, |command| {
-            clean(command).env("DATABASE_URL", &database.url).stdout(Stdio::piped()).stderr(errors)
+            clean(command)
+                .env("DATABASE_URL", &database.url)
+                .env(SECRET.0, SECRET.1)
+                .stdout(Stdio::piped())
+                .stderr(errors)
         });
         let mut greeting = BufReader::new(leash.stdout()).lines();
         let (mut url, mut first_password) = (None, None);
@@ -123,6 +127,9 @@ pub(crate) fn clean(command: &mut Command) -> &mut Command {
         .env("OMP_NUM_THREADS", "1")
         .current_dir(binaries::root())
 }
+
+/// What a machine's environment holds for other programs.
+pub(crate) const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "of-this-machine-alone");
 
 fn tail(log: &std::path::Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();

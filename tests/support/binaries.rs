@@ -70,3 +70,13 @@ fn folder() -> &'static Path {
         folder
     })
 }
+
+/// A program of a test's own. Another process writes it: a file cannot be executed while a child of
+/// another test still holds it open for writing.
+pub(crate) fn script(path: &Path, content: &str) -> PathBuf {
+    let text = path.with_extension("text");
+    std::fs::write(&text, content).expect("a file");
+    let made = Command::new("install").args(["-m", "755"]).arg(&text).arg(path).status();
+    assert!(made.expect("install(1) starts").success());
+    path.to_owned()
+}

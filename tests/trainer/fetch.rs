@@ -149,11 +149,16 @@ async fn a_command_that_was_killed_goes_on_when_it_is_started_again() {
 #[test]
 fn shards_are_fetched_as_the_index_names_them() {
     let mut repository = Repository::tiny();
-    let weights = repository.files.remove(WEIGHTS).unwrap();
+    repository.files.remove(WEIGHTS);
     let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-    for (shard, half) in shards.iter().zip(weights.chunks(weights.len().div_ceil(2))) {
-        repository.files.insert((*shard).to_owned(), half.to_vec());
+    let tensors = tch::Tensor::read_safetensors(tiny_base().join(WEIGHTS)).unwrap();
+    let made = tempfile::tempdir().unwrap();
+    for (shard, half) in shards.iter().zip(tensors.chunks(tensors.len().div_ceil(2))) {
+        let file = made.path().join(shard);
+        tch::Tensor::write_safetensors(half, &file).unwrap();
+        repository.files.insert((*shard).to_owned(), fs::read(file).unwrap());
     }
+    let sent = shards.map(|shard| repository.files[shard].clone());
     let index = json!({"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}});
     let index_name = "model.safetensors.index.json".to_owned();
     repository.files.insert(index_name.clone(), index.to_string().into_bytes());
@@ -161,7 +166,7 @@ fn shards_are_fetched_as_the_index_names_them() {
     let desk = Desk::new();
     events(&desk.fetch(&hub));
     let read = |shard| fs::read(desk.out().join(shard)).unwrap();
-    assert!([read(shards[0]), read(shards[1])].concat() == weights);
+    assert!(shards.map(read) == sent);
     assert!(desk.out().join(index_name).exists());
 }
 
@@ -289,4 +294,48 @@ fn a_folder_of_this_machine_is_a_base_after_the_same_checks() {
     assert!(said.contains("/mine has no tokenizer.json"), "{said}");
     let said = desk.refusal(&mut desk.command(nowhere, "/no/such/folder"));
     assert!(said.contains("there is no folder /no/such/folder on this machine"), "{said}");
+}
+
+#[test]
+fn a_repository_that_means_harm_is_refused_in_a_sentence_and_nothing_of_it_stays() {
+    let endless_header = [&(1_u64 << 62).to_le_bytes()[..], b"{}"].concat();
+    let huge =
+        |text: &str| text.replace("\"num_hidden_layers\": ", "\"num_hidden_layers\": 100000000");
+    let config = fs::read_to_string(tiny_base().join("config.json")).unwrap();
+    assert_ne!(huge(&config), config);
+    for (file, content, told) in [
+        (WEIGHTS, endless_header, "the header would be"),
+        ("config.json", huge(&config).into_bytes(), "the sizes make no model"),
+        ("tokenizer.json", vec![b'['; 1 << 20], "tokenizer.json"),
+        ("chat_template.jinja", vec![b'a'; (1 << 20) + 1], "is to have 1 MB"),
+    ] {
+        let mut repository = Repository::tiny();
+        repository.files.insert(file.to_owned(), content);
+        let hub = Hub::start(NAME, repository);
+        let desk = Desk::new();
+        let said = desk.refusal(&mut desk.command(&hub.endpoint(), NAME));
+        assert!(said.contains(told), "{file}: {said}");
+        assert!(!desk.0.path().join("base.partial").join(WEIGHTS).exists(), "{file}");
+    }
+    let hub = Hub::start(NAME, Repository::tiny());
+    hub.claim(WEIGHTS, 1000);
+    let desk = Desk::new();
+    let said = desk.refusal(&mut desk.command(&hub.endpoint(), NAME));
+    assert!(said.contains("goes on after the 1000 bytes"), "{said}");
+    assert!(!desk.0.path().join(format!("base.partial/{WEIGHTS}.part")).exists());
+}
+
+#[test]
+fn a_link_out_of_a_folder_brings_nothing_that_is_not_in_it() {
+    let desk = Desk::new();
+    let (source, secret) = (desk.0.path().join("mine"), desk.0.path().join("secret"));
+    fs::create_dir_all(&source).unwrap();
+    for entry in fs::read_dir(tiny_base()).unwrap().flatten() {
+        fs::copy(entry.path(), source.join(entry.file_name())).unwrap();
+    }
+    fs::write(&secret, "what only the worker may read").unwrap();
+    std::os::unix::fs::symlink(&secret, source.join("README.md")).unwrap();
+    let said = desk.refusal(&mut desk.command("http://127.0.0.1:1", source.to_str().unwrap()));
+    assert!(said.contains("README.md is a link to"), "{said}");
+    assert!(!desk.0.path().join("base.partial/README.md").exists());
 }

@@ -200,6 +200,27 @@ async fn a_model_without_a_chat_template_says_so_and_a_key_is_asked_for() {
     assert_eq!(answer["error"]["code"], "no_chat_template");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_template_that_never_ends_takes_no_place_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny_base()).unwrap().flatten() {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    std::fs::write(folder.path().join("chat_template.jinja"), endless).unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let body = greedy(QUESTION);
+    let many = futures_util::future::join_all((0..8).map(|_| server.ask(&body)));
+    let health = async { server.get("/health").await.0 };
+    let (answers, health) = tokio::join!(many, health);
+    assert_eq!(health, StatusCode::OK);
+    for (status, answer) in answers {
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(said.contains("does not come to an end"), "{said}");
+    }
+}
+
 /// One thread answers, so whoever comes next would wait for what nobody reads any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_stops_its_answer() {

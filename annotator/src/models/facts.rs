@@ -60,7 +60,9 @@ async fn read<T: Send + 'static>(
 fn in_folder(folder: &Path) -> ModelFacts {
     let text = |name: &str| beginning(&folder.join(name)).ok();
     ModelFacts {
-        shape: text("config.json").and_then(|config| serde_json::from_str(&config).ok()),
+        shape: text("config.json")
+            .and_then(|config| serde_json::from_str(&config).ok())
+            .filter(ModelShape::is_possible),
         has_chat_template: folder.join("chat_template.jinja").is_file()
             || text("tokenizer_config.json").is_some_and(|config| has_template(&config)),
         languages: languages_in(folder),
@@ -165,5 +167,9 @@ mod tests {
         fs::write(folder.path().join("config.json"), config).unwrap();
         let shape = in_folder(folder.path()).shape.unwrap();
         assert_eq!((shape.head_size(), shape.query_size(), shape.key_size()), (16, 64, 64));
+        let impossible =
+            config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1000000000000");
+        fs::write(folder.path().join("config.json"), impossible).unwrap();
+        assert_eq!(in_folder(folder.path()).shape, None);
     }
 }

@@ -17,6 +17,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
+use trainer_base::child_environment::{self, ChildPurpose};
 
 /// How long to wait before the first restart; doubled for every next one, up to [`MAX_WAIT`].
 const MIN_WAIT: Duration = Duration::from_secs(1);
@@ -58,6 +59,8 @@ fn worker_command(trainer: &Path, config: &ServeConfig) -> Command {
     let mut command = Command::new(trainer);
     command
         .args(["worker", "--exit-with-stdin"])
+        .env_clear()
+        .envs(child_environment::inherited(ChildPurpose::Working))
         .env("DATABASE_URL", config.storage.url())
         .env("ATTUNE_LOG_FORMAT", config.log_format.name())
         .arg("--artifacts")

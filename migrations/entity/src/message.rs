@@ -90,9 +90,13 @@ impl fmt::Display for KeyedMessage {
 
 impl error::Error for KeyedMessage {}
 
-/// What the system says of a file or a connection; the usual reasons have keys.
+/// What the system says of a file or a connection; the usual reasons have keys, and so has an error
+/// that was made of a message.
 impl From<&io::Error> for KeyedMessage {
     fn from(error: &io::Error) -> Self {
+        if let Some(message) = error.get_ref().and_then(|own| own.downcast_ref::<Self>()) {
+            return message.clone();
+        }
         use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, StorageFull};
         let key = match error.kind() {
             NotFound => "system-not-found",

@@ -8,6 +8,7 @@ mod housekeeping;
 
 pub use housekeeping::{FolderRemoval, SPARED, n_bytes_below};
 
+use crate::folder_files::files_of;
 use entity::{
     hash::sha256_hex,
     ids::RunId,
@@ -17,6 +18,7 @@ use entity::{
 use sha2::{Digest, Sha256};
 use std::{
     fmt, fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -88,9 +90,11 @@ pub struct Checkpoint {
 }
 
 impl ArtifactStore {
-    /// Opens the store, making its folder where it is missing.
+    /// Opens the store, making its folder where it is missing: open to its owner, who writes to it,
+    /// and to the owner's group, for workers of other users.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
+        fs::DirBuilder::new().recursive(true).mode(0o750).create(&root)?;
         fs::create_dir_all(root.join("incoming"))?;
         Ok(Self { root: fs::canonicalize(root)? })
     }
@@ -242,25 +246,6 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 fn entries(folder: PathBuf) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten()
-}
-
-/// The files below a folder as (path with `/` relative to it, full path), sorted.
-fn files_of(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let mut files = Vec::new();
-    let mut folders = vec![(String::new(), folder.to_path_buf())];
-    while let Some((prefix, folder)) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if fs::metadata(entry.path())?.is_dir() {
-                folders.push((format!("{name}/"), entry.path()));
-            } else {
-                files.push((name, entry.path()));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

@@ -4,7 +4,7 @@
 //!    the tables this is), [`database_problem`] (why it cannot be used, in words),
 //!    [`storable`] (what no database takes).
 //! 2. The artifact store: [`artifact_store`] (folders by hash), [`base_model`] (how a base is
-//!    registered).
+//!    registered), [`folder_files`] (what is in a folder from elsewhere).
 //!
 //! **Invariant:** this crate links no libtorch and knows no page.
 
@@ -15,3 +15,4 @@ pub mod storable;
 
 pub mod artifact_store;
 pub mod base_model;
+pub mod folder_files;

@@ -1,6 +1,6 @@
 //! A database with a run to execute, and workers whose child is a script.
 
-use crate::support::database::TestDb;
+use crate::support::{binaries, database::TestDb};
 use entity::{
     artifact, dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId, RunId},
@@ -19,7 +19,6 @@ use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 use storage::artifact_store::ArtifactStore;
@@ -179,14 +178,7 @@ impl Site {
 
     pub(super) fn script(&self, name: &str, script: &str) -> PathBuf {
         let path = self.test.folder.path().join(format!("{name}.sh"));
-        let text = path.with_extension("text");
-        fs::write(&text, format!("{BEGIN}{script}")).unwrap();
-        // Another process writes it: a file cannot be executed while a child of another test still
-        // holds it open for writing.
-        let made =
-            Command::new("install").args(["-m", "755"]).args([&text, &path]).status().unwrap();
-        assert!(made.success());
-        path
+        binaries::script(&path, &format!("{BEGIN}{script}"))
     }
 
     pub(super) async fn run(&self, id: RunId) -> run::Model {

@@ -7,7 +7,7 @@
 mod python;
 
 use crate::errors::WithMessage;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use entity::message;
 use minijinja::{
     Environment, Error, ErrorKind, context,
@@ -26,6 +26,12 @@ pub struct ChatTemplate {
 }
 
 const NAME: &str = "chat_template";
+
+/// Steps and bytes that rendering may take, and how many more for each byte of what is rendered: a
+/// template comes with its model, from anywhere, and one that loops would never end. A thousand turns
+/// through Qwen3's template take a tenth of it.
+const FUEL: u64 = 20_000_000;
+const FUEL_PER_BYTE: u64 = 100;
 
 /// `{% generation %}` and its end, with their whitespace marks.
 static GENERATION: LazyLock<Regex> = LazyLock::new(|| {
@@ -66,6 +72,7 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         variables: &Map<String, Json>,
     ) -> Result<String> {
+        let variables_of_the_caller = variables;
         // The last to name a variable wins.
         let variables = merge_maps([
             context! { tools => (), documents => () },
@@ -73,10 +80,34 @@ impl ChatTemplate {
             Value::from(Serde(variables)),
             context! { messages => Value::from(Serde(messages)), add_generation_prompt },
         ]);
-        let template = self.environment.get_template(NAME)?;
-        template.render(variables).with_message(|| {
+        let n_bytes = messages.iter().map(n_bytes).sum::<u64>()
+            + variables_of_the_caller.values().map(n_bytes).sum::<u64>();
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(FUEL.saturating_add(n_bytes.saturating_mul(FUEL_PER_BYTE))));
+        let rendered = environment.get_template(NAME)?.render(variables);
+        let is_endless = rendered.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfFuel);
+        ensure!(
+            !is_endless,
+            message!(
+                "template-endless",
+                "the chat template does not come to an end with these messages: it is damaged, or meant to do harm; take another model"
+            )
+        );
+        rendered.with_message(|| {
             message!("template-refuses", "the chat template does not render these messages")
         })
+    }
+}
+
+/// About how long a value is as text.
+fn n_bytes(value: &Json) -> u64 {
+    match value {
+        Json::String(text) => text.len() as u64,
+        Json::Array(values) => values.iter().map(n_bytes).sum::<u64>() + 1,
+        Json::Object(values) => {
+            values.iter().map(|(key, value)| key.len() as u64 + n_bytes(value)).sum::<u64>() + 1
+        }
+        _ => 1,
     }
 }
 
@@ -180,6 +211,34 @@ mod tests {
     fn a_refusal_of_the_template_is_told() {
         let error = render("{{ raise_exception('roles must alternate') }}", &hello(), false);
         assert!(format!("{:#}", error.unwrap_err()).contains("roles must alternate"));
+    }
+
+    #[test]
+    fn a_template_that_does_not_end_is_stopped_and_a_long_conversation_is_not() {
+        for endless in [
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for a in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "{{ 'a' * 99999999999 }}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        ] {
+            let error = render(endless, &hello(), false).unwrap_err();
+            assert!(!format!("{error:#}").is_empty());
+        }
+        let loops =
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let error = render(loops, &hello(), false).unwrap_err();
+        assert!(error.to_string().contains("does not come to an end"), "{error:#}");
+
+        let golden = fixture("chat_templates.json");
+        for name in ["qwen2_5", "qwen3", "qwen3_instruct_2507"] {
+            let source = golden[name]["template"].as_str().unwrap();
+            let turn = "tell me more ".repeat(20);
+            let turns: Vec<Json> = (0..4000)
+                .map(|i| json!({"role": if i % 2 == 0 { "user" } else { "assistant" }, "content": turn}))
+                .collect();
+            let text = render(source, &json!(turns), true).unwrap();
+            assert!(text.len() > 4000 * turn.len(), "{name}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! 1. [`settings`]: the verbs, their flags and their files; [`job`]: what every verb reports and
 //!    returns; [`progress`]: how far it is.
 //! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
-//! 3. [`model_config`]: what a model folder says of its model; [`weights`]: how many numbers it has;
+//! 3. [`model_files`]: its small files, up to a length; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
 //!    [`memory`]: how much memory a run with it needs.
 //! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
 //! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
-//!    [`checkpoint_folder`]: what it knows of a run's checkpoints.
+//!    [`checkpoint_folder`]: what it knows of a run's checkpoints; [`child_environment`]: which
+//!    variables a child process is given.
 //!
 //! [`errors`] keep the keys of what they say.
 //!
@@ -27,11 +28,13 @@ pub mod tokenizer;
 
 pub mod memory;
 pub mod model_config;
+pub mod model_files;
 pub mod weights;
 
 pub mod hub;
 
 pub mod checkpoint_folder;
+pub mod child_environment;
 pub mod worker;
 
 #[cfg(test)]

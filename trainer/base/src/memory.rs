@@ -4,6 +4,7 @@
 //! Derived from what the trainer keeps (`trainer/src/model`: weights, what a layer saves for the
 //! backward pass, logits in pieces) and held against peaks that were measured.
 
+use crate::model_config::{MOST_HEADS, MOST_LAYERS, MOST_OF_A_SIZE};
 use entity::run_config::{
     DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
 };
@@ -25,6 +26,19 @@ pub struct ModelShape {
 }
 
 impl ModelShape {
+    /// Whether a model can have these sizes: what is reckoned from others overflows.
+    pub fn is_possible(&self) -> bool {
+        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.head_size()];
+        let heads = [self.num_attention_heads, self.key_heads()];
+        sizes.iter().all(|&size| size <= MOST_OF_A_SIZE as u64)
+            && heads.iter().all(|&heads| heads <= MOST_HEADS as u64)
+            && self.num_hidden_layers <= MOST_LAYERS as u64
+    }
+
+    fn key_heads(&self) -> u64 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
     pub fn head_size(&self) -> u64 {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
@@ -36,7 +50,7 @@ impl ModelShape {
 
     /// Numbers of all heads' keys of a token, and as many of its values.
     pub fn key_size(&self) -> u64 {
-        self.num_key_value_heads.unwrap_or(self.num_attention_heads) * self.head_size()
+        self.key_heads() * self.head_size()
     }
 }
 

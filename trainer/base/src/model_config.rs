@@ -4,13 +4,13 @@ mod family;
 
 pub use family::ModelFamily;
 
-use crate::errors::WithMessage;
+use crate::{errors::WithMessage, model_files};
 use anyhow::{Result, bail, ensure};
 use entity::message;
 use family::supported;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// What the forward pass has to know of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,15 @@ pub struct ModelConfig {
     /// The file as it is, for what is passed on when the model is saved.
     pub raw: Map<String, Value>,
 }
+
+/// The largest sizes that are taken for a model's: far above any that exists, and small enough that
+/// no product of them overflows.
+pub(crate) const MOST_OF_A_SIZE: i64 = 1 << 24;
+pub(crate) const MOST_LAYERS: i64 = 10_000;
+pub(crate) const MOST_HEADS: i64 = 1 << 16;
+
+/// Tokens that a model may say that it reads at once.
+const MOST_POSITIONS: i64 = 1 << 30;
 
 /// What the last layer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +131,7 @@ impl ModelConfig {
     /// error that names it.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = fs::read_to_string(&path).with_message(|| {
+        let text = model_files::read_text(&path).with_message(|| {
             message!(
                 "model-unreadable",
                 "cannot read {path}: a model is a Hugging Face folder with config.json, model.safetensors and tokenizer.json",
@@ -161,16 +170,8 @@ impl ModelConfig {
             )
         );
         let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
-        let sizes = [file.vocab_size, file.hidden_size, file.intermediate_size, head_dim];
-        ensure!(
-            sizes.iter().all(|&size| size > 0) && file.num_hidden_layers >= 0 && head_dim % 2 == 0,
-            message!(
-                "model-impossible-sizes",
-                "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are {sizes}, with {layers} layers",
-                sizes = format!("{sizes:?}"),
-                layers = file.num_hidden_layers
-            )
-        );
+        let max_positions = file.max_position_embeddings.unwrap_or(defaults.max_positions);
+        check_sizes(&file, head_dim, max_positions)?;
         Ok(Self {
             family,
             vocab_size: file.vocab_size,
@@ -180,7 +181,7 @@ impl ModelConfig {
             n_heads,
             n_kv_heads,
             head_dim,
-            max_positions: file.max_position_embeddings.unwrap_or(defaults.max_positions),
+            max_positions,
             rms_norm_eps: file.rms_norm_eps,
             rope: rope(&file)?,
             tie_word_embeddings: file.tie_word_embeddings,
@@ -263,6 +264,33 @@ fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
     }
 }
 
+/// An error for sizes that no model has, which would overflow or fill the memory.
+fn check_sizes(file: &ConfigFile, head_dim: i64, max_positions: i64) -> Result<()> {
+    let sizes = [file.vocab_size, file.hidden_size, file.intermediate_size, head_dim];
+    ensure!(
+        sizes.iter().all(|size| (1..=MOST_OF_A_SIZE).contains(size))
+            && (0..=MOST_LAYERS).contains(&file.num_hidden_layers)
+            && file.num_attention_heads <= MOST_HEADS
+            && head_dim % 2 == 0,
+        message!(
+            "model-impossible-sizes",
+            "the sizes make no model: vocab_size, hidden_size, intermediate_size and head_dim are {sizes}, with {layers} layers",
+            sizes = format!("{sizes:?}"),
+            layers = file.num_hidden_layers
+        )
+    );
+    ensure!(
+        (1..=MOST_POSITIONS).contains(&max_positions),
+        message!(
+            "model-impossible-length",
+            "max_position_embeddings is {length}: a model reads from 1 to {most} tokens",
+            length = max_positions,
+            most = MOST_POSITIONS
+        )
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +341,10 @@ mod tests {
             (json!({"model_type": "qwen2"}), "LlamaForCausalLM"),
             (json!({"num_attention_heads": 0}), "0 attention heads"),
             (json!({"hidden_size": 0}), "the sizes make no model"),
+            (json!({"hidden_size": 1_i64 << 40}), "the sizes make no model"),
+            (json!({"num_hidden_layers": 1_000_000_000_000_i64}), "the sizes make no model"),
+            (json!({"max_position_embeddings": 1_i64 << 62}), "a model reads from 1"),
+            (json!({"max_position_embeddings": -1}), "a model reads from 1"),
             (json!({"num_key_value_heads": 3}), "3 key-value heads"),
             (json!({"architectures": ["LlamaForSequenceClassification"]}), "2"),
         ] {

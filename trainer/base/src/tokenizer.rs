@@ -4,13 +4,13 @@
 use crate::{
     chat_template::ChatTemplate,
     errors::{WithMessage, cannot_read, is_damaged},
+    model_files,
 };
 use anyhow::{Result, anyhow, bail};
 use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     io::ErrorKind,
     path::Path,
 };
@@ -31,14 +31,17 @@ impl Tokenizer {
     /// `special_tokens_map.json`, `generation_config.json`, `config.json` and `chat_template.jinja`.
     pub fn load(folder: &Path) -> Result<Self> {
         let file = folder.join("tokenizer.json");
-        let mut inner = tokenizers::Tokenizer::from_file(&file).map_err(|error| {
+        let unreadable = |why: KeyedMessage| {
             message!(
                 "tokenizer-unreadable",
                 "{path}: {why}; a model folder needs the tokenizer of its model",
                 path = file.display(),
-                why = KeyedMessage::technical(error.to_string())
+                why = why
             )
-        })?;
+        };
+        let bytes = model_files::read(&file).map_err(|error| unreadable((&error).into()))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|error| unreadable(KeyedMessage::technical(error.to_string())))?;
         // transformers switches off what a file may say about padding and cutting.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| {
@@ -188,7 +191,7 @@ impl Tokenizer {
 
 /// An absent file is an empty object.
 fn read_json(file: &Path) -> Result<Map<String, Value>> {
-    match fs::read(file) {
+    match model_files::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_message(|| is_damaged(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Map::new()),
         Err(error) => Err(error).with_message(|| cannot_read(file)),
@@ -231,7 +234,7 @@ fn eos_ids(
 /// which `default` is taken).
 fn template_source(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
     let file = folder.join("chat_template.jinja");
-    match fs::read_to_string(&file) {
+    match model_files::read_text(&file) {
         Ok(source) => return Ok(Some(source)),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_message(|| cannot_read(&file)),
@@ -250,6 +253,7 @@ fn template_source(folder: &Path, config: &Map<String, Value>) -> Result<Option<
 mod tests {
     use super::*;
     use crate::fixtures::{fixture, fixture_path};
+    use std::fs;
 
     #[test]
     fn qwens_special_tokens_are_taken_from_where_its_folders_have_them() {

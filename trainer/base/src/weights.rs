@@ -1,25 +1,30 @@
 //! What the headers of safetensors files tell, without reading the weights.
 
-use serde::Deserialize;
-use std::{collections::BTreeMap, fs::File, io, io::Read, path::Path};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufReader, Read},
+    path::Path,
+};
 
 /// Longer headers are not read: safetensors' own limit.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-/// A tensor in the header of a safetensors file.
-#[derive(Deserialize)]
-struct TensorHeader {
-    shape: Vec<u64>,
-}
-
 /// How many numbers the folder's safetensors files hold; 0 where there are none. Errors name the
-/// file.
+/// file. Memory does not grow with what a header claims.
 pub fn count_parameters(folder: &Path) -> io::Result<u64> {
-    let mut total = 0;
+    let mut total = 0_u64;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "safetensors") {
-            total += parameters_in(&path).map_err(|error| {
+            let counted = parameters_in(&path).and_then(|count| {
+                total.checked_add(count).ok_or_else(|| damaged("too many numbers"))
+            });
+            total = counted.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
             })?;
         }
@@ -31,22 +36,57 @@ pub fn count_parameters(folder: &Path) -> io::Result<u64> {
 /// a JSON object of tensors by name, beside `__metadata__`.
 fn parameters_in(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
+    let n_bytes = file.metadata()?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER_BYTES {
-        let problem = format!("the header would be {length} bytes long");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    if length > MAX_HEADER_BYTES || length > n_bytes.saturating_sub(8) {
+        return Err(damaged(format!("the header would be {length} bytes long")));
     }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header)?;
-    let mut tensors: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header)?;
-    tensors.remove("__metadata__");
-    let mut total = 0;
-    for tensor in tensors.into_values() {
-        total += serde_json::from_value::<TensorHeader>(tensor)?.shape.iter().product::<u64>();
+    let header: Header = serde_json::from_reader(BufReader::new(file.take(length)))?;
+    header.0.ok_or_else(|| damaged("its tensors would have more numbers than can be counted"))
+}
+
+fn damaged(why: impl fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it is damaged: {why}"))
+}
+
+/// The numbers of all tensors of a header, one tensor in memory at a time; none if they are beyond
+/// counting.
+struct Header(Option<u64>);
+
+/// A tensor in a header.
+#[derive(Deserialize)]
+struct TensorHeader {
+    shape: Vec<u64>,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sum;
+        impl<'de> Visitor<'de> for Sum {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("tensors by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut tensors: A) -> Result<Header, A::Error> {
+                let mut total = Some(0_u64);
+                while let Some(name) = tensors.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        tensors.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    let mut shape = tensors.next_value::<TensorHeader>()?.shape.into_iter();
+                    let count = shape.try_fold(1_u64, u64::checked_mul);
+                    total = total.zip(count).and_then(|(total, count)| total.checked_add(count));
+                }
+                Ok(Header(total))
+            }
+        }
+        deserializer.deserialize_map(Sum)
     }
-    Ok(total)
 }
 
 #[cfg(test)]
@@ -92,5 +132,20 @@ mod tests {
         std::fs::write(folder.path().join("model.safetensors"), [0xff; 64]).unwrap();
         let error = count_parameters(folder.path()).unwrap_err().to_string();
         assert!(error.contains("the header would be"), "{error}");
+    }
+
+    #[test]
+    fn a_header_that_claims_more_than_there_is_is_refused() {
+        for length in [1_u64 << 62, MAX_HEADER_BYTES + 1, 57] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = [&length.to_le_bytes()[..], &[b' '; 56]].concat();
+            std::fs::write(folder.path().join("model.safetensors"), file).unwrap();
+            let error = count_parameters(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("the header would be {length} bytes")), "{error}");
+        }
+        let most = u64::MAX;
+        let folder = folder_with(&format!(r#"{{"a":{{"dtype":"F32","shape":[{most},{most}]}}}}"#));
+        let error = count_parameters(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("more numbers than can be counted"), "{error}");
     }
 }

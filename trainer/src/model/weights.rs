@@ -6,12 +6,12 @@ use entity::message;
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
 use trainer_base::errors::WithMessage;
 use trainer_base::model_config::{ModelConfig, ModelPurpose};
+use trainer_base::model_files;
 
 pub(super) const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
@@ -155,7 +155,7 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     let index = folder.join(INDEX);
-    let text = fs::read_to_string(&index).with_message(|| {
+    let text = model_files::read_text(&index).with_message(|| {
         message!(
             "weights-none",
             "{folder} has neither {weights} nor {index}",

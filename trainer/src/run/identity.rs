@@ -6,6 +6,7 @@ use entity::run_config::RunConfig;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
+use trainer_base::model_files;
 
 /// Two runs with the same are the same run, and one goes on from the other's checkpoint.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ pub(crate) fn hash_of_model(folder: &Path) -> Result<String> {
     const SAMPLES: u64 = 64;
     const BYTES: usize = 1 << 16;
     let mut hash = Sha256::new();
-    hash.update(std::fs::read(folder.join("config.json"))?);
+    hash.update(model_files::read(&folder.join("config.json"))?);
     let mut buffer = vec![0; BYTES];
     for path in weight_files(folder).unwrap_or_default() {
         let file = File::open(&path)?;

@@ -18,6 +18,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
 };
+use trainer_base::child_environment::{self, ChildPurpose};
 
 /// Lines of a process that are kept, for the case that they are its last.
 const KEPT_LINES: usize = 8;
@@ -106,8 +107,9 @@ fn command(trainer: &Path, folder: &Path, name: &str, key: &str) -> Command {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--exit-with-stdin", "--name", name, "--model"])
         .arg(folder)
+        .env_clear()
+        .envs(child_environment::inherited(ChildPurpose::Computing))
         .env("ATTUNE_SERVE_KEY", key)
-        .env_remove("DATABASE_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The hub's HTTP, as the Python library speaks it: its routes, variables, headers and refusals.
 
-use super::files::{FileListing, RemoteFile};
+use super::files::{FileListing, RemoteFile, sha256};
 use crate::errors::WithMessage;
 use anyhow::{Error, Result, bail, ensure};
 use entity::{message, message::KeyedMessage};
@@ -160,8 +160,10 @@ impl HubClient {
             StatusCode::PARTIAL_CONTENT => range_start(response.headers()).unwrap_or(start),
             _ => 0,
         };
-        let reader = Box::new(response.into_body().into_reader());
-        Ok(OpenedFile { start, reader, size: headers.size, sha256: headers.sha256 })
+        let body = response.into_body();
+        let size = headers.size.or(body.content_length().map(|rest| start.saturating_add(rest)));
+        let reader = Box::new(body.into_reader());
+        Ok(OpenedFile { start, reader, size, sha256: headers.sha256 })
     }
 
     /// Where huggingface_hub would have put a large file.
@@ -332,9 +334,7 @@ impl HubHeaders {
         }
         // Of a large file the tag is its SHA-256, of a small one a Git hash.
         let tag = text(headers, "x-linked-etag").unwrap_or_default().trim_matches('"');
-        if tag.len() == 64 && tag.chars().all(|letter| letter.is_ascii_hexdigit()) {
-            self.sha256 = Some(tag.to_lowercase());
-        }
+        self.sha256 = sha256(tag).or(self.sha256.take());
     }
 }
 

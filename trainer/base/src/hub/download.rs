@@ -10,7 +10,7 @@ use crate::{
     job::Report,
     progress::say,
 };
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use entity::{message, message::KeyedMessage, report::LogLevel};
 use sha2::{Digest, Sha256};
 use std::{
@@ -45,6 +45,8 @@ pub(super) fn download(
     if whole.is_file() {
         return Ok(ControlFlow::Continue(()));
     }
+    let is_too_large = file.size.zip(file.most_bytes()).is_some_and(|(size, most)| size > most);
+    ensure!(!is_too_large, too_large(file));
     let path = target.folder.join(file.part_name());
     if !path.is_file()
         && let Some(cached) = target.origin.cached(file)
@@ -163,6 +165,14 @@ impl PartialFile {
                 return Ok(DownloadEnd::Until(other));
             }
         }
+        let name = &self.expected.name;
+        let most = self.expected.size.or(self.expected.most_bytes()).with_message(|| {
+            message!(
+                "fetch-size-unknown",
+                "the server does not tell how large {file} is, and it may fill the disk: take the model from elsewhere",
+                file = name.as_str()
+            )
+        })?;
         let mut chunk = vec![0; CHUNK];
         loop {
             let n = match opened.reader.read(&mut chunk) {
@@ -171,6 +181,10 @@ impl PartialFile {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(DownloadEnd::Until(connection_broke(&error))),
             };
+            if self.length + n as u64 > most {
+                fs::remove_file(&self.path)?;
+                bail!(longer_than_told(&self.expected.name, most));
+            }
             self.file.write_all(&chunk[..n]).map_err(|error| self.unwritten(&error))?;
             self.hash.update(&chunk[..n]);
             self.length += n as u64;
@@ -229,6 +243,29 @@ impl PartialFile {
         }
         fs::rename(&self.path, whole).with_message(|| cannot_make(whole))
     }
+}
+
+/// Before anything of it is fetched.
+fn too_large(file: &RemoteFile) -> KeyedMessage {
+    let megabytes = |bytes: Option<u64>| bytes.unwrap_or_default() >> 20;
+    let (size, most) = (megabytes(file.size), megabytes(file.most_bytes()));
+    message!(
+        "fetch-file-too-large",
+        "{file} is to have {size} MB, which no model needs ({most} MB are the most): take the model from elsewhere",
+        file = file.name.as_str(),
+        size = size,
+        most = most
+    )
+}
+
+/// A disk could be filled so.
+fn longer_than_told(file: &str, most: u64) -> KeyedMessage {
+    message!(
+        "fetch-longer-than-told",
+        "{file} goes on after the {bytes} bytes that it may have; nothing of it was kept: take the model from elsewhere",
+        file = file,
+        bytes = most
+    )
 }
 
 fn connection_broke(error: &io::Error) -> KeyedMessage {

@@ -1,6 +1,9 @@
 //! Which files of a repository, or of a folder, make a model folder.
 
-use crate::errors::{WithMessage, cannot_read};
+use crate::{
+    errors::{WithMessage, cannot_read},
+    model_files,
+};
 use anyhow::{Result, bail, ensure};
 use entity::{message, message::KeyedMessage};
 use serde::Deserialize;
@@ -55,6 +58,12 @@ pub(super) struct RemoteFile {
     pub sha256: Option<String>,
 }
 
+/// A SHA-256 in small letters; none where it is something else: it becomes the name of a file.
+pub(super) fn sha256(text: &str) -> Option<String> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| text.to_ascii_lowercase())
+}
+
 impl RemoteFile {
     /// Bytes of it that are in `folder`, whole or in part.
     pub(super) fn arrived(&self, folder: &Path) -> u64 {
@@ -62,6 +71,11 @@ impl RemoteFile {
             .iter()
             .find_map(|name| fs::metadata(folder.join(name)).ok())
             .map_or(0, |file| file.len())
+    }
+
+    /// What a file of this name may have; weights may have what was told of them.
+    pub(super) fn most_bytes(&self) -> Option<u64> {
+        model_files::most_bytes(&self.name)
     }
 
     /// What it is called until it is whole.
@@ -85,8 +99,8 @@ impl FileListing {
             let (mut siblings, mut state) = (Vec::new(), Vec::new());
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
-                // Through links, which is what the hub's own library makes of a repository.
                 let Ok(file) = fs::metadata(entry.path()) else { continue };
+                // Links out of the folder are refused when the file is opened.
                 let name = entry.file_name().into_string().unwrap_or_default();
                 let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
                 state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
@@ -117,7 +131,7 @@ impl FileListing {
         Some(RemoteFile {
             name: name.to_owned(),
             size: lfs.and_then(|lfs| lfs.size).or(found.size),
-            sha256: lfs.and_then(|lfs| lfs.sha256.clone()),
+            sha256: lfs.and_then(|lfs| sha256(lfs.sha256.as_deref()?)),
         })
     }
 

@@ -13,6 +13,7 @@ use std::{
     io::{Seek, SeekFrom},
     path::{Path, PathBuf},
 };
+use storage::folder_files::file_kind;
 
 /// The hub, or a folder.
 pub(super) enum BaseOrigin<'a> {
@@ -73,7 +74,7 @@ impl<'a> BaseOrigin<'a> {
     ) -> Result<OpenedFile, HubProblem> {
         match self {
             Self::Hub { hub, repository, .. } => hub.open(repository, commit, name, start),
-            Self::Folder(folder) => open_file(&folder.join(name), start).map_err(HubProblem::Final),
+            Self::Folder(folder) => open_file(folder, name, start).map_err(HubProblem::Final),
         }
     }
 
@@ -94,8 +95,10 @@ impl<'a> BaseOrigin<'a> {
     }
 }
 
-fn open_file(path: &Path, start: u64) -> Result<OpenedFile> {
+fn open_file(folder: &Path, name: &str, start: u64) -> Result<OpenedFile> {
+    let path = &folder.join(name);
     let read = || -> std::io::Result<OpenedFile> {
+        file_kind(folder, path)?;
         let mut file = File::open(path)?;
         let size = Some(file.metadata()?.len());
         file.seek(SeekFrom::Start(start))?;

@@ -10,7 +10,10 @@ use crate::{
     errors::{WithMessage, cannot_write, root_message},
     job::{Report, VerbOutcome},
     model_config::ModelConfig,
+    model_files,
     progress::{RunProgress, say},
+    tokenizer::Tokenizer,
+    weights::count_parameters,
 };
 use anyhow::{Result, bail, ensure};
 use entity::{message, message::KeyedMessage, report::LogLevel};
@@ -71,6 +74,8 @@ pub(super) fn fetch(
             return Ok((VerbOutcome::Stopped, description));
         }
     }
+    // 4. What arrived, looked at before anybody else does: here only this process can come to harm.
+    refuse_what_cannot_be_read(repository, partial)?;
     fs::remove_file(partial.join(COMMIT))?;
     let megabytes = (progress.done() / 1e6).ceil() as u64;
     Ok((VerbOutcome::Finished(progress.summary("fetch", megabytes, Map::new())), description))
@@ -80,7 +85,7 @@ pub(super) fn fetch(
 fn small_file(target: &DownloadTarget, file: &RemoteFile, report: &mut Report) -> Result<String> {
     // Whoever asked to stop is asked again at the first large file.
     let _ = download(target, file, report, &mut |_, _| ControlFlow::Continue(()))?;
-    fs::read_to_string(target.folder.join(&file.name)).with_message(|| {
+    model_files::read_text(&target.folder.join(&file.name)).with_message(|| {
         message!(
             "fetch-no-text",
             "{file} of {repository} is not text",
@@ -98,6 +103,20 @@ fn refuse_what_cannot_be_computed(repository: &str, partial: &Path) -> Result<()
     bail!(message!(
         "fetch-not-computed",
         "{repository} cannot be trained here: {why}",
+        repository = repository,
+        why = root_message(&error)
+    ))
+}
+
+/// Throws the partial folder away where the headers of the weights, the tokenizer or the chat template
+/// are damaged.
+fn refuse_what_cannot_be_read(repository: &str, partial: &Path) -> Result<()> {
+    let count = count_parameters(partial).map_err(anyhow::Error::from);
+    let Err(error) = count.and_then(|_| Tokenizer::load(partial)) else { return Ok(()) };
+    let _ = fs::remove_dir_all(partial);
+    bail!(message!(
+        "fetch-not-readable",
+        "{repository} cannot be used: {why}",
         repository = repository,
         why = root_message(&error)
     ))

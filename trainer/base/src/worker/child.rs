@@ -10,6 +10,7 @@ use super::{
     store,
 };
 use crate::{
+    child_environment::{self, ChildPurpose},
     errors::WithMessage,
     settings::{RunOutput, run_command},
 };
@@ -75,7 +76,11 @@ pub(super) async fn run(
     shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<ChildEnd> {
     let oom_kills = n_oom_kills(&worker.vmstat);
-    let mut child = spawn(worker, arguments)?;
+    let purpose = match run_command(run.kind).output {
+        RunOutput::Base => ChildPurpose::Fetching,
+        RunOutput::Model { .. } | RunOutput::File(_) => ChildPurpose::Computing,
+    };
+    let mut child = spawn(worker, arguments, purpose)?;
     let stderr = tokio::spawn(tail(child.stderr.take().context("the child has no stderr")?));
     let stdout = child.stdout.take().context("the child has no stdout")?;
     let mut listening = ChildWatch {
@@ -101,11 +106,12 @@ pub(super) async fn run(
     Ok(listening.end(status, oom_kills, stderr).await)
 }
 
-fn spawn(worker: &Worker, arguments: &[OsString]) -> anyhow::Result<Child> {
+fn spawn(worker: &Worker, arguments: &[OsString], purpose: ChildPurpose) -> anyhow::Result<Child> {
     let mut command = Command::new(&worker.program);
     command
         .args(arguments)
-        .env_remove("DATABASE_URL")
+        .env_clear()
+        .envs(child_environment::inherited(purpose))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

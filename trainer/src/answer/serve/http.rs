@@ -67,7 +67,13 @@ async fn chat(
     state.admit(&request)?;
     ensure_json(&request)?;
     let asked = ChatRequest::parse(&body)?;
-    let wanted = state.wanted(&asked)?;
+    // A long conversation takes a while to render and to tokenise, and others ask meanwhile.
+    let (asked, wanted) = {
+        let state = state.clone();
+        web::block(move || state.wanted(&asked).map(|wanted| (asked, wanted)))
+            .await
+            .map_err(|_| failed("the server is ending"))??
+    };
     let answer = ChatAnswer {
         id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
         created: now(),
