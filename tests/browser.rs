@@ -85,7 +85,7 @@ async fn what_was_written_survives_the_end_of_a_session_in_chromium() {
     browser.click("main form button.primary").await;
     browser.wait_until("the next task", || async { browser.path().await != task }).await;
     let kept = browser
-        .run("return Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length")
+        .run("return Object.keys(localStorage).filter((key) => key.startsWith('kept:')).length")
         .await;
     assert_eq!(kept, 0, "what arrived is forgotten");
     browser.close().await;
@@ -105,7 +105,7 @@ async fn demonstrate(browser: &Browser, project: &str) {
     let first = browser.path().await;
     browser.fill("#answer", "The fox runs **gladly** at dawn.").await;
     browser.wait_for("return !!document.querySelector('[data-draft-status]').textContent").await;
-    browser.click("[data-preview]").await;
+    browser.click("[data-show-preview]").await;
     browser
         .wait_for(
             "return document.querySelector('[data-preview-body] strong')?.textContent === 'gladly'",

@@ -30,5 +30,6 @@ mod first_schema;
 // The whole loop: people's hidden taste becomes a policy that suits it.
 mod taste;
 
-// The same as a person does it, in Chromium.
+// The same as a person does it, in Chromium; and what they type there is not lost.
 mod browser;
+mod browser_drafts;

@@ -14,7 +14,7 @@ class Chat {
     this.clear = form.querySelector("[data-clear]");
     this.send = form.querySelector("button.primary");
     this.message = form.elements.message;
-    this.key = "chat:" + form.dataset.url;
+    this.key = `chat:${ACCOUNT}:${form.dataset.url}`;
     this.turns = JSON.parse(form.elements.turns.value || "[]");
     this.answering = null; // aborts the answer that is being written
     this.isLeaving = false;
@@ -36,12 +36,12 @@ class Chat {
     this.clear.addEventListener("click", () => {
       this.isLeaving = true;
       this.answering?.abort();
-      sessionStorage.removeItem(this.key);
+      noteInThisWindow(this.key, null);
     });
+    unsentHere.push(() => this.unsent());
     document.addEventListener("keydown", (event) => {
-      if (event.code === "Escape" && this.answering) this.answering.abort();
-      const isEnter = event.code === "Enter" || event.code === "NumpadEnter";
-      if (isEnter && (event.ctrlKey || event.metaKey)) {
+      if (keyRead(event) === "Escape" && this.answering) this.answering.abort();
+      if (isSendKey(event)) {
         event.preventDefault();
         this.form.requestSubmit(this.send);
       }
@@ -49,7 +49,7 @@ class Chat {
   }
 
   restore() {
-    const kept = JSON.parse(sessionStorage.getItem(this.key) ?? "null");
+    const kept = JSON.parse(inThisWindow(this.key) ?? "null");
     if (!kept || this.turns.length > 0) return;
     this.turns = kept.turns;
     for (const name of CHAT_SETTINGS) this.form.elements[name].value = kept[name];
@@ -62,7 +62,13 @@ class Chat {
     this.form.elements.turns.value = JSON.stringify(this.turns);
     const typed = CHAT_SETTINGS.map((name) => [name, this.form.elements[name].value]);
     const kept = { turns: this.turns, message: this.message.value, ...Object.fromEntries(typed) };
-    try { sessionStorage.setItem(this.key, JSON.stringify(kept)); } catch {} // full: it is not kept
+    noteInThisWindow(this.key, JSON.stringify(kept)); // full: it is not kept
+  }
+
+  // The conversation is in this window alone.
+  unsent() {
+    const said = [...this.turns.map((turn) => turn.content), this.message.value].filter((text) => text.trim());
+    return said.length > 0 ? [{ url: location.href, title: document.title, text: said.join("\n\n") }] : [];
   }
 
   show() {

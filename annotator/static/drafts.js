@@ -1,119 +1,196 @@
-// What is typed into a task is kept: on the server as you go, in this browser while the server is
-// out of reach, and there also from its sending until the page after it shows that it arrived.
+// What is typed into a task is stored on the server as you go, and kept in this browser while the
+// server has it not (kept.js). The same task may be open in other windows: what this one stores says
+// which version it has seen, and where another has stored something else, the person chooses.
 "use strict";
 
-const SENT = "sent"; // the key of the draft that was sent from this window
+const TYPING_ENDS_MS = 700;
+const SIGN_OF_LIFE_MS = 4 * 60 * 1000; // so that a long think does not lose the task
+const SAVE_TIMEOUT_MS = 20_000;
+const [SOONEST_RETRY_MS, LATEST_RETRY_MS] = [5_000, 60_000];
 
-forgetWhatArrived();
-
-// Every page asks: a page that is neither an error, nor the way to sign in again, nor the same task
-// shows that what was sent arrived.
-function forgetWhatArrived() {
-  const sent = sessionStorage.getItem(SENT);
-  if (!sent) return;
-  sessionStorage.removeItem(SENT); // whatever comes after an error says nothing of it
-  const hasFailed = document.body.matches("[data-error], [data-sign-in]");
-  const task = document.getElementById("task");
-  const isSameTask = task !== null && sent === draftKey(task);
-  if (!hasFailed && !isSameTask) localStorage.removeItem(sent);
-}
-
-function draftKey(form) {
-  return "draft:" + form.dataset.url;
-}
-
-class Draft {
+class Draft extends KeptForm {
   constructor(form) {
-    this.form = form;
-    this.url = form.dataset.url + "/draft?quiet=true";
-    this.key = draftKey(form);
+    super(form, `${KEPT}task:${form.dataset.url}#`, Number(form.elements.draft_version.value));
+    this.window = randomName();
+    this.nWrites = 0;
     this.status = form.querySelector("[data-draft-status]");
-    this.saved = this.typed(); // what the server has
+    this.copy = form.querySelector("[data-copy-text]");
     this.timer = 0;
+    this.retry = SOONEST_RETRY_MS;
+    this.isSending = false;
     this.isDone = false;
-    this.restore();
+    this.adoptServersPanel();
+    if (this.restore()) this.schedule(0);
     this.watch();
   }
 
-  // A draft that never reached the server is newer than what the page came with.
-  restore() {
-    const kept = localStorage.getItem(this.key);
-    if (!kept || kept === this.saved) return;
-    for (const [name, value] of Object.entries(JSON.parse(kept))) {
-      const field = this.form.elements[name];
-      if (field) field.value = value;
-    }
-    const note = document.querySelector("[data-restored]");
-    if (note) note.hidden = false;
-    this.schedule(0);
+  isServedUnsaved() {
+    return this.form.dataset.unsaved !== undefined;
+  }
+
+  // The server has shown both already.
+  adoptServersPanel() {
+    const panel = document.querySelector("[data-offered]");
+    if (!panel) return;
+    const { offered, kind, at } = panel.dataset;
+    const text = panel.querySelector("[data-other]").textContent;
+    this.offers.push({ kind, at, text, fields: JSON.parse(offered), version: this.base });
+    panel.remove();
   }
 
   watch() {
-    this.form.addEventListener("input", () => this.schedule());
-    window.addEventListener("online", () => this.schedule(0));
-    // Another sign of life, so that a long think does not lose the task.
-    setInterval(() => {
-      if (document.visibilityState !== "visible" || this.isDone) return;
-      this.saved = "";
-      this.save();
-    }, 4 * 60 * 1000);
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "hidden" && !this.isDone) this.saveAtTheLast();
+    this.form.addEventListener("input", () => {
+      this.keepNow();
+      this.schedule();
     });
+    this.copy?.addEventListener("click", () => copyText(asRead(this.form, typedInto(this.form)), null));
+    window.addEventListener("online", () => this.schedule(0));
+    setInterval(() => { if (document.visibilityState === "visible") this.save(true); }, SIGN_OF_LIFE_MS);
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") this.saveAtTheLast();
+      else this.save(true); // another window may have gone on meanwhile
+    });
+    window.addEventListener("pageshow", (event) => { if (event.persisted) this.comeBack(); });
+    window.addEventListener("beforeunload", (event) => { if (!this.isDone && !this.isKept) event.preventDefault(); });
   }
 
-  // What a person filled in, as JSON.
-  typed() {
-    const fields = [...this.form.elements].filter((field) => field.name && field.type !== "hidden");
-    const names = new Set(fields.map((field) => field.name));
-    return JSON.stringify(Object.fromEntries([...new FormData(this.form)].filter(([name]) => names.has(name))));
+  // The browser shows the page as it was left: what is stored since is not on it.
+  comeBack() {
+    this.isDone = false;
+    this.keepNow();
+    if (this.isKept) location.reload();
+    else this.schedule(0);
   }
 
-  body() {
-    return new URLSearchParams({ csrf: this.form.elements.csrf.value, ...JSON.parse(this.typed()) });
+  body(typed) {
+    this.nWrites += 1;
+    return new URLSearchParams({ csrf: this.form.elements.csrf.value, ...typed, draft_version: this.base, draft_window: this.window, draft_count: this.nWrites });
   }
 
-  schedule(wait = 700) {
+  schedule(wait = TYPING_ENDS_MS) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), wait);
   }
 
-  async save() {
-    const now = this.typed();
-    if (this.isDone || now === this.saved) return;
-    localStorage.setItem(this.key, now);
-    this.say(this.status?.dataset.saving);
-    try {
-      const answer = await fetch(this.url, { method: "POST", body: this.body(), redirect: "manual" });
-      // The session has ended: this page cannot send anything any more, and signing in mends it.
-      if (answer.type === "opaqueredirect" || answer.status === 400) return this.say(this.status?.dataset.ended);
-      if (!answer.ok) throw new Error(answer.status);
-      this.saved = now;
-      if (localStorage.getItem(this.key) === now) localStorage.removeItem(this.key);
-      if (!this.isDone) this.say(this.status?.dataset.saved);
-    } catch {
-      this.say(this.status?.dataset.local);
-      this.schedule(5000);
-    }
+  // What another window stored waits for a choice: until then nothing of this one goes out.
+  mustChoose() {
+    return this.offers[0]?.version !== undefined;
   }
 
-  // The page goes out of sight, and may never come back.
-  saveAtTheLast() {
-    const now = this.typed();
-    if (now === this.saved) return;
-    localStorage.setItem(this.key, now);
-    if (navigator.sendBeacon(this.url, this.body())) this.saved = now;
-  }
-
-  say(text) {
-    if (this.status) this.status.textContent = text;
-  }
-
-  // The form is being sent.
-  submitted() {
-    this.isDone = true;
+  async save(isSignOfLife = false) {
     clearTimeout(this.timer);
-    localStorage.setItem(this.key, this.typed());
-    sessionStorage.setItem(SENT, this.key);
+    const typed = typedInto(this.form);
+    const hasNew = !this.hasSaved(typed);
+    if (this.isDone || (!hasNew && !isSignOfLife)) return;
+    if (hasNew) this.keepNow();
+    if (this.mustChoose()) return this.say("choose");
+    if (this.isSending) return this.schedule();
+    this.isSending = true;
+    if (hasNew) this.say("saving");
+    try {
+      const options = { method: "POST", body: this.body(typed), redirect: "manual", signal: AbortSignal.timeout(SAVE_TIMEOUT_MS) };
+      await this.hear(await fetch(this.form.dataset.draft, options), typed, hasNew);
+    } catch {
+      if (hasNew) this.say(this.isKept ? "local" : "nowhere");
+      this.tryAgain();
+    }
+    this.isSending = false;
+  }
+
+  tryAgain() {
+    this.schedule(this.retry);
+    this.retry = Math.min(2 * this.retry, LATEST_RETRY_MS);
+  }
+
+  async hear(answer, typed, hasNew) {
+    // The session has ended; whoever signs in again, in another window, goes on here too.
+    if (answer.type === "opaqueredirect" || answer.status === 400) {
+      if (await this.renewToken()) return this.schedule(0);
+      this.say(this.isKept ? "ended" : "nowhere");
+      return this.tryAgain();
+    }
+    if ([403, 404, 410].includes(answer.status)) return this.say(this.isKept ? "gone" : "nowhere");
+    if (answer.status === 413) return this.say("large");
+    if (answer.status === 409) return this.isOvertaken(await answer.json());
+    if (!answer.ok) throw new Error(answer.status);
+    const { version, is_held } = await answer.json();
+    this.retry = SOONEST_RETRY_MS;
+    this.isStored(version, typed);
+    const expired = document.querySelector("[data-expired]");
+    if (expired && this.form.dataset.leased !== undefined) expired.hidden = is_held;
+    if (hasNew && !this.isDone) this.say("saved");
+  }
+
+  isStored(version, fields) {
+    this.base = version;
+    this.saved = fields;
+    this.keepNow();
+  }
+
+  async renewToken() {
+    const answer = await fetch(this.form.dataset.url, { redirect: "manual", cache: "no-store" });
+    if (!answer.ok) return false;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector("[name=csrf]")?.value;
+    if (!token || page.documentElement.dataset.account !== ACCOUNT) return false;
+    for (const field of document.querySelectorAll("[name=csrf]")) field.value = token;
+    return true;
+  }
+
+  // Another window has stored something that this one did not know.
+  isOvertaken({ version, fields, text, at, kind }) {
+    const isAnswer = kind === "answer";
+    const theirs = JSON.parse(fields);
+    const typed = typedInto(this.form);
+    if (isSame(theirs, typed) && !isAnswer) return this.isStored(version, typed);
+    if (this.hasSaved(typed) && !isAnswer) {
+      // Nothing was typed here since: the other window went on from this text.
+      fillIn(this.form, theirs);
+      this.isStored(version, theirs);
+      return this.say("adopted");
+    }
+    this.offers = this.offers.filter((offer) => offer.version === undefined);
+    this.offers.unshift({ kind, fields: theirs, text, at, version });
+    this.showOffer();
+    this.say("choose");
+  }
+
+  chosen(offer, isOther) {
+    if (offer.version !== undefined) {
+      this.base = offer.version;
+      this.saved = isOther ? offer.fields : null;
+    }
+    if (offer.kind === "answer") document.querySelector("[data-revision]").hidden = false;
+    this.say(null);
+    this.schedule(0);
+  }
+
+  // The page goes out of sight, and may never come back. Nobody hears whether it arrives.
+  saveAtTheLast() {
+    const typed = typedInto(this.form);
+    if (this.isDone || this.hasSaved(typed)) return;
+    this.keepNow();
+    if (!this.mustChoose()) navigator.sendBeacon(this.form.dataset.draft, this.body(typed));
+  }
+
+  // What became of the text: the name of one of the sentences that the page came with.
+  say(what) {
+    if (!this.status) return;
+    const { saved, local, saving, ended, gone, large, nowhere, choose, adopted } = this.status.dataset;
+    const sentences = { saved, local, saving, ended, gone, large, nowhere, choose, adopted };
+    this.status.textContent = sentences[what] ?? "";
+    if (this.copy) this.copy.hidden = !["local", "ended", "gone", "large", "nowhere"].includes(what);
+  }
+
+  // The form is being sent, or that of a skip: with it goes what this window has seen.
+  submitted() {
+    clearTimeout(this.timer);
+    this.isSent();
+    this.isDone = true;
+    this.nWrites += 1;
+    const known = { draft_version: this.base, draft_window: this.window, draft_count: this.nWrites };
+    for (const [name, value] of Object.entries(known)) {
+      for (const field of document.getElementsByName(name)) field.value = value;
+    }
   }
 }

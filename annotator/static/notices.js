@@ -41,9 +41,9 @@ function followNotices(link) {
 
 // Whether a notice has been announced in this browser; from now on it has.
 function isAnnounced(id) {
-  const known = JSON.parse(localStorage.getItem("announced") ?? "[]");
+  const known = JSON.parse(localStorage.getItem(`announced:${ACCOUNT}`) ?? "[]");
   if (known.includes(id)) return true;
-  localStorage.setItem("announced", JSON.stringify([id, ...known].slice(0, 100)));
+  localStorage.setItem(`announced:${ACCOUNT}`, JSON.stringify([id, ...known].slice(0, 100)));
   return false;
 }
 

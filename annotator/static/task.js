@@ -1,5 +1,5 @@
 // A task of any kind: what is typed is kept (drafts.js), the time that it takes is counted, and keys
-// do what the pointer does.
+// (keys.js) do what the pointer does.
 "use strict";
 
 const taskForm = document.getElementById("task");
@@ -19,7 +19,7 @@ function watchLeaving(form, draft, leadTime) {
   }
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
-    if (button?.hasAttribute("data-preview") || button?.hasAttribute("data-save")) return;
+    if (button?.hasAttribute("data-show-preview") || button?.hasAttribute("data-save")) return;
     if (isLeaving) event.preventDefault(); // a double click is one answer
     else leave();
   });
@@ -46,43 +46,39 @@ function submitTask() {
   taskForm.requestSubmit(taskForm.querySelector("button.primary"));
 }
 
-function isEnter(event) {
-  return event.code === "Enter" || event.code === "NumpadEnter";
-}
-
-// Keys are told by their place (event.code), so that they work in every keyboard layout. Which ones
-// lead to a choice or a field, the page says with it (data-keys).
+// Which keys lead to a choice or a field, the page says with it (data-keys).
 function onKey(event) {
   const at = event.target;
   const isInSkip = skipping !== null && skipping.contains(at);
-  if (isEnter(event) && (event.ctrlKey || event.metaKey)) {
+  if (isSendKey(event)) {
     event.preventDefault();
     if (!event.repeat && !isInSkip) submitTask();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (at.matches("textarea, input:not([type=radio])")) {
-    if (event.code === "Escape") at.blur();
+  const key = keyRead(event);
+  if (!key || event.repeat) return;
+  if (at.matches("textarea, select, input:not([type=radio])")) {
+    if (key === "Escape") at.blur();
   } else if (isInSkip && skipping.open) {
-    if (event.code === "Escape") { skipping.open = false; skipping.querySelector("summary").focus(); }
-  } else if (event.code === "KeyS" && skipping) {
+    if (key === "Escape") { skipping.open = false; skipping.querySelector("summary").focus(); }
+  } else if (key === "s" && skipping) {
     event.preventDefault();
     skipping.open = true;
     skipping.scrollIntoView({ block: "center" });
     skipping.querySelector("input[type=radio]").focus();
   } else {
-    onFieldKey(event);
+    onFieldKey(event, key);
   }
 }
 
-function onFieldKey(event) {
+function onFieldKey(event, key) {
   const keyed = [...taskForm.querySelectorAll("[data-keys]")];
-  const field = keyed.find((field) => field.dataset.keys.split(" ").includes(event.code));
+  const field = keyed.find((field) => field.dataset.keys.split(" ").includes(key));
   const choices = keyed.filter((field) => field.type === "radio");
   if (field) {
     event.preventDefault();
     goToField(field);
-  } else if (isEnter(event) && choices.length > 0 && !event.target.matches("a, button, summary")) {
+  } else if (key === "Enter" && choices.length > 0 && !event.target.matches("a, button, summary")) {
     event.preventDefault();
     if (choices.some((choice) => choice.checked)) submitTask();
   }

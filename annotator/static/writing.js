@@ -17,7 +17,7 @@ function setUpWriting(form, draft) {
   }
   async function preview() {
     const body = new URLSearchParams({ csrf: form.elements.csrf.value, answer: text.value });
-    const answer = await fetch(form.dataset.url + "/preview?quiet=true", { method: "POST", body });
+    const answer = await fetch(form.dataset.preview, { method: "POST", body });
     if (answer.ok) paneBody.innerHTML = await answer.text(); // sanitised by the server
   }
   text.addEventListener("input", () => {
@@ -26,7 +26,8 @@ function setUpWriting(form, draft) {
     clearTimeout(timer);
     timer = setTimeout(preview, 500);
   });
-  form.querySelector("[data-preview]").addEventListener("click", (event) => {
+  form.addEventListener("filled", countWords);
+  form.querySelector("[data-show-preview]").addEventListener("click", (event) => {
     event.preventDefault();
     pane.hidden = !pane.hidden;
     if (!pane.hidden) preview();

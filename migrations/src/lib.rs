@@ -29,6 +29,7 @@ impl MigratorTrait for Migrator {
                 sql: include_str!("m0008_withdrawn_prompts.sql"),
             },
             Step { name: "m0009_contract", sql: include_str!("m0009_contract.sql") },
+            Step { name: "m0010_draft_versions", sql: include_str!("m0010_draft_versions.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

@@ -10,7 +10,8 @@ use annotator::{
         projects,
     },
     work::{
-        assignment::{claim, expire_lapsed, save_draft},
+        assignment::{claim, expire_lapsed},
+        drafts,
         form::{TaskForm, TaskSubmission},
         judgement::store,
         kinds::{self, skip},
@@ -126,7 +127,8 @@ impl<'a> Office<'a> {
             && let Some(id) = self.assignment(self.people[who], of).await
         {
             let kept = draft::Entity::find_by_id(id).one(self.db).await.unwrap();
-            assert!(kept.is_some_and(|draft| draft.body == "begun"), "a draft is lost");
+            let is_there = |draft: draft::Model| draft.body == r#"{"answer":"begun"}"#;
+            assert!(kept.is_some_and(is_there), "a draft is lost");
         }
     }
 
@@ -139,7 +141,10 @@ impl<'a> Office<'a> {
             }
             Deed::Type { of } => {
                 let id = self.assignment(who, of).await?;
-                save_draft(self.db, id, "begun".to_owned()).await.unwrap();
+                let row = assignment::Entity::find_by_id(id).one(self.db).await.unwrap().unwrap();
+                let begun = TaskForm::default().with("answer", "begun");
+                let begun = begun.with("draft_version", row.draft_version.to_string());
+                drafts::keep(self.db, who, id, begun).await.unwrap();
                 None
             }
             Deed::Answer { of, twice } => {

@@ -155,6 +155,7 @@ impl Bench {
     async fn assigned(&self, task: TaskId) -> Asked {
         let assignment = AssignmentId::new();
         let row = assignment::ActiveModel {
+            draft_version: Set(0),
             id: Set(assignment),
             task_id: Set(task),
             account_id: Set(self.person),

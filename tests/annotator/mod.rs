@@ -6,6 +6,9 @@ mod races;
 // Whatever people do with a task, in any order.
 mod assignments;
 
+// A task that is open in several windows.
+mod drafts;
+
 // Who may open which page, and what guards a session.
 mod access;
 mod sessions;

@@ -33,6 +33,12 @@ notice-password-changed = Your password is changed. You are signed out everywher
 notice-person-added = { $value } is in.
 notice-person-removed = Removed. What they wrote stays.
 
+copy = Copy
+kept-title = This text is only in this browser
+kept-lead = The server does not have it. Copy it, or open its page and send it from there.
+kept-discard = Discard
+kept-leave = Sign out and delete it
+kept-stay = Stay signed in
 error-number = If you ask somebody about this, tell them this number:
 error-go-home = To the start page
 error-stale-title = This page is out of date

@@ -33,6 +33,12 @@ notice-password-changed = Пароль изменён. На всех други�
 notice-person-added = Участник добавлен: { $value }.
 notice-person-removed = Участник убран. Всё, что он написал, остаётся.
 
+copy = Копировать
+kept-title = Этот текст есть только в этом браузере
+kept-lead = На сервере его нет. Скопируйте его или откройте его страницу и отправьте оттуда.
+kept-discard = Удалить
+kept-leave = Выйти и удалить
+kept-stay = Остаться
 error-number = Если будете спрашивать об этом, назовите номер:
 error-go-home = На главную
 error-stale-title = Страница устарела

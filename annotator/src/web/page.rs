@@ -136,6 +136,11 @@ pub fn unprocessable(body: String) -> HttpResponse {
     HttpResponse::UnprocessableEntity().insert_header(header::ContentType::html()).body(body)
 }
 
+/// 409 with a page that is already written: something else was stored meanwhile.
+pub fn conflict(body: String) -> HttpResponse {
+    HttpResponse::Conflict().insert_header(header::ContentType::html()).body(body)
+}
+
 /// 303: after a POST, go there.
 pub fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()

@@ -1,6 +1,6 @@
-//! An assignment's whole life: [`claim`] gives a person the next task, [`save_draft`] keeps it theirs,
-//! [`LockedAssignment::settle`] ends it with an answer or a skip, however late and however often, and
-//! [`expire_lapsed`] ends it where nobody did.
+//! An assignment's whole life: [`claim`] gives a person the next task, [`LockedAssignment::renew`]
+//! keeps it theirs, [`LockedAssignment::settle`] ends it with an answer or a skip, however late and
+//! however often, and [`expire_lapsed`] ends it where nobody did.
 //!
 //! The assignment row is the lease, and `task.open_slots` is the truth about how many people may
 //! still be given the task: every change of an assignment's state moves that counter, in the same
@@ -143,6 +143,7 @@ async fn lease(
         expires_at: Set(now.plus(LEASE)),
         order_seed: Set(rand::random()),
         created_at: Set(now),
+        draft_version: Set(0),
     };
     let once = OnConflict::columns([assignment::Column::TaskId, assignment::Column::AccountId])
         .update_columns([assignment::Column::State, assignment::Column::ExpiresAt])
@@ -208,6 +209,21 @@ impl LockedAssignment {
         Ok(own.map(Self))
     }
 
+    /// A sign of life of its page, which has stored something newer or not; whether the lease goes on.
+    pub async fn renew(&self, turn: &DatabaseTransaction, is_newer: bool) -> Result<bool, DbErr> {
+        if is_newer {
+            assignment::Entity::update_many()
+                .col_expr(
+                    assignment::Column::DraftVersion,
+                    Expr::col(assignment::Column::DraftVersion).add(1),
+                )
+                .filter(assignment::Column::Id.eq(self.id))
+                .exec(turn)
+                .await?;
+        }
+        renew(turn, self.id).await
+    }
+
     /// Ends it, or changes how it ended. An answer wants a slot: the one it holds, or a free one, and
     /// without either it is kept as extra. A skip wants none. The draft has done its work.
     pub async fn settle(
@@ -229,8 +245,10 @@ impl LockedAssignment {
             TaskOutcome::Answered => AssignmentState::Extra,
         };
         draft::Entity::delete_by_id(self.id).exec(turn).await?;
+        let version = self.draft_version + 1;
         let mut row = self.0.into_active_model();
         row.state = Set(state);
+        row.draft_version = Set(version);
         row.update(turn).await?;
         Ok(state)
     }
@@ -275,24 +293,4 @@ async fn expire(db: &DatabaseConnection, lapsed: &assignment::Model) -> Result<b
     }
     turn.commit().await?;
     Ok(ended.rows_affected == 1)
-}
-
-/// Keeps what somebody has typed so far and renews their lease.
-pub async fn save_draft(
-    db: &DatabaseConnection,
-    assignment: AssignmentId,
-    body: String,
-) -> Result<(), DbErr> {
-    let turn = begin_write(db).await?;
-    let row = draft::ActiveModel {
-        assignment_id: Set(assignment),
-        body: Set(body),
-        updated_at: Set(UnixMillis::now()),
-    };
-    let newest = OnConflict::column(draft::Column::AssignmentId)
-        .update_columns([draft::Column::Body, draft::Column::UpdatedAt])
-        .to_owned();
-    draft::Entity::insert(row).on_conflict(newest).exec_without_returning(&turn).await?;
-    renew(&turn, assignment).await?;
-    turn.commit().await
 }

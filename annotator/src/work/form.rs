@@ -6,11 +6,28 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Fields that belong to one showing of a page and not to what somebody typed.
-const OF_THE_PAGE: [&str; 3] = ["csrf", IDEMPOTENCY_KEY, LEAD_TIME];
+const OF_THE_PAGE: [&str; 6] = ["csrf", IDEMPOTENCY_KEY, LEAD_TIME, SEEN_VERSION, WINDOW, N_WRITES];
 
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 const LEAD_TIME: &str = "lead_time_ms";
+
+const SEEN_VERSION: &str = "draft_version";
+
+const WINDOW: &str = "draft_window";
+
+const N_WRITES: &str = "draft_count";
+
+/// What the window that sends a form knows of what is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowState {
+    /// The newest version of the assignment that it has seen; none where nobody said it.
+    pub seen: Option<i64>,
+    /// The name that its script gave itself; empty without a script.
+    pub name: String,
+    /// How many times it has sent something.
+    pub n_writes: i64,
+}
 
 /// The fields of a form, as typed. Which there are is the business of the kind of task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,10 +58,22 @@ impl TaskForm {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// What is kept of it as a draft.
-    pub fn into_draft(mut self) -> Self {
-        self.0.retain(|field, _| !OF_THE_PAGE.contains(&field.as_str()));
-        self
+    /// What is kept of it as a draft: what is filled in, with the line ends of this side of the wire.
+    pub fn into_draft(self) -> Self {
+        let typed = self.0.into_iter().filter(|(field, _)| !OF_THE_PAGE.contains(&field.as_str()));
+        let typed = typed.map(|(field, value)| (field, value.replace("\r\n", "\n")));
+        Self(typed.filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// What the window that sent it knows.
+    pub fn window(&self) -> WindowState {
+        let name = self.get(WINDOW);
+        let is_name = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        WindowState {
+            seen: self.get(SEEN_VERSION).parse().ok(),
+            name: if is_name { name.to_owned() } else { String::new() },
+            n_writes: self.get(N_WRITES).parse().unwrap_or(0),
+        }
     }
 }
 
@@ -57,6 +86,9 @@ pub struct TaskSubmission {
     /// Made by the page: the same key with the same answer is the same judgement.
     pub idempotency_key: String,
     pub lead_time_ms: Option<i64>,
+    /// What its window knew, and what stood in its form.
+    pub window: WindowState,
+    pub typed: TaskForm,
 }
 
 impl TaskSubmission {
@@ -72,6 +104,8 @@ impl TaskSubmission {
             texts: texts.into_iter().collect(),
             idempotency_key: form.get(IDEMPOTENCY_KEY).to_owned(),
             lead_time_ms,
+            window: form.window(),
+            typed: form.clone().into_draft(),
         }
     }
 }
@@ -90,5 +124,16 @@ mod tests {
     fn a_draft_is_what_was_typed() {
         let form = TaskForm::default().with("answer", "A").with("csrf", "token");
         assert_eq!(form.into_draft(), TaskForm::default().with("answer", "A"));
+        let with_line_ends = TaskForm::default().with("answer", "A\r\nB").with("note", "");
+        assert_eq!(with_line_ends.into_draft(), TaskForm::default().with("answer", "A\nB"));
+    }
+
+    #[test]
+    fn a_form_says_what_its_window_knew() {
+        let form = TaskForm::default().with("draft_version", "7").with("draft_count", "2");
+        let named = form.clone().with("draft_window", "a1B2").window();
+        assert_eq!((named.seen, named.name.as_str(), named.n_writes), (Some(7), "a1B2", 2));
+        assert_eq!(form.with("draft_window", "a\0").window().name, "");
+        assert_eq!(TaskForm::default().window(), WindowState::default());
     }
 }

@@ -6,19 +6,18 @@ use crate::{
         access::Access,
         error::AppError,
         form::FieldErrors,
-        markdown,
+        format, markdown,
         of::{AddressObject, ProjectObject},
         page::Page,
     },
     work::{
-        form::TaskForm,
-        judgement,
+        drafts, judgement,
         kinds::{self, TaskDefinition, TaskPage, skip::SKIP_REASONS},
-        task_view::{TaskView, conversation},
+        task_view::{OtherText, TaskView, conversation},
     },
 };
 use entity::{
-    account, assignment, draft,
+    account, assignment,
     ids::{AssignmentId, ProjectId},
     prompt, task,
 };
@@ -81,13 +80,36 @@ impl HeldTask {
             guidelines_html: markdown::to_html(&access.project.guidelines),
             state: self.assignment.state,
             previous: previous.map(|id| access.url(&format!("/tasks/{id}"))),
-            form: typed_before(db, self.assignment.id).await?,
+            form: drafts::stored(db, self.assignment.id).await?.form,
+            other: None,
+            is_unsaved: false,
+            version: self.assignment.draft_version,
             errors: FieldErrors::default(),
             preview_html: None,
             idempotency_key: Alphanumeric.sample_string(&mut rand::rng(), 32),
             skip_reasons: reasons
                 .map(|(value, key, _)| (*value, page.text(key).to_string()))
                 .collect(),
+        })
+    }
+
+    /// What another window has stored of it.
+    pub async fn other_text(
+        &self,
+        page: &Page,
+        db: &DatabaseConnection,
+    ) -> Result<OtherText, AppError> {
+        let stored = drafts::stored(db, self.assignment.id).await?;
+        let answer = stored.answer.as_ref().map(|answer| kinds::stored_answer(&answer.payload));
+        let text = match &answer {
+            Some(skip) if skip.kind().is_none() => skip.gist(page, None),
+            _ => self.definition().told(page, &stored.form),
+        };
+        Ok(OtherText {
+            text,
+            fields: serde_json::to_string(&stored.form)?,
+            at: stored.at.map(format::date_time).unwrap_or_default(),
+            is_answer: answer.is_some(),
         })
     }
 
@@ -102,21 +124,4 @@ impl HeldTask {
         let (task, assignment) = (&self.task, &self.assignment);
         self.definition().page(TaskPage { page, access, view, task, assignment, db }).await
     }
-}
-
-/// The draft, else the last answer.
-async fn typed_before(db: &DatabaseConnection, id: AssignmentId) -> Result<TaskForm, AppError> {
-    if let Some(draft) = draft::Entity::find_by_id(id).one(db).await? {
-        return Ok(serde_json::from_str(&draft.body)?);
-    }
-    let mut form = TaskForm::default();
-    if let Some(last) = judgement::latest(db, id).await? {
-        let said = kinds::stored_answer(&last.payload);
-        let text = match said.text_hash() {
-            Some(hash) => texts::load(db, hash).await?,
-            None => None,
-        };
-        said.fill(&mut form, text);
-    }
-    Ok(form)
 }

@@ -6,7 +6,9 @@ use crate::{
     work::{
         assignment::{LockedAssignment, TaskOutcome},
         form::TaskSubmission,
-        kinds, shown_answers, tasks,
+        kinds,
+        overtaking::{self, Standing},
+        shown_answers, tasks,
     },
 };
 use entity::{
@@ -28,13 +30,16 @@ pub enum StoreError {
     NoSuchAssignment,
     #[error("the answer is of another kind than the task")]
     WrongKind,
+    #[error("another window has stored something that this one has not seen")]
+    Overtaken,
     #[error(transparent)]
     Database(#[from] DbErr),
 }
 
 /// Stores what a person says on an assignment of theirs, in one transaction with the slot it takes
 /// or gives back. Sent twice, also at the same moment, it is stored once: the assignment is locked
-/// before anybody looks for the first.
+/// before anybody looks for the first. What another window has stored meanwhile is not replaced by
+/// one that does not know of it.
 pub async fn store(
     db: &DatabaseConnection,
     account: AccountId,
@@ -58,7 +63,18 @@ pub async fn store(
         turn.commit().await?;
         return Ok(same);
     }
-    let revision = last_revision(&turn, id).await? + 1;
+    let last = latest(&turn, id).await?;
+    // Whoever says nothing of what they have seen is no window of ours.
+    let (window, typed) = (&submission.window, &submission.typed);
+    if window.seen.is_some()
+        && overtaking::standing(&turn, &held, window, typed).await? != Standing::Newer
+    {
+        return match last.filter(|last| last.payload == payload) {
+            Some(same) => Ok(same),
+            None => Err(StoreError::Overtaken),
+        };
+    }
+    let revision = last.map_or(0, |last| last.revision) + 1;
     let row = judgement::ActiveModel {
         id: Set(JudgementId::new()),
         task_id: Set(task.id),
@@ -116,10 +132,6 @@ async fn sent_before(
         .all(db)
         .await?;
     Ok(same_key.into_iter().next().filter(|last| !key.is_empty() && last.payload == *payload))
-}
-
-async fn last_revision(db: &impl ConnectionTrait, id: AssignmentId) -> Result<i32, DbErr> {
-    Ok(latest(db, id).await?.map_or(0, |last| last.revision))
 }
 
 /// The newest thing said on an assignment.

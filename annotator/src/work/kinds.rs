@@ -38,6 +38,9 @@ pub trait TaskDefinition: Sync {
     /// The page on which somebody answers.
     fn page<'a>(&'a self, shown: TaskPage<'a>) -> LocalBoxFuture<'a, Result<String, AppError>>;
 
+    /// What a form holds, as somebody reads it: to be shown beside another.
+    fn told(&self, page: &Page, form: &TaskForm) -> String;
+
     /// The answer in a form as it will be shown; none when there is nothing to look at beforehand.
     fn preview(&self, _: &TaskForm) -> Option<String> {
         None

@@ -23,6 +23,12 @@ pub struct TaskView {
     pub errors: FieldErrors,
     /// The answer as it will be shown, if that was asked for.
     pub preview_html: Option<String>,
+    /// What another window has stored, while the form holds something else.
+    pub other: Option<OtherText>,
+    /// The form holds what was just sent and is not stored.
+    pub is_unsaved: bool,
+    /// The version of the assignment that this page has seen.
+    pub version: i64,
     /// Values and words of the reasons for a skip.
     pub skip_reasons: Vec<(&'static str, String)>,
     /// A fresh key for the submit that this page will make.
@@ -36,8 +42,31 @@ impl TaskView {
         matches!(self.state, Submitted | Extra | Skipped)
     }
 
+    pub fn is_leased(&self) -> bool {
+        self.state == AssignmentState::Leased
+    }
+
     pub fn is_expired(&self) -> bool {
         self.state == AssignmentState::Expired
+    }
+}
+
+/// What another window has stored of a task, to be shown beside what this one holds.
+pub struct OtherText {
+    /// As somebody reads it.
+    pub text: String,
+    /// Its fields as JSON, for a script to fill in.
+    pub fields: String,
+    /// When it was stored.
+    pub at: String,
+    /// It was sent, and is no draft.
+    pub is_answer: bool,
+}
+
+impl OtherText {
+    /// By which pages tell one from the other.
+    pub fn kind(&self) -> &'static str {
+        if self.is_answer { "answer" } else { "draft" }
     }
 }
 

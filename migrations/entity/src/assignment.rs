@@ -38,6 +38,8 @@ pub struct Model {
     /// Decides the order in which answers are shown: random per assignment, stable on reload.
     pub order_seed: i64,
     pub created_at: UnixMillis,
+    /// How often something was kept or sent on it: what a window must have seen to store more.
+    pub draft_version: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,10 @@ pub struct Model {
     /// The form's fields, JSON.
     pub body: String,
     pub updated_at: UnixMillis,
+    /// The window that wrote it, by a name that it gave itself; empty without a script.
+    pub written_by: String,
+    /// The how many-eth save of that window it was.
+    pub n_writes: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -12,7 +12,11 @@ use crate::{
     },
 };
 use actix_session::Session;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{CLEAR_SITE_DATA, HeaderValue},
+    web,
+};
 use askama::Template;
 use sea_orm::DatabaseConnection;
 use serde::Deserialize;
@@ -83,5 +87,9 @@ pub async fn sign_out(
 ) -> Result<HttpResponse, AppError> {
     session.purge();
     audit::record(db.get_ref(), account.id, "session.delete", account.id, json!({})).await?;
-    Ok(page::see_other(&address::address("/sign-in")))
+    let mut left = page::see_other(&address::address("/sign-in"));
+    // "Back" shows the next person nothing. What is kept by account, the page's script clears: all of
+    // the browser's storage would be other people's too.
+    left.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+    Ok(left)
 }

@@ -131,6 +131,13 @@ impl TaskDefinition for CompareTask {
         Ok(TaskSubmission::new(form, payload, rationale))
     }
 
+    fn told(&self, page: &Page, form: &TaskForm) -> String {
+        let verdict = verdict(form.get("choice")).map(verdict_key);
+        let verdict = verdict.map(|key| page.text(key).to_string());
+        let parts = verdict.into_iter().chain(form.text("rationale"));
+        parts.collect::<Vec<_>>().join("\n\n")
+    }
+
     fn page<'a>(&'a self, shown: TaskPage<'a>) -> LocalBoxFuture<'a, Result<String, AppError>> {
         Box::pin(async move {
             let TaskPage { page, access, view, task, assignment, db } = shown;

@@ -59,6 +59,10 @@ impl TaskDefinition for DemonstrateTask {
         Box::pin(async move { Ok(DemonstratePage { page, access, view }.render()?) })
     }
 
+    fn told(&self, _: &Page, form: &TaskForm) -> String {
+        form.get("answer").to_owned()
+    }
+
     fn preview(&self, form: &TaskForm) -> Option<String> {
         Some(markdown::to_html(form.get("answer")))
     }

@@ -1,0 +1,110 @@
+//! What somebody has typed and not sent, kept. An older text never replaces a newer one
+//! ([`overtaking`]); where there are two, the person chooses.
+
+use crate::{
+    data::texts,
+    web::error::AppError,
+    work::{
+        assignment::LockedAssignment,
+        form::{TaskForm, WindowState},
+        judgement, kinds,
+        overtaking::{self, Standing},
+    },
+};
+use entity::{
+    draft,
+    ids::{AccountId, AssignmentId},
+    judgement::Model as Judgement,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
+    sea_query::OnConflict,
+};
+use storage::database::begin_write;
+
+/// What came of keeping a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DraftOutcome {
+    /// It is stored, as it was already or just now. `is_held`: the lease goes on.
+    Kept { version: i64, is_held: bool },
+    /// Another window has stored something that this one has not seen: nothing is changed.
+    Overtaken,
+}
+
+/// Keeps what is typed in a window and renews the lease. None: no such assignment of this person.
+pub async fn keep(
+    db: &DatabaseConnection,
+    account: AccountId,
+    id: AssignmentId,
+    form: TaskForm,
+) -> Result<Option<DraftOutcome>, AppError> {
+    let (window, typed) = (form.window(), form.into_draft());
+    let turn = begin_write(db).await?;
+    let Some(held) = LockedAssignment::of(&turn, account, id).await? else { return Ok(None) };
+    let is_newer = typed != stored(&turn, id).await?.form
+        && match overtaking::standing(&turn, &held, &window, &typed).await? {
+            Standing::Newer => true,
+            Standing::Late => false,
+            Standing::Overtaken => return Ok(Some(DraftOutcome::Overtaken)),
+        };
+    if is_newer {
+        write(&turn, id, &window, &typed).await?;
+    }
+    let is_held = held.renew(&turn, is_newer).await?;
+    turn.commit().await?;
+    Ok(Some(DraftOutcome::Kept { version: held.draft_version + i64::from(is_newer), is_held }))
+}
+
+async fn write(
+    turn: &DatabaseTransaction,
+    id: AssignmentId,
+    window: &WindowState,
+    typed: &TaskForm,
+) -> Result<(), AppError> {
+    let row = draft::ActiveModel {
+        assignment_id: Set(id),
+        body: Set(serde_json::to_string(typed)?),
+        updated_at: Set(UnixMillis::now()),
+        written_by: Set(window.name.clone()),
+        n_writes: Set(window.n_writes),
+    };
+    let columns = [
+        draft::Column::Body,
+        draft::Column::UpdatedAt,
+        draft::Column::WrittenBy,
+        draft::Column::NWrites,
+    ];
+    let newest = OnConflict::column(draft::Column::AssignmentId).update_columns(columns).to_owned();
+    draft::Entity::insert(row).on_conflict(newest).exec_without_returning(turn).await?;
+    Ok(())
+}
+
+/// What is stored of somebody's work on a task.
+#[derive(Clone, Debug, Default)]
+pub struct StoredForm {
+    /// As the form would hold it.
+    pub form: TaskForm,
+    /// When it was stored, if anything is.
+    pub at: Option<UnixMillis>,
+    /// Where it is no draft: the answer that was sent.
+    pub answer: Option<Judgement>,
+}
+
+/// The draft, else the last answer.
+pub async fn stored(db: &impl ConnectionTrait, id: AssignmentId) -> Result<StoredForm, AppError> {
+    if let Some(draft) = draft::Entity::find_by_id(id).one(db).await? {
+        let (form, at) = (overtaking::form_of(&draft), Some(draft.updated_at));
+        return Ok(StoredForm { form, at, answer: None });
+    }
+    let Some(last) = judgement::latest(db, id).await? else { return Ok(StoredForm::default()) };
+    let said = kinds::stored_answer(&last.payload);
+    let text = match said.text_hash() {
+        Some(hash) => texts::load(db, hash).await?,
+        None => None,
+    };
+    let mut form = TaskForm::default();
+    said.fill(&mut form, text);
+    drop(said);
+    Ok(StoredForm { form: form.into_draft(), at: Some(last.created_at), answer: Some(last) })
+}
