@@ -2,6 +2,7 @@
 
 use crate::{
     config::ServeConfig,
+    data::import::queue::ImportQueue,
     database,
     models::live::LiveModels,
     people::accounts::SignInLimit,
@@ -41,6 +42,7 @@ pub struct App {
     address: SocketAddr,
     db: DatabaseConnection,
     live: web::Data<LiveModels>,
+    imports: web::Data<ImportQueue>,
     feed: RunFeed,
     first_password: Option<String>,
 }
@@ -54,11 +56,12 @@ impl App {
         let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
         let live = web::Data::new(live);
         let feed = RunFeed::new(db.clone());
-        let shared = (live.clone(), web::Data::new(feed.clone()));
+        let imports = web::Data::new(ImportQueue::new(db.clone(), &config.storage.data_dir));
+        let shared = (live.clone(), web::Data::new(feed.clone()), imports.clone());
         let (server, address) = bind(config.clone(), db.clone(), store.clone(), shared)?;
         // Last, because the password that it makes is said once: nothing may fail after it.
         let first_password = first_start::prepare(&db).await?;
-        Ok(Self { server, config, store, address, db, live, feed, first_password })
+        Ok(Self { server, config, store, address, db, live, imports, feed, first_password })
     }
 
     pub fn port(&self) -> u16 {
@@ -92,8 +95,14 @@ impl App {
     /// run write its checkpoint; a second signal does not wait for them.
     pub async fn run(self) -> anyhow::Result<()> {
         let live = self.live.into_inner();
-        let background =
-            BackgroundTasks::start(&self.config, &self.db, &self.store, live.clone()).await;
+        let background = BackgroundTasks::start(
+            &self.config,
+            &self.db,
+            &self.store,
+            live.clone(),
+            self.imports.into_inner(),
+        )
+        .await;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut asked =
@@ -124,13 +133,13 @@ impl App {
 }
 
 /// What requests share with those who started the server.
-type SharedData = (web::Data<LiveModels>, web::Data<RunFeed>);
+type SharedData = (web::Data<LiveModels>, web::Data<RunFeed>, web::Data<ImportQueue>);
 
 fn bind(
     config: ServeConfig,
     db: DatabaseConnection,
     store: ArtifactStore,
-    (live, feed): SharedData,
+    (live, feed, imports): SharedData,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let listen = config.listen;
     let config = web::Data::new(config);
@@ -148,6 +157,7 @@ fn bind(
             .app_data(feed.clone())
             .app_data(digests.clone())
             .app_data(live.clone())
+            .app_data(imports.clone())
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())

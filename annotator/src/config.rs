@@ -130,6 +130,9 @@ pub struct ImportConfig {
     /// The project's name; it is made if it is missing.
     #[arg(long, env = "ATTUNE_PROJECT")]
     pub project: String,
+    /// Import the other rows when some cannot be read; otherwise such a file is refused whole.
+    #[arg(long, env = "ATTUNE_LEAVE_OUT")]
+    pub leave_out: bool,
     /// Rows of `prompt`, `messages`, `prompt` + `completion` or `prompt` + `chosen` + `rejected`.
     pub file: PathBuf,
 }

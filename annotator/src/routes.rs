@@ -3,7 +3,7 @@
 
 use crate::{
     pages::{
-        data::{datasets, prompt, prompts, withdraw_prompt},
+        data::{datasets, imports, prompt, prompts, withdraw_prompt},
         health,
         keeping::{delete_model, delete_project, disk},
         models,
@@ -90,6 +90,8 @@ site_map! {
     get  "/projects/{project}/prompts" => prompts::show;
     post "/projects/{project}/prompts" => prompts::paste;
     post "/projects/{project}/prompts/upload" => prompts::upload;
+    get  "/projects/{project}/imports/{import}" => imports::show;
+    post "/projects/{project}/imports/{import}/cancel" => imports::cancel;
     get  "/projects/{project}/export/{format}.jsonl" => prompts::download;
     // (and what gives out the tasks of each kind: see `task_addresses`)
     get  "/projects/{project}/tasks/{assignment}" => task::show;

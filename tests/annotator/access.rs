@@ -13,6 +13,7 @@ use entity::{
 };
 use reqwest::StatusCode;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use serde_json::json;
 use std::collections::BTreeSet;
 use storage::artifact_store::ArtifactStore;
 
@@ -94,6 +95,8 @@ const TABLE: &[Row] = &[
     ("get",  "/projects/{project}/prompts", MANAGERS, &[]),
     ("post", "/projects/{project}/prompts", MANAGERS, &[("prompts", "")]),
     ("post", "/projects/{project}/prompts/upload", MANAGERS, &[("file", "")]),
+    ("get",  "/projects/{project}/imports/{import}", MANAGERS, &[]),
+    ("post", "/projects/{project}/imports/{import}/cancel", MANAGERS, &[]),
     ("get",  "/projects/{project}/export/{format}.jsonl", MANAGERS_AND_ENGINEERS, &[]),
     ("get",  "/projects/{project}/demonstrate", ANNOTATORS, &[]),
     ("get",  "/projects/{project}/compare", ANNOTATORS, &[]),
@@ -136,8 +139,8 @@ const TABLE: &[Row] = &[
 ];
 
 /// Placeholders that name something of a project.
-const OBJECTS: [&str; 6] =
-    ["{assignment}", "{prompt}", "{judgement}", "{version}", "{run}", "{model}"];
+const OBJECTS: [&str; 7] =
+    ["{assignment}", "{import}", "{prompt}", "{judgement}", "{version}", "{run}", "{model}"];
 
 /// A column: somebody at a browser.
 struct Person {
@@ -153,6 +156,7 @@ struct Place {
     prompt: String,
     judgement: String,
     version: String,
+    import: String,
     run: String,
     model: String,
     /// Whose task it is, by name.
@@ -180,6 +184,7 @@ impl Place {
             prompt: prompt.to_string(),
             judgement: judgement.to_string(),
             version: version.to_string(),
+            import: app.admin.bring_in(project, json!({"prompt": name}).to_string()).await.id(),
             run: add_run(&app.rows, id).await.to_string(),
             model: add_model(&app.rows, &store, id, name).await.to_string(),
             assignments,
@@ -254,6 +259,7 @@ impl House {
             .replace("{prompt}", &place.prompt)
             .replace("{judgement}", &place.judgement)
             .replace("{version}", &place.version)
+            .replace("{import}", &place.import)
             .replace("{run}", &place.run)
             .replace("{model}", &place.model)
             .replace("{assignment}", assignment)

@@ -99,11 +99,12 @@ impl<'a> Office<'a> {
         let office = N_OFFICES.fetch_add(1, Ordering::Relaxed);
         let project = projects::create(db, &format!("Office {office}"), "").await.unwrap().id;
         for (n, overlap) in overlaps.iter().enumerate() {
-            let text = PromptBody::Text(format!("question {n}"));
-            let (prompt, _) = prompts::store(db, project, &text).await.unwrap();
+            let text = PromptBody::Text(format!("question {n}")).to_canonical_json();
+            let hash = texts::store(db, &text).await.unwrap();
+            let prompt = prompts::place(db, project, &[hash]).await.unwrap()[0].0;
             let (kind, origin) = (TaskKind::Demonstrate, format!("test:{n}"));
             let new = NewTask { project, prompt, kind, overlap: *overlap, run: None, origin };
-            tasks::ask(db, new).await.unwrap();
+            tasks::ask(db, vec![new]).await.unwrap();
         }
         let mut people = Vec::new();
         for person in 0..N_PEOPLE {

@@ -20,6 +20,7 @@ mod watching;
 mod bench;
 mod datasets;
 mod import_export;
+mod imports;
 mod lineage;
 mod run_feed;
 mod sample_tasks;

@@ -111,8 +111,7 @@ on_both_databases! {
         house.page(fetched.id).await.texts("ol.log li").iter().for_each(|line| is_in_russian(line));
         let row = "{\"prompt\": \"Who is there?\", \"completion\": \"A fox.\"}\n";
         let rows: String = (0..40).map(|n| row.replace("there", &format!("at door {n}"))).collect();
-        let upload = format!("{}/prompts/upload", house.project);
-        assert!(house.app.admin.upload(&upload, &rows).await.status.is_redirection());
+        house.app.admin.bring_in(&house.project, rows).await;
 
         let told = house.failure_of("sample", &[("max_new_tokens", "100000")]).await;
         assert!(told.contains("100000"), "{told}");
@@ -150,12 +149,16 @@ on_both_databases! {
             ("{\"messages\": [{\"role\": \"user\", \"content\": \"Q\"}]}", "сообщением ассистента"),
         ] {
             let content = if row.is_empty() { "\n".to_owned() } else { format!("{good}{row}\n") };
-            let page = app.admin.upload(&format!("{project}/prompts/upload"), &content).await;
-            let errors = page.texts(".field-error");
-            let [error] = errors.as_slice() else { panic!("one error: {}", page.text()) };
-            is_in_russian(error);
+            let page = app.admin.bring_in(&project, content).await;
+            is_in_russian(&page.text());
+            if row.is_empty() {
+                assert!(page.texts(".note.failure")[0].contains(says), "{}", page.text());
+                continue;
+            }
+            let cells = page.texts("#import-status td");
+            let [line, error] = cells.as_slice() else { panic!("one error: {}", page.text()) };
+            assert_eq!(line, "2");
             assert!(error.contains(says), "{error}");
-            assert!(row.is_empty() || error.contains("строка 2"), "{error}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::support::{
 };
 use annotator::data::{
     dataset::{self, DatasetContents, PromptSelection},
+    formats::row::ImportRow,
     import, prompts,
 };
 use entity::{
@@ -206,8 +207,8 @@ on_both_databases! {
             r#"{"prompt": "Why?", "chosen": "So.", "rejected": "Well."}"#,
         ];
         for (row, n_new_again) in rows.into_iter().zip([1, 0, 0]) {
-            let row = import::read_bytes(row.as_bytes()).unwrap();
-            let give = async || import::store_all(&bench.db, bench.project, &row).await.unwrap();
+            let row = [ImportRow::parse(row).unwrap()];
+            let give = async || import::store::store_all(&bench.db, bench.project, &row).await.unwrap();
             assert_eq!(give().await.new_rows(), 1);
             assert_eq!(give().await.new_rows(), 0);
             let prompt = prompt::Entity::find().one(&bench.db).await.unwrap().unwrap().id;

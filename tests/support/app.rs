@@ -193,7 +193,10 @@ impl TestApp {
     ) {
         let form = self.admin.get(&format!("{project}/prompts")).await.form("/prompts");
         let pasted: Vec<String> = prompts.into_iter().collect();
-        self.admin.submit(form.with("prompts", pasted.join("\n\n"))).await;
+        let page = self.admin.submit(form.with("prompts", pasted.join("\n\n"))).await;
+        if page.url.path().contains("/imports/") {
+            self.admin.import_over(page).await;
+        }
     }
 
     /// Launches a run by its form, with these settings in place of the defaults, and waits for it.
@@ -238,6 +241,14 @@ impl TestApp {
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
+    }
+
+    /// Kills the server and starts another on the same data.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.server.leash.kill();
+        let first_password = self.server.first_password.take();
+        self.server = tokio::task::block_in_place(|| Server::start(&self.database, Worker::None));
+        self.server.first_password = first_password;
     }
 
     async fn unfinished_runs(&self) -> Vec<run::Model> {

@@ -141,7 +141,7 @@ pub(crate) async fn add_frozen_judgement(
 ) -> (PromptId, JudgementId, DatasetVersionId) {
     let prompt = PromptBody::Text(format!("What is {name}?"));
     let row = ImportRow::new(DatasetKind::Demonstrations, prompt, [name.to_owned()]);
-    annotator::data::import::store_all(rows, project_id, &[row])
+    annotator::data::import::store::store_all(rows, project_id, &[row])
         .await
         .expect("the row is imported");
     let frozen = dataset::freeze(rows, store, project_id, DatasetContents::Demonstrations).await;

@@ -1,6 +1,7 @@
 //! A person at a browser without JavaScript: follows links, fills in the forms that are on the page
 //! and sends them with everything that the page put into them.
 
+use super::eventually;
 use reqwest::{Client, Method, Response, StatusCode, Url, cookie::Jar, redirect::Policy};
 use scraper::{ElementRef, Html, Selector};
 use std::{sync::Arc, time::Duration};
@@ -56,7 +57,9 @@ impl Visitor {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
         let mut request = self.unled.request(method, self.url(path));
         if fields.iter().any(|(name, _)| *name == "file") {
-            request = with_file(request, fields);
+            let (files, fields): (Vec<_>, Vec<_>) =
+                fields.iter().copied().partition(|(name, _)| *name == "file");
+            request = with_file(request, &fields, files[0].1.as_bytes());
         } else if !fields.is_empty() {
             request = request.form(fields);
         }
@@ -70,10 +73,36 @@ impl Visitor {
         request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
-    /// Sends a file; the page that answers.
-    pub(crate) async fn upload(&self, path: &str, content: &str) -> Page {
-        let token = self.token().await;
-        Page::of(self.ask("post", path, &[("csrf", &token), ("file", content)]).await).await
+    /// Sends a file of rows to a project and waits until it is in, or not; the page of its import.
+    pub(crate) async fn bring_in(&self, project: &str, content: impl Into<Vec<u8>>) -> Page {
+        let page = self.send_rows(project, content, &[]).await;
+        self.import_over(page).await
+    }
+
+    /// Sends a file of rows to a project, with other fields; the page that answers.
+    pub(crate) async fn send_rows(
+        &self,
+        project: &str,
+        content: impl Into<Vec<u8>>,
+        fields: &[(&str, &str)],
+    ) -> Page {
+        let (token, path) = (self.token().await, format!("{project}/prompts/upload"));
+        let mut fields = fields.to_vec();
+        fields.insert(0, ("csrf", &token));
+        let request = with_file(self.client.post(self.url(&path)), &fields, &content.into());
+        let response = request.send().await;
+        Page::of(response.unwrap_or_else(|error| panic!("POST {path}: {error}"))).await
+    }
+
+    /// Waits until the import on whose page somebody is is over.
+    pub(crate) async fn import_over(&self, page: Page) -> Page {
+        let path = page.url.path().to_owned();
+        assert!(path.contains("/imports/"), "no page of an import: {path}\n{}", page.text());
+        let over = async || {
+            let page = self.get(&path).await;
+            (!page.texts("#import-status[data-over]").is_empty()).then_some(page)
+        };
+        eventually(Duration::from_secs(120), over, || format!("{path} goes on for ever")).await
     }
 
     /// Chooses the language of every page that this person opens.
@@ -108,15 +137,22 @@ impl Visitor {
 }
 
 /// A form with a file, as browsers send it.
-fn with_file(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
-    let mut body = String::new();
+fn with_file(
+    request: reqwest::RequestBuilder,
+    fields: &[(&str, &str)],
+    file: &[u8],
+) -> reqwest::RequestBuilder {
+    let mut body = Vec::new();
+    let mut part = |head: String, value: &[u8]| {
+        let head = format!("--boundary\r\nContent-Disposition: form-data; {head}\r\n\r\n");
+        body.extend([head.as_bytes(), value, b"\r\n"].concat());
+    };
     for (name, value) in fields {
-        let file = if *name == "file" { "; filename=\"rows.jsonl\"" } else { "" };
-        body += "--boundary\r\nContent-Disposition: form-data; ";
-        body += &format!("name=\"{name}\"{file}\r\n\r\n{value}\r\n");
+        part(format!("name=\"{name}\""), value.as_bytes());
     }
-    let kind = "multipart/form-data; boundary=boundary";
-    request.header("content-type", kind).body(body + "--boundary--\r\n")
+    part("name=\"file\"; filename=\"rows.jsonl\"".to_owned(), file);
+    body.extend(b"--boundary--\r\n");
+    request.header("content-type", "multipart/form-data; boundary=boundary").body(body)
 }
 
 /// What came back.
@@ -163,6 +199,11 @@ impl Page {
         let html = Html::parse_document(&self.html);
         let link = selector(css);
         html.select(&link).filter_map(|link| link.attr("href")).map(str::to_owned).collect()
+    }
+
+    /// The id at the end of the page's address.
+    pub(crate) fn id(&self) -> String {
+        self.url.path().rsplit('/').next().expect("a path").to_owned()
     }
 
     /// The page as somebody reads it.

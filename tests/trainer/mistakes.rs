@@ -290,7 +290,7 @@ on_both_databases! {
             ImportRow::new(DatasetKind::Demonstrations, subject.prompt(), [answer])
         });
         let id = project.rsplit('/').next().unwrap().parse().unwrap();
-        annotator::data::import::store_all(&app.rows, id, &answered.collect::<Vec<_>>()).await.unwrap();
+        annotator::data::import::store::store_all(&app.rows, id, &answered.collect::<Vec<_>>()).await.unwrap();
         let small = [("max_length", "128"), ("dtype", "f32")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let hopeless = [small.as_slice(), &[("learning_rate".to_owned(), "1e30".to_owned())]].concat();
 

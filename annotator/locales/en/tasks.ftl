@@ -80,7 +80,10 @@ prompts-plain = plain text
 prompts-plain-help = Given as plain text: models read it without their chat template, the answer right behind it. Prompts as messages go through the template, as chats do.
 prompts-upload = Upload
 prompts-upload-label = A file of JSON Lines
-prompts-upload-hint = Rows of prompt; messages; prompt and completion; or prompt, chosen and rejected. .gz too, up to 32 MB. A prompt that is a text is read without the chat template, one that is a list of messages with it.
+prompts-upload-hint = Rows of prompt; messages; prompt and completion; or prompt, chosen and rejected. .gz too, up to { $megabytes } MB. A prompt that is a text is read without the chat template, one that is a list of messages with it.
+prompts-leave-out = Leave out rows that cannot be read
+prompts-leave-out-hint = Otherwise a file with such a row is refused whole, and every one of them is named.
+prompts-imports = Imports
 prompts-file-refused = Nothing was imported: { $error }
 prompts-count =
     { $n ->

@@ -2,7 +2,22 @@
 
 import-no-rows = в файле нет ни одной строки
 import-line = строка { $line }: { $why }
-import-not-utf8 = строка { $line } — не текст в кодировке UTF-8
+import-not-utf8 = это не текст в кодировке UTF-8; сохраните файл в UTF-8
+import-not-utf16 = это не везде текст в кодировке UTF-16
+import-damaged = сжатый файл повреждён на строке { $line }; отправьте его ещё раз
+import-other-format = это файл формата { $format }; сохраните данные как JSON Lines: по одному объекту JSON в строке
+import-is-a-list = весь файл — один список JSON; запишите каждую строку данных отдельной строкой файла, без скобок вокруг и запятых между ними
+import-is-spread = строка данных растянута на несколько строк файла; запишите каждую в одну строку
+import-file-too-large = файл больше { $megabytes } МБ; отправьте его по частям
+import-text-too-large = в распакованном виде файл больше { $megabytes } МБ; отправьте его по частям
+import-too-many-lines = в файле больше { $n } строк; отправьте его по частям
+import-line-too-long = строка длиннее { $megabytes } МБ
+import-rows-refused = не читаются строки: { $n } из { $of }
+import-all-refused = ни одна строка не читается
+import-database-failed = база данных не смогла сохранить строки; почему — сказано в журнале службы
+import-file-lost = служба была остановлена, и файла больше нет; отправьте его ещё раз
+import-project-deleted = проект тем временем удалили
+import-broke = служба сломалась на этом файле; почему — сказано в её журнале
 import-cut-off = сжатый файл обрывается на строке { $line }; отправьте его ещё раз
 import-unreadable = строку { $line } не удалось прочитать: { $why }
 
@@ -14,6 +29,8 @@ row-fields-together = поле `{ $field }` нельзя сочетать с `{ 
 row-wrong-type = поле `{ $field }` — не текст и не список сообщений с `role` и `content`: { $why }
 row-is-a-text = это текст
 row-empty-field = поле `{ $field }` пустое
+row-empty-message = в поле `{ $field }` пустое сообщение номер { $n }
+row-same-answers = поля `{ $one }` и `{ $other }` совпадают: ни одно не лучше
 row-mixed-forms = поле `{ $field }` должно быть задано так же, как `prompt`: оба — тексты или оба — списки сообщений
 row-not-one-answer = поле `{ $field }` должно быть одним сообщением ассистента
 row-no-answer = поле `messages` должно заканчиваться сообщением ассистента, а перед ним должно быть хотя бы одно другое
@@ -36,6 +53,7 @@ json-not-unicode = нет такого символа в Юникоде
 json-half-a-character = половина символа Юникода без второй половины
 json-escape-ends = обрывается код символа
 json-key-no-string = имя поля должно быть текстом в кавычках
+json-too-deep = слишком глубокая вложенность
 json-trailing-comma = лишняя запятая в конце
 json-trailing-characters = после конца стоит что-то лишнее
 json-control-character = управляющий символ внутри текста в кавычках
@@ -50,3 +68,37 @@ json-number = число
 json-string = текст
 json-list = список
 json-object = объект
+
+# Страница импорта.
+
+import-title = Импорт
+import-pasted = вставленный текст
+import-state-waiting = Ждёт своей очереди
+import-state-checking = Проверяется
+import-state-storing = Загружается
+import-state-done = Загружено
+import-state-refused = Отклонено
+import-state-cancelled = Остановлено
+import-state-failed = Не завершено
+import-stopping = Сейчас остановится.
+import-lines-so-far =
+    { $n ->
+        [one] { $n } строка проверена
+        [few] { $n } строки проверены
+       *[other] { $n } строк проверено
+    }
+import-progress = Строк: { $n } из { $of }
+import-need-not-wait = Ждать не нужно: загрузка продолжится и без этой страницы, и после перезапуска службы.
+import-nothing-stored = Ничего не загружено.
+import-stored-stays = Строки, загруженные до этого, остаются. Чтобы продолжить, отправьте тот же файл ещё раз: ничего не удвоится.
+import-new = Новое: { $what }
+import-known = Уже было или встречается в файле не раз
+import-left-out = Пропущено
+import-refused-title = Строки, которые не читаются
+import-refused-first = Первые { $n } из { $of }:
+import-refused-line = Строка
+import-refused-why = Что не так
+import-mend = Исправьте файл и отправьте его снова или отправьте как есть, отметив «{ prompts-leave-out }».
+import-cancel = Остановить
+import-to-prompts = К запросам
+notice-import-cancelled = Импорт останавливается.

@@ -80,7 +80,10 @@ prompts-plain = простой текст
 prompts-plain-help = Задан простым текстом: модель читает его без шаблона чата, ответ стоит сразу за ним. Запросы в виде сообщений проходят через шаблон, как и чаты.
 prompts-upload = Загрузить
 prompts-upload-label = Файл JSON Lines
-prompts-upload-hint = Строки с полями prompt; messages; prompt и completion; или prompt, chosen и rejected. Можно .gz, до 32 МБ. Запрос, заданный строкой, модель читает без шаблона чата, а заданный списком сообщений — с шаблоном.
+prompts-upload-hint = Строки с полями prompt; messages; prompt и completion; или prompt, chosen и rejected. Можно .gz, до { $megabytes } МБ. Запрос, заданный строкой, модель читает без шаблона чата, а заданный списком сообщений — с шаблоном.
+prompts-leave-out = Пропускать строки, которые не читаются
+prompts-leave-out-hint = Иначе файл с такой строкой отклоняется целиком, и все они будут названы.
+prompts-imports = Загрузки
 prompts-file-refused = Ничего не загружено: { $error }
 prompts-count =
     { $n ->

@@ -5,6 +5,7 @@ use crate::{
     config::StorageConfig,
     data::{
         dataset::{self, DatasetContents},
+        formats::row::ImportRow,
         import,
     },
     people::{accounts, accounts::NewAccount, projects},
@@ -29,9 +30,12 @@ use serde_json::json;
 const ADDRESSES: [&str; 8] =
     ["href", "action", "formaction", "src", "data-url", "data-events", "data-facts", "value"];
 
-const ROWS: &[u8] =
-    b"{\"prompt\":\"Q\",\"completion\":\"A\"}\n{\"prompt\":\"R\",\"completion\":\"B\"}\n\
-    {\"prompt\":\"S\",\"chosen\":\"C\",\"rejected\":\"D\"}\n{\"prompt\":\"T\"}\n";
+const ROWS: [&str; 4] = [
+    r#"{"prompt":"Q","completion":"A"}"#,
+    r#"{"prompt":"R","completion":"B"}"#,
+    r#"{"prompt":"S","chosen":"C","rejected":"D"}"#,
+    r#"{"prompt":"T"}"#,
+];
 
 /// An administrator's project with something of every sort in it.
 struct FullProject {
@@ -59,8 +63,8 @@ impl FullProject {
         };
         let admin = accounts::create_account(&db, admin).await.unwrap();
         let id = projects::create(&db, "P", "").await.unwrap().id;
-        let rows = import::read_bytes(ROWS).unwrap();
-        import::store_all(&db, id, &rows).await.unwrap();
+        let rows = ROWS.map(|row| ImportRow::parse(row).unwrap());
+        import::store::store_all(&db, id, &rows).await.unwrap();
         let frozen =
             dataset::freeze(&db, &store, id, DatasetContents::Demonstrations).await.unwrap();
         let version = frozen.record(&db, Some(admin.id)).await.unwrap();

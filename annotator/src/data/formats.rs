@@ -5,13 +5,14 @@ pub mod preference;
 pub mod prompts;
 pub mod row;
 pub mod sft;
+pub mod unique_json;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use entity::{
     conversation::{ChatMessage, PromptBody},
     dataset_version::DatasetKind,
     dataset_version_item::DatasetSplit,
-    ids::ProjectId,
+    ids::{ProjectId, PromptId},
 };
 use futures_util::future::BoxFuture;
 use row::{ImportRow, RowFields, RowRefusal};
@@ -39,14 +40,13 @@ pub trait DataFormat: Sync {
     /// A row out of its fields; none when it is of another format.
     fn read(&self, fields: &RowFields) -> Result<Option<ImportRow>, RowRefusal>;
 
-    /// Stores a row that [`DataFormat::read`] made, with its judgement if it says one; false when it
-    /// was there.
+    /// Stores rows of this format, with their judgements if they say one; which of them are new.
     fn store<'a>(
         &'a self,
         turn: &'a DatabaseTransaction,
         project: ProjectId,
-        row: &'a ImportRow,
-    ) -> BoxFuture<'a, Result<bool, DbErr>>;
+        rows: Vec<PlacedRow>,
+    ) -> BoxFuture<'a, Result<Vec<bool>, DbErr>>;
 
     fn kind(&self) -> DatasetKind {
         self.contents().kind()
@@ -63,6 +63,15 @@ pub trait DataFormat: Sync {
         }
         row
     }
+}
+
+/// A row that [`DataFormat::read`] made, whose prompt and texts are stored.
+pub struct PlacedRow {
+    pub prompt: PromptId,
+    /// Its prompt is new, or was withdrawn and came back, with this row.
+    pub is_new_prompt: bool,
+    /// The hashes of its answers.
+    pub answers: Vec<String>,
 }
 
 /// The table of the formats.

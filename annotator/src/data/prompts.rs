@@ -3,7 +3,7 @@
 //! are brought back. What was said of them stays.
 
 use crate::{
-    data::texts,
+    data::texts::{self, HashedText},
     work::tasks::{self, NewTask},
 };
 use entity::{
@@ -16,36 +16,60 @@ use entity::{
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::{Expr, Query, SelectStatement},
+    sea_query::{Expr, OnConflict, Query, SelectStatement},
 };
+use std::collections::{BTreeSet, HashMap, HashSet};
+use storage::database::row_chunks;
 
-/// The prompt's row, stored unless the project has it; one that was withdrawn comes back. True when
-/// it is new or came back.
-pub async fn store(
+/// The prompts of these texts, which are stored, in a project: made unless it has them; those that
+/// were withdrawn come back. True where one is new or came back, once for each.
+pub async fn place(
     db: &impl ConnectionTrait,
     project: ProjectId,
-    prompt: &PromptBody,
-) -> Result<(PromptId, bool), DbErr> {
-    let text_hash = texts::store(db, &prompt.to_canonical_json()).await?;
-    let known = prompt::Entity::find()
-        .filter(prompt::Column::ProjectId.eq(project))
-        .filter(prompt::Column::TextHash.eq(&text_hash))
-        .one(db)
-        .await?;
-    if let Some(known) = known {
-        return Ok((known.id, restore(db, known.id).await?));
+    text_hashes: &[String],
+) -> Result<Vec<(PromptId, bool)>, DbErr> {
+    let now = UnixMillis::now();
+    let distinct: BTreeSet<&String> = text_hashes.iter().collect(); // sorted, as texts are
+    let mut fresh = HashSet::new();
+    let rows = distinct.iter().map(|hash| {
+        let id = PromptId::new();
+        fresh.insert(id);
+        prompt::ActiveModel {
+            id: Set(id),
+            project_id: Set(project),
+            text_hash: Set((*hash).clone()),
+            created_at: Set(now),
+            withdrawn_at: Set(None),
+        }
+    });
+    let columns = [prompt::Column::ProjectId, prompt::Column::TextHash];
+    let known = OnConflict::columns(columns).do_nothing().to_owned();
+    for chunk in row_chunks(rows) {
+        let insert = prompt::Entity::insert_many(chunk).on_conflict(known.clone());
+        insert.exec_without_returning(db).await?;
     }
-    let id = PromptId::new();
-    let row = prompt::ActiveModel {
-        id: Set(id),
-        project_id: Set(project),
-        text_hash: Set(text_hash),
-        created_at: Set(UnixMillis::now()),
-        withdrawn_at: Set(None),
-    };
-    prompt::Entity::insert(row).exec_without_returning(db).await?;
-    Ok((id, true))
+    let mut found: HashMap<String, (PromptId, bool)> = HashMap::new();
+    for chunk in distinct.into_iter().collect::<Vec<_>>().chunks(LOOKED_UP) {
+        let stored = prompt::Entity::find()
+            .filter(prompt::Column::ProjectId.eq(project))
+            .filter(prompt::Column::TextHash.is_in(chunk.iter().copied()));
+        for row in stored.all(db).await? {
+            let came_back = row.withdrawn_at.is_some() && restore(db, row.id).await?;
+            found.insert(row.text_hash, (row.id, came_back || fresh.contains(&row.id)));
+        }
+    }
+    let missing = || DbErr::RecordNotFound("a prompt that was just stored".to_owned());
+    text_hashes
+        .iter()
+        .map(|hash| {
+            let (id, is_new) = found.get_mut(hash).ok_or_else(missing)?;
+            Ok((*id, std::mem::take(is_new)))
+        })
+        .collect()
 }
+
+/// How many texts a statement asks for.
+const LOOKED_UP: usize = 500;
 
 /// Takes the prompt out of the work; false when it was out already. Whoever holds a task of it may
 /// finish.
@@ -80,14 +104,17 @@ pub fn withdrawn(project: ProjectId) -> SelectStatement {
         .to_owned()
 }
 
-/// Asks one person for the ideal answer to a prompt. Asking twice is asking once.
-pub async fn ask_for_demonstration(
+/// Asks one person each for the ideal answer to prompts. Asking twice is asking once.
+pub async fn ask_for_demonstrations(
     db: &impl ConnectionTrait,
     project: ProjectId,
-    prompt: PromptId,
+    prompts: impl Iterator<Item = PromptId>,
 ) -> Result<(), DbErr> {
-    let (kind, origin) = (TaskKind::Demonstrate, format!("prompt:{prompt}"));
-    tasks::ask(db, NewTask { project, prompt, kind, overlap: 1, run: None, origin }).await
+    let ask = |prompt| {
+        let (kind, origin) = (TaskKind::Demonstrate, format!("prompt:{prompt}"));
+        NewTask { project, prompt, kind, overlap: 1, run: None, origin }
+    };
+    tasks::ask(db, prompts.map(ask).collect()).await
 }
 
 /// Stores the prompts with a demonstration task each; returns how many were new or came back.
@@ -96,13 +123,13 @@ pub async fn add(
     project: ProjectId,
     prompts: &[PromptBody],
 ) -> Result<usize, DbErr> {
-    let mut n_new = 0;
-    for prompt in prompts {
-        let (id, is_new) = store(db, project, prompt).await?;
-        ask_for_demonstration(db, project, id).await?;
-        n_new += usize::from(is_new);
-    }
-    Ok(n_new)
+    let stored: Vec<HashedText> =
+        prompts.iter().map(|prompt| HashedText::new(prompt.to_canonical_json())).collect();
+    let hashes: Vec<String> = stored.iter().map(HashedText::hash).collect();
+    texts::store_all(db, stored).await?;
+    let placed = place(db, project, &hashes).await?;
+    ask_for_demonstrations(db, project, placed.iter().map(|(prompt, _)| *prompt)).await?;
+    Ok(placed.into_iter().filter(|(_, is_new)| *is_new).count())
 }
 
 /// A stored prompt, read back. Text that is not ours to parse is shown as it is.
@@ -132,7 +159,7 @@ pub fn from_pasted_text(text: &str) -> Vec<PromptBody> {
     let text = text.replace("\r\n", "\n");
     let mut paragraphs: Vec<String> = vec![String::new()];
     for line in text.lines() {
-        if line.trim().is_empty() {
+        if texts::is_blank(line) {
             paragraphs.push(String::new());
         } else {
             let last = paragraphs.last_mut().expect("there is always one");

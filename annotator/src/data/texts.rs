@@ -38,8 +38,11 @@ pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbEr
     Ok(hash)
 }
 
-/// Stores the texts that are not there. A text that was redacted stays so.
-pub async fn store_all(db: &impl ConnectionTrait, texts: Vec<HashedText>) -> Result<(), DbErr> {
+/// Stores the texts that are not there. A text that was redacted stays so. In the order of their
+/// hashes, so that two who store the same texts wait for each other in turn, and not in a circle.
+pub async fn store_all(db: &impl ConnectionTrait, mut texts: Vec<HashedText>) -> Result<(), DbErr> {
+    texts.sort_by(|one, other| one.hash.cmp(&other.hash));
+    texts.dedup();
     let now = UnixMillis::now();
     let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
     let rows = texts.into_iter().map(|text| text::ActiveModel {
@@ -54,6 +57,21 @@ pub async fn store_all(db: &impl ConnectionTrait, texts: Vec<HashedText>) -> Res
             .await?;
     }
     Ok(())
+}
+
+/// Whether nothing of a text would be seen: white space, and characters that have no shape.
+pub fn is_blank(text: &str) -> bool {
+    let is_unseen = |letter: char| {
+        letter.is_whitespace()
+            || letter.is_control()
+            || matches!(letter, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}')
+            || matches!(letter, '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}')
+            || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+            || matches!(letter, '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}')
+            || matches!(letter, '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}')
+            || matches!(letter, '\u{E0000}'..='\u{E0FFF}')
+    };
+    text.chars().all(is_unseen)
 }
 
 /// How much of a text a list shows, in letters.
@@ -89,6 +107,16 @@ pub async fn load_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_which_nothing_is_seen_is_blank() {
+        for blank in ["", " \n\t", "\u{A0}", "\u{200B}\u{200D}", "\u{FEFF}", "\u{2800}", "\0"] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        for seen in ["a", ".", " é ", "\u{1F600}", "\u{200F}שלום"] {
+            assert!(!is_blank(seen), "{seen:?}");
+        }
+    }
 
     #[test]
     fn a_long_text_is_cut_between_letters() {

@@ -1,8 +1,9 @@
 //! What goes on beside the requests: leases run out, finished runs are followed up, the base is
-//! copied, what nobody needs leaves the disk, the local worker works.
+//! copied, files are imported, what nobody needs leaves the disk, the local worker works.
 
 use crate::{
     config::{ServeConfig, WorkerPlace},
+    data::import::queue::ImportQueue,
     keeping::deletion::sweep,
     models::{base_folder, live::LiveModels},
     start::{lease_sweep, worker_process::WorkerProcess},
@@ -28,6 +29,7 @@ impl BackgroundTasks {
         db: &DatabaseConnection,
         store: &ArtifactStore,
         live: Arc<LiveModels>,
+        imports: Arc<ImportQueue>,
     ) -> Self {
         let mut tasks = JoinSet::new();
         if let Some(base) = &config.base {
@@ -40,6 +42,8 @@ impl BackgroundTasks {
         tasks.spawn(lease_sweep::run(db.clone()));
         tasks.spawn(follow_up::watch(db.clone(), store.clone()));
         tasks.spawn(sweep::run(db.clone(), store.clone()));
+        // On this thread: its steps borrow from each other, which a future for any thread may not.
+        tasks.spawn_local(async move { imports.run().await });
         tasks.spawn(async move { live.put_idle_away().await });
         let worker = match config.worker {
             WorkerPlace::None => None,

@@ -263,8 +263,9 @@ mod tests {
 
     #[test]
     fn what_the_parser_and_the_system_say_is_said_in_russian() {
-        let of_row =
-            |row: &str| json_problem::in_a_row(&serde_json::from_str::<Value>(row).unwrap_err());
+        let of_row = |row: &str| {
+            json_problem::in_a_row(row.as_bytes(), &serde_json::from_str::<Value>(row).unwrap_err())
+        };
         let of_value = |value: Value| {
             json_problem::in_a_value(
                 &serde_json::from_value::<Vec<ChatMessage>>(value).unwrap_err(),
@@ -277,6 +278,7 @@ mod tests {
             of_row("{\"a\": \"\u{1}\"}"),
             of_row("{\"a\": \"\\x\"}"),
             of_row("{\"a\": 01}"),
+            of_row(&"[".repeat(200)),
             of_value(json!([{"role": "tool", "content": ""}])),
             of_value(json!([{"role": "user"}])),
             of_value(json!({"role": "user"})),

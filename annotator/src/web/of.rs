@@ -13,8 +13,8 @@ use crate::web::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use entity::{
     account, dataset_version,
-    ids::{AccountId, DatasetVersionId, ModelId, ProjectId, PromptId, RunId},
-    model, project, prompt, run,
+    ids::{AccountId, DatasetVersionId, ImportId, ModelId, ProjectId, PromptId, RunId},
+    import, model, project, prompt, run,
 };
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
 use std::{future::Future, str::FromStr};
@@ -116,12 +116,19 @@ rows! {
     account by AccountId in "account";
     project by ProjectId in "project";
     prompt by PromptId in "prompt";
+    import by ImportId in "import";
     dataset_version by DatasetVersionId in "version";
     run by RunId in "run";
     model by ModelId in "model";
 }
 
 impl ProjectObject for prompt::Model {
+    fn project(&self) -> Option<ProjectId> {
+        Some(self.project_id)
+    }
+}
+
+impl ProjectObject for import::Model {
     fn project(&self) -> Option<ProjectId> {
         Some(self.project_id)
     }

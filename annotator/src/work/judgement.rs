@@ -21,7 +21,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
     EntityTrait, QueryFilter, QueryOrder,
 };
-use storage::database::begin_write;
+use storage::database::{begin_write, row_chunks};
 
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +96,13 @@ pub async fn store(
     Ok(stored)
 }
 
-/// Stores a judgement that came from elsewhere: of no assignment and no account.
+/// Stores judgements that came from elsewhere: of no assignment and no account.
 pub async fn store_imported(
     db: &impl ConnectionTrait,
-    task: TaskId,
-    payload: JudgementPayload,
-    shown_order: ShownOrder,
+    said: Vec<(TaskId, JudgementPayload, ShownOrder)>,
 ) -> Result<(), DbErr> {
-    let row = judgement::ActiveModel {
+    let now = UnixMillis::now();
+    let rows = said.into_iter().map(|(task, payload, shown_order)| judgement::ActiveModel {
         id: Set(JudgementId::new()),
         task_id: Set(task),
         assignment_id: Set(None),
@@ -113,9 +112,11 @@ pub async fn store_imported(
         shown_order: Set(shown_order),
         idempotency_key: Set("import".to_owned()),
         lead_time_ms: Set(None),
-        created_at: Set(UnixMillis::now()),
-    };
-    judgement::Entity::insert(row).exec_without_returning(db).await?;
+        created_at: Set(now),
+    });
+    for chunk in row_chunks(rows) {
+        judgement::Entity::insert_many(chunk).exec_without_returning(db).await?;
+    }
     Ok(())
 }
 

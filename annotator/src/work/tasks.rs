@@ -8,9 +8,11 @@ use entity::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{OnConflict, Query, SelectStatement},
 };
+use std::collections::HashSet;
+use storage::database::row_chunks;
 
 /// The ids of a project's tasks, for a query to be about them.
 pub fn of_project(project: ProjectId) -> SelectStatement {
@@ -61,30 +63,45 @@ impl NewTask {
     }
 }
 
-/// Asks, unless this was asked before.
-pub async fn ask(db: &impl ConnectionTrait, new: NewTask) -> Result<(), DbErr> {
+/// Asks what was not asked before.
+pub async fn ask(db: &impl ConnectionTrait, new: Vec<NewTask>) -> Result<(), DbErr> {
+    insert(db, new.into_iter().map(NewTask::open).collect()).await
+}
+
+/// Stores tasks whose answers come with them, so that nobody is asked; none for those that are
+/// there.
+pub async fn store_answered(
+    db: &impl ConnectionTrait,
+    new: Vec<NewTask>,
+) -> Result<Vec<Option<TaskId>>, DbErr> {
+    let rows: Vec<_> = new.into_iter().map(|new| new.row(0)).collect();
+    let ids: Vec<TaskId> = rows.iter().map(|row| row.id.clone().unwrap()).collect();
+    insert(db, rows).await?;
+    let mut stored: HashSet<TaskId> = HashSet::new();
+    for chunk in ids.chunks(LOOKED_UP) {
+        let found = task::Entity::find()
+            .select_only()
+            .column(task::Column::Id)
+            .filter(task::Column::Id.is_in(chunk.iter().copied()));
+        stored.extend(found.into_tuple::<TaskId>().all(db).await?);
+    }
+    Ok(ids.into_iter().map(|id| stored.contains(&id).then_some(id)).collect())
+}
+
+/// How many ids a statement asks for.
+const LOOKED_UP: usize = 500;
+
+/// In the order of their origins, so that two who ask the same wait for each other in turn.
+async fn insert(db: &impl ConnectionTrait, mut rows: Vec<task::ActiveModel>) -> Result<(), DbErr> {
+    rows.sort_by_cached_key(|row| row.origin.clone().unwrap());
     let known = OnConflict::columns([task::Column::ProjectId, task::Column::Origin])
         .do_nothing()
         .to_owned();
-    task::Entity::insert(new.open()).on_conflict(known).exec_without_returning(db).await?;
-    Ok(())
-}
-
-/// Stores a task whose answer comes with it, so that nobody is asked; none when it is there.
-pub async fn store_answered(
-    db: &impl ConnectionTrait,
-    new: NewTask,
-) -> Result<Option<TaskId>, DbErr> {
-    let known = task::Entity::find()
-        .filter(task::Column::ProjectId.eq(new.project))
-        .filter(task::Column::Origin.eq(&new.origin))
-        .one(db)
-        .await?;
-    if known.is_some() {
-        return Ok(None);
+    for chunk in row_chunks(rows) {
+        task::Entity::insert_many(chunk)
+            .on_conflict(known.clone())
+            .exec_without_returning(db)
+            .await?;
     }
-    let row = new.row(0);
-    let id = row.id.clone().unwrap();
-    task::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(Some(id))
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     config::StorageConfig,
-    data::{import, prompts},
+    data::{formats::row::ImportRow, import, prompts},
     database,
     people::{accounts, accounts::NewAccount, projects},
     work::{
@@ -171,14 +171,15 @@ async fn nobody_answers_for_somebody_else() {
 #[actix_web::test]
 async fn importing_twice_is_importing_once() {
     let world = World::with_prompts(0).await;
-    let lines = br#"{"prompt":"Q"}
-{"prompt":"Q","completion":"A"}
-{"prompt":"Q","chosen":"A","rejected":"B"}
-"#;
-    let rows = import::read_bytes(lines).unwrap();
-    let first = import::store_all(&world.db, world.project, &rows).await.unwrap();
+    let lines = [
+        r#"{"prompt":"Q"}"#,
+        r#"{"prompt":"Q","completion":"A"}"#,
+        r#"{"prompt":"Q","chosen":"A","rejected":"B"}"#,
+    ];
+    let rows = lines.map(|line| ImportRow::parse(line).unwrap());
+    let first = import::store::store_all(&world.db, world.project, &rows).await.unwrap();
     assert_eq!((first.new_rows(), first.known), (3, 0));
-    let again = import::store_all(&world.db, world.project, &rows).await.unwrap();
+    let again = import::store::store_all(&world.db, world.project, &rows).await.unwrap();
     assert_eq!((again.new_rows(), again.known), (0, 3));
     assert_eq!(entity::judgement::Entity::find().count(&world.db).await.unwrap(), 2);
     assert_eq!(task::Entity::find().count(&world.db).await.unwrap(), 3);

@@ -52,6 +52,7 @@ ids! {
     AuditLogId,
     CompletionId,
     DatasetVersionId,
+    ImportId,
     JudgementId,
     MembershipId,
     ModelId,

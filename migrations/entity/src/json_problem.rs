@@ -6,8 +6,9 @@
 use crate::message::KeyedMessage;
 use serde_json::{Map, Value};
 
-/// serde_json counts lines, and every row is one: "… at character 12".
-pub fn in_a_row(error: &serde_json::Error) -> KeyedMessage {
+/// serde_json counts lines and bytes; a row is one line, and people count characters: "… at
+/// character 12".
+pub fn in_a_row(row: &[u8], error: &serde_json::Error) -> KeyedMessage {
     let text = error.to_string();
     match text.split_once(" at line ") {
         Some((what, _)) => {
@@ -15,11 +16,17 @@ pub fn in_a_row(error: &serde_json::Error) -> KeyedMessage {
                 "json-at",
                 "{what} at character {at}",
                 what = known(what),
-                at = error.column()
+                at = character(row, error.column())
             )
         }
         None => known(&text),
     }
+}
+
+/// Which character of the row its `n`-th byte belongs to, both from 1.
+fn character(row: &[u8], n: usize) -> usize {
+    let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+    row[..n.min(row.len())].iter().filter(|byte| !continues(byte)).count()
 }
 
 /// A file that is one JSON text: "… at line 3 column 5".
@@ -43,7 +50,7 @@ pub fn in_a_value(error: &serde_json::Error) -> KeyedMessage {
 }
 
 /// Sentences of serde_json that take no argument.
-const SENTENCES: [(&str, &str); 18] = [
+const SENTENCES: [(&str, &str); 19] = [
     ("EOF while parsing a list", "json-ends-in-list"),
     ("EOF while parsing an object", "json-ends-in-object"),
     ("EOF while parsing a string", "json-ends-in-string"),
@@ -60,6 +67,7 @@ const SENTENCES: [(&str, &str); 18] = [
     ("lone leading surrogate in hex escape", "json-half-a-character"),
     ("unexpected end of hex escape", "json-escape-ends"),
     ("key must be a string", "json-key-no-string"),
+    ("recursion limit exceeded", "json-too-deep"),
     ("trailing comma", "json-trailing-comma"),
     ("trailing characters", "json-trailing-characters"),
 ];
@@ -145,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_row_that_is_no_json_is_told_by_the_character() {
-        let problem = |row: &str| in_a_row(&serde_json::from_str::<Value>(row).unwrap_err());
+        let problem =
+            |row: &str| in_a_row(row.as_bytes(), &serde_json::from_str::<Value>(row).unwrap_err());
         for (row, key, text) in [
             ("{\"a\": x}", "json-no-value", "expected value at character 7"),
             ("{\"a\" 1}", "json-no-colon", "expected `:` at character 6"),
@@ -154,6 +163,8 @@ mod tests {
             ("[1,", "json-ends-in-value", "EOF while parsing a value at character 3"),
             ("{\"a", "json-ends-in-string", "EOF while parsing a string at character 3"),
             ("{} {}", "json-trailing-characters", "trailing characters at character 4"),
+            ("{\"ёж\": x}", "json-no-value", "expected value at character 8"),
+            ("{\"a\": ё}", "json-no-value", "expected value at character 7"),
         ] {
             let problem = problem(row);
             assert_eq!(said(&problem), ("json-at", text));

@@ -6,7 +6,7 @@
 //! 1. [`ids`], [`time`], [`conversation`], [`hash`], [`mod@message`]: the small types that the rest is written in.
 //! 2. People: [`account`], [`session`], [`membership`], [`project`], [`audit_log`].
 //! 3. Their work: [`text`], [`prompt`], [`completion`], [`task`], [`task_completion`],
-//!    [`assignment`], [`draft`], [`judgement`].
+//!    [`assignment`], [`draft`], [`judgement`]; [`import`], a file of it on its way in.
 //! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
 //!    [`run_input`], [`run_event`].
 //! 5. [`run_config`] (what a run was asked to do) and [`report`] (what it says while it does it).
@@ -30,6 +30,7 @@ pub mod session;
 pub mod assignment;
 pub mod completion;
 pub mod draft;
+pub mod import;
 pub mod judgement;
 pub mod prompt;
 pub mod task;

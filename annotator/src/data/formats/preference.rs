@@ -1,12 +1,9 @@
 //! TRL's rows of preferences, `prompt` + `chosen` + `rejected`, which comparisons give.
 
 use crate::{
-    data::{
-        formats::{
-            DataFormat, DatasetContents, ExportName, FormatWords,
-            row::{ImportRow, RowFields, RowRefusal},
-        },
-        prompts, texts,
+    data::formats::{
+        DataFormat, DatasetContents, ExportName, FormatWords, PlacedRow,
+        row::{ImportRow, RowFields, RowRefusal},
     },
     work::{
         judgement,
@@ -16,7 +13,7 @@ use crate::{
 use entity::{
     completion,
     dataset_version::DatasetKind,
-    ids::{CompletionId, ProjectId, PromptId, TaskId},
+    ids::{CompletionId, ProjectId, TaskId},
     judgement::{ComparisonVerdict, JudgementPayload, ShownOrder},
     task::TaskKind,
     task_completion,
@@ -24,6 +21,7 @@ use entity::{
 };
 use futures_util::future::BoxFuture;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
+use storage::database::row_chunks;
 
 pub struct PreferenceRows;
 
@@ -69,6 +67,9 @@ impl DataFormat for PreferenceRows {
         }
         let chosen = chosen.ok_or(RowRefusal::Missing("chosen"))?;
         let rejected = rejected.ok_or(RowRefusal::Missing("rejected"))?;
+        if chosen == rejected {
+            return Err(RowRefusal::SameAnswers("chosen", "rejected"));
+        }
         Ok(Some(ImportRow::new(DatasetKind::Preferences, prompt, [chosen, rejected])))
     }
 
@@ -77,54 +78,60 @@ impl DataFormat for PreferenceRows {
         &'a self,
         turn: &'a DatabaseTransaction,
         project: ProjectId,
-        row: &'a ImportRow,
-    ) -> BoxFuture<'a, Result<bool, DbErr>> {
+        rows: Vec<PlacedRow>,
+    ) -> BoxFuture<'a, Result<Vec<bool>, DbErr>> {
         Box::pin(async move {
-            let (prompt, _) = prompts::store(turn, project, &row.prompt).await?;
-            let mut hashes = Vec::new();
-            for answer in &row.answers {
-                hashes.push(texts::store(turn, answer).await?);
-            }
-            let (kind, hashed) = (TaskKind::Compare, hashes.join(":"));
-            let origin = format!("import:{prompt}:{hashed}");
-            let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
-            let Some(task) = tasks::store_answered(turn, new).await? else { return Ok(false) };
-            for (position, text_hash) in (0..).zip(hashes) {
-                store_answer(turn, prompt, task, position, text_hash).await?;
-            }
-            let verdict = ComparisonVerdict::Left(2);
-            let payload = JudgementPayload::Comparison { verdict, rationale_hash: None };
-            judgement::store_imported(turn, task, payload, ShownOrder(vec![0, 1])).await?;
-            Ok(true)
+            let task = |row: &PlacedRow| {
+                let (prompt, kind) = (row.prompt, TaskKind::Compare);
+                let origin = format!("import:{prompt}:{}", row.answers.join(":"));
+                NewTask { project, prompt, kind, overlap: 1, run: None, origin }
+            };
+            let made = tasks::store_answered(turn, rows.iter().map(task).collect()).await?;
+            let new = || made.iter().zip(&rows).filter_map(|(task, row)| Some(((*task)?, row)));
+            store_answers(turn, new()).await?;
+            let said = new().map(|(task, _)| {
+                let verdict = ComparisonVerdict::Left(2);
+                let payload = JudgementPayload::Comparison { verdict, rationale_hash: None };
+                (task, payload, ShownOrder(vec![0, 1]))
+            });
+            judgement::store_imported(turn, said.collect()).await?;
+            Ok(made.iter().map(Option::is_some).collect())
         })
     }
 }
 
-async fn store_answer(
+/// The answers of new tasks, in their places.
+async fn store_answers<'a>(
     turn: &DatabaseTransaction,
-    prompt: PromptId,
-    task: TaskId,
-    position: i32,
-    text_hash: String,
+    new: impl Iterator<Item = (TaskId, &'a PlacedRow)>,
 ) -> Result<(), DbErr> {
-    let completion = CompletionId::new();
-    let row = completion::ActiveModel {
-        id: Set(completion),
-        prompt_id: Set(prompt),
-        text_hash: Set(text_hash),
-        model_id: Set(None),
-        run_id: Set(None),
-        sample_index: Set(position),
-        finish_reason: Set(None),
-        n_tokens: Set(None),
-        created_at: Set(UnixMillis::now()),
-    };
-    completion::Entity::insert(row).exec_without_returning(turn).await?;
-    let place = task_completion::ActiveModel {
-        task_id: Set(task),
-        position: Set(position),
-        completion_id: Set(completion),
-    };
-    task_completion::Entity::insert(place).exec_without_returning(turn).await?;
+    let (mut completions, mut places) = (Vec::new(), Vec::new());
+    for (task, row) in new {
+        for (position, text_hash) in (0..).zip(&row.answers) {
+            let id = CompletionId::new();
+            completions.push(completion::ActiveModel {
+                id: Set(id),
+                prompt_id: Set(row.prompt),
+                text_hash: Set(text_hash.clone()),
+                model_id: Set(None),
+                run_id: Set(None),
+                sample_index: Set(position),
+                finish_reason: Set(None),
+                n_tokens: Set(None),
+                created_at: Set(UnixMillis::now()),
+            });
+            places.push(task_completion::ActiveModel {
+                task_id: Set(task),
+                position: Set(position),
+                completion_id: Set(id),
+            });
+        }
+    }
+    for chunk in row_chunks(completions) {
+        completion::Entity::insert_many(chunk).exec_without_returning(turn).await?;
+    }
+    for chunk in row_chunks(places) {
+        task_completion::Entity::insert_many(chunk).exec_without_returning(turn).await?;
+    }
     Ok(())
 }

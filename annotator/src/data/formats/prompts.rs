@@ -2,7 +2,7 @@
 
 use crate::data::{
     formats::{
-        DataFormat, DatasetContents, FormatWords, PromptSelection,
+        DataFormat, DatasetContents, FormatWords, PlacedRow, PromptSelection,
         row::{ImportRow, RowFields, RowRefusal},
     },
     prompts,
@@ -10,7 +10,6 @@ use crate::data::{
 use entity::{dataset_version::DatasetKind, ids::ProjectId};
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
-use std::slice;
 
 pub struct PromptRows;
 
@@ -46,10 +45,12 @@ impl DataFormat for PromptRows {
         &'a self,
         turn: &'a DatabaseTransaction,
         project: ProjectId,
-        row: &'a ImportRow,
-    ) -> BoxFuture<'a, Result<bool, DbErr>> {
+        rows: Vec<PlacedRow>,
+    ) -> BoxFuture<'a, Result<Vec<bool>, DbErr>> {
         Box::pin(async move {
-            Ok(prompts::add(turn, project, slice::from_ref(&row.prompt)).await? == 1)
+            prompts::ask_for_demonstrations(turn, project, rows.iter().map(|row| row.prompt))
+                .await?;
+            Ok(rows.iter().map(|row| row.is_new_prompt).collect())
         })
     }
 }

@@ -1,6 +1,9 @@
 //! One line of an import file: which of TRL's types it is, or what is wrong with it.
 
-use crate::data::formats;
+use crate::data::{
+    formats::{self, unique_json::UniqueJson},
+    texts,
+};
 use entity::{
     conversation::{ChatMessage, MessageRole, PromptBody},
     dataset_version::DatasetKind,
@@ -29,10 +32,15 @@ pub enum RowRefusal {
     Missing(&'static str),
     Together(&'static str, &'static str),
     WrongType(&'static str, KeyedMessage),
+    /// A name stands twice in one object.
+    Repeated(KeyedMessage),
     Empty(&'static str),
+    /// A message of the field has nothing in it; counted from 1.
+    EmptyMessage(&'static str, usize),
     Mixed(&'static str),
     NotOneAnswer(&'static str),
     NoAnswer,
+    SameAnswers(&'static str, &'static str),
 }
 
 impl RowRefusal {
@@ -69,6 +77,13 @@ impl RowRefusal {
             Self::Empty(field) => {
                 message!("row-empty-field", "field `{field}` is empty", field = field)
             }
+            Self::Repeated(why) => why.clone(),
+            Self::EmptyMessage(field, n) => message!(
+                "row-empty-message",
+                "message {n} of field `{field}` is empty",
+                n = n,
+                field = field
+            ),
             Self::Mixed(field) => message!(
                 "row-mixed-forms",
                 "field `{field}` must be given like `prompt`: both as texts or both as lists of messages",
@@ -83,6 +98,12 @@ impl RowRefusal {
                 "row-no-answer",
                 "field `messages` must end with a message of the assistant, after at least one other"
             ),
+            Self::SameAnswers(one, other) => message!(
+                "row-same-answers",
+                "fields `{one}` and `{other}` say the same: neither is better",
+                one = one,
+                other = other
+            ),
         }
     }
 }
@@ -94,6 +115,17 @@ impl ImportRow {
         answers: impl IntoIterator<Item = String>,
     ) -> Self {
         Self { kind, prompt, answers: answers.into_iter().collect() }
+    }
+
+    /// About how much room it takes, in bytes.
+    pub fn n_bytes(&self) -> usize {
+        let prompt = match &self.prompt {
+            PromptBody::Text(text) => text.len(),
+            PromptBody::Messages(messages) => {
+                messages.iter().map(|message| message.content.len()).sum()
+            }
+        };
+        prompt + self.answers.iter().map(String::len).sum::<usize>()
     }
 
     pub fn parse(line: &str) -> Result<Self, RowRefusal> {
@@ -118,9 +150,17 @@ pub struct RowFields(Map<String, Value>);
 impl RowFields {
     fn parse(line: &str) -> Result<Self, RowRefusal> {
         let fields = match serde_json::from_str(line) {
-            Ok(Value::Object(fields)) => fields,
+            Ok(UniqueJson(Value::Object(fields))) => fields,
             Ok(_) => return Err(RowRefusal::NotAnObject),
-            Err(error) => return Err(RowRefusal::NotJson(json_problem::in_a_row(&error))),
+            Err(error) => {
+                let why = json_problem::in_a_row(line.as_bytes(), &error);
+                let is_repeated = error.is_data();
+                return Err(if is_repeated {
+                    RowRefusal::Repeated(why)
+                } else {
+                    RowRefusal::NotJson(why)
+                });
+            }
         };
         match fields.keys().find(|field| !known_fields().any(|known| known == *field)) {
             Some(unknown) => Err(RowRefusal::UnknownField(unknown.clone())),
@@ -162,7 +202,13 @@ fn read_prompt(value: &Value, field: &'static str) -> Result<PromptBody, RowRefu
 fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>, RowRefusal> {
     let messages = Vec::<ChatMessage>::deserialize(value)
         .map_err(|error| RowRefusal::WrongType(field, json_problem::in_a_value(&error)))?;
-    if messages.is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(messages) }
+    if messages.is_empty() {
+        return Err(RowRefusal::Empty(field));
+    }
+    match messages.iter().position(|message| texts::is_blank(&message.content)) {
+        Some(idx) => Err(RowRefusal::EmptyMessage(field, idx + 1)),
+        None => Ok(messages),
+    }
 }
 
 /// An answer as text: a text to a text, one message of the assistant to messages.
@@ -177,17 +223,15 @@ fn read_answer(
             Err(RowRefusal::Mixed(field))
         }
         _ => match read_messages(value, field)?.as_slice() {
-            [ChatMessage { role: MessageRole::Assistant, content }] => {
-                not_empty(content.clone(), field)
-            }
+            [ChatMessage { role: MessageRole::Assistant, content }] => Ok(content.clone()),
             _ => Err(RowRefusal::NotOneAnswer(field)),
         },
     }
 }
 
 /// The text, unless it is blank.
-pub fn not_empty(text: String, field: &'static str) -> Result<String, RowRefusal> {
-    if text.trim().is_empty() { Err(RowRefusal::Empty(field)) } else { Ok(text) }
+fn not_empty(text: String, field: &'static str) -> Result<String, RowRefusal> {
+    if texts::is_blank(&text) { Err(RowRefusal::Empty(field)) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -249,6 +293,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_to_read_is_refused_however_it_is_written() {
+        let refused = |row: &str| ImportRow::parse(row).unwrap_err();
+        for blank in ["", "  ", "\\n", "\\u200b", "\\u0000", "\u{A0}", "\u{2800}"] {
+            let text = format!(r#"{{"prompt":"{blank}"}}"#);
+            assert_eq!(refused(&text), RowRefusal::Empty("prompt"), "{text}");
+            let said = format!(r#"{{"role":"user","content":"{blank}"}}"#);
+            let message =
+                format!(r#"{{"prompt":[{{"role":"system","content":"Be kind"}},{said}]}}"#);
+            assert_eq!(refused(&message), RowRefusal::EmptyMessage("prompt", 2), "{message}");
+            let answer = format!(r#"{{"prompt":"Q","completion":"{blank}"}}"#);
+            assert_eq!(refused(&answer), RowRefusal::Empty("completion"), "{answer}");
+            let last = format!(r#"{{"messages":[{said},{{"role":"assistant","content":"A"}}]}}"#);
+            assert_eq!(refused(&last), RowRefusal::EmptyMessage("messages", 1), "{last}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused_by_name() {
         let refused = |row: &str| ImportRow::parse(row).unwrap_err().message().text;
         assert!(refused(r#"{"prompt":"Q","label":true}"#).contains("`label`"));
@@ -265,6 +326,9 @@ mod tests {
             refused(r#"{"prompt":[{"role":"user","content":"x","name":"n"}]}"#).contains("name")
         );
         assert!(refused("[1]").contains("JSON object"));
+        assert!(refused(r#"{"prompt":"Q","prompt":"R"}"#).contains("duplicate field `prompt`"));
+        let pair = refused(r#"{"prompt":"Q","chosen":"A","rejected":"A"}"#);
+        assert!(pair.contains("`chosen` and `rejected` say the same"), "{pair}");
         assert!(refused("not json").contains("not JSON"));
     }
 }

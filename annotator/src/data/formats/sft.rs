@@ -2,12 +2,9 @@
 //! `messages` that ends with the answer is read as well.
 
 use crate::{
-    data::{
-        formats::{
-            DataFormat, DatasetContents, ExportName, FormatWords,
-            row::{ImportRow, RowFields, RowRefusal, not_empty},
-        },
-        prompts, texts,
+    data::formats::{
+        DataFormat, DatasetContents, ExportName, FormatWords, PlacedRow,
+        row::{ImportRow, RowFields, RowRefusal},
     },
     work::{
         judgement,
@@ -79,17 +76,22 @@ impl DataFormat for SftRows {
         &'a self,
         turn: &'a DatabaseTransaction,
         project: ProjectId,
-        row: &'a ImportRow,
-    ) -> BoxFuture<'a, Result<bool, DbErr>> {
+        rows: Vec<PlacedRow>,
+    ) -> BoxFuture<'a, Result<Vec<bool>, DbErr>> {
         Box::pin(async move {
-            let (prompt, _) = prompts::store(turn, project, &row.prompt).await?;
-            let text_hash = texts::store(turn, &row.answers[0]).await?;
-            let (kind, origin) = (TaskKind::Demonstrate, format!("import:{prompt}:{text_hash}"));
-            let new = NewTask { project, prompt, kind, overlap: 1, run: None, origin };
-            let Some(task) = tasks::store_answered(turn, new).await? else { return Ok(false) };
-            let payload = JudgementPayload::Demonstration { text_hash };
-            judgement::store_imported(turn, task, payload, ShownOrder(Vec::new())).await?;
-            Ok(true)
+            let task = |row: &PlacedRow| {
+                let (prompt, kind) = (row.prompt, TaskKind::Demonstrate);
+                let origin = format!("import:{prompt}:{}", row.answers[0]);
+                NewTask { project, prompt, kind, overlap: 1, run: None, origin }
+            };
+            let made = tasks::store_answered(turn, rows.iter().map(task).collect()).await?;
+            let said = made.iter().zip(&rows).filter_map(|(task, row)| {
+                let text_hash = row.answers[0].clone();
+                let payload = JudgementPayload::Demonstration { text_hash };
+                Some(((*task)?, payload, ShownOrder(Vec::new())))
+            });
+            judgement::store_imported(turn, said.collect()).await?;
+            Ok(made.iter().map(Option::is_some).collect())
         })
     }
 }
@@ -101,9 +103,8 @@ fn from_messages(fields: &RowFields) -> Result<ImportRow, RowRefusal> {
     };
     match messages.pop() {
         Some(last) if last.role == MessageRole::Assistant && !messages.is_empty() => {
-            let answer = not_empty(last.content, "messages")?;
             let prompt = PromptBody::Messages(messages);
-            Ok(ImportRow::new(DatasetKind::Demonstrations, prompt, [answer]))
+            Ok(ImportRow::new(DatasetKind::Demonstrations, prompt, [last.content]))
         }
         _ => Err(RowRefusal::NoAnswer),
     }

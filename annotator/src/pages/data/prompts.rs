@@ -1,12 +1,18 @@
 //! `/projects/{project}/prompts`: what people are asked, and bringing more of it in.
 
 use crate::{
-    data::{export, formats, import::ImportCounts, prompts, texts, uploads},
+    data::{
+        export, formats,
+        import::{limits::ImportLimits, queue::ImportQueue},
+        prompts, texts,
+        uploads::{self, PastedPrompts},
+    },
+    pages::data::imports,
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
         form::{FieldErrors, FormError},
-        message::Message,
+        format,
         page::{self, Page, PageNumber},
     },
 };
@@ -14,16 +20,27 @@ use actix_multipart::Multipart;
 use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
-use entity::{conversation::PromptBody, ids::PromptId, prompt};
-use futures_util::TryStreamExt;
+use entity::{
+    conversation::PromptBody,
+    ids::{ImportId, PromptId},
+    import, prompt,
+};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde::Deserialize;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 const PER_PAGE: u64 = 50;
+
+/// Imports that the page lists: the newest.
+const IMPORTS: u64 = 5;
+
+/// How long a small file is waited for, so that its page says at once how it went.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Template)]
 #[template(path = "prompts/list.html")]
@@ -35,6 +52,7 @@ struct PromptsPage {
     /// From 1.
     number: u64,
     n_pages: u64,
+    imports: Vec<import::Model>,
     pasted: String,
     errors: FieldErrors,
 }
@@ -63,6 +81,12 @@ impl PromptsPage {
         let number = PageNumber { page: number }.within(totals.number_of_pages);
         let rows = newest.fetch_page(number - 1).await?;
         let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
+        let imports = import::Entity::find()
+            .filter(import::Column::ProjectId.eq(access.project.id))
+            .order_by_desc(import::Column::CreatedAt)
+            .limit(IMPORTS)
+            .all(db)
+            .await?;
         let removed = page.text("text-removed").to_string();
         let listed = |row: &prompt::Model| {
             let (beginning, is_plain) = match bodies.get(&row.text_hash) {
@@ -80,11 +104,18 @@ impl PromptsPage {
             n_pages: totals.number_of_pages,
             prompts: rows.iter().map(listed).collect(),
             number,
+            imports,
             pasted: String::new(),
             errors: FieldErrors::default(),
             page,
             access,
         })
+    }
+}
+
+impl PromptsPage {
+    fn max_megabytes(&self) -> u64 {
+        ImportLimits::UPLOAD.file_bytes >> 20
     }
 }
 
@@ -108,62 +139,58 @@ pub async fn paste(
     Manager(access): Manager,
     form: web::Form<PasteForm>,
     session: Session,
+    queue: web::Data<ImportQueue>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let taken = uploads::paste(&db, access.account.id, access.project.id, &form.prompts).await;
-    back_to_prompts(page, access, taken, &session, &db).await
+    let (by, project) = (access.account.id, access.project.id);
+    match uploads::paste(&db, &queue, by, project, &form.prompts).await {
+        Ok(PastedPrompts::Stored(counts)) => {
+            page::notify(&session, "notice-prompts-added", counts.new_rows())?;
+            Ok(page::see_other(&access.url("/prompts")))
+        }
+        Ok(PastedPrompts::Queued(import)) => to_import(&access, &queue, import).await,
+        Err(FormError::Invalid(errors)) => {
+            refused(page, access, &db, errors, form.into_inner().prompts).await
+        }
+        Err(FormError::Failed(error)) => Err(error),
+    }
 }
 
 /// A file of JSON Lines, as the command line reads it.
 pub async fn upload(
     page: Page,
     Manager(access): Manager,
-    multipart: Multipart,
-    session: Session,
+    form: Multipart,
+    queue: web::Data<ImportQueue>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let file = file_of(multipart).await?;
-    let taken = uploads::upload(&db, access.account.id, access.project.id, &file).await;
-    back_to_prompts(page, access, taken, &session, &db).await
-}
-
-/// The list of prompts, or what was wrong with those that were sent.
-async fn back_to_prompts(
-    page: Page,
-    access: Access,
-    taken: Result<ImportCounts, FormError>,
-    session: &Session,
-    db: &DatabaseConnection,
-) -> Result<HttpResponse, AppError> {
-    match taken {
-        Ok(counts) => {
-            page::notify(session, "notice-prompts-added", counts.new_rows())?;
-            Ok(page::see_other(&access.url("/prompts")))
-        }
-        Err(FormError::Invalid(errors)) => {
-            let mut view = PromptsPage::new(page, access, 1, db).await?;
-            view.errors = errors;
-            page::invalid(&view)
-        }
+    match uploads::upload(&queue, access.account.id, access.project.id, form).await {
+        Ok(import) => to_import(&access, &queue, import).await,
+        Err(FormError::Invalid(errors)) => refused(page, access, &db, errors, String::new()).await,
         Err(FormError::Failed(error)) => Err(error),
     }
 }
 
-/// The content of the field `file`. Its size is bounded by the limit on every body.
-async fn file_of(mut multipart: Multipart) -> Result<Vec<u8>, AppError> {
-    let broken = |error: actix_multipart::MultipartError| {
-        AppError::bad_request(Message::new("upload-unreadable").with("reason", error.to_string()))
-    };
-    while let Some(mut field) = multipart.try_next().await.map_err(broken)? {
-        if field.name() == Some("file") {
-            let mut bytes = Vec::new();
-            while let Some(chunk) = field.try_next().await.map_err(broken)? {
-                bytes.extend_from_slice(&chunk);
-            }
-            return Ok(bytes);
-        }
-    }
-    Ok(Vec::new())
+/// The page of the import, which says how it went if the file is small.
+async fn to_import(
+    access: &Access,
+    queue: &ImportQueue,
+    import: ImportId,
+) -> Result<HttpResponse, AppError> {
+    queue.settled(import, PATIENCE).await?;
+    Ok(page::see_other(&access.url(&format!("/imports/{import}"))))
+}
+
+/// The forms again, with what was wrong with what was sent.
+async fn refused(
+    page: Page,
+    access: Access,
+    db: &DatabaseConnection,
+    errors: FieldErrors,
+    pasted: String,
+) -> Result<HttpResponse, AppError> {
+    let view = PromptsPage::new(page, access, 1, db).await?;
+    page::invalid(&PromptsPage { errors, pasted, ..view })
 }
 
 /// The path of an export: `{format}.jsonl`.

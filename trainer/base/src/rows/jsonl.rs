@@ -98,7 +98,7 @@ impl RowReader {
                 Err(self.problem(wanted))
             }
             Err(error) => {
-                let why = json_problem::in_a_row(&error);
+                let why = json_problem::in_a_row(text, &error);
                 Err(self.problem(message!("row-not-json", "not JSON: {why}", why = why)))
             }
         }
