@@ -1,6 +1,7 @@
 //! What every request passes ([`request_log`], [`session`], [`csrf`], [`principal`], [`access`],
 //! [`of`], [`error`], [`error_pages`]) and every page shows ([`page`], [`form`], [`message`],
-//! [`i18n`], [`mod@format`], [`address`], [`markdown`], [`assets`]).
+//! [`i18n`], [`mod@format`], [`address`], [`markdown`], [`shown_text`],
+//! [`assets`]).
 
 pub mod access;
 pub mod address;
@@ -18,3 +19,4 @@ pub mod page;
 pub mod principal;
 pub mod request_log;
 pub mod session;
+pub mod shown_text;

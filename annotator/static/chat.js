@@ -86,6 +86,7 @@ class Chat {
     speaker.textContent = role === "assistant" ? this.form.dataset.model : this.form.dataset.you;
     const text = document.createElement("div");
     text.className = "answer";
+    text.dir = "auto";
     text.textContent = content;
     turn.append(speaker, text);
     this.log.append(turn);

@@ -57,7 +57,7 @@ function onKey(event) {
   }
   const key = keyRead(event);
   if (!key || event.repeat) return;
-  if (at.matches("textarea, select, input:not([type=radio])")) {
+  if (at.matches("textarea, select, input:not([type=radio], [type=checkbox])")) {
     if (key === "Escape") at.blur();
   } else if (isInSkip && skipping.open) {
     if (key === "Escape") { skipping.open = false; skipping.querySelector("summary").focus(); }

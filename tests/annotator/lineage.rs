@@ -202,7 +202,7 @@ async fn a_person_walks_from_a_judgement_to_its_models_and_back_in_chromium() {
     browser.click("main a[href*='/prompts/']").await;
     browser.click("main a[href*='/judgements/']").await;
     let judgement = browser.path().await;
-    let answer = browser.find(".card.prose").await.text().await.unwrap();
+    let answer = browser.find(".card .prose").await.text().await.unwrap();
     browser.click("main a[href*='/models/']").await;
     assert_eq!(browser.path().await, format!("{}/models/{}", taught.project, taught.model));
     // And back: its run, what that read, the row, what was said.
@@ -211,7 +211,7 @@ async fn a_person_walks_from_a_judgement_to_its_models_and_back_in_chromium() {
     browser.click("main a[href*='/datasets/']").await;
     browser.click(&format!("main a[href='{judgement}']")).await;
     assert_eq!(browser.path().await, judgement);
-    assert_eq!(browser.find(".card.prose").await.text().await.unwrap(), answer);
+    assert_eq!(browser.find(".card .prose").await.text().await.unwrap(), answer);
     // There again, over the version and the run.
     browser.click("main a[href*='/datasets/']").await;
     browser.click("main a[href*='/runs/']").await;

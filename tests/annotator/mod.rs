@@ -25,6 +25,9 @@ mod lineage;
 mod run_feed;
 mod sample_tasks;
 
+// Texts as pages show them.
+mod shown_texts;
+
 // A prompt that should not be there.
 mod withdrawn_prompts;
 

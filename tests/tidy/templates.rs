@@ -58,6 +58,38 @@ fn every_form_that_posts_carries_the_sessions_token() {
     assert!(n_forms > 5, "only {n_forms} forms were found");
 }
 
+#[test]
+fn what_is_typed_runs_in_the_direction_of_its_own_text() {
+    let mut n_fields = 0;
+    for (path, text) in templates() {
+        for tag in text.split('<').skip(1) {
+            let attributes = tag.split('>').next().unwrap_or_default();
+            // Numbers, secrets and choices have no direction.
+            let takes_text = attributes.starts_with("textarea ")
+                || (attributes.starts_with("input ")
+                    && !attributes.contains(" type=")
+                    && !attributes.contains(" inputmode="));
+            if takes_text {
+                n_fields += 1;
+                assert!(attributes.contains("dir=\"auto\""), "{path}: <{attributes}>");
+            }
+        }
+    }
+    assert!(n_fields > 12, "only {n_fields} fields were found");
+}
+
+#[test]
+fn texts_of_people_are_laid_out_in_one_place() {
+    for (path, text) in templates() {
+        let is_allowed = |expression: &str| {
+            expression.ends_with(".html(*page.language)") || expression == "chart.svg"
+        };
+        for expression in text.split("{{ ").skip(1).filter_map(|rest| rest.split_once("|safe }}")) {
+            assert!(is_allowed(expression.0), "{path} writes {} as it is", expression.0);
+        }
+    }
+}
+
 /// Macros for pages: `_forms.html`.
 fn is_part(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with('_'))

@@ -1,5 +1,7 @@
 submit = Submit
 text-removed = (this text was removed)
+text-not-laid-out = This text is shown as it was written: it is too long or too entangled to be laid out.
+text-as-written = As written
 speaker-system = Instructions to the assistant
 speaker-user = User
 speaker-plain-text = Plain text that the answer continues
@@ -51,7 +53,7 @@ compare-b-much = B much better
 compare-both-bad = Both bad
 compare-no-choice = Choose one of the answers first, or that they are equal or both bad
 compare-rationale = Why (optional)
-compare-keys = A key selects; the same key again or Enter submits. 0 is equal too.
+compare-keys = A key selects; the same key again or Enter submits. 0 is equal too. W shows the texts as they were written.
 
 skip = Skip
 skip-why = Why can this not be answered?

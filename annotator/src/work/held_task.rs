@@ -6,9 +6,10 @@ use crate::{
         access::Access,
         error::AppError,
         form::FieldErrors,
-        format, markdown,
+        format,
         of::{AddressObject, ProjectObject},
         page::Page,
+        shown_text,
     },
     work::{
         drafts, judgement,
@@ -76,8 +77,8 @@ impl HeldTask {
         let reasons = SKIP_REASONS.iter();
         Ok(TaskView {
             url: self.url(access),
-            conversation: conversation(page.language, text.as_deref()),
-            guidelines_html: markdown::to_html(&access.project.guidelines),
+            conversation: conversation(page.language, text.as_deref()).await,
+            guidelines: shown_text::markdown(&access.project.guidelines).await,
             state: self.assignment.state,
             previous: previous.map(|id| access.url(&format!("/tasks/{id}"))),
             form: drafts::stored(db, self.assignment.id).await?.form,
@@ -85,7 +86,7 @@ impl HeldTask {
             is_unsaved: false,
             version: self.assignment.draft_version,
             errors: FieldErrors::default(),
-            preview_html: None,
+            preview: None,
             idempotency_key: Alphanumeric.sample_string(&mut rand::rng(), 32),
             skip_reasons: reasons
                 .map(|(value, key, _)| (*value, page.text(key).to_string()))

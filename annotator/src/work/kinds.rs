@@ -41,8 +41,8 @@ pub trait TaskDefinition: Sync {
     /// What a form holds, as somebody reads it: to be shown beside another.
     fn told(&self, page: &Page, form: &TaskForm) -> String;
 
-    /// The answer in a form as it will be shown; none when there is nothing to look at beforehand.
-    fn preview(&self, _: &TaskForm) -> Option<String> {
+    /// The Markdown in a form; none when there is nothing to look at beforehand.
+    fn preview<'a>(&self, _: &'a TaskForm) -> Option<&'a str> {
         None
     }
 }
@@ -151,8 +151,8 @@ pub struct FullAnswer {
     pub verdict: Option<String>,
     /// Behind it, on the same line.
     pub detail: Option<String>,
-    /// What was written, as HTML.
-    pub written_html: Option<String>,
+    /// What was written: Markdown.
+    pub written: Option<String>,
     /// What was said beside it, as it was typed.
     pub note: Option<String>,
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     data::texts,
-    web::{i18n::Language, markdown},
+    web::{
+        i18n::Language,
+        shown_text::{self, ShownText},
+    },
 };
 use entity::{completion, ids::TaskId, report::FinishReason, task_completion};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
@@ -11,7 +14,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, 
 pub struct ShownAnswer {
     /// A, B, … from left to right.
     pub label: char,
-    pub html: String,
+    pub text: ShownText,
     /// It reached the most tokens that an answer might have.
     pub is_cut_off: bool,
 }
@@ -24,14 +27,25 @@ pub async fn of_task(
     order_seed: i64,
 ) -> Result<Vec<ShownAnswer>, DbErr> {
     let answers = in_order(db, task, &order_of(db, task, order_seed).await?).await?;
-    let bodies = texts::load_all(db, answers.iter().map(|row| row.text_hash.clone())).await?;
-    let removed = language.text("text-removed").to_string();
-    let shown = |(label, row): (char, &completion::Model)| ShownAnswer {
+    let texts = texts_of(db, language, &answers).await?;
+    let shown = |(label, (row, text)): (char, (&completion::Model, ShownText))| ShownAnswer {
         label,
-        html: markdown::to_html(bodies.get(&row.text_hash).unwrap_or(&removed)),
+        text,
         is_cut_off: row.finish_reason == Some(FinishReason::Length),
     };
-    Ok(('A'..).zip(&answers).map(shown).collect())
+    Ok(('A'..).zip(answers.iter().zip(texts)).map(shown).collect())
+}
+
+/// The texts of answers that are compared, all shown by the same rules.
+pub async fn texts_of(
+    db: &impl ConnectionTrait,
+    language: Language,
+    answers: &[completion::Model],
+) -> Result<Vec<ShownText>, DbErr> {
+    let bodies = texts::load_all(db, answers.iter().map(|row| row.text_hash.clone())).await?;
+    let removed = language.text("text-removed").to_string();
+    let text = |row: &completion::Model| bodies.get(&row.text_hash).unwrap_or(&removed).clone();
+    Ok(shown_text::markdown_alike(answers.iter().map(text).collect()).await)
 }
 
 /// The order in which an assignment's seed shows the answers of its task.

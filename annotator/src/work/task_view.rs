@@ -2,19 +2,24 @@
 
 use crate::{
     data::prompts,
-    web::{form::FieldErrors, i18n::Language, markdown},
+    web::{
+        form::FieldErrors,
+        i18n::Language,
+        shown_text::{self, ShownText},
+    },
     work::form::TaskForm,
 };
 use entity::{
     assignment::AssignmentState,
-    conversation::{ChatMessage, MessageRole, PromptBody},
+    conversation::{MessageRole, PromptBody},
 };
 
 /// What a task page of any kind shows.
 pub struct TaskView {
     pub url: String,
     pub conversation: Vec<ConversationTurn>,
-    pub guidelines_html: String,
+    /// Blank when there are none.
+    pub guidelines: ShownText,
     pub state: AssignmentState,
     /// The answer before this one, for another look.
     pub previous: Option<String>,
@@ -22,7 +27,7 @@ pub struct TaskView {
     pub form: TaskForm,
     pub errors: FieldErrors,
     /// The answer as it will be shown, if that was asked for.
-    pub preview_html: Option<String>,
+    pub preview: Option<ShownText>,
     /// What another window has stored, while the form holds something else.
     pub other: Option<OtherText>,
     /// The form holds what was just sent and is not stored.
@@ -74,37 +79,41 @@ impl OtherText {
 pub struct ConversationTurn {
     pub class: &'static str,
     pub speaker: String,
-    pub html: String,
+    pub text: ShownText,
 }
 
-/// A prompt as it is shown: from its canonical JSON, none when it was removed.
-pub fn conversation(language: Language, canonical_json: Option<&str>) -> Vec<ConversationTurn> {
+/// A prompt as it is shown: from its canonical JSON, none when it was removed. One that is plain text
+/// is shown as it is: a model reads it so.
+pub async fn conversation(
+    language: Language,
+    canonical_json: Option<&str>,
+) -> Vec<ConversationTurn> {
+    let turn = |class, key, text| ConversationTurn {
+        class,
+        speaker: language.text(key).to_string(),
+        text,
+    };
     let Some(json) = canonical_json else {
-        let html = language.text("text-removed").to_string();
-        return vec![ConversationTurn {
-            class: "user",
-            speaker: language.text("speaker-user").to_string(),
-            html,
-        }];
+        let removed = ShownText::plain(language.text("text-removed").to_string());
+        return vec![turn("user", "speaker-user", removed)];
     };
-    let turn = |message: ChatMessage| {
-        let (class, key) = match message.role {
-            MessageRole::System => ("system", "speaker-system"),
-            MessageRole::User => ("user", "speaker-user"),
-            MessageRole::Assistant => ("assistant", "speaker-assistant"),
-        };
-        ConversationTurn {
-            class,
-            speaker: language.text(key).to_string(),
-            html: markdown::to_html(&message.content),
+    let messages = match prompts::parse(json) {
+        PromptBody::Text(text) => {
+            return vec![turn("user", "speaker-plain-text", ShownText::plain(text))];
         }
+        PromptBody::Messages(messages) => messages,
     };
-    match prompts::parse(json) {
-        PromptBody::Text(text) => vec![ConversationTurn {
-            class: "user",
-            speaker: language.text("speaker-plain-text").to_string(),
-            html: markdown::to_html(&text),
-        }],
-        PromptBody::Messages(messages) => messages.into_iter().map(turn).collect(),
+    let speakers: Vec<_> = messages.iter().map(|message| speaker(message.role)).collect();
+    let texts = messages.into_iter().map(|message| message.content).collect();
+    let shown = shown_text::markdown_all(texts).await;
+    speakers.into_iter().zip(shown).map(|((class, key), text)| turn(class, key, text)).collect()
+}
+
+/// Class and Fluent key.
+fn speaker(role: MessageRole) -> (&'static str, &'static str) {
+    match role {
+        MessageRole::System => ("system", "speaker-system"),
+        MessageRole::User => ("user", "speaker-user"),
+        MessageRole::Assistant => ("assistant", "speaker-assistant"),
     }
 }

@@ -59,7 +59,7 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let asked = texts::load(db, &prompt.text_hash).await?;
-    let conversation = conversation(page.language, asked.as_deref());
+    let conversation = conversation(page.language, asked.as_deref()).await;
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
     page::html(&PromptPage { page, access, id: prompt.id, withdrawn, conversation, said })

@@ -7,8 +7,8 @@ use crate::{
         address,
         error::AppError,
         form::{FieldErrors, FormError},
-        markdown,
         page::{self, Page},
+        shown_text::{self, ShownText},
     },
     work::counts::{self, WaitingTasks},
 };
@@ -63,7 +63,7 @@ struct ProjectPage {
     page: Page,
     access: Access,
     waiting: WaitingTasks,
-    guidelines_html: String,
+    guidelines: ShownText,
     overlap: i32,
     n_prompts: u64,
     /// What there is of each kind of task: Fluent key and number.
@@ -81,7 +81,7 @@ pub async fn show(
     let all_prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
     let view = ProjectPage {
         waiting: WaitingTasks::of(db, access.account.id, id).await?,
-        guidelines_html: markdown::to_html(&access.project.guidelines),
+        guidelines: shown_text::markdown(&access.project.guidelines).await,
         overlap: access.project.comparison_overlap,
         n_prompts: all_prompts.count(db).await?,
         figures: counts::figures(db, id).await?,

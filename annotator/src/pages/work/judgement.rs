@@ -11,9 +11,10 @@ use crate::{
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
-        format, markdown,
+        format,
         of::{AddressObject, Of, ProjectObject},
         page::{self, Page},
+        shown_text::{self, ShownText},
     },
     work::{
         kinds::{FullAnswer, stored_answer},
@@ -24,7 +25,7 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    dataset_version,
+    completion, dataset_version,
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
     judgement, model, prompt, task,
@@ -43,6 +44,7 @@ struct JudgementPage {
     conversation: Vec<ConversationTurn>,
     sides: Vec<Side>,
     said: FullAnswer,
+    written: Option<ShownText>,
     by: Option<String>,
     /// All of the same assignment, the newest first.
     revisions: Vec<judgement::Model>,
@@ -54,7 +56,7 @@ struct JudgementPage {
 /// An answer as it was shown, from left to right.
 struct Side {
     label: char,
-    html: String,
+    text: ShownText,
     /// The model and the run that wrote it: for engineers, and none for an imported answer.
     author: Option<(model::Model, Option<RunId>)>,
 }
@@ -114,11 +116,17 @@ pub async fn show(
     let asked = texts::load(db, &prompt.text_hash).await?;
     let by = accounts::name(db, judgement.account_id).await?;
     let contained = contained(db, judgement.id).await?;
+    let said = said(db, &page, &judgement).await?;
+    let written = match &said.written {
+        Some(text) => Some(shown_text::markdown(text).await),
+        None => None,
+    };
     let view = JudgementPage {
         prompt: prompt.id,
-        conversation: conversation(page.language, asked.as_deref()),
+        conversation: conversation(page.language, asked.as_deref()).await,
         sides: sides(db, &page, &access, &judgement).await?,
-        said: said(db, &page, &judgement).await?,
+        said,
+        written,
         by,
         revisions: revisions(db, &judgement).await?,
         further: lineage::descendants(db, access.project.id, models_of(&contained)).await?,
@@ -144,23 +152,22 @@ async fn sides(
     judgement: &judgement::Model,
 ) -> Result<Vec<Side>, AppError> {
     let answers = shown_answers::in_order(db, judgement.task_id, &judgement.shown_order.0).await?;
-    let bodies = texts::load_all(db, answers.iter().map(|answer| answer.text_hash.clone())).await?;
     let authors: Vec<ModelId> = if access.is_engineer() {
         answers.iter().filter_map(|answer| answer.model_id).collect()
     } else {
         Vec::new()
     };
     let authors = model::Entity::find().filter(model::Column::Id.is_in(authors)).all(db).await?;
-    let removed = page.text("text-removed").to_string();
-    let side = |(label, answer): (char, &entity::completion::Model)| Side {
+    let texts = shown_answers::texts_of(db, page.language, &answers).await?;
+    let side = |(label, (answer, text)): (char, (&completion::Model, ShownText))| Side {
         label,
-        html: markdown::to_html(bodies.get(&answer.text_hash).unwrap_or(&removed)),
+        text,
         author: authors
             .iter()
             .find(|model| Some(model.id) == answer.model_id)
             .map(|model| (model.clone(), answer.run_id)),
     };
-    Ok(('A'..).zip(&answers).map(side).collect())
+    Ok(('A'..).zip(answers.iter().zip(texts)).map(side).collect())
 }
 
 async fn said(

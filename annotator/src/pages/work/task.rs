@@ -10,6 +10,7 @@ use crate::{
         form::FieldErrors,
         of::{AddressObject, Of},
         page::{self, Page},
+        shown_text,
     },
     work::{
         assignment,
@@ -217,9 +218,12 @@ pub async fn preview(
     form: web::Form<TaskForm>,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let html = held.definition().preview(&form).ok_or(AppError::NotFound)?;
+    let text = held.definition().preview(&form).ok_or(AppError::NotFound)?;
+    let shown = shown_text::markdown(text).await;
     if query.quiet {
-        return Ok(HttpResponse::Ok().insert_header(header::ContentType::html()).body(html));
+        return Ok(HttpResponse::Ok()
+            .insert_header(header::ContentType::html())
+            .body(shown.html(page.language)));
     }
     let form = form.into_inner();
     let outcome = drafts::keep(&db, by.account.id, held.assignment.id, form.clone()).await?;
@@ -228,6 +232,6 @@ pub async fn preview(
     }
     let held = HeldTask::load(&db, held.assignment.id).await?.ok_or(AppError::NotFound)?;
     let mut view = held.view(&page, &by, &db).await?;
-    view.preview_html = Some(html);
+    view.preview = Some(shown);
     Ok(page::ok(held.render(page, by.0, view, &db).await?))
 }

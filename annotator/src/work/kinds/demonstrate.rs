@@ -2,7 +2,7 @@
 
 use crate::{
     data::texts::{self, HashedText},
-    web::{access::Access, error::AppError, form::FieldErrors, markdown, page::Page},
+    web::{access::Access, error::AppError, form::FieldErrors, page::Page},
     work::{
         form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, LeftOut, StoredAnswer, TaskDefinition, TaskPage, TaskWords},
@@ -63,8 +63,8 @@ impl TaskDefinition for DemonstrateTask {
         form.get("answer").to_owned()
     }
 
-    fn preview(&self, form: &TaskForm) -> Option<String> {
-        Some(markdown::to_html(form.get("answer")))
+    fn preview<'a>(&self, form: &'a TaskForm) -> Option<&'a str> {
+        Some(form.get("answer"))
     }
 }
 
@@ -91,7 +91,7 @@ impl StoredAnswer for WrittenAnswer<'_> {
     }
 
     fn in_full(&self, _: &Page, text: Option<String>) -> FullAnswer {
-        FullAnswer { written_html: text.as_deref().map(markdown::to_html), ..FullAnswer::default() }
+        FullAnswer { written: text, ..FullAnswer::default() }
     }
 
     fn fill(&self, form: &mut TaskForm, text: Option<String>) {
