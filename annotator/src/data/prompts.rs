@@ -154,6 +154,25 @@ pub fn headline(prompt: PromptBody) -> String {
     last.map(|message| message.content.clone()).unwrap_or_default()
 }
 
+/// A prompt in a list, from the beginning of its JSON: what was said last, or of a long one how it
+/// begins, and whether it is plain text.
+pub fn in_a_list(json_beginning: &str) -> (String, bool) {
+    if let Ok(prompt) = serde_json::from_str::<PromptBody>(json_beginning) {
+        let is_plain = matches!(prompt, PromptBody::Text(_));
+        return (texts::beginning(&headline(prompt)), is_plain);
+    }
+    let content = json_beginning.split_once("\"content\":\"").map(|(_, content)| content);
+    let plain = json_beginning.strip_prefix('"');
+    let cut = plain.or(content).unwrap_or(json_beginning);
+    // Where the cut went through an escape, that goes.
+    let unescaped = |n: usize| {
+        let kept = cut.get(..cut.len().checked_sub(n)?)?;
+        serde_json::from_str::<String>(&format!("\"{kept}\"")).ok()
+    };
+    let text = (0..12).find_map(unescaped).unwrap_or_else(|| cut.to_owned());
+    (texts::beginning(&text), plain.is_some())
+}
+
 /// Prompts pasted into a form: one per paragraph, as a person writes them.
 pub fn from_pasted_text(text: &str) -> Vec<PromptBody> {
     let text = text.replace("\r\n", "\n");
@@ -183,6 +202,27 @@ mod tests {
         let prompts = from_pasted_text("First,\r\nin two lines.\r\n\r\n \r\nSecond.\r\n");
         let texts: Vec<String> = prompts.into_iter().map(headline).collect();
         assert_eq!(texts, ["First,\nin two lines.", "Second."]);
+    }
+
+    #[test]
+    fn a_long_prompt_is_in_a_list_by_its_beginning() {
+        for (text, shown) in
+            [("a\n\u{1F98A}".repeat(9000), "a\n\u{1F98A}"), ("é\u{1}".repeat(9000), "é\u{1}")]
+        {
+            for prompt in [
+                PromptBody::Text(text.clone()),
+                PromptBody::Messages(vec![ChatMessage::user(text.clone())]),
+            ] {
+                let json = prompt.to_canonical_json();
+                for n in 8180..8192 {
+                    let cut: String = json.chars().take(n).collect();
+                    let (listed, is_plain) = in_a_list(&cut);
+                    assert!(listed.starts_with(shown) && listed.ends_with('…'), "{listed}");
+                    assert_eq!(is_plain, matches!(prompt, PromptBody::Text(_)));
+                }
+            }
+        }
+        assert_eq!(in_a_list("\"short\""), ("short".to_owned(), true));
     }
 
     #[test]

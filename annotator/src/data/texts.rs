@@ -2,8 +2,9 @@
 
 use entity::{hash::sha256_hex, text, time::UnixMillis};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, Func, OnConflict},
 };
 use std::collections::HashMap;
 use storage::{database::row_chunks, storable::storable};
@@ -83,6 +84,33 @@ pub fn beginning(text: &str) -> String {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),
     }
+}
+
+/// How much of a text is read for a list, in letters: a prompt's JSON is longer than what it says.
+const READ_FOR_LIST: i32 = 8192;
+
+/// The beginnings of the texts of many hashes, long enough for a list. Unknown and redacted ones are
+/// missing from the answer.
+pub async fn beginnings(
+    db: &impl ConnectionTrait,
+    hashes: impl IntoIterator<Item = String>,
+) -> Result<HashMap<String, String>, DbErr> {
+    let hashes: Vec<String> = hashes.into_iter().collect();
+    let mut found = HashMap::new();
+    for chunk in hashes.chunks(CHUNK) {
+        let beginning =
+            Func::cust("substr").arg(Expr::col(text::Column::Body)).arg(1).arg(READ_FOR_LIST);
+        let rows: Vec<(String, Option<String>)> = text::Entity::find()
+            .select_only()
+            .column(text::Column::Hash)
+            .expr_as(beginning, "beginning")
+            .filter(text::Column::Hash.is_in(chunk))
+            .into_tuple()
+            .all(db)
+            .await?;
+        found.extend(rows.into_iter().filter_map(|(hash, text)| Some((hash, text?))));
+    }
+    Ok(found)
 }
 
 /// The text of that hash; none when it is unknown or redacted.

@@ -74,9 +74,15 @@ impl ChartLine {
             n_points: points.len(),
             latest: short(points[last].1),
             last_sequence: series.last_sequence,
-            shown: (0..points.len()).filter(|at| kept(*at)).map(|at| points[at]).collect(),
+            shown: (0..points.len()).filter(|at| kept(*at)).map(|at| drawn(points[at])).collect(),
         })
     }
+}
+
+/// A point within what can be drawn: distances of greater numbers are no numbers any more.
+fn drawn((step, value): (f64, f64)) -> (f64, f64) {
+    let within = |number: f64| if number.is_nan() { 0.0 } else { number.clamp(-1e100, 1e100) };
+    (within(step), within(value))
 }
 
 /// The charts that a run has points for; each is of these metrics.
@@ -163,6 +169,9 @@ fn bounds(values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64
     } else {
         high.abs() * 0.1
     };
+    // So wide that there are numbers between for the ticks, which are drawn step by step.
+    let least = low.abs().max(high.abs()).max(1e-100) * 1e-9;
+    let room = room.max(if high - low < least { least } else { 0.0 });
     low - room..high + room
 }
 
@@ -188,6 +197,7 @@ mod tests {
     use super::*;
     use crate::training::kinds::definition;
     use entity::run_config::RunKind;
+    use proptest::prelude::*;
 
     fn digest(metrics: &[(&str, &[(f64, f64)])]) -> RunDigest {
         let series = metrics.iter().map(|(name, points)| {
@@ -265,6 +275,31 @@ mod tests {
         assert_eq!(line.n_points, 5000);
         assert!(line.shown.len() <= MAX_POINTS + 1);
         assert_eq!(line.shown.last(), Some(&(4999.0, 1.0)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_numbers_are_drawn(
+            values in prop::collection::vec((number(), number()), 1..5),
+            close in number(),
+        ) {
+            let neighbours = [(close, close), (close.next_up(), close.next_up())];
+            for points in [&values[..], &neighbours] {
+                let digest = digest(&[("loss", points)]);
+                let charts = draw(&[&["loss"]], &digest).unwrap();
+                prop_assert!(charts[0].svg.len() < 100_000 && !charts[0].svg.contains("NaN"));
+            }
+        }
+    }
+
+    /// Of every size.
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO,
+            -1e3..1e3
+        ]
     }
 
     #[test]

@@ -29,6 +29,12 @@ const LOG_LINES: usize = 300;
 /// Prompts whose answers are kept: the first.
 const PROMPTS: usize = 60;
 
+/// Points of a metric that are kept: of a longer series, every second, fourth and so on, and the newest.
+const POINTS: usize = 20_000;
+
+/// How much of a sampled text or of a line of the log is kept, in letters.
+const TEXT_LETTERS: usize = 20_000;
+
 /// What a run has said up to `last_sequence`.
 #[derive(Clone, Debug, Default)]
 pub struct RunDigest {
@@ -81,6 +87,13 @@ impl MetricSeries {
         while self.points.last().is_some_and(|(known, _)| *known >= step) {
             self.points.pop();
         }
+        if self.points.len() >= POINTS {
+            let mut at = 0;
+            self.points.retain(|_| {
+                at += 1;
+                at % 2 == 1
+            });
+        }
         self.points.push((step, value));
         self.last_sequence = sequence;
     }
@@ -111,7 +124,8 @@ impl RunDigest {
             Ok(RunReport::Metrics { metrics }) => self.measure(row.sequence, &metrics),
             Ok(RunReport::Sample { step, prompt, completion, finish_reason, score }) => {
                 let is_cut_off = finish_reason == FinishReason::Length;
-                self.sample(prompt, SampledAnswer { step, text: completion, is_cut_off, score });
+                let text = kept_text(completion);
+                self.sample(kept_text(prompt), SampledAnswer { step, text, is_cut_off, score });
             }
             Ok(RunReport::Log { level, message }) => {
                 self.log.push_back(LogLine { at: row.created_at, level, message });
@@ -158,6 +172,15 @@ impl RunDigest {
     pub fn worked_ms(&self) -> i64 {
         self.attempts.values().map(|(first, last)| last.0 - first.0).sum()
     }
+}
+
+/// A text for a page that shows many, which a few long ones must not fill.
+fn kept_text(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_LETTERS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 struct Kept {
@@ -243,6 +266,18 @@ mod tests {
         let [sampled] = &digest.samples[..] else { panic!("one prompt is one row") };
         assert_eq!(sampled.first.text, "first");
         assert_eq!((sampled.now().step, sampled.now().text.as_str()), (10, "third"));
+    }
+
+    #[test]
+    fn a_run_of_a_million_steps_keeps_its_shape_and_little_memory() {
+        let mut series = MetricSeries::default();
+        for step in 0..1_000_000 {
+            series.add(f64::from(step), f64::from(step), i64::from(step));
+        }
+        assert!(series.points.len() <= POINTS, "{} points", series.points.len());
+        assert_eq!((series.first(), series.last()), (Some(0.0), Some(999_999.0)));
+        assert!(series.points.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert_eq!(kept_text("ё".repeat(1 << 20)).chars().count(), TEXT_LETTERS + 1);
     }
 
     #[test]

@@ -138,12 +138,12 @@ async fn rows(
         .await?;
     let hashes = prompts.iter().map(|prompt| prompt.text_hash.clone());
     let said = text_hashes(judgements.iter().map(|judgement| &judgement.payload));
-    let bodies = texts::load_all(db, hashes.chain(said)).await?;
+    let bodies = texts::beginnings(db, hashes.chain(said)).await?;
     let removed = page.text("text-removed").to_string();
     let headline = |id: PromptId| {
         let hash = prompts.iter().find(|prompt| prompt.id == id).map(|prompt| &prompt.text_hash);
         match hash.and_then(|hash| bodies.get(hash)) {
-            Some(body) => texts::beginning(&prompts::headline(prompts::parse(body))),
+            Some(body) => prompts::in_a_list(body).0,
             None => removed.clone(),
         }
     };

@@ -78,7 +78,7 @@ async fn said_of(
         .all(db)
         .await?;
     let payloads = rows.iter().map(|row| &row.payload);
-    let bodies = texts::load_all(db, kinds::text_hashes(payloads)).await?;
+    let bodies = texts::beginnings(db, kinds::text_hashes(payloads)).await?;
     let people = accounts::names(db, rows.iter().filter_map(|row| row.account_id)).await?;
     let line = |row: &judgement::Model| Line {
         id: row.id,

@@ -21,7 +21,6 @@ use actix_session::Session;
 use actix_web::{HttpResponse, http::header, web};
 use askama::Template;
 use entity::{
-    conversation::PromptBody,
     ids::{ImportId, PromptId},
     import, prompt,
 };
@@ -80,7 +79,7 @@ impl PromptsPage {
         let totals = newest.num_items_and_pages().await?;
         let number = PageNumber { page: number }.within(totals.number_of_pages);
         let rows = newest.fetch_page(number - 1).await?;
-        let bodies = texts::load_all(db, rows.iter().map(|row| row.text_hash.clone())).await?;
+        let bodies = texts::beginnings(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let imports = import::Entity::find()
             .filter(import::Column::ProjectId.eq(access.project.id))
             .order_by_desc(import::Column::CreatedAt)
@@ -90,11 +89,7 @@ impl PromptsPage {
         let removed = page.text("text-removed").to_string();
         let listed = |row: &prompt::Model| {
             let (beginning, is_plain) = match bodies.get(&row.text_hash) {
-                Some(body) => {
-                    let prompt = prompts::parse(body);
-                    let is_plain = matches!(prompt, PromptBody::Text(_));
-                    (texts::beginning(&prompts::headline(prompt)), is_plain)
-                }
+                Some(body) => prompts::in_a_list(body),
                 None => (removed.clone(), false),
             };
             Listed { id: row.id, beginning, is_plain, is_withdrawn: row.withdrawn_at.is_some() }
