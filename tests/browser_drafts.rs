@@ -112,6 +112,15 @@ async fn after_back_a_task_saves_again_in_chromium() {
     browser.fill("#answer", "sent, and a second thought").await;
     wait_for_status(&browser, "saved").await;
     assert!(the_draft(&app.rows).await.contains("a second thought"));
+
+    // The same where the browser shows the page as it was left, without asking the server.
+    let shown = "taskDraft.submitted(); window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})); \
+                 window.isOld = true";
+    browser.run(shown).await;
+    browser.wait_for("return window.isOld === undefined && typeof taskDraft === 'object'").await;
+    browser.fill("#answer", "sent, and a third thought").await;
+    wait_for_status(&browser, "saved").await;
+    assert!(the_draft(&app.rows).await.contains("a third thought"));
     browser.close().await;
 }
 

@@ -33,3 +33,4 @@ mod taste;
 // The same as a person does it, in Chromium; and what they type there is not lost.
 mod browser;
 mod browser_drafts;
+mod browser_streams;

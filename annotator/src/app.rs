@@ -9,7 +9,7 @@ use crate::{
     routes,
     start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
-    web::{csrf, error, error_pages, i18n::Language, request_log, session},
+    web::{csrf, error, error_pages, i18n::Language, request_log, session, streams::OpenStreams},
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -144,6 +144,7 @@ fn bind(
     let listen = config.listen;
     let config = web::Data::new(config);
     let store = web::Data::new(store);
+    let streams = web::Data::new(OpenStreams::default());
     let digests = web::Data::new(RunDigests::new(db.clone()));
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
@@ -156,6 +157,7 @@ fn bind(
             .app_data(store.clone())
             .app_data(feed.clone())
             .app_data(digests.clone())
+            .app_data(streams.clone())
             .app_data(live.clone())
             .app_data(imports.clone())
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
@@ -174,6 +176,8 @@ fn bind(
             .wrap(from_fn(request_log::log_requests))
     })
     // A client that hangs up is gone, and what it asked of a model is not waited for.
+    .h1_allow_half_closed(false)
+    // Whoever leaves frees the place of what was streamed to them.
     .h1_allow_half_closed(false)
     .shutdown_timeout(10)
     .disable_signals()

@@ -67,6 +67,8 @@ site_map! {
     get  "/notices/new" => notices::news;
     post "/notices/seen" => notices::see_all;
 
+    get  "/runs/news" => training::news::follow;
+
     // Administrators
     get  "/projects/new" => project::new;
     post "/projects/new" => project::create;

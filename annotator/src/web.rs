@@ -1,4 +1,4 @@
-//! What every request passes ([`request_log`], [`session`], [`csrf`], [`principal`], [`access`],
+//! What every request passes ([`request_log`], [`session`], [`csrf`], [`streams`], [`principal`], [`access`],
 //! [`of`], [`error`], [`error_pages`]) and every page shows ([`page`], [`form`], [`message`],
 //! [`i18n`], [`mod@format`], [`address`], [`markdown`], [`shown_text`],
 //! [`assets`]).
@@ -20,3 +20,4 @@ pub mod principal;
 pub mod request_log;
 pub mod session;
 pub mod shown_text;
+pub mod streams;

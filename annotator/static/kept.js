@@ -95,7 +95,7 @@ function fillIn(form, fields) {
 function asRead(form, fields) {
   const told = fieldsOf(form).map((field) => {
     if (!isBox(field)) return fields[field.name];
-    return fields[field.name] === field.value ? field.closest("label")?.textContent.trim() : "";
+    return fields[field.name] === field.value ? (field.closest("label")?.querySelector("span") ?? field.closest("label"))?.textContent.trim() : "";
   });
   return told.filter(Boolean).join("\n\n");
 }

@@ -1,9 +1,10 @@
-// Follows a run. The page is drawn on the server; this asks for a fresh copy when the run says
-// something new, and exchanges the sections marked data-live that changed. An event is known by its
-// sequence number, so one that comes twice over a dropped connection changes nothing.
+// Follows a run. The page is drawn on the server; this asks for a fresh copy when the run has said
+// something new, and exchanges the sections marked data-live that changed. How far the run is, is told as
+// the sequence number of its newest event, so what is told twice over a dropped connection changes nothing.
 "use strict";
 
 const REFRESH_PAUSE_MS = 500; // between two copies at the least, so that a fast run does not flood the server
+const SIGN_OF_WATCHING_MS = 20_000; // to the worker that windows share
 
 function adopt(fresh) {
   labelTables(fresh); // as app.js has labelled those that are here
@@ -67,35 +68,88 @@ async function refresh() {
   busy = false;
 }
 
-function follow(address, after) {
-  let seen = after;
-  const source = new EventSource(`${address}?after=${seen}`);
-  source.onopen = () => { document.body.dataset.connection = "live"; };
-  source.onmessage = (event) => {
-    const sequence = Number(event.lastEventId);
-    if (!(sequence > seen)) return;
-    seen = sequence;
-    refresh();
-  };
-  source.addEventListener("status", refresh);
-  source.addEventListener("end", () => {
-    source.close();
-    document.body.dataset.connection = "ended";
-    refresh();
-  });
-  source.onerror = () => {
-    document.body.dataset.connection = "lost";
-    // The browser connects again by itself, unless the server refused.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(address, seen), 3000);
-  };
+// Hears how far a run is for as long as somebody looks: by the stream that all windows share, or where
+// the browser has no such thing by one of its own.
+class RunNews {
+  constructor({ news, run, worker }, seen) {
+    this.address = news;
+    this.run = run;
+    this.seen = seen;
+    this.port = null;
+    this.source = null;
+    this.isOver = false;
+    if ("SharedWorker" in window) {
+      const shared = new SharedWorker(worker, { name: ACCOUNT });
+      shared.onerror = () => this.goAlone();
+      this.port = shared.port;
+      this.port.onmessage = ({ data }) => this.hear(data);
+      setInterval(() => this.tellWorker(false), SIGN_OF_WATCHING_MS);
+    }
+    document.addEventListener("visibilitychange", () => this.look());
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", (event) => { if (event.persisted) this.look(); });
+    this.look();
+  }
+
+  // A page that nobody sees follows nothing.
+  look() {
+    if (document.hidden || this.isOver) return this.leave();
+    if (this.port) this.tellWorker(true);
+    else this.open();
+  }
+
+  leave() {
+    this.port?.postMessage({ address: this.address, run: null });
+    this.source?.close();
+    this.source = null;
+  }
+
+  tellWorker(isNew) {
+    if (this.port && !document.hidden && !this.isOver) this.port.postMessage({ address: this.address, run: this.run, isNew });
+  }
+
+  goAlone() {
+    this.port = null;
+    this.look();
+  }
+
+  open() {
+    this.source?.close();
+    this.source = new EventSource(`${this.address}?run=${this.run}`);
+    this.source.onopen = () => this.hear({ connection: "live" });
+    this.source.onmessage = ({ data }) => this.hear(JSON.parse(data));
+    this.source.onerror = () => {
+      this.hear({ connection: "lost" });
+      // The browser connects again by itself, unless the server refused.
+      if (this.source?.readyState === EventSource.CLOSED) setTimeout(() => this.look(), 3000);
+    };
+  }
+
+  hear({ connection, last, status, is_over }) {
+    if (this.isOver) return;
+    if (connection) {
+      document.body.dataset.connection = connection;
+      return;
+    }
+    const isNew = last > this.seen || status !== this.status;
+    this.seen = Math.max(last, this.seen);
+    this.status = status;
+    if (is_over) {
+      this.isOver = true;
+      this.leave();
+      document.body.dataset.connection = "ended";
+    }
+    if (isNew) refresh();
+  }
 }
 
-const events = document.body.dataset.events;
-if (events) follow(events, Number(document.body.dataset.after));
+if (document.body.dataset.news) new RunNews(document.body.dataset, Number(document.body.dataset.after));
 
-// Lists have no events: they are looked at now and then while something is at work.
+// Lists have no news: they are looked at now and then while something is at work, and so is a run whose
+// stream does not come about.
 setInterval(() => {
-  if (document.querySelector("[data-poll]") && !document.hidden) refresh();
+  const isLost = document.body.dataset.connection === "lost";
+  if ((isLost || document.querySelector("[data-poll]")) && !document.hidden) refresh();
 }, 3000);
 const log = document.querySelector(".log");
 if (log) log.scrollTop = log.scrollHeight;

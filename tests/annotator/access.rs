@@ -74,6 +74,7 @@ const TABLE: &[Row] = &[
     ("get",  "/notices", SIGNED_IN, &[]),
     ("get",  "/notices/new", SIGNED_IN, &[]),
     ("post", "/notices/seen", SIGNED_IN, &[]),
+    ("get",  "/runs/news", SIGNED_IN, &[]),
 
     ("get",  "/projects/new", ADMINISTRATORS, &[]),
     ("post", "/projects/new", ADMINISTRATORS, &[("name", "")]),

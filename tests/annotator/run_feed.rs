@@ -1,14 +1,23 @@
 //! Following a run, on both databases.
 
 use super::bench::Bench;
-use crate::support::database::on_both_databases;
+use crate::support::{
+    app::{TestApp, Worker},
+    builders::add_run,
+    database::on_both_databases,
+    eventually,
+};
 use annotator::{
     data::dataset::{self, DatasetContents, PromptSelection},
     training::run_feed::{FeedItem, RunFeed},
 };
-use entity::{ids::RunId, model, run::RunStatus};
+use entity::{
+    ids::{ProjectId, RunId},
+    model,
+    run::{self, RunStatus},
+};
 use futures_util::{Stream, StreamExt};
-use sea_orm::DbErr;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr};
 use std::{pin::pin, time::Duration};
 
 async fn a_run(bench: &Bench) -> RunId {
@@ -89,5 +98,43 @@ on_both_databases! {
         let (rest, end) = watch(feed.follow(run, 3)).await;
         seen.extend(rest);
         assert_eq!((seen, end), ((1..=6).collect(), Some(RunStatus::Cancelled)));
+    }
+}
+
+on_both_databases! {
+    async fn one_stream_tells_of_several_runs_that_a_person_may_see(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let mut addresses = Vec::new();
+        for name in ["Mine", "Theirs"] {
+            let project = app.new_project(name).await;
+            let id: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
+            addresses.push((project, add_run(&app.rows, id).await, add_run(&app.rows, id).await));
+        }
+        let (mine, one, other) = &addresses[0];
+        let anna = app.new_person(mine, "anna", &["engineer"]).await;
+        let theirs = addresses[1].1;
+        let news = anna.ask("get", &format!("/runs/news?run={one}&run={theirs}&run={other}"), &[]).await;
+        let told = news.text().await.unwrap();
+        for run in [one, other] {
+            assert!(told.contains(&run.to_string()), "{told}");
+        }
+        assert!(!told.contains(&theirs.to_string()), "{told}");
+        assert_eq!(anna.ask("get", &format!("/runs/news?run={theirs}"), &[]).await.status(), 204);
+
+        // Of streams that go on, a person has so many; one that is closed makes room.
+        let row = run::ActiveModel { id: Set(*one), status: Set(RunStatus::Running), ..Default::default() };
+        row.update(&app.rows).await.unwrap();
+        let address = format!("/runs/news?run={one}");
+        let mut open = Vec::new();
+        for _ in 0..12 {
+            open.push(anna.ask("get", &address, &[]).await);
+            assert_eq!(open.last().unwrap().status(), 200);
+        }
+        assert_eq!(anna.ask("get", &address, &[]).await.status(), 429);
+        open.pop();
+        let ask = async || (anna.ask("get", &address, &[]).await.status() == 200).then_some(());
+        eventually(Duration::from_secs(10), ask, || "a closed stream keeps its place".to_owned()).await;
+        let row = run::ActiveModel { id: Set(*one), status: Set(RunStatus::Succeeded), ..Default::default() };
+        row.update(&app.rows).await.unwrap();
     }
 }

@@ -24,6 +24,7 @@ chat-too-long = The conversation is longer than the model reads. Begin a new one
 chat-no-template = This model has no chat template, so it cannot be talked to. Fine-tune it on conversations, or add a chat_template.jinja to its folder.
 chat-bad-temperature = The temperature must be from 0 to 2.
 chat-overloaded = Too many people are waiting for this model. Try again in a moment.
+chat-too-many = You have as many answers and runs open as one person may. Close some of those pages, or wait until an answer is done.
 chat-busy = { $most ->
     [one] Another model is answering just now, and this service loads one at a time. Try again in a moment, or start the service with --live-models 2.
    *[other] { $most } other models are answering just now, and the service loads no more at once. Try again in a moment, or raise --live-models.

@@ -27,8 +27,18 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde_json::json;
 
 /// Attributes whose values are addresses.
-const ADDRESSES: [&str; 8] =
-    ["href", "action", "formaction", "src", "data-url", "data-events", "data-facts", "value"];
+const ADDRESSES: [&str; 10] = [
+    "href",
+    "action",
+    "formaction",
+    "src",
+    "data-url",
+    "data-news",
+    "data-draft",
+    "data-preview",
+    "data-facts",
+    "value",
+];
 
 const ROWS: [&str; 4] = [
     r#"{"prompt":"Q","completion":"A"}"#,

@@ -7,5 +7,6 @@ pub mod events;
 pub mod facts;
 pub mod list;
 pub mod new;
+pub mod news;
 pub mod resume;
 pub mod show;

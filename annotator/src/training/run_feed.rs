@@ -48,6 +48,15 @@ pub enum FeedItem {
     End(RunStatus),
 }
 
+/// How far one of several runs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunNews {
+    pub run: RunId,
+    /// Sequence number of its newest event.
+    pub last: i64,
+    pub status: RunStatus,
+}
+
 type Pollers = HashMap<RunId, watch::Sender<Option<Seen>>>;
 
 #[derive(Clone)]
@@ -96,6 +105,21 @@ impl RunFeed {
                     }
                 }
                 // The poller ended although the run goes on: the database failed, or all is closed.
+                if seen.changed().await.is_err() { return; }
+            }
+        }
+    }
+
+    /// How far a run is: now, and at every change, until it is over.
+    pub fn news(&self, run: RunId) -> impl Stream<Item = RunNews> + use<> {
+        let mut seen = self.subscribe(run);
+        stream! {
+            loop {
+                let now = *seen.borrow_and_update();
+                if let Some(Seen { status, last }) = now {
+                    yield RunNews { run, last, status };
+                    if status.is_final() { return; }
+                }
                 if seen.changed().await.is_err() { return; }
             }
         }

@@ -37,6 +37,9 @@ pub enum AppError {
     /// 429: too many attempts to sign in.
     #[error("too many attempts")]
     TooManyAttempts,
+    /// 429: as many streams as one person may have open.
+    #[error("too many streams")]
+    TooManyStreams,
     /// 500: the database failed.
     #[error("database: {0}")]
     Database(#[from] sea_orm::DbErr),
@@ -82,7 +85,7 @@ impl ResponseError for AppError {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Gone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAttempts | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -17,6 +17,7 @@ fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
     match error.as_error::<AppError>() {
         Some(AppError::StaleForm) => return ("error-stale-title", "error-stale-advice"),
         Some(AppError::Conflict(_)) => return ("error-conflict-title", "error-conflict-advice"),
+        Some(AppError::TooManyStreams) => return ("error-streams-title", "error-streams-advice"),
         _ => {}
     }
     match status.as_u16() {

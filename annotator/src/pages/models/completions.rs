@@ -6,6 +6,7 @@ use crate::{
     models::live::{Answer, LiveModels, ModelUnavailable},
     web::{
         access::Engineer, error::AppError, i18n::Language, message::Message, of::Of, page::Page,
+        streams::OpenStreams,
     },
 };
 use actix_web::{
@@ -14,6 +15,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use entity::model;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 /// No answer: a status and a body as clients of OpenAI read it, but for its message.
@@ -105,10 +107,15 @@ fn not_json(request: &HttpRequest) -> Option<ChatRefusal> {
 pub async fn create(
     request: HttpRequest,
     page: Page,
-    Of(_, model): Of<Engineer, model::Model>,
+    Of(by, model): Of<Engineer, model::Model>,
     body: Bytes,
     live: web::Data<LiveModels>,
+    streams: web::Data<OpenStreams>,
 ) -> Result<HttpResponse, AppError> {
+    let Ok(open) = streams.open(by.account.id) else {
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, "too_many_streams");
+        return Ok(ChatRefusal::new(status, code, "chat-too-many").into_response(page.language));
+    };
     let answer = match not_json(&request) {
         Some(refusal) => Err(refusal),
         None => ask(&live, &model, body).await,
@@ -121,6 +128,9 @@ pub async fn create(
             .insert_header((header::CONTENT_ENCODING, "identity"))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header(("x-accel-buffering", "no"))
-            .streaming(answer.into_stream()),
+            .streaming(answer.into_stream().map(move |piece| {
+                let _ = &open; // counted until the answer is whole
+                piece
+            })),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     training::run_feed::{FeedItem, RunFeed},
-    web::{access::Engineer, error::AppError, of::Of},
+    web::{access::Engineer, error::AppError, of::Of, streams::OpenStreams},
 };
 use actix_web::{HttpRequest, Responder, web};
 use actix_web_lab::sse::{self, Sse};
@@ -29,14 +29,18 @@ pub struct Position {
 /// in the address.
 pub async fn follow(
     request: HttpRequest,
-    Of(_, run): Of<Engineer, run::Model>,
+    Of(by, run): Of<Engineer, run::Model>,
     position: web::Query<Position>,
     feed: web::Data<RunFeed>,
+    streams: web::Data<OpenStreams>,
 ) -> Result<impl Responder, AppError> {
+    let open = streams.open(by.account.id)?;
     let resumed =
         request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
-    let events =
-        feed.follow(run.id, resumed.unwrap_or(position.after)).map(|told| told.map(as_sent));
+    let events = feed.follow(run.id, resumed.unwrap_or(position.after)).map(move |told| {
+        let _ = &open; // counted for as long as somebody listens
+        told.map(as_sent)
+    });
     Ok(Sse::from_stream(events).with_keep_alive(HEARTBEAT).with_retry_duration(RETRY))
 }
 
