@@ -127,7 +127,7 @@ impl App {
             () = background.stop() => {}
             () = asked() => tracing::warn!("did not wait for the checkpoint of the run under way"),
         }
-        self.db.close().await?;
+        storage::database::close(self.db).await?;
         served.context("the server failed")
     }
 }
@@ -169,6 +169,7 @@ fn bind(
             .wrap(from_fn(csrf::require_token))
             .wrap(from_fn(error_pages::error_pages))
             .wrap(session::middleware(db.clone(), config.secure_cookies))
+            .wrap(from_fn(session::read_account_along))
             .wrap(from_fn(error_pages::last_resort))
             .wrap(Compress::default())
             .wrap(security_headers())

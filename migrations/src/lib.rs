@@ -31,6 +31,7 @@ impl MigratorTrait for Migrator {
             Step { name: "m0009_contract", sql: include_str!("m0009_contract.sql") },
             Step { name: "m0010_draft_versions", sql: include_str!("m0010_draft_versions.sql") },
             Step { name: "m0012_imports", sql: include_str!("m0012_imports.sql") },
+            Step { name: "m0014_waiting_tasks", sql: include_str!("m0014_waiting_tasks.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
     }

@@ -153,7 +153,8 @@ impl<'a> Desk<'a> {
     /// The version, and then the text: what a page shows.
     async fn stored(&self) -> (i64, Words) {
         let row = assignment::Entity::find_by_id(self.assignment).one(self.db).await.unwrap();
-        let stored = drafts::stored(self.db, self.assignment).await.unwrap();
+        let held = assignment::Entity::find_by_id(self.assignment).one(self.db).await;
+        let stored = drafts::stored(self.db, &held.unwrap().unwrap()).await.unwrap();
         (row.unwrap().draft_version, words(&stored.form))
     }
 

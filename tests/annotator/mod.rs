@@ -1,5 +1,8 @@
 //! The web app: what needs real processes, real forms, or both databases.
 
+// What every answer costs the database.
+mod plans;
+
 // Two servers, sixteen people, and the slots of two hundred tasks.
 mod races;
 

@@ -3,7 +3,7 @@
 use super::bench::Bench;
 use crate::support::{
     app::{TestApp, Worker},
-    builders::add_comparisons,
+    builders::{add_comparisons, add_run},
     database::on_both_databases,
 };
 use annotator::{
@@ -17,6 +17,7 @@ use entity::{
     run::{self, RunKind, RunStatus},
     run_config::{DpoConfig, PpoConfig, SampleConfig},
     run_input, task, task_completion, text,
+    time::UnixMillis,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
@@ -52,6 +53,28 @@ fn line(index: usize, answers: &[&str]) -> String {
         .map(|text| json!({ "text": text, "token_ids": [1, 2, 3], "finish_reason": "stop" }))
         .collect();
     format!("{}\n", json!({ "index": index, "completions": completions }))
+}
+
+on_both_databases! {
+    async fn whoever_comes_before_the_tasks_of_a_run_are_made_is_told_that_they_come(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Early").await;
+        let compare = format!("{project}/compare");
+        let waits = async || {
+            let response = app.admin.ask("get", &compare, &[]).await;
+            response.headers().contains_key("refresh")
+        };
+        assert!(!waits().await, "nothing is on its way");
+        let id = add_run(&app.rows, project.rsplit('/').next().unwrap().parse().unwrap()).await;
+        let just_ended = run::ActiveModel {
+            id: Set(id),
+            finished_at: Set(Some(UnixMillis::now())),
+            followed_up_at: Set(None),
+            ..<run::ActiveModel as Default>::default()
+        };
+        just_ended.update(&app.rows).await.unwrap();
+        assert!(waits().await, "a run has just ended");
+    }
 }
 
 on_both_databases! {

@@ -76,6 +76,11 @@ impl TestDb {
         Some(Self { url: cluster.url(&name), folder, name: Some(name) })
     }
 
+    /// A database of another by another way to it.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, folder: tempfile::tempdir().expect("a temporary folder"), name: None }
+    }
+
     /// A connection of the test's own, to look behind the scenes.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(&self.url);

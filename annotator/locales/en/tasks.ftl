@@ -68,6 +68,8 @@ skip-send = Skip this task
 skip-no-reason = Choose a reason for skipping
 
 none-title = Nothing is left for you here
+none-coming-title = New tasks are on their way
+none-coming = A model has just given new answers, and tasks are being made of them. This page looks again by itself.
 none-demonstrate = Every prompt has its answer or is being answered by somebody. More may come.
 none-compare = Every pair has been judged or is with somebody now. New pairs come when a model has been sampled.
 none-back = To the project

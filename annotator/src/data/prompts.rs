@@ -11,12 +11,14 @@ use entity::{
     ids::{ProjectId, PromptId},
     prompt,
     task::TaskKind,
+    text,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::{Expr, OnConflict, Query, SelectStatement},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QuerySelect,
+    RelationDef,
+    sea_query::{Expr, OnConflict},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::database::row_chunks;
@@ -71,6 +73,28 @@ pub async fn place(
 /// How many texts a statement asks for.
 const LOOKED_UP: usize = 500;
 
+/// A prompt's canonical JSON: none within when it was removed, none at all when there is no such
+/// prompt.
+pub async fn text(
+    db: &impl ConnectionTrait,
+    prompt: PromptId,
+) -> Result<Option<Option<String>>, DbErr> {
+    let found = prompt::Entity::find_by_id(prompt)
+        .join(JoinType::LeftJoin, with_text())
+        .select_also(text::Entity)
+        .one(db)
+        .await?;
+    Ok(found.map(|(_, text)| text.and_then(|text| text.body)))
+}
+
+/// From a prompt to its text.
+fn with_text() -> RelationDef {
+    prompt::Entity::belongs_to(text::Entity)
+        .from(prompt::Column::TextHash)
+        .to(text::Column::Hash)
+        .into()
+}
+
 /// Takes the prompt out of the work; false when it was out already. Whoever holds a task of it may
 /// finish.
 pub async fn withdraw(db: &impl ConnectionTrait, prompt: PromptId) -> Result<bool, DbErr> {
@@ -92,16 +116,6 @@ pub async fn restore(db: &impl ConnectionTrait, prompt: PromptId) -> Result<bool
         .exec(db)
         .await?;
     Ok(restored.rows_affected == 1)
-}
-
-/// The ids of the project's withdrawn prompts, for a query to leave them out.
-pub fn withdrawn(project: ProjectId) -> SelectStatement {
-    Query::select()
-        .column(prompt::Column::Id)
-        .from(prompt::Entity)
-        .and_where(prompt::Column::ProjectId.eq(project))
-        .and_where(prompt::Column::WithdrawnAt.is_not_null())
-        .to_owned()
 }
 
 /// Asks one person each for the ideal answer to prompts. Asking twice is asking once.

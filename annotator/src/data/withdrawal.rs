@@ -5,7 +5,7 @@ use crate::{data::prompts, people::audit};
 use entity::ids::{AccountId, PromptId};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde_json::json;
-use storage::database::begin_write;
+use storage::database::write;
 
 /// False when the prompt was out already.
 pub async fn withdraw(
@@ -13,13 +13,14 @@ pub async fn withdraw(
     prompt: PromptId,
     by: AccountId,
 ) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    if !prompts::withdraw(&turn, prompt).await? {
-        return Ok(false);
-    }
-    audit::record(&turn, by, "prompt.withdraw", prompt, json!({})).await?;
-    turn.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        let is_news = prompts::withdraw(&*turn, prompt).await?;
+        if is_news {
+            audit::record(&*turn, by, "prompt.withdraw", prompt, json!({})).await?;
+        }
+        Ok(is_news)
+    })
+    .await
 }
 
 /// False when the prompt was at work.
@@ -28,11 +29,12 @@ pub async fn restore(
     prompt: PromptId,
     by: AccountId,
 ) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    if !prompts::restore(&turn, prompt).await? {
-        return Ok(false);
-    }
-    audit::record(&turn, by, "prompt.restore", prompt, json!({})).await?;
-    turn.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        let is_news = prompts::restore(&*turn, prompt).await?;
+        if is_news {
+            audit::record(&*turn, by, "prompt.restore", prompt, json!({})).await?;
+        }
+        Ok(is_news)
+    })
+    .await
 }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use entity::ids::ModelId;
 use sea_orm::DatabaseConnection;
 use std::path::{Path, PathBuf};
-use storage::database::begin_write;
+use storage::database::write;
 use storage::{
     artifact_store::{ArtifactStore, StoredFolder, hash_folder},
     base_model::{self, NewBase, RegisteredBase},
@@ -27,12 +27,14 @@ pub async fn register(
         })
         .await??
     };
-    let changes = begin_write(db).await?;
-    artifacts::record(&changes, &stored).await?;
     let (name, n_parameters) = (&*name_of(&folder), n_parameters as i64);
-    let base = NewBase { name, stored: &stored, n_parameters, run: None };
-    let registered = base_model::register(&changes, base).await?;
-    changes.commit().await?;
+    let stored = &stored;
+    let registered = write(db, |changes| async move {
+        artifacts::record(&*changes, stored).await?;
+        let base = NewBase { name, stored, n_parameters, run: None };
+        base_model::register(&*changes, base).await
+    })
+    .await?;
     if let RegisteredBase::New(id) = registered {
         tracing::info!(folder = %folder.display(), model = %id, "registered a base");
     }

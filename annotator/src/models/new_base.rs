@@ -12,7 +12,7 @@ use entity::{
 };
 use sea_orm::DatabaseConnection;
 use serde::Deserialize;
-use storage::database::begin_write;
+use storage::database::write;
 
 /// What people copy from a browser, before the name.
 const HUB: &str = "https://huggingface.co/";
@@ -76,10 +76,8 @@ pub async fn order(
         inputs: Vec::new(),
         by: Some(by.id),
     };
-    let turn = begin_write(db).await?;
-    let run = launch::queue(&turn, &request).await?;
-    turn.commit().await?;
-    Ok(run)
+    let request = &request;
+    write(db, |turn| async move { Ok(launch::queue(&*turn, request).await?) }).await
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
 use anyhow::Context;
 use entity::{
     completion, dataset_version_item,
-    ids::{CompletionId, DatasetVersionId, ModelId, PromptId, RunId},
+    ids::{CompletionId, DatasetVersionId, ModelId, ProjectId, PromptId, RunId},
     project,
     report::FinishReason,
     run::{self, RunKind, RunStatus},
@@ -42,7 +42,7 @@ use std::{
     time::{Duration, Instant},
 };
 use storage::artifact_store::ArtifactStore;
-use storage::database::{begin_write, row_chunks};
+use storage::database::{row_chunks, write};
 
 /// How often finished runs are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -91,6 +91,22 @@ pub async fn follow_up_all(
     Ok(())
 }
 
+/// How long after its end a run is said to be followed up soon; one that failed at it is no news.
+const SOON: Duration = Duration::from_secs(120);
+
+/// Whether a run of the project has just ended, and what follows it is still to come.
+pub async fn is_due(db: &impl ConnectionTrait, project: ProjectId) -> Result<bool, DbErr> {
+    let due = run::Entity::find()
+        .filter(run::Column::ProjectId.eq(project))
+        .filter(run::Column::Status.eq(RunStatus::Succeeded))
+        .filter(run::Column::Kind.is_in(followed_up_kinds()))
+        .filter(run::Column::FollowedUpAt.is_null())
+        .filter(run::Column::FinishedAt.gt(UnixMillis::now().minus(SOON)))
+        .one(db)
+        .await?;
+    Ok(due.is_some())
+}
+
 /// The kinds of run that something follows.
 fn followed_up_kinds() -> impl Iterator<Item = RunKind> {
     let is_followed =
@@ -117,10 +133,13 @@ async fn follow_up_with_tasks(
     store: &ArtifactStore,
     run: &run::Model,
 ) -> anyhow::Result<()> {
-    let changes = begin_write(db).await?;
-    if is_mine_to_follow_up(&changes, run.id).await? {
-        let made = make_tasks(&changes, store, run).await?;
-        changes.commit().await?;
+    let made = write(db, |changes| async move {
+        match is_mine_to_follow_up(&*changes, run.id).await? {
+            true => make_tasks(&changes, store, run).await.map(Some),
+            false => Ok(None),
+        }
+    });
+    if let Some(made) = made.await? {
         tracing::info!(run = %run.id, tasks = made, "made comparison tasks");
     }
     Ok(())
@@ -141,32 +160,35 @@ async fn follow_up_with_sampling(
             Some(dataset::freeze(db, store, run.project_id, contents).await?)
         }
     };
-    let changes = begin_write(db).await?;
-    if !is_mine_to_follow_up(&changes, run.id).await? {
-        return Ok(());
-    }
-    let rows = match frozen {
-        Some(frozen) => frozen.record(&changes, run.created_by).await?,
-        None => inputs_of(&changes, run.id).await?.1,
-    };
+    let (frozen, config) = (frozen.as_ref(), &serde_json::to_value(config)?);
     let policy = run.output_model_id.context("the run made no model")?;
-    let sample = LaunchRequest {
-        project: run.project_id,
-        kind: RunKind::Sample,
-        config: serde_json::to_value(config)?,
-        inputs: vec![LaunchInput::Model(InputSlot::Model, policy), LaunchInput::Rows(rows)],
-        by: run.created_by,
-    };
-    match launch::queue(&changes, &sample).await {
-        Ok(sample) => {
-            tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+    write(db, |changes| async move {
+        if !is_mine_to_follow_up(&*changes, run.id).await? {
+            return Ok(());
         }
-        Err(HoldError::Model(name)) => {
-            tracing::info!(run = %run.id, name, "the new policy was deleted already");
+        let rows = match frozen {
+            Some(frozen) => frozen.record(&*changes, run.created_by).await?,
+            None => inputs_of(&*changes, run.id).await?.1,
+        };
+        let sample = LaunchRequest {
+            project: run.project_id,
+            kind: RunKind::Sample,
+            config: config.clone(),
+            inputs: vec![LaunchInput::Model(InputSlot::Model, policy), LaunchInput::Rows(rows)],
+            by: run.created_by,
+        };
+        match launch::queue(&*changes, &sample).await {
+            Ok(sample) => {
+                tracing::info!(run = %run.id, %sample, "queued the sample run of a new policy");
+            }
+            Err(HoldError::Model(name)) => {
+                tracing::info!(run = %run.id, name, "the new policy was deleted already");
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => return Err(error.into()),
-    }
-    Ok(changes.commit().await?)
+        Ok(())
+    })
+    .await
 }
 
 /// Marks the run as followed up; false when another process was first.

@@ -13,7 +13,7 @@ use crate::web::{
 use entity::ids::{AccountId, ProjectId, RunId};
 use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
-use storage::{artifact_store::ArtifactStore, database::begin_write};
+use storage::{artifact_store::ArtifactStore, database::write};
 
 /// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
 /// of the version are written first; its rows and the run's appear in one transaction.
@@ -45,14 +45,16 @@ pub async fn launch_from_form(
     let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
         return Err(errors.into());
     };
-    let by = Some(by);
-    let changes = begin_write(db).await?;
-    inputs.push(LaunchInput::Rows(match rows {
-        ChosenRows::Version(id) => id,
-        ChosenRows::Frozen(frozen) => frozen.record(&changes, by).await?,
-    }));
-    let request = LaunchRequest { project, kind: definition.kind, config, inputs, by };
-    let run = launch::queue(&changes, &request).await?;
-    changes.commit().await?;
-    Ok(run)
+    let (by, inputs, rows, config) = (Some(by), &inputs, &rows, &config);
+    write(db, |changes| async move {
+        let mut inputs = inputs.clone();
+        inputs.push(LaunchInput::Rows(match rows {
+            ChosenRows::Version(id) => *id,
+            ChosenRows::Frozen(frozen) => frozen.record(&*changes, by).await?,
+        }));
+        let (kind, config) = (definition.kind, config.clone());
+        let request = LaunchRequest { project, kind, config, inputs, by };
+        Ok(launch::queue(&*changes, &request).await?)
+    })
+    .await
 }

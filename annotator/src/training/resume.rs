@@ -17,7 +17,7 @@ use sea_orm::{
     QueryFilter, prelude::Json, sea_query::Expr,
 };
 use serde_json::json;
-use storage::{artifact_store::ArtifactStore, database::begin_write};
+use storage::{artifact_store::ArtifactStore, database::write};
 
 /// What became of the wish to go on with a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +36,18 @@ pub async fn resume(
     run: &run::Model,
     by: AccountId,
 ) -> Result<ResumeOutcome, HoldError> {
-    let changes = begin_write(db).await?;
-    let Some(step) = checkpoint_of(&changes, store, run).await? else {
-        return Ok(ResumeOutcome::NoCheckpoint);
-    };
-    hold(&changes, run.project_id, models_of(&changes, run).await?).await?;
-    if !put_back(&changes, run.id).await? {
-        return Ok(ResumeOutcome::NotOver);
-    }
-    audit::record(&changes, by, "run.resume", run.id, json!({"step": step})).await?;
-    changes.commit().await?;
-    Ok(ResumeOutcome::Queued)
+    write(db, |changes| async move {
+        let Some(step) = checkpoint_of(&*changes, store, run).await? else {
+            return Ok(ResumeOutcome::NoCheckpoint);
+        };
+        hold(&*changes, run.project_id, models_of(&*changes, run).await?).await?;
+        if !put_back(&*changes, run.id).await? {
+            return Ok(ResumeOutcome::NotOver);
+        }
+        audit::record(&*changes, by, "run.resume", run.id, json!({"step": step})).await?;
+        Ok(ResumeOutcome::Queued)
+    })
+    .await
 }
 
 /// Steps done by a run that can be continued; none for any other.

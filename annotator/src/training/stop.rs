@@ -11,7 +11,7 @@ use sea_orm::{
     sea_query::Expr,
 };
 use serde_json::json;
-use storage::database::begin_write;
+use storage::database::write;
 
 /// A person stops a run; false when it was over, or had been asked before. Whoever stops their own
 /// run need not be told that it ended.
@@ -20,15 +20,16 @@ pub async fn cancel(
     run: &run::Model,
     by: AccountId,
 ) -> Result<bool, DbErr> {
-    let changes = begin_write(db).await?;
-    let this = Condition::all().add(run::Column::Id.eq(run.id));
-    if ask_to_stop(&changes, this).await? == 0 {
-        return Ok(false);
-    }
-    notices::see(&changes, run, by).await?;
-    audit::record(&changes, by, "run.cancel", run.id, json!({})).await?;
-    changes.commit().await?;
-    Ok(true)
+    write(db, |changes| async move {
+        let this = Condition::all().add(run::Column::Id.eq(run.id));
+        if ask_to_stop(&*changes, this).await? == 0 {
+            return Ok(false);
+        }
+        notices::see(&*changes, run, by).await?;
+        audit::record(&*changes, by, "run.cancel", run.id, json!({})).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Asks runs to stop; how many were asked. One that no worker holds is over at once; one that works

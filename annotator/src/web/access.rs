@@ -11,11 +11,14 @@ use crate::web::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use entity::{
     account,
-    ids::ProjectId,
+    ids::{AccountId, ProjectId},
     membership::{self, ProjectRole},
     project,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    EntityTrait, JoinType, QuerySelect, RelationDef,
+    sea_query::{Expr, ExprTrait, IntoCondition},
+};
 use std::{future::Future, ops::Deref, pin::Pin, str::FromStr};
 
 /// What an extractor is while it asks the database.
@@ -59,6 +62,17 @@ impl FromRequest for Admin {
     }
 }
 
+/// From a project to what an account is in it.
+fn memberships_of(account: AccountId) -> RelationDef {
+    let relation: RelationDef = project::Entity::belongs_to(membership::Entity)
+        .from(project::Column::Id)
+        .to(membership::Column::ProjectId)
+        .into();
+    relation.on_condition(move |_, membership| {
+        Expr::col((membership, membership::Column::AccountId)).eq(account).into_condition()
+    })
+}
+
 /// A person in a project.
 #[derive(Clone)]
 pub struct Access {
@@ -71,18 +85,17 @@ impl Access {
     /// Nothing for whoever has no role there; deleted or not.
     async fn to(request: &HttpRequest, project: ProjectId) -> Result<Self, AppError> {
         let account = Principal::required(request).await?.into_account();
-        let db = database(request)?;
-        let project = project::Entity::find_by_id(project).one(&db).await?;
-        let project = project.ok_or(AppError::NotFound)?;
-        let memberships = membership::Entity::find()
-            .filter(membership::Column::AccountId.eq(account.id))
-            .filter(membership::Column::ProjectId.eq(project.id))
-            .all(&db)
+        let found = project::Entity::find_by_id(project)
+            .join(JoinType::LeftJoin, memberships_of(account.id))
+            .select_also(membership::Entity)
+            .all(&database(request)?)
             .await?;
-        if memberships.is_empty() && !account.is_admin {
+        let project = found.first().ok_or(AppError::NotFound)?.0.clone();
+        let roles: Vec<_> = found.into_iter().filter_map(|(_, row)| Some(row?.role)).collect();
+        if roles.is_empty() && !account.is_admin {
             return Err(AppError::NotFound);
         }
-        Ok(Self { account, project, roles: memberships.into_iter().map(|row| row.role).collect() })
+        Ok(Self { account, project, roles })
     }
 
     pub fn has(&self, role: ProjectRole) -> bool {

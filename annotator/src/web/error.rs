@@ -6,6 +6,8 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
+use sea_orm::DbErr;
+use storage::database::{WriteError, is_unavailable};
 
 /// The one error of every handler. Details go to the log; the person sees what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +42,10 @@ pub enum AppError {
     /// 429: as many streams as one person may have open.
     #[error("too many streams")]
     TooManyStreams,
-    /// 500: the database failed.
+    /// 500: the database failed; 503 when it does not answer now, or another was in the way for too
+    /// long, and the same may succeed in a moment.
     #[error("database: {0}")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] DbErr),
     /// 500: a page could not be written.
     #[error("template: {0}")]
     Template(#[from] askama::Error),
@@ -60,6 +63,15 @@ impl AppError {
     /// 409, likewise.
     pub fn conflict(message: impl Into<Message>) -> Self {
         Self::Conflict(message.into())
+    }
+}
+
+impl WriteError for AppError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -86,6 +98,7 @@ impl ResponseError for AppError {
             Self::Gone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyAttempts | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            Self::Database(error) if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -109,6 +122,9 @@ impl ResponseError for AppError {
         }
     }
 }
+
+/// How soon somebody may come back who was told that the database does not answer, in seconds.
+pub const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "3");
 
 /// For every address without a page.
 pub async fn not_found() -> Result<HttpResponse, AppError> {

@@ -1,7 +1,11 @@
 //! What a person is told when something went wrong, and what is logged of it.
 
 use crate::web::{
-    address, assets, error::AppError, i18n::Language, page::Page, request_log::RequestId,
+    address, assets,
+    error::{AppError, RETRY_AFTER},
+    i18n::Language,
+    page::Page,
+    request_log::RequestId,
 };
 use actix_web::{
     Error, FromRequest, HttpResponse, ResponseError,
@@ -26,6 +30,7 @@ fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
         410 => ("error-gone-title", "error-gone-advice"),
         413 => ("error-too-large-title", "error-too-large-advice"),
         429 => ("error-too-many-title", "error-too-many-advice"),
+        503 => ("error-unavailable-title", "error-unavailable-advice"),
         400..500 => ("error-request-title", "error-request-advice"),
         _ => ("error-internal-title", "error-internal-advice"),
     }
@@ -68,7 +73,12 @@ pub async fn error_pages(
     let number = RequestId::of(response.request());
     let body =
         ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
-    let html = HttpResponse::build(status).insert_header(header::ContentType::html()).body(body);
+    let mut html = HttpResponse::build(status);
+    html.insert_header(header::ContentType::html());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        html.insert_header(RETRY_AFTER);
+    }
+    let html = html.body(body);
     Ok(ServiceResponse::new(response.into_parts().0, html))
 }
 
@@ -92,6 +102,7 @@ impl ResponseError for Unavailable {
     fn error_response(&self) -> HttpResponse {
         HttpResponse::build(self.status_code())
             .insert_header(header::ContentType::html())
+            .insert_header(RETRY_AFTER)
             .body(self.0.render().unwrap_or_default())
     }
 }

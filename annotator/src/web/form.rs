@@ -2,6 +2,8 @@
 //! asks without a page can be told the same.
 
 use crate::web::{error::AppError, message::Message};
+use sea_orm::DbErr;
+use storage::database::WriteError;
 
 /// The mistakes in a form, in the order of its fields.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,5 +56,14 @@ impl From<FieldErrors> for FormError {
 impl<E: Into<AppError>> From<E> for FormError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+impl WriteError for FormError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Failed(error) => error.of_database(),
+            Self::Invalid(_) => None,
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         i18n::{FluentText, Language},
         message::Message,
         principal::{current_account, database},
+        session,
     },
 };
 use actix_session::{Session, SessionExt};
@@ -84,7 +85,12 @@ impl Page {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
         let account = current_account(request).await?;
         let session = request.get_session();
-        let notice = session.remove_as::<PageNotice>(NOTICE).and_then(Result::ok);
+        // Taking out what is not there would count as a change, and every page view would be written.
+        let notice = match session.contains_key(NOTICE) {
+            true => session.remove_as::<PageNotice>(NOTICE).and_then(Result::ok),
+            false => None,
+        };
+        session::prolong(&session)?;
         let unread_runs = match &account {
             Some(account) => UnreadRuns::of(&database(request)?, account).await?,
             None => UnreadRuns::default(),

@@ -1,6 +1,10 @@
 //! Who asks: a person by their session. A key of the API will be another way to be somebody.
 
-use crate::web::{address, error::AppError, session::ACCOUNT};
+use crate::web::{
+    address,
+    error::AppError,
+    session::{self, ACCOUNT},
+};
 use actix_session::SessionExt;
 use actix_web::{HttpMessage, HttpRequest, web};
 use entity::{account, ids::AccountId};
@@ -43,8 +47,11 @@ impl Principal {
     async fn of_session(request: &HttpRequest) -> Result<Option<Self>, AppError> {
         let id = request.get_session().get::<AccountId>(ACCOUNT).ok().flatten();
         let account = match id {
-            Some(id) => account::Entity::find_by_id(id).one(&database(request)?).await?,
             None => None,
+            Some(id) => match session::account_read_along(id) {
+                Some(account) => Some(account),
+                None => account::Entity::find_by_id(id).one(&database(request)?).await?,
+            },
         };
         Ok(account.filter(|account| account.disabled_at.is_none()).map(Self::Session))
     }

@@ -9,6 +9,7 @@ use actix_web::{
     middleware::Next,
 };
 use std::{fmt, time::Instant};
+use storage::statements;
 use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
@@ -66,14 +67,15 @@ pub async fn log_requests(
     let span = tracing::info_span!("request", request_id = %id, %method, path, account = Empty);
     let started = Instant::now();
     let answering = async move {
-        let mut response = next.call(request).await?;
+        let (response, n_statements) = statements::counted(next.call(request)).await;
+        let mut response = response?;
         response.headers_mut().insert(HEADER, id.0);
         let (status, duration_ms) =
             (response.status().as_u16(), started.elapsed().as_millis() as u64);
         if is_routine {
-            tracing::debug!(status, duration_ms, "answered");
+            tracing::debug!(status, duration_ms, n_statements, "answered");
         } else {
-            tracing::info!(status, duration_ms, "answered");
+            tracing::info!(status, duration_ms, n_statements, "answered");
         }
         Ok(response)
     };

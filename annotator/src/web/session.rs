@@ -7,13 +7,26 @@ use actix_session::{
     config::{CookieContentSecurity, PersistentSession},
     storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key},
 };
-use actix_web::cookie::{Key, SameSite, time::Duration};
-use entity::{hash::sha256_hex, ids::AccountId, session, time::UnixMillis};
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
-use std::collections::HashMap;
+use actix_web::{
+    Error,
+    body::MessageBody,
+    cookie::{Key, SameSite, time::Duration},
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+};
+use entity::{account, hash::sha256_hex, ids::AccountId, session, time::UnixMillis};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, JoinType, QueryFilter,
+    QuerySelect, RelationDef,
+};
+use std::{cell::RefCell, collections::HashMap};
+use storage::database::{WriteTurn, asking, write};
 
 /// How long a sign-in lasts.
 const LIFETIME: Duration = Duration::days(30);
+
+/// A sign-in in use is prolonged once in so long, so that a page that is only read writes nothing.
+const PROLONGED_EVERY: Duration = Duration::days(1);
 
 /// How long a browser nobody signed in on is remembered.
 const ANONYMOUS_LIFETIME: Duration = Duration::days(1);
@@ -21,18 +34,28 @@ const ANONYMOUS_LIFETIME: Duration = Duration::days(1);
 /// The session value that holds the account's id.
 pub const ACCOUNT: &str = "account";
 
+/// The session value that says when the sign-in was last prolonged.
+const PROLONGED: &str = "prolonged";
+
 type State = HashMap<String, String>;
 
 #[derive(Clone)]
 pub struct DatabaseSessions(pub DatabaseConnection);
 
+/// The cookie that holds a session's key.
+pub const COOKIE: &str = "attune_session";
+
+/// With what the cookie is signed: see [`middleware`].
+pub fn signing_key() -> Key {
+    Key::derive_from(b"attune: the session key in the cookie is the secret")
+}
+
 /// The middleware. actix-session signs its cookie; this cookie is an unguessable key that is looked
 /// up by hash, so the signature protects nothing and its key need not be a secret: it is the same
 /// in every process, and sessions survive restarts.
 pub fn middleware(db: DatabaseConnection, secure: bool) -> SessionMiddleware<DatabaseSessions> {
-    let signing_key = Key::derive_from(b"attune: the session key in the cookie is the secret");
-    SessionMiddleware::builder(DatabaseSessions(db), signing_key)
-        .cookie_name("attune_session".to_owned())
+    SessionMiddleware::builder(DatabaseSessions(db), signing_key())
+        .cookie_name(COOKIE.to_owned())
         .cookie_http_only(true)
         .cookie_same_site(SameSite::Lax)
         .cookie_path(address::address("/"))
@@ -45,7 +68,40 @@ pub fn middleware(db: DatabaseConnection, secure: bool) -> SessionMiddleware<Dat
 /// Makes the session that of an account.
 pub fn sign_in(session: &Session, account: AccountId) -> Result<(), AppError> {
     session.insert(ACCOUNT, account).map_err(|error| anyhow::anyhow!("{error}"))?;
+    prolong(session)?;
     renew(session)
+}
+
+/// Lets a sign-in that is in use last another [`LIFETIME`].
+pub fn prolong(session: &Session) -> Result<(), AppError> {
+    let is_signed_in = session.contains_key(ACCOUNT);
+    let last = session.get::<UnixMillis>(PROLONGED).ok().flatten();
+    let since = last.map_or(i64::MAX, |last| UnixMillis::now().0.saturating_sub(last.0));
+    if !is_signed_in || i128::from(since) < PROLONGED_EVERY.whole_milliseconds() {
+        return Ok(());
+    }
+    let now = UnixMillis::now();
+    Ok(session.insert(PROLONGED, now).map_err(|error| anyhow::anyhow!("{error}"))?)
+}
+
+tokio::task_local! {
+    /// The account that was read together with the session of the request under way.
+    static READ_ALONG: RefCell<Option<account::Model>>;
+}
+
+/// Middleware around [`middleware`]: keeps the account that is read along with a session, so that
+/// nobody asks the database for it again.
+pub async fn read_account_along(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    READ_ALONG.scope(RefCell::new(None), next.call(request)).await
+}
+
+/// The account, if it was read along with the session.
+pub fn account_read_along(id: AccountId) -> Option<account::Model> {
+    let account = READ_ALONG.try_with(|account| account.borrow().clone()).ok().flatten();
+    account.filter(|account| account.id == id)
 }
 
 /// A fresh key and a fresh form token: what was known before is worth nothing after it.
@@ -62,11 +118,9 @@ pub async fn end_all(db: &DatabaseConnection, account: AccountId) -> Result<(), 
 
 /// Removes rows whose time is over.
 pub async fn sweep(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
-    session::Entity::delete_many()
-        .filter(session::Column::ExpiresAt.lt(UnixMillis::now()))
-        .exec(db)
-        .await?;
-    Ok(())
+    let over = session::Column::ExpiresAt.lt(UnixMillis::now());
+    let over = &session::Entity::delete_many().filter(over);
+    write(db, |turn| async move { over.clone().exec(&*turn).await }).await.map(drop)
 }
 
 fn key_hash(key: &SessionKey) -> String {
@@ -77,6 +131,13 @@ fn expiry(ttl: &Duration) -> UnixMillis {
     UnixMillis(UnixMillis::now().0 + ttl.whole_milliseconds() as i64)
 }
 
+fn account_of_session() -> RelationDef {
+    session::Entity::belongs_to(account::Entity)
+        .from(session::Column::AccountId)
+        .to(account::Column::Id)
+        .into()
+}
+
 fn account_of(state: &State) -> anyhow::Result<Option<AccountId>> {
     Ok(state.get(ACCOUNT).map(|json| serde_json::from_str(json)).transpose()?)
 }
@@ -85,40 +146,52 @@ impl DatabaseSessions {
     async fn insert(&self, key: &SessionKey, state: &State, ttl: &Duration) -> anyhow::Result<()> {
         let account_id = account_of(state)?;
         let ttl = if account_id.is_some() { ttl } else { &ANONYMOUS_LIFETIME };
-        let row = session::ActiveModel {
+        let row = &session::ActiveModel {
             key_hash: Set(key_hash(key)),
             account_id: Set(account_id),
             state: Set(serde_json::to_string(state)?),
             expires_at: Set(expiry(ttl)),
         };
-        session::Entity::insert(row).exec_without_returning(&self.0).await?;
+        let insert = |turn: WriteTurn| async move {
+            session::Entity::insert(row.clone()).exec_without_returning(&*turn).await
+        };
+        write(&self.0, insert).await?;
         Ok(())
     }
 
     /// Changes the row if it is still there: a request in flight must not revive a session that
     /// was ended meanwhile.
     async fn change(&self, key: &SessionKey, state: &State, ttl: &Duration) -> anyhow::Result<()> {
-        session::Entity::update_many()
+        let change = session::Entity::update_many()
             .set(session::ActiveModel {
                 account_id: Set(account_of(state)?),
                 state: Set(serde_json::to_string(state)?),
                 expires_at: Set(expiry(ttl)),
                 ..Default::default()
             })
-            .filter(session::Column::KeyHash.eq(key_hash(key)))
-            .exec(&self.0)
-            .await?;
+            .filter(session::Column::KeyHash.eq(key_hash(key)));
+        let change = &change;
+        write(&self.0, |turn| async move { change.clone().exec(&*turn).await }).await?;
         Ok(())
     }
 }
 
 impl SessionStore for DatabaseSessions {
     async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
-        let row = session::Entity::find_by_id(key_hash(key))
-            .filter(session::Column::ExpiresAt.gt(UnixMillis::now()))
-            .one(&self.0)
-            .await
-            .map_err(|error| LoadError::Other(error.into()))?;
+        let key = key_hash(key);
+        // The first statement of a request: one that finds its connection lost is sent again.
+        let found = asking(|| {
+            session::Entity::find_by_id(&key)
+                .filter(session::Column::ExpiresAt.gt(UnixMillis::now()))
+                .join(JoinType::LeftJoin, account_of_session())
+                .select_also(account::Entity)
+                .one(&self.0)
+        });
+        let found = found.await.map_err(|error| LoadError::Other(error.into()))?;
+        let row = found.map(|(row, account)| {
+            let _ = READ_ALONG.try_with(|read| read.replace(account));
+            row
+        });
         row.map(|row| serde_json::from_str(&row.state))
             .transpose()
             .map_err(|error| LoadError::Deserialization(error.into()))
@@ -141,16 +214,18 @@ impl SessionStore for DatabaseSessions {
     }
 
     async fn update_ttl(&self, key: &SessionKey, ttl: &Duration) -> Result<(), anyhow::Error> {
-        session::Entity::update_many()
+        let change = &session::Entity::update_many()
             .col_expr(session::Column::ExpiresAt, expiry(ttl).0.into())
-            .filter(session::Column::KeyHash.eq(key_hash(key)))
-            .exec(&self.0)
-            .await?;
+            .filter(session::Column::KeyHash.eq(key_hash(key)));
+        write(&self.0, |turn| async move { change.clone().exec(&*turn).await }).await?;
         Ok(())
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
-        session::Entity::delete_by_id(key_hash(key)).exec(&self.0).await?;
+        let key = &key_hash(key);
+        let end =
+            |turn: WriteTurn| async move { session::Entity::delete_by_id(key).exec(&*turn).await };
+        write(&self.0, end).await?;
         Ok(())
     }
 }

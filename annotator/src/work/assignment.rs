@@ -12,7 +12,7 @@
 //! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
 //! snapshot and over-assigns; the counter's row lock does not.
 
-use crate::{data::prompts, work::tasks};
+use crate::work::tasks;
 use entity::{
     account,
     assignment::{self, AssignmentState},
@@ -25,11 +25,12 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query},
+    EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SelectStatement},
 };
 use std::{ops::Deref, time::Duration};
-use storage::database::begin_write;
+use storage::database::write;
 
 /// How long a lease lasts without a sign of life. A draft that is saved renews it.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -42,23 +43,43 @@ pub async fn claim(
     project: ProjectId,
     kind: task::TaskKind,
 ) -> Result<Option<assignment::Model>, DbErr> {
-    expire_lapsed(db).await?;
-    let turn = begin_write(db).await?;
-    one_at_a_time(&turn, account).await?;
-    if let Some(held) = held(&turn, account, project, kind).await?
+    let claim = || async {
+        write(db, |turn| async move {
+            one_at_a_time(&turn, account).await?;
+            claim_in(&turn, account, (project, kind), None).await
+        })
+        .await
+    };
+    if let Some(claimed) = claim().await? {
+        return Ok(Some(claimed));
+    }
+    // What ran out a moment ago is free, too.
+    if expire_lapsed(db).await? == 0 { Ok(None) } else { claim().await }
+}
+
+/// The same in a transaction in which this person takes turns with themself already. The search
+/// begins behind the task that they have just left, so that it does not pass over all that they
+/// have dealt with, and at the beginning when nothing is left there.
+pub(super) async fn claim_in(
+    turn: &DatabaseTransaction,
+    account: AccountId,
+    of: (ProjectId, task::TaskKind),
+    after: Option<TaskPlace>,
+) -> Result<Option<assignment::Model>, DbErr> {
+    if let Some(held) = held(turn, account, of).await?
         // Not if it ran out in between.
-        && renew(&turn, held.id).await?
+        && renew(turn, held.id).await?
     {
-        turn.commit().await?;
         return Ok(Some(held));
     }
-    let Some(task) = take_slot_of_any(&turn, account, project, kind).await? else {
-        turn.rollback().await?;
-        return Ok(None);
-    };
-    let claimed = lease(&turn, account, task).await?;
-    turn.commit().await?;
-    Ok(Some(claimed))
+    let mut taken = take_slot_of_any(turn, account, of, after).await?;
+    if taken.is_none() && after.is_some() {
+        taken = take_slot_of_any(turn, account, of, None).await?;
+    }
+    match taken {
+        Some(task) => Ok(Some(lease(turn, account, task).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Makes concurrent requests of one person (two tabs, a double click) take turns. On SQLite every
@@ -70,61 +91,80 @@ async fn one_at_a_time(turn: &DatabaseTransaction, account: AccountId) -> Result
     Ok(())
 }
 
+/// That an assignment is a lease, in the words of the index `assignment_lease`: see
+/// [`tasks::open_of_kind`] for why it is a literal.
+fn is_leased() -> Expr {
+    Expr::col((assignment::Entity, assignment::Column::State))
+        .eq(Expr::Constant(AssignmentState::Leased.into()))
+}
+
 /// The live lease of that kind, oldest first.
-async fn held(
+pub(super) async fn held(
     db: &impl ConnectionTrait,
     account: AccountId,
-    project: ProjectId,
-    kind: task::TaskKind,
+    (project, kind): (ProjectId, task::TaskKind),
 ) -> Result<Option<assignment::Model>, DbErr> {
     assignment::Entity::find()
+        .join(JoinType::InnerJoin, tasks::of_assignment())
         .filter(assignment::Column::AccountId.eq(account))
-        .filter(assignment::Column::State.eq(AssignmentState::Leased))
-        .filter(assignment::Column::TaskId.in_subquery(tasks::of_kind(project, kind)))
+        .filter(is_leased())
+        .filter(task::Column::ProjectId.eq(project))
+        .filter(task::Column::Kind.eq(kind))
         .order_by_asc(assignment::Column::CreatedAt)
         .one(db)
         .await
 }
+
+/// Where a task is among those that are given out.
+pub(super) type TaskPlace = (UnixMillis, TaskId);
 
 #[derive(FromQueryResult)]
 struct TaskRow {
     id: TaskId,
 }
 
-/// Moves the counter of the oldest task with a free slot that this person has not dealt with and
-/// whose prompt is not withdrawn. A task whose lease they let run out may come back to them.
+/// The ids of the tasks that a person could be given: open, and not dealt with by them. A task
+/// whose lease they let run out may come back to them.
+pub(super) fn candidates(
+    account: AccountId,
+    (project, kind): (ProjectId, task::TaskKind),
+) -> SelectStatement {
+    let dealt_with = Query::select()
+        .from(assignment::Entity)
+        .and_where(
+            Expr::col((assignment::Entity, assignment::Column::TaskId))
+                .equals(tasks::of_task(task::Column::Id)),
+        )
+        .and_where(assignment::Column::AccountId.eq(account))
+        .and_where(assignment::Column::State.ne(AssignmentState::Expired))
+        .to_owned();
+    tasks::open_of_kind(project, kind).and_where(tasks::none(dealt_with)).to_owned()
+}
+
+/// Moves the counter of the oldest of a person's [`candidates`] behind `after`.
 async fn take_slot_of_any(
     turn: &DatabaseTransaction,
     account: AccountId,
-    project: ProjectId,
-    kind: task::TaskKind,
+    of: (ProjectId, task::TaskKind),
+    after: Option<TaskPlace>,
 ) -> Result<Option<TaskId>, DbErr> {
-    let mut dealt_with = Query::select();
-    dealt_with
-        .column(assignment::Column::TaskId)
-        .from(assignment::Entity)
-        .and_where(assignment::Column::AccountId.eq(account))
-        .and_where(assignment::Column::State.ne(AssignmentState::Expired));
-    let mut candidate = tasks::of_kind(project, kind);
-    candidate
-        .and_where(task::Column::OpenSlots.gt(0))
-        .and_where(task::Column::Id.not_in_subquery(dealt_with))
-        .and_where(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))
-        .order_by(task::Column::Id, sea_orm::Order::Asc)
-        .limit(1);
-    if turn.get_database_backend() == DbBackend::Postgres {
-        candidate.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let mut candidate = candidates(account, of);
+    if let Some((created_at, id)) = after {
+        let order = [task::Column::CreatedAt, task::Column::Id].map(tasks::of_task).map(Expr::col);
+        let left = [Expr::value(created_at), Expr::value(id)];
+        candidate.and_where(Expr::tuple(order).gt(Expr::tuple(left)));
     }
-    let mut update = Query::update();
-    update
-        .table(task::Entity)
-        .value(task::Column::OpenSlots, Expr::col(task::Column::OpenSlots).sub(1))
-        // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task.
-        .and_where(Expr::col(task::Column::Id).eq(Expr::SubQuery(None, Box::new(candidate.into()))))
-        .and_where(task::Column::OpenSlots.gt(0))
-        .returning_col(task::Column::Id);
-    let statement: Statement = turn.get_database_backend().build(&update);
-    Ok(TaskRow::find_by_statement(statement).one(turn).await?.map(|row| row.id))
+    let backend = turn.get_database_backend();
+    let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+    // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task. The limit is
+    // written out, because with a bound one PostgreSQL plans for a tenth of all tasks.
+    let mut claim = backend.build(&candidate);
+    claim.sql = format!(
+        "UPDATE task SET open_slots = open_slots - 1 \
+         WHERE id = ({} LIMIT 1{lock}) AND open_slots > 0 RETURNING id",
+        claim.sql
+    );
+    Ok(TaskRow::find_by_statement(claim).one(turn).await?.map(|row| row.id))
 }
 
 /// The assignment for a slot that was just taken: a new row, or the person's own that ran out,
@@ -191,7 +231,10 @@ pub enum TaskOutcome {
 }
 
 /// A person's own assignment, which nobody else changes before the transaction ends.
-pub struct LockedAssignment(assignment::Model);
+pub struct LockedAssignment {
+    assignment: assignment::Model,
+    pub task: task::Model,
+}
 
 impl LockedAssignment {
     /// None when there is none of that id, or it is somebody else's.
@@ -201,27 +244,32 @@ impl LockedAssignment {
         id: AssignmentId,
     ) -> Result<Option<Self>, DbErr> {
         one_at_a_time(turn, account).await?;
-        let mut query = assignment::Entity::find_by_id(id);
+        let mut query = assignment::Entity::find_by_id(id)
+            .join(JoinType::InnerJoin, tasks::of_assignment())
+            .select_also(task::Entity);
         if turn.get_database_backend() == DbBackend::Postgres {
-            query = query.lock(LockType::Update); // the sweep must not end this lease meanwhile
+            // The sweep must not end this lease meanwhile.
+            QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [assignment::Entity]);
         }
-        let own = query.one(turn).await?.filter(|row| row.account_id == account);
-        Ok(own.map(Self))
+        let found = query.one(turn).await?.filter(|(row, _)| row.account_id == account);
+        Ok(found.and_then(|(assignment, task)| Some(Self { assignment, task: task? })))
     }
 
     /// A sign of life of its page, which has stored something newer or not; whether the lease goes on.
     pub async fn renew(&self, turn: &DatabaseTransaction, is_newer: bool) -> Result<bool, DbErr> {
+        use assignment::Column::{DraftVersion, ExpiresAt, Id};
+        let is_leased = self.state == AssignmentState::Leased;
+        let mut update = assignment::Entity::update_many().filter(Id.eq(self.id));
         if is_newer {
-            assignment::Entity::update_many()
-                .col_expr(
-                    assignment::Column::DraftVersion,
-                    Expr::col(assignment::Column::DraftVersion).add(1),
-                )
-                .filter(assignment::Column::Id.eq(self.id))
-                .exec(turn)
-                .await?;
+            update = update.col_expr(DraftVersion, Expr::col(DraftVersion).add(1));
         }
-        renew(turn, self.id).await
+        if is_leased {
+            update = update.col_expr(ExpiresAt, Expr::value(UnixMillis::now().plus(LEASE)));
+        }
+        if is_newer || is_leased {
+            update.exec(turn).await?;
+        }
+        Ok(is_leased)
     }
 
     /// Ends it, or changes how it ended. An answer wants a slot: the one it holds, or a free one, and
@@ -246,7 +294,7 @@ impl LockedAssignment {
         };
         draft::Entity::delete_by_id(self.id).exec(turn).await?;
         let version = self.draft_version + 1;
-        let mut row = self.0.into_active_model();
+        let mut row = self.assignment.into_active_model();
         row.state = Set(state);
         row.draft_version = Set(version);
         row.update(turn).await?;
@@ -258,14 +306,14 @@ impl Deref for LockedAssignment {
     type Target = assignment::Model;
 
     fn deref(&self) -> &assignment::Model {
-        &self.0
+        &self.assignment
     }
 }
 
 /// Ends the leases whose time is over and gives their slots back; returns how many.
 pub async fn expire_lapsed(db: &DatabaseConnection) -> Result<usize, DbErr> {
     let lapsed = assignment::Entity::find()
-        .filter(assignment::Column::State.eq(AssignmentState::Leased))
+        .filter(is_leased())
         .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
         .order_by_asc(assignment::Column::ExpiresAt)
         .limit(100)
@@ -280,17 +328,18 @@ pub async fn expire_lapsed(db: &DatabaseConnection) -> Result<usize, DbErr> {
 
 /// Ends one lease, unless it was renewed or submitted meanwhile.
 async fn expire(db: &DatabaseConnection, lapsed: &assignment::Model) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    let ended = assignment::Entity::update_many()
-        .col_expr(assignment::Column::State, Expr::value(AssignmentState::Expired))
-        .filter(assignment::Column::Id.eq(lapsed.id))
-        .filter(assignment::Column::State.eq(AssignmentState::Leased))
-        .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
-        .exec(&turn)
-        .await?;
-    if ended.rows_affected == 1 {
-        give_slot_back(&turn, lapsed.task_id).await?;
-    }
-    turn.commit().await?;
-    Ok(ended.rows_affected == 1)
+    write(db, |turn| async move {
+        let ended = assignment::Entity::update_many()
+            .col_expr(assignment::Column::State, Expr::value(AssignmentState::Expired))
+            .filter(assignment::Column::Id.eq(lapsed.id))
+            .filter(assignment::Column::State.eq(AssignmentState::Leased))
+            .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
+            .exec(&*turn)
+            .await?;
+        if ended.rows_affected == 1 {
+            give_slot_back(&*turn, lapsed.task_id).await?;
+        }
+        Ok(ended.rows_affected == 1)
+    })
+    .await
 }

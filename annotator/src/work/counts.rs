@@ -1,22 +1,30 @@
-//! How much there is to do in a project, and how much has been done.
+//! How much there is to do in a project, and how much has been done. Pages that everybody opens count
+//! only so far (see [`BoundedCount`]), or what one person has done.
+
+mod figures;
+
+pub use figures::{ProjectFigures, figures};
 
 use crate::{
-    data::prompts,
+    web::i18n::FluentArgument,
     work::{
+        assignment,
         kinds::{self, TaskDefinition},
         tasks,
     },
 };
 use entity::{
-    assignment::{self, AssignmentState},
+    assignment::AssignmentState,
     ids::{AccountId, ProjectId},
-    judgement,
     task::{self, TaskKind},
 };
+use fluent_bundle::FluentValue;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    sea_query::{ExprTrait, Query},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, PaginatorTrait,
+    QueryFilter, QuerySelect,
+    sea_query::{Alias, Asterisk, Expr, Func, Query, SelectStatement},
 };
+use std::fmt;
 
 /// States of assignments that were answered.
 const ANSWERED: [AssignmentState; 2] = [AssignmentState::Submitted, AssignmentState::Extra];
@@ -25,7 +33,7 @@ const ANSWERED: [AssignmentState; 2] = [AssignmentState::Submitted, AssignmentSt
 #[derive(Default)]
 pub struct WaitingTasks {
     /// Every kind, with how many of it wait.
-    pub kinds: Vec<(&'static dyn TaskDefinition, u64)>,
+    pub kinds: Vec<(&'static dyn TaskDefinition, BoundedCount)>,
     pub done: u64,
 }
 
@@ -36,10 +44,11 @@ impl WaitingTasks {
         account: AccountId,
         project: ProjectId,
     ) -> Result<Self, DbErr> {
-        let done = assignment::Entity::find()
-            .filter(assignment::Column::TaskId.in_subquery(tasks::of_project(project)))
-            .filter(assignment::Column::AccountId.eq(account))
-            .filter(assignment::Column::State.is_in(ANSWERED))
+        let done = entity::assignment::Entity::find()
+            .join(JoinType::InnerJoin, tasks::of_assignment())
+            .filter(entity::assignment::Column::AccountId.eq(account))
+            .filter(entity::assignment::Column::State.is_in(ANSWERED))
+            .filter(task::Column::ProjectId.eq(project))
             .count(db)
             .await?;
         let mut waiting = Self { kinds: Vec::new(), done };
@@ -50,24 +59,59 @@ impl WaitingTasks {
         Ok(waiting)
     }
 
-    pub fn total(&self) -> u64 {
-        self.kinds.iter().map(|(_, n)| n).sum()
+    pub fn total(&self) -> BoundedCount {
+        let n = self.kinds.iter().map(|(_, count)| count.n).sum();
+        BoundedCount { n, is_more: self.kinds.iter().any(|(_, count)| count.is_more) }
     }
 }
 
-/// What a project's page counts of its work: Fluent key and number.
-pub async fn figures(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-) -> Result<Vec<(&'static str, u64)>, DbErr> {
-    let mut figures = Vec::new();
-    for kind in kinds::all() {
-        figures.push((kind.words().n_answers, n_answers(db, project, kind.kind()).await?));
-        if let Some(words) = kind.words().n_open {
-            figures.push((words, n_open(db, project, kind.kind()).await?));
+/// How many a page counts to: a person is told how much waits, and not after how long a search.
+const MANY: u64 = 1000;
+
+/// A count that ends at [`MANY`]: `1000+`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BoundedCount {
+    n: u64,
+    is_more: bool,
+}
+
+impl BoundedCount {
+    /// How many rows a query has, which are counted no further than `bound`.
+    async fn of(
+        db: &impl ConnectionTrait,
+        mut rows: SelectStatement,
+        bound: u64,
+    ) -> Result<Self, DbErr> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            n: i64,
         }
+        rows.limit(bound + 1);
+        let count = Query::select()
+            .expr_as(Func::count(Expr::col(Asterisk)), Alias::new("n"))
+            .from_subquery(rows, Alias::new("counted"))
+            .to_owned();
+        let row = Row::find_by_statement(db.get_database_backend().build(&count)).one(db).await?;
+        let n = row.map_or(0, |row| row.n.unsigned_abs());
+        Ok(Self { n: n.min(bound), is_more: n > bound })
     }
-    Ok(figures)
+
+    pub fn is_zero(&self) -> bool {
+        self.n == 0
+    }
+}
+
+impl fmt::Display for BoundedCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.n, if self.is_more { "+" } else { "" })
+    }
+}
+
+impl FluentArgument for BoundedCount {
+    /// A number with its plural, or a text, which takes the plural of many.
+    fn to_fluent(&self) -> FluentValue<'static> {
+        if self.is_more { FluentValue::from(self.to_string()) } else { FluentValue::from(self.n) }
+    }
 }
 
 /// Tasks that this person could be given now: with a free slot or already leased to them.
@@ -76,56 +120,8 @@ async fn waiting_for(
     account: AccountId,
     project: ProjectId,
     kind: TaskKind,
-) -> Result<u64, DbErr> {
-    let mine = |states: &[AssignmentState]| {
-        Query::select()
-            .column(assignment::Column::TaskId)
-            .from(assignment::Entity)
-            .and_where(assignment::Column::AccountId.eq(account))
-            .and_where(assignment::Column::State.is_in(states.iter().copied()))
-            .to_owned()
-    };
-    use AssignmentState::{Extra, Leased, Skipped, Submitted};
-    // A lease that ran out may be taken up again, so `Expired` is not dealt with.
-    let dealt_with = mine(&[Leased, Submitted, Extra, Skipped]);
-    let free = task::Column::OpenSlots
-        .gt(0)
-        .and(task::Column::Id.not_in_subquery(dealt_with))
-        .and(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)));
-    task::Entity::find()
-        .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Kind.eq(kind))
-        .filter(free.or(task::Column::Id.in_subquery(mine(&[Leased]))))
-        .count(db)
-        .await
-}
-
-/// Tasks of a kind that still want somebody, whoever that is.
-async fn n_open(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kind: TaskKind,
-) -> Result<u64, DbErr> {
-    task::Entity::find()
-        .filter(task::Column::ProjectId.eq(project))
-        .filter(task::Column::Kind.eq(kind))
-        .filter(task::Column::OpenSlots.gt(0))
-        .filter(task::Column::PromptId.not_in_subquery(prompts::withdrawn(project)))
-        .count(db)
-        .await
-}
-
-/// How many answers of a kind there are: given here (skips do not count) or brought in.
-async fn n_answers(
-    db: &impl ConnectionTrait,
-    project: ProjectId,
-    kind: TaskKind,
-) -> Result<u64, DbErr> {
-    let given = assignment::Entity::find()
-        .filter(assignment::Column::TaskId.in_subquery(tasks::of_kind(project, kind)))
-        .filter(assignment::Column::State.is_in(ANSWERED));
-    let brought_in = judgement::Entity::find()
-        .filter(judgement::Column::TaskId.in_subquery(tasks::of_kind(project, kind)))
-        .filter(judgement::Column::AssignmentId.is_null());
-    Ok(given.count(db).await? + brought_in.count(db).await?)
+) -> Result<BoundedCount, DbErr> {
+    let free = BoundedCount::of(db, assignment::candidates(account, (project, kind)), MANY).await?;
+    let held = assignment::held(db, account, (project, kind)).await?;
+    Ok(BoundedCount { n: free.n + u64::from(held.is_some()), ..free })
 }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use entity::{
-    draft,
+    assignment, draft,
     ids::{AccountId, AssignmentId},
     judgement::Model as Judgement,
     time::UnixMillis,
@@ -21,7 +21,7 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
     sea_query::OnConflict,
 };
-use storage::database::begin_write;
+use storage::database::write;
 
 /// What came of keeping a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +40,26 @@ pub async fn keep(
     form: TaskForm,
 ) -> Result<Option<DraftOutcome>, AppError> {
     let (window, typed) = (form.window(), form.into_draft());
-    let turn = begin_write(db).await?;
-    let Some(held) = LockedAssignment::of(&turn, account, id).await? else { return Ok(None) };
-    let is_newer = typed != stored(&turn, id).await?.form
-        && match overtaking::standing(&turn, &held, &window, &typed).await? {
-            Standing::Newer => true,
-            Standing::Late => false,
-            Standing::Overtaken => return Ok(Some(DraftOutcome::Overtaken)),
-        };
-    if is_newer {
-        write(&turn, id, &window, &typed).await?;
-    }
-    let is_held = held.renew(&turn, is_newer).await?;
-    turn.commit().await?;
-    Ok(Some(DraftOutcome::Kept { version: held.draft_version + i64::from(is_newer), is_held }))
+    let (window, typed) = (&window, &typed);
+    write(db, |turn| async move {
+        let Some(held) = LockedAssignment::of(&turn, account, id).await? else { return Ok(None) };
+        let is_newer = *typed != stored(&*turn, &held).await?.form
+            && match overtaking::standing(&turn, &held, window, typed).await? {
+                Standing::Newer => true,
+                Standing::Late => false,
+                Standing::Overtaken => return Ok(Some(DraftOutcome::Overtaken)),
+            };
+        if is_newer {
+            replace(&turn, id, window, typed).await?;
+        }
+        let is_held = held.renew(&turn, is_newer).await?;
+        let version = held.draft_version + i64::from(is_newer);
+        Ok(Some(DraftOutcome::Kept { version, is_held }))
+    })
+    .await
 }
 
-async fn write(
+async fn replace(
     turn: &DatabaseTransaction,
     id: AssignmentId,
     window: &WindowState,
@@ -92,12 +95,20 @@ pub struct StoredForm {
 }
 
 /// The draft, else the last answer.
-pub async fn stored(db: &impl ConnectionTrait, id: AssignmentId) -> Result<StoredForm, AppError> {
+pub async fn stored(
+    db: &impl ConnectionTrait,
+    of: &assignment::Model,
+) -> Result<StoredForm, AppError> {
+    let id = of.id;
     if let Some(draft) = draft::Entity::find_by_id(id).one(db).await? {
         let (form, at) = (overtaking::form_of(&draft), Some(draft.updated_at));
         return Ok(StoredForm { form, at, answer: None });
     }
-    let Some(last) = judgement::latest(db, id).await? else { return Ok(StoredForm::default()) };
+    let last = match of.state.may_have_answers() {
+        true => judgement::latest(db, id).await?,
+        false => None,
+    };
+    let Some(last) = last else { return Ok(StoredForm::default()) };
     let said = kinds::stored_answer(&last.payload);
     let text = match said.text_hash() {
         Some(hash) => texts::load(db, hash).await?,

@@ -1,7 +1,7 @@
 //! A task in the hands of a person who holds or held it, and its page.
 
 use crate::{
-    data::texts,
+    data::prompts,
     web::{
         access::Access,
         error::AppError,
@@ -15,15 +15,16 @@ use crate::{
         drafts, judgement,
         kinds::{self, TaskDefinition, TaskPage, skip::SKIP_REASONS},
         task_view::{OtherText, TaskView, conversation},
+        tasks,
     },
 };
 use entity::{
     account, assignment,
     ids::{AssignmentId, ProjectId},
-    prompt, task,
+    task,
 };
 use rand::distr::{Alphanumeric, SampleString};
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait, JoinType, QuerySelect};
 
 pub struct HeldTask {
     pub assignment: assignment::Model,
@@ -36,10 +37,12 @@ impl AddressObject for HeldTask {
     type Id = AssignmentId;
 
     async fn load(db: &DatabaseConnection, id: AssignmentId) -> Result<Option<Self>, DbErr> {
-        let found = assignment::Entity::find_by_id(id).one(db).await?;
-        let Some(assignment) = found else { return Ok(None) };
-        let task = task::Entity::find_by_id(assignment.task_id).one(db).await?;
-        Ok(task.map(|task| Self { assignment, task }))
+        let found = assignment::Entity::find_by_id(id)
+            .join(JoinType::InnerJoin, tasks::of_assignment())
+            .select_also(task::Entity)
+            .one(db)
+            .await?;
+        Ok(found.and_then(|(assignment, task)| Some(Self { assignment, task: task? })))
     }
 }
 
@@ -61,7 +64,12 @@ impl HeldTask {
 
     /// The address of its page.
     pub fn url(&self, access: &Access) -> String {
-        access.url(&format!("/tasks/{}", self.assignment.id))
+        Self::url_of(access, self.assignment.id)
+    }
+
+    /// The same of a task that was not read.
+    pub fn url_of(access: &Access, assignment: AssignmentId) -> String {
+        access.url(&format!("/tasks/{assignment}"))
     }
 
     pub async fn view(
@@ -70,9 +78,7 @@ impl HeldTask {
         access: &Access,
         db: &DatabaseConnection,
     ) -> Result<TaskView, AppError> {
-        let prompt = prompt::Entity::find_by_id(self.task.prompt_id).one(db).await?;
-        let prompt = prompt.ok_or(AppError::NotFound)?;
-        let text = texts::load(db, &prompt.text_hash).await?;
+        let text = prompts::text(db, self.task.prompt_id).await?.ok_or(AppError::NotFound)?;
         let previous = judgement::previous(db, &self.assignment, &self.task).await?;
         let reasons = SKIP_REASONS.iter();
         Ok(TaskView {
@@ -81,7 +87,7 @@ impl HeldTask {
             guidelines: shown_text::markdown(&access.project.guidelines).await,
             state: self.assignment.state,
             previous: previous.map(|id| access.url(&format!("/tasks/{id}"))),
-            form: drafts::stored(db, self.assignment.id).await?.form,
+            form: drafts::stored(db, &self.assignment).await?.form,
             other: None,
             is_unsaved: false,
             version: self.assignment.draft_version,
@@ -100,7 +106,7 @@ impl HeldTask {
         page: &Page,
         db: &DatabaseConnection,
     ) -> Result<OtherText, AppError> {
-        let stored = drafts::stored(db, self.assignment.id).await?;
+        let stored = drafts::stored(db, &self.assignment).await?;
         let answer = stored.answer.as_ref().map(|answer| kinds::stored_answer(&answer.payload));
         let text = match &answer {
             Some(skip) if skip.kind().is_none() => skip.gist(page, None),

@@ -3,8 +3,9 @@
 
 use crate::{
     data::texts,
+    web::error::AppError,
     work::{
-        assignment::{LockedAssignment, TaskOutcome},
+        assignment::{LockedAssignment, TaskOutcome, claim, claim_in},
         form::TaskSubmission,
         kinds,
         overtaking::{self, Standing},
@@ -12,16 +13,18 @@ use crate::{
     },
 };
 use entity::{
+    assignment,
     ids::{AccountId, AssignmentId, JudgementId, TaskId},
     judgement::{self, JudgementPayload, ShownOrder},
     task,
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, QueryFilter, QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection,
+    DatabaseTransaction, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::ExprTrait,
 };
-use storage::database::{begin_write, row_chunks};
+use storage::database::{WriteError, row_chunks, write};
 
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,26 @@ pub enum StoreError {
     Database(#[from] DbErr),
 }
 
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchAssignment => Self::NotFound,
+            StoreError::WrongKind => Self::bad_request("answer-of-another-kind"),
+            StoreError::Overtaken => Self::conflict("error-conflict-title"),
+            StoreError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl WriteError for StoreError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::NoSuchAssignment | Self::WrongKind | Self::Overtaken => None,
+        }
+    }
+}
+
 /// Stores what a person says on an assignment of theirs, in one transaction with the slot it takes
 /// or gives back. Sent twice, also at the same moment, it is stored once: the assignment is locked
 /// before anybody looks for the first. What another window has stored meanwhile is not replaced by
@@ -46,53 +69,92 @@ pub async fn store(
     id: AssignmentId,
     submission: TaskSubmission,
 ) -> Result<judgement::Model, StoreError> {
-    let turn = begin_write(db).await?;
-    let held = LockedAssignment::of(&turn, account, id).await?;
-    let held = held.ok_or(StoreError::NoSuchAssignment)?;
-    let task = task::Entity::find_by_id(held.task_id)
-        .one(&turn)
-        .await?
-        .ok_or(StoreError::NoSuchAssignment)?;
+    let submission = &submission;
+    write(db, |turn| async move {
+        let held = own(&turn, account, id).await?;
+        store_in(&turn, held, submission.clone()).await
+    })
+    .await
+}
+
+/// The same, and gives the person their next task of that kind, in the same transaction: one commit
+/// is half as much to wait for as two.
+pub async fn store_and_claim(
+    db: &DatabaseConnection,
+    account: AccountId,
+    id: AssignmentId,
+    submission: TaskSubmission,
+) -> Result<(judgement::Model, Option<assignment::Model>), StoreError> {
+    let submission = &submission;
+    let (stored, of, next) = write(db, |turn| async move {
+        let held = own(&turn, account, id).await?;
+        let of = (held.task.project_id, held.task.kind);
+        let left = (held.task.created_at, held.task.id);
+        let stored = store_in(&turn, held, submission.clone()).await?;
+        Ok::<_, StoreError>((stored, of, claim_in(&turn, account, of, Some(left)).await?))
+    })
+    .await?;
+    let next = match next {
+        Some(next) => Some(next),
+        None => claim(db, account, of.0, of.1).await?,
+    };
+    Ok((stored, next))
+}
+
+async fn own(
+    turn: &DatabaseTransaction,
+    account: AccountId,
+    id: AssignmentId,
+) -> Result<LockedAssignment, StoreError> {
+    LockedAssignment::of(turn, account, id).await?.ok_or(StoreError::NoSuchAssignment)
+}
+
+async fn store_in(
+    turn: &DatabaseTransaction,
+    held: LockedAssignment,
+    submission: TaskSubmission,
+) -> Result<judgement::Model, StoreError> {
     let answered = kinds::stored_answer(&submission.payload).kind();
-    if answered.is_some_and(|kind| kind != task.kind) {
+    if answered.is_some_and(|kind| kind != held.task.kind) {
         return Err(StoreError::WrongKind);
     }
-    texts::store_all(&turn, submission.texts).await?;
+    texts::store_all(turn, submission.texts).await?;
     let payload = submission.payload;
-    if let Some(same) = sent_before(&turn, id, &submission.idempotency_key, &payload).await? {
-        turn.commit().await?;
-        return Ok(same);
+    // The newest first.
+    let said =
+        if held.state.may_have_answers() { all_said(turn, held.id).await? } else { Vec::new() };
+    if let Some(same) = sent_before(&said, &submission.idempotency_key, &payload) {
+        return Ok(same.clone());
     }
-    let last = latest(&turn, id).await?;
+    let last = said.first();
     // Whoever says nothing of what they have seen is no window of ours.
     let (window, typed) = (&submission.window, &submission.typed);
     if window.seen.is_some()
-        && overtaking::standing(&turn, &held, window, typed).await? != Standing::Newer
+        && overtaking::standing(turn, &held, window, typed).await? != Standing::Newer
     {
         return match last.filter(|last| last.payload == payload) {
-            Some(same) => Ok(same),
+            Some(same) => Ok(same.clone()),
             None => Err(StoreError::Overtaken),
         };
     }
     let revision = last.map_or(0, |last| last.revision) + 1;
     let row = judgement::ActiveModel {
         id: Set(JudgementId::new()),
-        task_id: Set(task.id),
-        assignment_id: Set(Some(id)),
-        account_id: Set(Some(account)),
+        task_id: Set(held.task.id),
+        assignment_id: Set(Some(held.id)),
+        account_id: Set(Some(held.account_id)),
         revision: Set(revision),
         payload: Set(payload),
         shown_order: Set(ShownOrder(
-            shown_answers::order_of(&turn, task.id, held.order_seed).await?,
+            shown_answers::order_of(turn, held.task.id, held.order_seed).await?,
         )),
         idempotency_key: Set(submission.idempotency_key),
         lead_time_ms: Set(submission.lead_time_ms),
         created_at: Set(UnixMillis::now()),
     };
-    let stored = row.insert(&turn).await?;
+    let stored = row.insert(turn).await?;
     let outcome = if answered.is_some() { TaskOutcome::Answered } else { TaskOutcome::Skipped };
-    held.settle(&turn, outcome).await?;
-    turn.commit().await?;
+    held.settle(turn, outcome).await?;
     Ok(stored)
 }
 
@@ -120,19 +182,26 @@ pub async fn store_imported(
     Ok(())
 }
 
-async fn sent_before(
+/// Everything said on an assignment, the newest first.
+async fn all_said(
     db: &impl ConnectionTrait,
     id: AssignmentId,
-    key: &str,
-    payload: &JudgementPayload,
-) -> Result<Option<judgement::Model>, DbErr> {
-    let same_key = judgement::Entity::find()
+) -> Result<Vec<judgement::Model>, DbErr> {
+    judgement::Entity::find()
         .filter(judgement::Column::AssignmentId.eq(id))
-        .filter(judgement::Column::IdempotencyKey.eq(key))
         .order_by_desc(judgement::Column::Revision)
         .all(db)
-        .await?;
-    Ok(same_key.into_iter().next().filter(|last| !key.is_empty() && last.payload == *payload))
+        .await
+}
+
+/// What was sent last with the same key, if it says the same.
+fn sent_before<'a>(
+    said: &'a [judgement::Model],
+    key: &str,
+    payload: &JudgementPayload,
+) -> Option<&'a judgement::Model> {
+    let last = said.iter().find(|said| said.idempotency_key == key)?;
+    (!key.is_empty() && last.payload == *payload).then_some(last)
 }
 
 /// The newest thing said on an assignment.
@@ -151,21 +220,27 @@ pub async fn latest(
 /// one has no answer yet.
 pub async fn previous(
     db: &impl ConnectionTrait,
-    held: &entity::assignment::Model,
+    held: &assignment::Model,
     task: &task::Model,
 ) -> Result<Option<AssignmentId>, DbErr> {
-    let tasks = tasks::of_kind(task.project_id, task.kind);
-    let mut query = judgement::Entity::find()
-        .filter(judgement::Column::AccountId.eq(held.account_id))
-        .filter(judgement::Column::TaskId.in_subquery(tasks))
-        .filter(judgement::Column::Revision.eq(1))
-        .filter(judgement::Column::AssignmentId.ne(held.id))
-        .order_by_desc(judgement::Column::Id);
-    let first = judgement::Entity::find()
-        .filter(judgement::Column::AssignmentId.eq(held.id))
-        .filter(judgement::Column::Revision.eq(1));
-    if let Some(first) = first.one(db).await? {
-        query = query.filter(judgement::Column::Id.lt(first.id));
+    use judgement::Column;
+    let firsts = || judgement::Entity::find().filter(Column::Revision.eq(1));
+    let mut query = firsts()
+        .join(JoinType::InnerJoin, tasks::of_judgement())
+        .filter(Column::AccountId.eq(held.account_id))
+        .filter(task::Column::ProjectId.eq(task.project_id))
+        .filter(task::Column::Kind.eq(task.kind))
+        .filter(Column::AssignmentId.ne(held.id))
+        // As the index has them, so that the search ends at the first.
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id);
+    if held.state.may_have_answers()
+        && let Some(first) = firsts().filter(Column::AssignmentId.eq(held.id)).one(db).await?
+    {
+        let earlier = Column::CreatedAt.lt(first.created_at);
+        let same_moment = Column::CreatedAt.eq(first.created_at).and(Column::Id.lt(first.id));
+        query =
+            query.filter(Column::CreatedAt.lte(first.created_at)).filter(earlier.or(same_moment));
     }
     Ok(query.one(db).await?.and_then(|row| row.assignment_id))
 }

@@ -32,6 +32,11 @@ pub trait TaskDefinition: Sync {
     /// Which datasets its answers become rows of; none when nothing is trained on them.
     fn gives(&self) -> Option<DatasetKind>;
 
+    /// Whether such tasks are made of what runs give, so that a run which has just ended has more.
+    fn comes_of_runs(&self) -> bool {
+        false
+    }
+
     /// The answer that a form holds, or what is wrong with it.
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors>;
 

@@ -2,14 +2,16 @@
 //! it, or answered already.
 
 use entity::{
+    assignment,
     ids::{ProjectId, PromptId, RunId, TaskId},
+    judgement, prompt,
     task::{self, TaskKind},
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{OnConflict, Query, SelectStatement},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, RelationDef,
+    sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement},
 };
 use std::collections::HashSet;
 use storage::database::row_chunks;
@@ -23,9 +25,53 @@ pub fn of_project(project: ProjectId) -> SelectStatement {
         .to_owned()
 }
 
-/// The ids of a project's tasks of one kind.
-pub fn of_kind(project: ProjectId, kind: TaskKind) -> SelectStatement {
-    of_project(project).and_where(task::Column::Kind.eq(kind)).to_owned()
+/// The ids of a project's tasks of one kind that have a free slot and whose prompt is not withdrawn,
+/// in the order in which they are given out.
+///
+/// The zero is a literal: for a bound value SQLite, and PostgreSQL with a statement that it keeps,
+/// would not use the index `task_waiting` and look through all.
+pub fn open_of_kind(project: ProjectId, kind: TaskKind) -> SelectStatement {
+    let withdrawn = Query::select()
+        .from(prompt::Entity)
+        .and_where(
+            Expr::col((prompt::Entity, prompt::Column::Id)).equals(of_task(task::Column::PromptId)),
+        )
+        .and_where(prompt::Column::WithdrawnAt.is_not_null())
+        .to_owned();
+    of_project(project)
+        .and_where(task::Column::Kind.eq(kind))
+        .and_where(Expr::col(of_task(task::Column::OpenSlots)).gt(Expr::Constant(0.into())))
+        .and_where(none(withdrawn))
+        .order_by(of_task(task::Column::CreatedAt), Order::Asc)
+        .order_by(of_task(task::Column::Id), Order::Asc)
+        .to_owned()
+}
+
+/// That there is no such row, asked for each task by itself. With an offset PostgreSQL makes no join
+/// of it, for which it would read and sort all tasks before it gives the first.
+pub fn none(rows: SelectStatement) -> Expr {
+    Expr::exists(rows.to_owned().expr(Expr::value(1)).limit(1).offset(0).to_owned()).not()
+}
+
+/// A column of the task that a query is about, for its parts to name.
+pub fn of_task(column: task::Column) -> (task::Entity, task::Column) {
+    (task::Entity, column)
+}
+
+/// From an assignment to its task.
+pub fn of_assignment() -> RelationDef {
+    assignment::Entity::belongs_to(task::Entity)
+        .from(assignment::Column::TaskId)
+        .to(task::Column::Id)
+        .into()
+}
+
+/// From a judgement to its task.
+pub fn of_judgement() -> RelationDef {
+    judgement::Entity::belongs_to(task::Entity)
+        .from(judgement::Column::TaskId)
+        .to(task::Column::Id)
+        .into()
 }
 
 /// Something that is to be asked.

@@ -25,6 +25,13 @@ pub enum AssignmentState {
     Expired,
 }
 
+impl AssignmentState {
+    /// Whether anything can have been said: what is leased, or ran out, has no answer.
+    pub fn may_have_answers(self) -> bool {
+        !matches!(self, Self::Leased | Self::Expired)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "assignment")]
 pub struct Model {

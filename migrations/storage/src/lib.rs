@@ -1,8 +1,8 @@
 //! The two places where the programs meet, opened and written to in the same way by both.
 //!
-//! 1. The database: [`database`] (opening it, transactions that write), [`schema`] (which version of
-//!    the tables this is), [`database_problem`] (why it cannot be used, in words),
-//!    [`storable`] (what no database takes).
+//! 1. The database: [`database`] (opening it), [`writing`] (transactions that write),
+//!    [`statements`] (what is sent to it), [`schema`] (which version of the tables this is),
+//!    [`database_problem`] (why it cannot be used, in words), [`storable`] (what no database takes).
 //! 2. The artifact store: [`artifact_store`] (folders by hash), [`base_model`] (how a base is
 //!    registered), [`folder_files`] (what is in a folder from elsewhere).
 //!
@@ -11,7 +11,9 @@
 pub mod database;
 pub mod database_problem;
 pub mod schema;
+pub mod statements;
 pub mod storable;
+pub mod writing;
 
 pub mod artifact_store;
 pub mod base_model;

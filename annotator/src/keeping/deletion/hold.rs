@@ -9,6 +9,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
+use storage::database::WriteError;
 
 /// Why a run cannot be queued: something of it was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,15 @@ pub enum HoldError {
     Model(String),
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl WriteError for HoldError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Project | Self::Model(_) => None,
+        }
+    }
 }
 
 impl From<HoldError> for AppError {

@@ -10,12 +10,12 @@ use crate::{
         page::{self, Page},
         shown_text::{self, ShownText},
     },
-    work::counts::{self, WaitingTasks},
+    work::counts::{self, ProjectFigures, WaitingTasks},
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{prompt, run};
+use entity::run;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Deserialize;
 
@@ -65,9 +65,8 @@ struct ProjectPage {
     waiting: WaitingTasks,
     guidelines: ShownText,
     overlap: i32,
-    n_prompts: u64,
-    /// What there is of each kind of task: Fluent key and number.
-    figures: Vec<(&'static str, u64)>,
+    /// Prompts, and what there is of each kind of task: Fluent key and number.
+    figures: ProjectFigures,
     n_runs: u64,
 }
 
@@ -78,12 +77,10 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let id = access.project.id;
-    let all_prompts = prompt::Entity::find().filter(prompt::Column::ProjectId.eq(id));
     let view = ProjectPage {
         waiting: WaitingTasks::of(db, access.account.id, id).await?,
         guidelines: shown_text::markdown(&access.project.guidelines).await,
         overlap: access.project.comparison_overlap,
-        n_prompts: all_prompts.count(db).await?,
         figures: counts::figures(db, id).await?,
         n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
         page,

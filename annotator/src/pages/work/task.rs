@@ -3,6 +3,7 @@
 //! one is in [`crate::work::kinds`].
 
 use crate::{
+    training::follow_up,
     web::{
         access::{Access, Annotator, Author},
         address,
@@ -24,7 +25,7 @@ use crate::{
 use actix_session::Session;
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::header::{self, HeaderName, HeaderValue},
     web,
 };
 use askama::Template;
@@ -40,7 +41,13 @@ struct NothingLeftPage {
     page: Page,
     access: Access,
     kind: &'static dyn TaskDefinition,
+    /// A run has just ended, and tasks are being made of it.
+    is_coming: bool,
 }
+
+/// After how many seconds a page that waits for new tasks looks again.
+const LOOK_AGAIN: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("refresh"), HeaderValue::from_static("2"));
 
 /// Gives out a task of the kind that the address names.
 pub async fn next(
@@ -49,10 +56,16 @@ pub async fn next(
     Annotator(access): Annotator,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    match claimed(kind, &access, &db).await? {
-        Some(task) => Ok(page::see_other(&task)),
-        None => page::html(&NothingLeftPage { page, access, kind }),
+    if let Some(task) = claimed(kind, &access, &db).await? {
+        return Ok(page::see_other(&task));
     }
+    let is_coming =
+        kind.comes_of_runs() && follow_up::is_due(db.get_ref(), access.project.id).await?;
+    let mut nothing = page::html(&NothingLeftPage { page, access, kind, is_coming })?;
+    if is_coming {
+        nothing.headers_mut().insert(LOOK_AGAIN.0, LOOK_AGAIN.1);
+    }
+    Ok(nothing)
 }
 
 /// The address of the person's next task.
@@ -62,7 +75,7 @@ async fn claimed(
     db: &DatabaseConnection,
 ) -> Result<Option<String>, AppError> {
     let claimed = assignment::claim(db, access.account.id, access.project.id, kind.kind()).await?;
-    Ok(claimed.map(|claimed| access.url(&format!("/tasks/{}", claimed.id))))
+    Ok(claimed.map(|claimed| HeldTask::url_of(access, claimed.id)))
 }
 
 pub async fn show(
@@ -78,30 +91,30 @@ pub async fn show(
 }
 
 pub async fn submit(
-    page: Page,
+    request: HttpRequest,
     by: Of<Author, HeldTask>,
     form: web::Form<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
     let parsed = by.1.definition().parse(&form);
-    store_or_explain(page, by, form.into_inner(), parsed, &session, &db).await
+    store_or_explain(&request, by, form.into_inner(), parsed, &session, &db).await
 }
 
 pub async fn skip(
-    page: Page,
+    request: HttpRequest,
     by: Of<Author, HeldTask>,
     form: web::Form<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
     let parsed = skip::parse(&form);
-    store_or_explain(page, by, form.into_inner(), parsed, &session, &db).await
+    store_or_explain(&request, by, form.into_inner(), parsed, &session, &db).await
 }
 
 /// Stores the answer and goes to the next task, or shows the form again with what is missing.
 async fn store_or_explain(
-    page: Page,
+    request: &HttpRequest,
     Of(by, held): Of<Author, HeldTask>,
     form: TaskForm,
     parsed: Result<TaskSubmission, FieldErrors>,
@@ -111,6 +124,8 @@ async fn store_or_explain(
     let submission = match parsed {
         Ok(submission) => submission,
         Err(errors) => {
+            // Only here, because a page asks for more than the next task's address does.
+            let page = Page::extract(request).await?;
             let mut view = held.view(&page, &by, db).await?;
             // Whoever sends it again still knows no more than before.
             view.version = form.window().seen.unwrap_or(view.version);
@@ -118,14 +133,22 @@ async fn store_or_explain(
             return Ok(page::unprocessable(held.render(page, by.0, view, db).await?));
         }
     };
-    let stored = match judgement::store(db, by.account.id, held.assignment.id, submission).await {
-        Ok(stored) => stored,
-        Err(StoreError::NoSuchAssignment) => return Err(AppError::NotFound),
-        Err(StoreError::WrongKind) => return Err(AppError::bad_request("answer-of-another-kind")),
-        Err(StoreError::Overtaken) => return both(page, by.0, &held, form, db).await,
-        Err(StoreError::Database(error)) => return Err(error.into()),
-    };
     if by.project.deleted_at.is_some() {
+        judgement::store(db, by.account.id, held.assignment.id, submission).await?;
+        page::notify(session, "notice-kept-of-deleted", "")?;
+        return Ok(page::see_other(&address::address("/")));
+    }
+    let (account, id) = (by.account.id, held.assignment.id);
+    let is_deleted = by.project.deleted_at.is_some();
+    let stored = match is_deleted {
+        true => judgement::store(db, account, id, submission).await.map(|stored| (stored, None)),
+        false => judgement::store_and_claim(db, account, id, submission).await,
+    };
+    if let Err(StoreError::Overtaken) = stored {
+        return both(Page::extract(request).await?, by.0, &held, form, db).await;
+    }
+    let (stored, next) = stored?;
+    if is_deleted {
         page::notify(session, "notice-kept-of-deleted", "")?;
         return Ok(page::see_other(&address::address("/")));
     }
@@ -133,9 +156,8 @@ async fn store_or_explain(
         page::notify(session, "notice-answer-replaced", "")?;
     }
     // That nothing is left is told at the kind's own address.
-    let kind = held.definition();
-    let next = claimed(kind, &by, db).await?;
-    Ok(page::see_other(&next.unwrap_or_else(|| by.url(kind.path()))))
+    let next = next.map(|next| HeldTask::url_of(&by, next.id));
+    Ok(page::see_other(&next.unwrap_or_else(|| by.url(held.definition().path()))))
 }
 
 /// 409: the page with what was sent in its form, and beside it what another window has stored

@@ -122,6 +122,10 @@ impl TaskDefinition for CompareTask {
         Some(DatasetKind::Preferences)
     }
 
+    fn comes_of_runs(&self) -> bool {
+        true
+    }
+
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let verdict = verdict(form.get("choice"));
         let verdict = verdict.ok_or_else(|| FieldErrors::one("choice", "compare-no-choice"))?;

@@ -1,0 +1,278 @@
+//! Transactions that write: through a connection of their own on SQLite, so that no reader waits for
+//! a writer and writers take turns, and tried again where another got in the way.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction, DbBackend,
+    DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    sqlx::sqlite::SqliteConnectOptions,
+};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    time::{Duration, Instant},
+};
+
+/// Pauses between tries of what another writer got in the way of.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(320),
+    Duration::from_millis(1280),
+];
+
+/// After this long nothing is tried once more: whoever asked is told to come back.
+const ENOUGH: Duration = Duration::from_secs(10);
+
+/// An error of what is done in a transaction; it may be the database's.
+pub trait WriteError: From<DbErr> {
+    /// What the database said, if that is what went wrong.
+    fn of_database(&self) -> Option<&DbErr>;
+}
+
+impl WriteError for DbErr {
+    fn of_database(&self) -> Option<&DbErr> {
+        Some(self)
+    }
+}
+
+impl WriteError for anyhow::Error {
+    fn of_database(&self) -> Option<&DbErr> {
+        self.downcast_ref()
+    }
+}
+
+/// A transaction that writes, in the hands of what [`write`] does in it.
+#[derive(Clone)]
+pub struct WriteTurn(Arc<DatabaseTransaction>);
+
+impl Deref for WriteTurn {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.0
+    }
+}
+
+/// Does something in one transaction that writes: committed when it succeeds, taken back when it
+/// fails, and done again from its beginning when another got in its way or the connection was lost
+/// before the commit. So it must do nothing that the transaction does not take back.
+///
+/// (Not an `AsyncFnMut`: of a future that holds one the compiler cannot see yet that it is `Send`.)
+pub async fn write<T, E, F>(
+    db: &DatabaseConnection,
+    mut work: impl FnMut(WriteTurn) -> F,
+) -> Result<T, E>
+where
+    E: WriteError,
+    F: Future<Output = Result<T, E>>,
+{
+    let started = Instant::now();
+    for pause in PAUSES {
+        match attempt(db, &mut work).await {
+            Ok(done) => return Ok(done),
+            Err(failed) if failed.may_be_tried_again && started.elapsed() < ENOUGH => {
+                tracing::debug!(error = ?failed.error.of_database(), "trying again");
+            }
+            Err(failed) => return Err(failed.error),
+        }
+        tokio::time::sleep(pause).await;
+    }
+    attempt(db, &mut work).await.map_err(|failed| failed.error)
+}
+
+struct FailedAttempt<E> {
+    error: E,
+    may_be_tried_again: bool,
+}
+
+async fn attempt<T, E, F>(
+    db: &DatabaseConnection,
+    work: &mut impl FnMut(WriteTurn) -> F,
+) -> Result<T, FailedAttempt<E>>
+where
+    E: WriteError,
+    F: Future<Output = Result<T, E>>,
+{
+    let before_commit = |error: E| {
+        let again = |error: &DbErr| is_conflict(error) || is_lost(error);
+        let may_be_tried_again = error.of_database().is_some_and(again);
+        FailedAttempt { error, may_be_tried_again }
+    };
+    let turn = begin(db).await.map_err(|error| before_commit(error.into()))?;
+    let turn = WriteTurn(Arc::new(turn));
+    let done = work(turn.clone()).await.map_err(before_commit)?;
+    let turn = Arc::into_inner(turn.0).ok_or_else(|| {
+        before_commit(DbErr::Custom("a transaction was kept after its end".to_owned()).into())
+    })?;
+    match turn.commit().await {
+        Ok(()) => Ok(done),
+        // A connection that is lost now does not tell whether the commit came through.
+        Err(error) => {
+            let may_be_tried_again = is_conflict(&error);
+            Err(FailedAttempt { error: error.into(), may_be_tried_again })
+        }
+    }
+}
+
+/// Starts a transaction that will write. [`write`] does it again where it must be; this is for what
+/// holds a transaction over more than one step.
+pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    retrying(|| begin(db)).await
+}
+
+/// Like [`begin_write`], and one at a time over all processes: for what is done once, at the start.
+pub async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let turn = begin_write(db).await?;
+    if turn.get_database_backend() == DbBackend::Postgres {
+        turn.execute_unprepared("SELECT pg_advisory_xact_lock(4718240)").await?;
+    }
+    Ok(turn)
+}
+
+/// SQLite takes its write lock here (`BEGIN IMMEDIATE`): a transaction that reads first and writes
+/// later would be refused when another wrote between.
+async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    writer_of(db).as_ref().unwrap_or(db).begin_with_options(immediate).await
+}
+
+/// Does something again when another writer got in its way: SQLite was busy, or PostgreSQL broke a
+/// deadlock or could not order two transactions. Whatever it does must begin its own transaction.
+pub async fn retrying<T, F>(mut operation: impl FnMut() -> F) -> Result<T, DbErr>
+where
+    F: Future<Output = Result<T, DbErr>>,
+{
+    let started = Instant::now();
+    for pause in PAUSES {
+        match operation().await {
+            Err(error) if is_conflict(&error) && started.elapsed() < ENOUGH => {
+                tracing::debug!(%error, "trying again");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    operation().await
+}
+
+/// How long a server that went away is asked again.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// Asks again while the connection turns out to be lost: a server that is started anew is back soon.
+/// For what only reads.
+pub async fn asking<T, F>(mut question: impl FnMut() -> F) -> Result<T, DbErr>
+where
+    F: Future<Output = Result<T, DbErr>>,
+{
+    let started = Instant::now();
+    // The first try again needs no pause: it takes another connection.
+    let mut pause = Duration::ZERO;
+    loop {
+        match question().await {
+            Err(error) if is_lost(&error) && started.elapsed() < AWAY => {
+                tracing::debug!(%error, "asking again");
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).clamp(PAUSES[0], PAUSES[2]);
+    }
+}
+
+/// The connections that write, with what the pool is known by that reads beside them.
+static WRITERS: Mutex<Vec<(Weak<SqliteConnectOptions>, DatabaseConnection)>> =
+    Mutex::new(Vec::new());
+
+fn known_by(readers: &DatabaseConnection) -> Option<Arc<SqliteConnectOptions>> {
+    match readers.inner {
+        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
+            Some(readers.get_sqlite_connection_pool().connect_options())
+        }
+        _ => None,
+    }
+}
+
+/// Makes `writer`, a pool of one connection, the one through which [`begin`] writes for `readers`.
+pub(crate) fn write_through(readers: &DatabaseConnection, writer: DatabaseConnection) {
+    let Some(key) = known_by(readers) else { return };
+    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    writers.retain(|(readers, _)| readers.strong_count() > 0);
+    writers.push((Arc::downgrade(&key), writer));
+}
+
+/// None on PostgreSQL, where every connection may write.
+fn writer_of(readers: &DatabaseConnection) -> Option<DatabaseConnection> {
+    let key = known_by(readers)?;
+    let writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = writers.iter().find(|(readers, _)| std::ptr::eq(readers.as_ptr(), &*key));
+    own.map(|(_, writer)| writer.clone())
+}
+
+/// Closes a database, with the connection that writes.
+pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
+    if let Some(writer) = writer_of(&db) {
+        writer.close().await?;
+    }
+    db.close().await
+}
+
+/// Whether the database refused something only because of another that came at the same time:
+/// SQLite's BUSY and LOCKED, PostgreSQL's serialization_failure and deadlock_detected.
+pub fn is_conflict(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(error)) = said_by_sqlx(error) else { return false };
+    let code = error.code().unwrap_or_default();
+    let is_sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+    if is_sqlite {
+        // SQLite's codes carry details in their upper bits.
+        code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+    } else {
+        matches!(&*code, "40001" | "40P01")
+    }
+}
+
+/// Whether it was not the statement that failed but the connection under it: the server went away,
+/// or is being stopped or started.
+pub fn is_lost(error: &DbErr) -> bool {
+    let is_lost = match said_by_sqlx(error) {
+        Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => true,
+        Some(sqlx::Error::Database(error)) => {
+            let code = error.code().unwrap_or_default();
+            error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some()
+                && (matches!(&*code, "57P01" | "57P02" | "57P03") || code.starts_with("08"))
+        }
+        _ => false,
+    };
+    if is_lost {
+        *LOST_AT.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+    is_lost
+}
+
+/// Whether a database does not answer now, but may in a moment: whoever asked should come back.
+pub fn is_unavailable(error: &DbErr) -> bool {
+    matches!(error, DbErr::ConnectionAcquire(_)) || is_lost(error) || is_conflict(error)
+}
+
+/// When a connection was last found to be lost. Those that were idle then are likely lost as well.
+static LOST_AT: RwLock<Option<Instant>> = RwLock::new(None);
+
+/// Whether a connection that has been idle for so long may have been lost with another.
+pub(crate) fn is_doubtful(idle_for: Duration) -> bool {
+    let lost_at = *LOST_AT.read().unwrap_or_else(PoisonError::into_inner);
+    lost_at.is_some_and(|lost_at| idle_for >= lost_at.elapsed())
+}
+
+fn said_by_sqlx(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error.as_ref()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
