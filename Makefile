@@ -19,7 +19,7 @@ define tool
 		--target-dir target/tools/build $(3)@$(4) && rm -rf target/tools/build; fi
 endef
 
-.PHONY: help run dev test test-long lint libtorch base bench build base-named prerequisites
+.PHONY: help run dev test test-long lint libtorch base bench bench-web build base-named prerequisites
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ base: build ## Fetch the default base model, SmolLM2-135M-Instruct, into .base (
 
 bench: base ## Time training and sampling on the default base, beside TRL where it is installed
 	python3 trainer/benches/peers.py --trainer target/release/trainer --base $(DEFAULT_BASE)
+
+bench-web: prerequisites ## Time the web app under 1,000 people on SQLite and PostgreSQL (needs no libtorch)
+	cargo bench --bench web
 
 build: libtorch
 	cargo build --release --package annotator --package trainer
