@@ -57,6 +57,8 @@ test-long: libtorch ## The trials that take too long for every change: 50 kills 
 	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
 		runs_that_are_killed_at_random
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test upload_fuzz -- --nocapture
+	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test attune -- --nocapture \
+		nothing_that_anybody_sends
 
 lint: libtorch ## Check format, clippy without warnings, links in the documentation, licences and sources of dependencies
 	cargo fmt --all --check

@@ -9,7 +9,9 @@ use crate::{
     routes,
     start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
-    web::{csrf, error, error_pages, i18n::Language, request_log, session, streams::OpenStreams},
+    web::{
+        csrf, error, error_pages, i18n::Language, once, request_log, session, streams::OpenStreams,
+    },
 };
 use actix_web::{
     App as ActixApp, Error, HttpServer,
@@ -146,6 +148,7 @@ fn bind(
     let store = web::Data::new(store);
     let streams = web::Data::new(OpenStreams::default());
     let digests = web::Data::new(RunDigests::new(db.clone()));
+    let sent_forms = web::Data::new(once::SentForms::default());
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
         language.text("app-name").to_string(); // parses the Fluent files before the first request
@@ -163,9 +166,11 @@ fn bind(
             .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())
+            .app_data(sent_forms.clone())
             .configure(routes::configure)
             .default_service(web::to(error::not_found))
             // The last one wrapped sees a request first.
+            .wrap(from_fn(once::once))
             .wrap(from_fn(csrf::require_token))
             .wrap(from_fn(error_pages::error_pages))
             .wrap(session::middleware(db.clone(), config.secure_cookies))

@@ -31,6 +31,10 @@ mod sample_tasks;
 // Texts as pages show them.
 mod shown_texts;
 
+// What people type, and what anybody may send.
+mod form_fuzz;
+mod typed_text;
+
 // A prompt that should not be there.
 mod withdrawn_prompts;
 

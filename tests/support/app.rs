@@ -7,7 +7,7 @@ use super::{
     web::{Page, Visitor},
 };
 use entity::{ids::RunId, run};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm::{DatabaseConnection, EntityTrait, sea_query::Expr};
 use std::{
     fs::File,
     io::{BufRead, BufReader},
@@ -249,6 +249,13 @@ impl TestApp {
         let first_password = self.server.first_password.take();
         self.server = tokio::task::block_in_place(|| Server::start(&self.database, Worker::None));
         self.server.first_password = first_password;
+    }
+
+    /// Ends the runs that a test has queued and has no worker for.
+    pub(crate) async fn forget_runs(&self) {
+        let end = run::Entity::update_many()
+            .col_expr(run::Column::Status, Expr::value(run::RunStatus::Cancelled));
+        end.exec(&self.rows).await.expect("rows");
     }
 
     async fn unfinished_runs(&self) -> Vec<run::Model> {

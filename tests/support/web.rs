@@ -105,6 +105,30 @@ impl Visitor {
         eventually(Duration::from_secs(120), over, || format!("{path} goes on for ever")).await
     }
 
+    /// Any body at all under the session's token: the answer's status, and where it leads. The body
+    /// of the answer is read to its end, unless it is a stream.
+    pub(crate) async fn send_raw(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        kind: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<(u16, Option<String>), reqwest::Error> {
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+        let mut request = self.unled.request(method, self.url(path)).header("csrf", token);
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind).body(body);
+        }
+        let answer = request.send().await?;
+        let header = |name: &str| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
+        let (status, leads_to) = (answer.status().as_u16(), header("location"));
+        if header("content-type").is_none_or(|kind| kind != "text/event-stream") {
+            answer.bytes().await?;
+        }
+        Ok((status, leads_to))
+    }
+
     /// Chooses the language of every page that this person opens.
     pub(crate) async fn read_in(&self, language: &str) {
         let form = self.get("/").await.form("/language");

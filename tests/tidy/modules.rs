@@ -280,6 +280,22 @@ fn pages_write_nothing_to_the_database() {
     assert!(n_pages > 20, "only {n_pages} pages were found");
 }
 
+#[test]
+fn what_people_type_comes_in_cleaned() {
+    let uncleaned = ["web::Form<", "web::Query<", "web::Json<", "UrlEncoded"];
+    for (path, text) in
+        rust_files().into_iter().filter(|(path, _)| path.starts_with("annotator/src"))
+    {
+        if path.ends_with("web/typed.rs") {
+            continue;
+        }
+        for word in uncleaned {
+            let is_there = without_tests(&text).contains(word);
+            assert!(!is_there, "{}: take web::typed in place of {word}", path.display());
+        }
+    }
+}
+
 /// Where a kind is asked for its name: one table per world.
 const TABLES: [&str; 4] = [
     "migrations/entity/src/run_config.rs",

@@ -8,7 +8,9 @@ use entity::{
     report::{LogLevel, RunReport},
     run::{self, RunStatus},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait,
+};
 use site::{HANG, PATIENCE, SUCCEED, Site, never};
 use std::{
     collections::HashSet,
@@ -86,6 +88,44 @@ on_both_databases! {
         let events = site.events(id).await;
         let said = events.iter().find(|event| event.event["event"] == "sample").unwrap();
         assert_eq!(said.event["completion"], "a\u{FFFD}b");
+    }
+}
+
+/// Makes the database refuse an event, as one that it cannot store would be.
+async fn refuse_events_with(word: &str, db: &DatabaseConnection) {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("ALTER TABLE run_event ADD CHECK (event::text NOT LIKE '%{word}%')")
+        }
+        _ => format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON run_event WHEN NEW.event LIKE '%{word}%' \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        ),
+    };
+    db.execute_unprepared(&sql).await.unwrap();
+}
+
+on_both_databases! {
+    async fn an_event_that_the_database_refuses_holds_up_no_other(test: TestDb) {
+        let site = Site::new(test).await;
+        refuse_events_with("monstrous", &site.db).await;
+        let id = site.queue().await;
+        let says = r#"echo '{"event":"sample","step":1,"prompt":"p","completion":"monstrous","finish_reason":"stop","score":null}'
+echo '{"event":"metrics","metrics":{"step":2,"loss":2.0}}'
+"#;
+        let worker = site.worker("a", &format!("{says}{SUCCEED}"), LEASE).await;
+        worker.work(never(), true, Duration::ZERO).await.unwrap();
+        let run = site.run(id).await;
+        assert_eq!((run.status, run.step), (RunStatus::Succeeded, 1), "{:?}", run.error);
+        let events = site.events(id).await;
+        let kinds: Vec<_> = events.iter().map(|event| event.event["event"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["progress", "metrics", "log", "metrics"], "its place says that it was refused");
+
+        let id = site.queue().await;
+        let worker = site.worker("b", "echo 'Error: monstrous' >&2; exit 1\n", LEASE).await;
+        worker.work(never(), true, Duration::ZERO).await.unwrap();
+        let run = site.run(id).await;
+        assert_eq!((run.status, run.error.as_deref()), (RunStatus::Failed, Some("monstrous")));
     }
 }
 

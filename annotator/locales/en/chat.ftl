@@ -18,6 +18,7 @@ chat-measured = { $tokens } tokens · { $seconds } s · { $rate } tokens/s
 chat-cut = Cut off at the longest answer, which the settings can raise.
 chat-stopped = Stopped.
 chat-empty = Write a message first.
+chat-turns-damaged = What was said so far did not arrive whole. Begin a new conversation; your message is still here.
 chat-broken = The answer broke off. Ask again; the service's log says what happened.
 chat-signed-out = You are signed out. Reload the page and sign in; the conversation stays in this window.
 chat-too-long = The conversation is longer than the model reads. Begin a new one, or shorten the message.

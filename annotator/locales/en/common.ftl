@@ -28,6 +28,11 @@ role-engineer = Engineer
 role-admin = Administrator
 
 form-errors-title = Something needs another look
+form-too-long = Too long: { $n ->
+    [one] { $n } character
+   *[other] { $n } characters
+  }, and at most { $most } fit here. Shorten it.
+form-invisible = This holds a character that nobody can see. Type it by hand instead of pasting it.
 notice-saved = Saved.
 notice-password-changed = Your password is changed. You are signed out everywhere else.
 notice-person-added = { $value } is in.

@@ -12,3 +12,4 @@ upload-cut-off = The upload broke off; send it again.
 upload-no-file = Choose a file that has something in it.
 upload-not-kept = The file could not be kept: { $why }
 import-too-many = Too many files of this project are on their way in; wait until some are done.
+form-unreadable = It came incomplete, or with something that this page does not ask for.

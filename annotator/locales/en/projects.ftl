@@ -39,6 +39,7 @@ people-name-missing = Nobody has this login yet: give the name that others will 
 people-login-hint = The login they have, or a new one.
 people-login-wrong = A login has letters, digits and . - _ @ + only
 people-login-taken = There is already an account with this login
+people-login-just-taken = Somebody made an account with this login a moment ago. Send the form again to give it these roles.
 people-roles = Roles
 people-role-missing = Choose at least one role
 people-remove = Remove

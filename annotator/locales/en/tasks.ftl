@@ -94,11 +94,8 @@ prompts-count =
         [one] { $n } prompt
        *[other] { $n } prompts
     }
-notice-prompts-added =
-    { $value ->
-        [0] Everything was there already.
-       *[other] New rows: { $value }.
-    }
+notice-prompts-added = New rows: { $value }.
+notice-prompts-known = Nothing new: all of it is in the project already. Rows: { $value }.
 pages = Pages
 pages-previous = Previous
 pages-next = Next

@@ -24,6 +24,7 @@ file-damaged = { $path } is damaged
 
 ## How a run ends
 
+run-event-refused = The database refused one line of this run's report; the worker's log says why.
 run-released = The worker was stopped; the next one goes on where it was.
 run-base-known = A base with the same content is registered already, as { $name }; it is not registered twice.
 run-base-restored = It is the base { $name }, which was deleted and is there again.

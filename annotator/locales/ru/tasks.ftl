@@ -95,11 +95,8 @@ prompts-count =
         [few] { $n } запроса
        *[other] { $n } запросов
     }
-notice-prompts-added =
-    { $value ->
-        [0] Всё это уже было.
-       *[other] Новых строк: { $value }.
-    }
+notice-prompts-added = Новых строк: { $value }.
+notice-prompts-known = Ничего нового: всё это уже есть в проекте. Строк: { $value }.
 pages = Страницы
 pages-previous = Предыдущая
 pages-next = Следующая

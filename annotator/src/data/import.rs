@@ -118,6 +118,7 @@ async fn project_of(db: &DatabaseConnection, name: &str) -> anyhow::Result<Proje
     if let Some(project) = projects::find_by_name(db, name).await? {
         return Ok(project.id);
     }
+    let name = &projects::checked_name(name).map_err(|mistake| anyhow!("--project: {mistake}"))?;
     let made = retrying(|| async {
         let turn = begin_write(db).await?;
         if let Some(project) = projects::find_by_name(&turn, name).await? {

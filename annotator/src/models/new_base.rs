@@ -2,7 +2,10 @@
 
 use crate::{
     training::launch::{self, LaunchRequest},
-    web::form::{FieldErrors, FormError},
+    web::{
+        form::{FieldErrors, FormError},
+        typed::MAX_ADDRESS,
+    },
 };
 use entity::{
     account,
@@ -29,9 +32,14 @@ pub struct BaseSource {
 impl BaseSource {
     /// What is to be fetched, or what is wrong with it.
     fn checked(&self, is_admin: bool) -> Result<FetchConfig, FieldErrors> {
-        let source = self.source.trim();
+        let mut errors = FieldErrors::default();
+        let source = &*errors.line("source", &self.source, MAX_ADDRESS);
+        let revision = errors.line("revision", &self.revision, MAX_ADDRESS);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         let source = source.strip_prefix(HUB).map_or(source, |name| name.trim_end_matches('/'));
-        let revision = match self.revision.trim() {
+        let revision = match &*revision {
             "" => FetchConfig::MAIN,
             revision => revision,
         };

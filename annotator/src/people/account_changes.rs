@@ -11,6 +11,7 @@ use crate::{
         form::{FieldErrors, FormError},
         message::Message,
         session,
+        typed::{MAX_NAME, MAX_PASSWORD},
     },
 };
 use entity::{account, ids::AccountId, time::UnixMillis};
@@ -35,20 +36,22 @@ pub struct OneTimeLogin {
 pub async fn create(
     db: &DatabaseConnection,
     by: AccountId,
-    person: NewPerson,
+    mut person: NewPerson,
 ) -> Result<OneTimeLogin, FormError> {
     let mut errors = FieldErrors::default();
+    person.name = errors.line("name", &person.name, MAX_NAME);
     if !accounts::is_login(&person.login) {
         errors.add("login", "people-login-wrong");
     } else if accounts::find_by_login(db, &person.login).await?.is_some() {
         errors.add("login", "people-login-taken");
     }
-    if person.name.trim().is_empty() {
+    if person.name.is_empty() {
         errors.add("name", "people-name-missing");
     }
     errors.or_invalid()?;
     let (new, password) = NewAccount::with_one_time_password(person).await?;
-    let account = accounts::create_account(db, new).await?;
+    let account = accounts::create_account(db, new).await;
+    let account = account.map_err(FormError::if_taken("login", "people-login-taken"))?;
     let details = json!({"login": account.login, "is_admin": account.is_admin});
     audit::record(db, by, "account.create", account.id, details).await?;
     Ok(OneTimeLogin { login: account.login, password })
@@ -144,6 +147,8 @@ pub async fn change_password(
     if typed.new.chars().count() < accounts::MIN_PASSWORD_LENGTH {
         let too_short = Message::new("settings-new-short");
         errors.add("new", too_short.with("n", accounts::MIN_PASSWORD_LENGTH));
+    } else if typed.new.chars().count() > MAX_PASSWORD {
+        errors.within("new", &typed.new, MAX_PASSWORD);
     } else if typed.new != typed.again {
         errors.add("again", "settings-again-differs");
     }

@@ -1,6 +1,6 @@
 //! Accounts and their passwords: argon2id, off the request threads.
 
-use crate::web::error::AppError;
+use crate::web::{error::AppError, typed::MAX_NAME};
 use actix_web::web;
 use anyhow::anyhow;
 use argon2::{
@@ -15,6 +15,7 @@ use sea_orm::{
     QueryFilter,
 };
 use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
+use storage::storable::{composed, stored_forms};
 
 /// Fewer characters are refused; nothing else is asked of a password.
 pub const MIN_PASSWORD_LENGTH: usize = 10;
@@ -26,16 +27,19 @@ const MAX_REMEMBERED: usize = 10_000;
 static NOBODYS_HASH: LazyLock<String> =
     LazyLock::new(|| hash(&one_time_password()).expect("argon2 accepts its own defaults"));
 
+/// Of the composed text, so that the same keys sign in from every system.
 fn hash(password: &str) -> anyhow::Result<String> {
     let hash = Argon2::default()
-        .hash_password(password.as_bytes())
+        .hash_password(composed(password).as_bytes())
         .map_err(|error| anyhow!("argon2: {error}"))?;
     Ok(hash.to_string())
 }
 
 fn matches(password: &str, stored: &str) -> bool {
-    PasswordHash::new(stored)
-        .is_ok_and(|stored| Argon2::default().verify_password(password.as_bytes(), &stored).is_ok())
+    let Ok(stored) = PasswordHash::new(stored) else { return false };
+    let is = |text: &str| Argon2::default().verify_password(text.as_bytes(), &stored).is_ok();
+    // Some were hashed as they were typed.
+    is(&composed(password)) || (composed(password) != password && is(password))
 }
 
 /// A PHC string, made off the request threads.
@@ -70,12 +74,19 @@ pub async fn authenticate(
     Ok(account.filter(|_| verified))
 }
 
-/// Logins are compared in lower case.
+/// Logins are compared in lower case and composed; some were stored as they were typed.
 pub async fn find_by_login(
     db: &impl ConnectionTrait,
     login: &str,
 ) -> Result<Option<account::Model>, DbErr> {
-    account::Entity::find().filter(account::Column::Login.eq(normal_login(login))).one(db).await
+    if !is_login(login) {
+        return Ok(None);
+    }
+    let login = normal_login(login);
+    let alike = account::Column::Login.is_in(stored_forms(&login));
+    let mut found = account::Entity::find().filter(alike).all(db).await?;
+    found.sort_by_key(|account| account.login != login);
+    Ok(found.into_iter().next())
 }
 
 /// What people are called, by the ids of their accounts.
@@ -96,14 +107,14 @@ pub async fn name(
 }
 
 pub fn normal_login(login: &str) -> String {
-    login.trim().to_lowercase()
+    composed(&login.trim().to_lowercase()).into_owned()
 }
 
 /// Letters, digits and `.-_@+`: a login is typed, sorted and put into addresses.
 pub fn is_login(login: &str) -> bool {
     let login = normal_login(login);
     let allowed = |letter: char| letter.is_alphanumeric() || ".-_@+".contains(letter);
-    !login.is_empty() && login.chars().count() <= 100 && login.chars().all(allowed)
+    !login.is_empty() && login.chars().count() <= MAX_NAME && login.chars().all(allowed)
 }
 
 /// Someone who does not exist yet.
@@ -168,12 +179,16 @@ mod tests {
         assert!(stored.starts_with("$argon2id$"));
         assert!(matches("correct horse", &stored));
         assert!(!matches("correct horse ", &stored));
+        let stored = hash("пароль й").unwrap();
+        assert!(matches("пароль и\u{306}", &stored), "typed where keyboards send marks apart");
         assert!(!matches("correct horse", "not a hash"));
     }
 
     #[test]
     fn a_login_is_short_and_typed_easily() {
         assert!(is_login("Анна.К@example"));
+        assert_eq!(normal_login(" СЕРГЕИ\u{306} "), "сергей");
+        assert!(is_login("Сергеи\u{306}"));
         assert!(!is_login(" "));
         assert!(!is_login("two words"));
         assert!(!is_login(&"a".repeat(101)));

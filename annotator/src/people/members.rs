@@ -6,7 +6,10 @@ use crate::{
         accounts::{self, NewAccount},
         audit,
     },
-    web::form::{FieldErrors, FormError},
+    web::{
+        form::{FieldErrors, FormError},
+        typed::MAX_NAME,
+    },
 };
 use entity::{
     account,
@@ -40,17 +43,19 @@ pub async fn add(
     db: &DatabaseConnection,
     by: AccountId,
     project: ProjectId,
-    new: NewMember,
+    mut new: NewMember,
 ) -> Result<AddedMember, FormError> {
     let known = accounts::find_by_login(db, &new.login).await?;
-    mistakes(&new, known.as_ref()).or_invalid()?;
+    mistakes(&mut new, known.as_ref()).or_invalid()?;
     let NewMember { login, name, roles } = new;
     let person = NewPerson { login, name, is_admin: false };
     let (account, password) = match known {
         Some(account) => (account, None),
         None => {
             let (account, password) = NewAccount::with_one_time_password(person).await?;
-            (accounts::create_account(db, account).await?, Some(password))
+            let made = accounts::create_account(db, account).await;
+            let made = made.map_err(FormError::if_taken("login", "people-login-just-taken"))?;
+            (made, Some(password))
         }
     };
     let turn = begin_write(db).await?;
@@ -64,12 +69,14 @@ pub async fn add(
     Ok(AddedMember { display_name: account.display_name, created })
 }
 
-fn mistakes(new: &NewMember, known: Option<&account::Model>) -> FieldErrors {
+/// Of what was typed, whose name is cleaned.
+fn mistakes(new: &mut NewMember, known: Option<&account::Model>) -> FieldErrors {
     let mut errors = FieldErrors::default();
+    new.name = errors.line("name", &new.name, MAX_NAME);
     if !accounts::is_login(&new.login) {
         errors.add("login", "people-login-wrong");
     }
-    if known.is_none() && new.name.trim().is_empty() {
+    if known.is_none() && new.name.is_empty() {
         errors.add("name", "people-name-missing");
     }
     if new.roles.is_empty() {

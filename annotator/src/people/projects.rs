@@ -3,8 +3,9 @@
 use crate::{
     people::{audit, members},
     web::{
-        error::AppError,
         form::{FieldErrors, FormError},
+        message::Message,
+        typed::{MAX_NAME, MAX_NOTE, one_line},
     },
 };
 use entity::{
@@ -21,9 +22,10 @@ use sea_orm::{
     QueryFilter, QueryOrder, Select,
     sea_query::{Query, SelectStatement},
 };
+use serde::Deserialize;
 use serde_json::json;
 use std::ops::RangeInclusive;
-use storage::database::begin_write;
+use storage::{database::begin_write, storable::stored_forms};
 
 /// What a good answer is, to begin with; a manager rewrites it.
 pub const FIRST_GUIDELINES: &str = include_str!("../../demo/guidelines.md");
@@ -45,7 +47,7 @@ pub async fn create(
     }
     let row = project::ActiveModel {
         id: Set(ProjectId::new()),
-        name: Set(name.trim().to_owned()),
+        name: Set(one_line(name)),
         guidelines: Set(guidelines.to_owned()),
         comparison_overlap: Set(1),
         created_at: Set(UnixMillis::now()),
@@ -62,7 +64,8 @@ pub async fn find_by_name(
 }
 
 fn named(name: &str) -> Select<project::Entity> {
-    project::Entity::find().filter(project::Column::Name.eq(name.trim()))
+    // Some were stored as they were typed.
+    project::Entity::find().filter(project::Column::Name.is_in(stored_forms(&one_line(name))))
 }
 
 async fn rename_deleted(db: &impl ConnectionTrait, deleted: project::Model) -> Result<(), DbErr> {
@@ -111,14 +114,19 @@ pub async fn found(
     name: &str,
     guidelines: &str,
 ) -> Result<project::Model, FormError> {
-    if name.trim().is_empty() {
-        return Err(FieldErrors::one("name", "project-name-missing").into());
+    let mut errors = FieldErrors::default();
+    let name = &errors.line("name", name, MAX_NAME);
+    if name.is_empty() {
+        errors.add("name", "project-name-missing");
     }
+    errors.within("guidelines", guidelines, MAX_NOTE);
+    errors.or_invalid()?;
     let turn = begin_write(db).await?;
     if find_by_name(&turn, name).await?.is_some() {
         return Err(FieldErrors::one("name", "project-name-taken").into());
     }
-    let project = create(&turn, name, guidelines).await?;
+    let project = create(&turn, name, guidelines).await;
+    let project = project.map_err(FormError::if_taken("name", "project-name-taken"))?;
     for role in FOUNDERS_ROLES {
         members::give_role(&turn, by, project.id, role).await?;
     }
@@ -127,21 +135,26 @@ pub async fn found(
     Ok(project)
 }
 
-/// Why a project was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProjectChangeError {
-    #[error("a comparison is judged by 1 to 100 people")]
-    OverlapOutOfRange,
-    #[error(transparent)]
-    Database(#[from] DbErr),
+/// What a manager may change of a project, as typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ProjectChange {
+    #[serde(default)]
+    pub guidelines: String,
+    /// How many people judge each new comparison.
+    #[serde(default)]
+    pub overlap: String,
 }
 
-impl From<ProjectChangeError> for AppError {
-    fn from(error: ProjectChangeError) -> Self {
-        match error {
-            ProjectChangeError::OverlapOutOfRange => Self::bad_request("overlap-out-of-range"),
-            ProjectChangeError::Database(error) => Self::Database(error),
+impl ProjectChange {
+    /// The number of people, if nothing is wrong with any field.
+    fn checked(&self) -> Result<i32, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        errors.within("guidelines", &self.guidelines, MAX_NOTE);
+        let overlap = self.overlap.trim().parse().ok().filter(|n| OVERLAPS.contains(n));
+        if overlap.is_none() {
+            errors.add("overlap", "overlap-out-of-range");
         }
+        overlap.filter(|_| errors.is_empty()).ok_or(errors)
     }
 }
 
@@ -150,19 +163,45 @@ pub async fn change(
     db: &DatabaseConnection,
     by: AccountId,
     project: project::Model,
-    guidelines: String,
-    overlap: i32,
-) -> Result<(), ProjectChangeError> {
-    if !OVERLAPS.contains(&overlap) {
-        return Err(ProjectChangeError::OverlapOutOfRange);
-    }
+    typed: &ProjectChange,
+) -> Result<(), FormError> {
+    let overlap = typed.checked()?;
     let before = json!({"guidelines": project.guidelines, "overlap": project.comparison_overlap});
     let id = project.id;
     let mut row = project.into_active_model();
-    row.guidelines = Set(guidelines);
+    row.guidelines = Set(typed.guidelines.clone());
     row.comparison_overlap = Set(overlap);
     let turn = begin_write(db).await?;
     row.update(&turn).await?;
     audit::record(&turn, by, "project.change", id, before).await?;
     Ok(turn.commit().await?)
+}
+
+/// The name that somebody means at a shell, as it is stored.
+pub fn checked_name(name: &str) -> Result<String, Message> {
+    let mut errors = FieldErrors::default();
+    let name = errors.line("name", name, MAX_NAME);
+    if name.is_empty() {
+        errors.add("name", "project-name-missing");
+    }
+    match errors.of("name") {
+        Some(mistake) => Err(mistake.clone()),
+        None => Ok(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overlap_is_a_number_of_people() {
+        let checked = |overlap: &str| {
+            ProjectChange { guidelines: String::new(), overlap: overlap.to_owned() }.checked()
+        };
+        assert_eq!(checked(" 3 "), Ok(3));
+        for wrong in ["", "0", "101", "-1", "2.5", "many", "99999999999999999999"] {
+            assert_eq!(checked(wrong), Err(FieldErrors::one("overlap", "overlap-out-of-range")));
+        }
+    }
 }

@@ -4,6 +4,7 @@ use crate::{
     config::CreateUserConfig,
     database,
     people::{accounts, accounts::NewAccount},
+    web::{form::FieldErrors, typed::MAX_NAME},
 };
 use anyhow::{bail, ensure};
 
@@ -13,6 +14,12 @@ pub async fn run(request: CreateUserConfig) -> anyhow::Result<()> {
         accounts::is_login(&request.login),
         "a login has letters, digits and .-_@+ only, 100 at the most"
     );
+    let mut mistakes = FieldErrors::default();
+    let display_name = mistakes.line("name", &request.name, MAX_NAME);
+    ensure!(!display_name.is_empty(), "--name: say what others are to call this person");
+    if let Some(mistake) = mistakes.of("name") {
+        bail!("--name: {mistake}");
+    }
     let (password, is_one_time) = if request.password_stdin {
         (read_password()?, false)
     } else {
@@ -27,7 +34,7 @@ pub async fn run(request: CreateUserConfig) -> anyhow::Result<()> {
     }
     let account = NewAccount {
         login: request.login,
-        display_name: request.name,
+        display_name,
         password_hash: accounts::hash_password(password.clone()).await?,
         is_admin: request.admin,
         password_is_one_time: is_one_time,

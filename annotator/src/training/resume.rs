@@ -37,6 +37,9 @@ pub async fn resume(
     by: AccountId,
 ) -> Result<ResumeOutcome, HoldError> {
     write(db, |changes| async move {
+        // It may have been put back since it was read: twice is once.
+        let run = run::Entity::find_by_id(run.id).one(&*changes).await?;
+        let Some(run) = &run.filter(is_over) else { return Ok(ResumeOutcome::NotOver) };
         let Some(step) = checkpoint_of(&*changes, store, run).await? else {
             return Ok(ResumeOutcome::NoCheckpoint);
         };
@@ -50,13 +53,18 @@ pub async fn resume(
     .await
 }
 
+/// Whether it ended without success.
+fn is_over(run: &run::Model) -> bool {
+    matches!(run.status, RunStatus::Failed | RunStatus::Cancelled)
+}
+
 /// Steps done by a run that can be continued; none for any other.
 pub async fn checkpoint_of(
     db: &impl ConnectionTrait,
     store: &ArtifactStore,
     run: &run::Model,
 ) -> Result<Option<u64>, DbErr> {
-    if !matches!(run.status, RunStatus::Failed | RunStatus::Cancelled) {
+    if !is_over(run) {
         return Ok(None);
     }
     let step = match definition(run.kind).unit {

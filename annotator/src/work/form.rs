@@ -1,6 +1,9 @@
 //! What a task's page sends, and the answer that is made of it.
 
-use crate::data::texts::HashedText;
+use crate::{
+    data::texts::HashedText,
+    web::{form::FieldErrors, typed::MAX_KEY},
+};
 use entity::judgement::JudgementPayload;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +61,14 @@ impl TaskForm {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
+    /// The same of a field that takes so many characters.
+    pub fn bounded(&self, field: &'static str, most: usize) -> Result<Option<String>, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let text = self.text(field);
+        errors.within(field, text.as_deref().unwrap_or_default(), most);
+        if errors.is_empty() { Ok(text) } else { Err(errors) }
+    }
+
     /// What is kept of it as a draft: what is filled in, with the line ends of this side of the wire.
     pub fn into_draft(self) -> Self {
         let typed = self.0.into_iter().filter(|(field, _)| !OF_THE_PAGE.contains(&field.as_str()));
@@ -102,7 +113,7 @@ impl TaskSubmission {
         Self {
             payload,
             texts: texts.into_iter().collect(),
-            idempotency_key: form.get(IDEMPOTENCY_KEY).to_owned(),
+            idempotency_key: form.get(IDEMPOTENCY_KEY).chars().take(MAX_KEY).collect(),
             lead_time_ms,
             window: form.window(),
             typed: form.clone().into_draft(),

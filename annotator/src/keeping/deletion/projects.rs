@@ -5,6 +5,7 @@ use crate::keeping::deletion::needs;
 use crate::web::{
     error::AppError,
     form::{FieldErrors, FormError},
+    typed::one_line,
 };
 use crate::{
     people::{accounts, audit},
@@ -147,7 +148,7 @@ pub async fn delete_by_name(
     typed: &str,
     by: AccountId,
 ) -> Result<bool, FormError> {
-    if typed.trim() != project.name {
+    if one_line(typed) != one_line(&project.name) {
         return Err(FieldErrors::one("name", "project-delete-other-name").into());
     }
     Ok(delete(db, project, by).await?)

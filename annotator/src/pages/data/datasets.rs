@@ -14,6 +14,7 @@ use crate::{
         format,
         of::Of,
         page::{self, Page, PageNumber},
+        typed::TypedQuery,
     },
     work::kinds::{gist, text_hashes},
 };
@@ -52,7 +53,7 @@ struct DatasetsPage {
 pub async fn list(
     page: Page,
     Engineer(access): Engineer,
-    query: web::Query<PageNumber>,
+    query: TypedQuery<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
@@ -104,7 +105,7 @@ struct DatasetPage {
 pub async fn show(
     page: Page,
     Of(Engineer(access), version): Of<Engineer, dataset_version::Model>,
-    query: web::Query<PageNumber>,
+    query: TypedQuery<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();

@@ -14,6 +14,7 @@ use crate::{
         form::{FieldErrors, FormError},
         format,
         page::{self, Page, PageNumber},
+        typed::{TypedForm, TypedQuery},
     },
 };
 use actix_multipart::Multipart;
@@ -117,7 +118,7 @@ impl PromptsPage {
 pub async fn show(
     page: Page,
     Manager(access): Manager,
-    query: web::Query<PageNumber>,
+    query: TypedQuery<PageNumber>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     page::html(&PromptsPage::new(page, access, query.page, &db).await?)
@@ -132,7 +133,7 @@ pub struct PasteForm {
 pub async fn paste(
     page: Page,
     Manager(access): Manager,
-    form: web::Form<PasteForm>,
+    form: TypedForm<PasteForm>,
     session: Session,
     queue: web::Data<ImportQueue>,
     db: web::Data<DatabaseConnection>,
@@ -140,7 +141,11 @@ pub async fn paste(
     let (by, project) = (access.account.id, access.project.id);
     match uploads::paste(&db, &queue, by, project, &form.prompts).await {
         Ok(PastedPrompts::Stored(counts)) => {
-            page::notify(&session, "notice-prompts-added", counts.new_rows())?;
+            // Sent twice is sent once: what was there already is nobody's mistake.
+            match counts.new_rows() {
+                0 => page::notify(&session, "notice-prompts-known", counts.known)?,
+                n_new => page::notify(&session, "notice-prompts-added", n_new)?,
+            }
             Ok(page::see_other(&access.url("/prompts")))
         }
         Ok(PastedPrompts::Queued(import)) => to_import(&access, &queue, import).await,

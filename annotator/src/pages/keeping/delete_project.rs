@@ -11,6 +11,7 @@ use crate::{
         format,
         of::Of,
         page::{self, Page},
+        typed::TypedForm,
     },
 };
 use actix_session::Session;
@@ -70,7 +71,7 @@ pub struct DeleteForm {
 pub async fn delete(
     page: Page,
     Owner(access): Owner,
-    form: web::Form<DeleteForm>,
+    form: TypedForm<DeleteForm>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {

@@ -12,6 +12,7 @@ use crate::{
         form::FieldErrors,
         of::Of,
         page::{self, Page},
+        typed::TypedForm,
     },
 };
 use actix_web::{HttpResponse, web};
@@ -92,8 +93,12 @@ impl Default for ChatForm {
 }
 
 impl ChatForm {
-    fn turns(&self) -> Vec<ChatMessage> {
-        serde_json::from_str(&self.turns).unwrap_or_default()
+    /// What was said before the message; an error when it did not arrive whole.
+    fn turns(&self) -> serde_json::Result<Vec<ChatMessage>> {
+        match self.turns.trim() {
+            "" => Ok(Vec::new()),
+            turns => serde_json::from_str(turns),
+        }
     }
 
     /// The settings of an answer, under the rules of a sample run.
@@ -140,11 +145,11 @@ pub async fn show(
 pub async fn answer(
     page: Page,
     Of(Engineer(access), model): Of<Engineer, model::Model>,
-    form: web::Form<ChatForm>,
+    form: TypedForm<ChatForm>,
     live: web::Data<LiveModels>,
 ) -> Result<HttpResponse, AppError> {
     let (mut form, mut errors) = (form.into_inner(), FieldErrors::default());
-    let mut turns = form.turns();
+    let mut turns = form.turns().unwrap_or_default();
     if let Some(answer) = answered(&model, &form, &live, &mut errors).await {
         let question = std::mem::take(&mut form.message);
         turns.extend([ChatMessage::user(question), ChatMessage::assistant(answer)]);
@@ -164,12 +169,16 @@ async fn answered(
     if form.message.trim().is_empty() {
         errors.add("message", "chat-empty");
     }
+    let turns = form.turns();
+    if turns.is_err() {
+        errors.add("message", "chat-turns-damaged");
+    }
     let drawing = form.drawing();
     for (field, problem) in drawing.as_ref().err().into_iter().flatten() {
         errors.add(field, settings::explain(definition(RunKind::Sample), field, problem));
     }
     let drawing = drawing.ok().filter(|_| errors.is_empty())?;
-    let turns = [form.turns(), vec![ChatMessage::user(&form.message)]].concat();
+    let turns = [turns.ok()?, vec![ChatMessage::user(&form.message)]].concat();
     let request = form.request(model, &turns, &drawing);
     match completions::ask(live, model, request.to_string().into()).await {
         Ok(answer) => {

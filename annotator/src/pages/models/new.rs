@@ -7,6 +7,7 @@ use crate::{
         error::AppError,
         form::{FieldErrors, FormError},
         page::{self, Page},
+        typed::{TypedForm, TypedQuery},
     },
 };
 use actix_session::Session;
@@ -45,7 +46,7 @@ pub struct Prefill {
 pub async fn show(
     page: Page,
     Engineer(access): Engineer,
-    prefill: web::Query<Prefill>,
+    prefill: TypedQuery<Prefill>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let form = match prefill.from {
@@ -72,7 +73,7 @@ async fn as_typed(
 pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
-    form: web::Form<BaseSource>,
+    form: TypedForm<BaseSource>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {

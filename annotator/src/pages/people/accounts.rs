@@ -9,6 +9,7 @@ use crate::{
         form::{FieldErrors, FormError},
         of::Of,
         page::{self, Page},
+        typed::TypedForm,
     },
 };
 use actix_session::Session;
@@ -68,7 +69,7 @@ pub async fn people(
 pub async fn create_person(
     page: Page,
     Admin(me): Admin,
-    form: web::Form<PersonForm>,
+    form: TypedForm<PersonForm>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let created = account_changes::create(&db, me.id, form.person()).await;

@@ -10,6 +10,7 @@ use crate::{
         error::AppError,
         form::{FieldErrors, FormError},
         page::{self, Page},
+        typed::TypedForm,
     },
 };
 use actix_session::Session;
@@ -106,7 +107,7 @@ pub async fn show(
 pub async fn add(
     page: Page,
     Manager(access): Manager,
-    fields: web::Form<Vec<(String, String)>>,
+    fields: TypedForm<Vec<(String, String)>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {

@@ -1,7 +1,7 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
 use crate::{
-    people::projects,
+    people::projects::{self, ProjectChange},
     web::{
         access::{Access, Admin, Manager, Member},
         address,
@@ -9,6 +9,7 @@ use crate::{
         form::{FieldErrors, FormError},
         page::{self, Page},
         shown_text::{self, ShownText},
+        typed::TypedForm,
     },
     work::counts::{self, ProjectFigures, WaitingTasks},
 };
@@ -44,7 +45,7 @@ pub async fn new(page: Page, _: Admin) -> Result<HttpResponse, AppError> {
 pub async fn create(
     page: Page,
     Admin(account): Admin,
-    form: web::Form<NewProjectForm>,
+    form: TypedForm<NewProjectForm>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let NewProjectForm { name, guidelines } = form.into_inner();
@@ -64,10 +65,34 @@ struct ProjectPage {
     access: Access,
     waiting: WaitingTasks,
     guidelines: ShownText,
-    overlap: i32,
     /// Prompts, and what there is of each kind of task: Fluent key and number.
     figures: ProjectFigures,
     n_runs: u64,
+    /// What stands in the fields.
+    typed: ProjectChange,
+    errors: FieldErrors,
+}
+
+impl ProjectPage {
+    async fn load(
+        page: Page,
+        access: Access,
+        typed: ProjectChange,
+        errors: FieldErrors,
+        db: &DatabaseConnection,
+    ) -> Result<Self, AppError> {
+        let id = access.project.id;
+        Ok(Self {
+            waiting: WaitingTasks::of(db, access.account.id, id).await?,
+            guidelines: shown_text::markdown(&access.project.guidelines).await,
+            figures: counts::figures(db, id).await?,
+            n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
+            page,
+            access,
+            typed,
+            errors,
+        })
+    }
 }
 
 pub async fn show(
@@ -75,36 +100,30 @@ pub async fn show(
     Member(access): Member,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let db = db.get_ref();
-    let id = access.project.id;
-    let view = ProjectPage {
-        waiting: WaitingTasks::of(db, access.account.id, id).await?,
-        guidelines: shown_text::markdown(&access.project.guidelines).await,
-        overlap: access.project.comparison_overlap,
-        figures: counts::figures(db, id).await?,
-        n_runs: run::Entity::find().filter(run::Column::ProjectId.eq(id)).count(db).await?,
-        page,
-        access,
+    let typed = ProjectChange {
+        guidelines: access.project.guidelines.clone(),
+        overlap: access.project.comparison_overlap.to_string(),
     };
-    page::html(&view)
-}
-
-#[derive(Deserialize)]
-pub struct ChangeForm {
-    guidelines: String,
-    overlap: i32,
+    page::html(&ProjectPage::load(page, access, typed, FieldErrors::default(), &db).await?)
 }
 
 /// Guidelines, and how many people judge each new comparison.
 pub async fn change(
+    page: Page,
     Manager(access): Manager,
-    form: web::Form<ChangeForm>,
+    form: TypedForm<ProjectChange>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let ChangeForm { guidelines, overlap } = form.into_inner();
     let Access { account, project, .. } = access.clone();
-    projects::change(&db, account.id, project, guidelines, overlap).await?;
-    page::notify(&session, "notice-saved", "")?;
-    Ok(page::see_other(&access.url("")))
+    match projects::change(&db, account.id, project, &form).await {
+        Ok(()) => {
+            page::notify(&session, "notice-saved", "")?;
+            Ok(page::see_other(&access.url("")))
+        }
+        Err(FormError::Invalid(errors)) => {
+            page::invalid(&ProjectPage::load(page, access, form.into_inner(), errors, &db).await?)
+        }
+        Err(FormError::Failed(error)) => Err(error),
+    }
 }

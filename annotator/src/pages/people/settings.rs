@@ -15,6 +15,7 @@ use crate::{
         page::{self, Page},
         principal::current_account,
         session,
+        typed::TypedForm,
     },
 };
 use actix_session::Session;
@@ -58,7 +59,7 @@ pub struct PasswordForm {
 pub async fn change_password(
     page: Page,
     SignedIn(account): SignedIn,
-    form: web::Form<PasswordForm>,
+    form: TypedForm<PasswordForm>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
@@ -85,7 +86,7 @@ pub struct LanguageForm {
 /// Kept with the account of whoever is signed in, and in the browser.
 pub async fn choose_language(
     request: HttpRequest,
-    form: web::Form<LanguageForm>,
+    form: TypedForm<LanguageForm>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let language = Language::from_code(&form.language).ok_or_else(|| {

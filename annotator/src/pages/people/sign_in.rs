@@ -9,6 +9,7 @@ use crate::{
         page::{self, Page},
         principal::current_account,
         session,
+        typed::{TypedForm, TypedQuery},
     },
 };
 use actix_session::Session;
@@ -40,7 +41,7 @@ pub struct SignInQuery {
 pub async fn show(
     request: HttpRequest,
     page: Page,
-    query: web::Query<SignInQuery>,
+    query: TypedQuery<SignInQuery>,
 ) -> Result<HttpResponse, AppError> {
     if current_account(&request).await?.is_some() {
         return Ok(page::see_other(&address::local_or_home(&query.next)));
@@ -63,7 +64,7 @@ pub struct SignInForm {
 
 pub async fn sign_in(
     page: Page,
-    form: web::Form<SignInForm>,
+    form: TypedForm<SignInForm>,
     request: HttpRequest,
     limit: web::Data<accounts::SignInLimit>,
     session: Session,

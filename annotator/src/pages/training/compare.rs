@@ -11,6 +11,7 @@ use crate::{
         access::{Access, Engineer},
         error::AppError,
         page::{self, Page},
+        typed::TypedQuery,
     },
 };
 use crate::{
@@ -117,7 +118,7 @@ impl ComparePage {
 pub async fn compare(
     page: Page,
     Engineer(access): Engineer,
-    query: web::Query<Vec<(String, String)>>,
+    query: TypedQuery<Vec<(String, String)>>,
     db: web::Data<DatabaseConnection>,
     digests: web::Data<RunDigests>,
 ) -> Result<HttpResponse, AppError> {

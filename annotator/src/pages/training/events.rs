@@ -2,7 +2,7 @@
 
 use crate::{
     training::run_feed::{FeedItem, RunFeed},
-    web::{access::Engineer, error::AppError, of::Of, streams::OpenStreams},
+    web::{access::Engineer, error::AppError, of::Of, streams::OpenStreams, typed::TypedQuery},
 };
 use actix_web::{HttpRequest, Responder, web};
 use actix_web_lab::sse::{self, Sse};
@@ -30,7 +30,7 @@ pub struct Position {
 pub async fn follow(
     request: HttpRequest,
     Of(by, run): Of<Engineer, run::Model>,
-    position: web::Query<Position>,
+    position: TypedQuery<Position>,
     feed: web::Data<RunFeed>,
     streams: web::Data<OpenStreams>,
 ) -> Result<impl Responder, AppError> {

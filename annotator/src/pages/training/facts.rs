@@ -11,6 +11,7 @@ use crate::{
         error::AppError,
         format,
         page::{self, Page},
+        typed::TypedQuery,
     },
 };
 use actix_web::{HttpResponse, web};
@@ -121,12 +122,20 @@ pub async fn show(
     page: Page,
     Engineer(access): Engineer,
     path: web::Path<KindPath>,
-    typed: web::Query<HashMap<String, String>>,
+    typed: TypedQuery<HashMap<String, String>>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
     let (definition, db) = (path.definition()?, db.get_ref());
     let offered = offered_models(db, access.project.id, definition).await?;
+    for (field, models) in definition.models.iter().zip(&offered) {
+        let is_named = |id: &&String| !id.is_empty();
+        if let Some(id) = typed.get(field.name).filter(is_named)
+            && !models.iter().any(|model| model.id.to_string() == *id)
+        {
+            return Err(AppError::NotFound);
+        }
+    }
     let facts = ChosenFacts::load(db, &store, &page, definition, &offered, &typed).await?;
     page::html(&FactsFragment { page, facts })
 }

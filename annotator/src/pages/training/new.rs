@@ -17,6 +17,7 @@ use crate::{
         form::{FieldErrors, FormError},
         format,
         page::{self, Page},
+        typed::{TypedForm, TypedQuery},
     },
 };
 use actix_session::Session;
@@ -155,7 +156,7 @@ pub async fn show(
     page: Page,
     Engineer(access): Engineer,
     path: web::Path<KindPath>,
-    prefill: web::Query<Prefill>,
+    prefill: TypedQuery<Prefill>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
 ) -> Result<HttpResponse, AppError> {
@@ -205,7 +206,7 @@ pub async fn launch(
     page: Page,
     Engineer(access): Engineer,
     path: web::Path<KindPath>,
-    form: web::Form<HashMap<String, String>>,
+    form: TypedForm<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,

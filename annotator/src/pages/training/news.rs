@@ -7,6 +7,7 @@ use crate::{
         access::{Engineer, RoleArgument, SignedIn},
         error::AppError,
         streams::OpenStreams,
+        typed::TypedQuery,
     },
 };
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
@@ -31,7 +32,7 @@ const MAX_RUNS: usize = 24;
 pub async fn follow(
     request: HttpRequest,
     SignedIn(account): SignedIn,
-    named: web::Query<Vec<(String, RunId)>>,
+    named: TypedQuery<Vec<(String, RunId)>>,
     feed: web::Data<RunFeed>,
     streams: web::Data<OpenStreams>,
     db: web::Data<DatabaseConnection>,

@@ -12,6 +12,7 @@ use crate::{
         of::{AddressObject, Of},
         page::{self, Page},
         shown_text,
+        typed::{TypedForm, TypedQuery},
     },
     work::{
         assignment,
@@ -93,7 +94,7 @@ pub async fn show(
 pub async fn submit(
     request: HttpRequest,
     by: Of<Author, HeldTask>,
-    form: web::Form<TaskForm>,
+    form: TypedForm<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
@@ -104,7 +105,7 @@ pub async fn submit(
 pub async fn skip(
     request: HttpRequest,
     by: Of<Author, HeldTask>,
-    form: web::Form<TaskForm>,
+    form: TypedForm<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
@@ -188,8 +189,8 @@ pub struct Quiet {
 pub async fn save_draft(
     request: HttpRequest,
     Of(by, held): Of<Author, HeldTask>,
-    query: web::Query<Quiet>,
-    form: web::Form<TaskForm>,
+    query: TypedQuery<Quiet>,
+    form: TypedForm<TaskForm>,
     session: Session,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
@@ -236,8 +237,8 @@ async fn told_quietly(
 pub async fn preview(
     page: Page,
     Of(by, held): Of<Annotator, HeldTask>,
-    query: web::Query<Quiet>,
-    form: web::Form<TaskForm>,
+    query: TypedQuery<Quiet>,
+    form: TypedForm<TaskForm>,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
     let text = held.definition().preview(&form).ok_or(AppError::NotFound)?;

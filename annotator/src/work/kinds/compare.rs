@@ -3,7 +3,7 @@
 
 use crate::{
     data::texts::HashedText,
-    web::{access::Access, error::AppError, form::FieldErrors, page::Page},
+    web::{access::Access, error::AppError, form::FieldErrors, page::Page, typed::MAX_NOTE},
     work::{
         form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, LeftOut, StoredAnswer, TaskDefinition, TaskPage, TaskWords},
@@ -129,7 +129,7 @@ impl TaskDefinition for CompareTask {
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let verdict = verdict(form.get("choice"));
         let verdict = verdict.ok_or_else(|| FieldErrors::one("choice", "compare-no-choice"))?;
-        let rationale = form.text("rationale").map(HashedText::new);
+        let rationale = form.bounded("rationale", MAX_NOTE)?.map(HashedText::new);
         let rationale_hash = rationale.as_ref().map(HashedText::hash);
         let payload = JudgementPayload::Comparison { verdict, rationale_hash };
         Ok(TaskSubmission::new(form, payload, rationale))

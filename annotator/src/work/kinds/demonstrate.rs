@@ -2,7 +2,7 @@
 
 use crate::{
     data::texts::{self, HashedText},
-    web::{access::Access, error::AppError, form::FieldErrors, page::Page},
+    web::{access::Access, error::AppError, form::FieldErrors, page::Page, typed::MAX_TEXT},
     work::{
         form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, LeftOut, StoredAnswer, TaskDefinition, TaskPage, TaskWords},
@@ -48,7 +48,7 @@ impl TaskDefinition for DemonstrateTask {
     }
 
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
-        let text = form.text("answer").map(HashedText::new);
+        let text = form.bounded("answer", MAX_TEXT)?.map(HashedText::new);
         let text = text.ok_or_else(|| FieldErrors::one("answer", "demonstrate-empty"))?;
         let payload = JudgementPayload::Demonstration { text_hash: text.hash() };
         Ok(TaskSubmission::new(form, payload, [text]))

@@ -2,7 +2,7 @@
 
 use crate::{
     data::texts::HashedText,
-    web::{form::FieldErrors, page::Page},
+    web::{form::FieldErrors, page::Page, typed::MAX_NOTE},
     work::{
         form::{TaskForm, TaskSubmission},
         kinds::{FullAnswer, StoredAnswer},
@@ -35,7 +35,7 @@ fn reason_key(reason: SkipReason) -> &'static str {
 pub fn parse(form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
     let reason = reason(form.get("reason"));
     let reason = reason.ok_or_else(|| FieldErrors::one("reason", "skip-no-reason"))?;
-    let note = form.text("note").map(HashedText::new);
+    let note = form.bounded("note", MAX_NOTE)?.map(HashedText::new);
     let payload = JudgementPayload::Skip { reason, note_hash: note.as_ref().map(HashedText::hash) };
     Ok(TaskSubmission::new(form, payload, note))
 }

@@ -16,12 +16,13 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait,
-    QueryFilter, QuerySelect, UpdateMany,
+    QueryFilter, QuerySelect, RuntimeErr, UpdateMany,
     sea_query::{Expr, OnConflict},
+    sqlx,
 };
 use std::time::Duration;
 use storage::base_model::{self, NewBase, RegisteredBase};
-use storage::database::begin_write;
+use storage::database::{begin_write, is_conflict};
 use storage::storable::{storable, storable_json};
 
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
@@ -39,7 +40,56 @@ pub(super) fn held_here(run: &run::Model) -> Condition {
 ///
 /// False, and nothing is written, when the run is not this worker's any more. The row is updated
 /// first: that takes its lock, so that sequence numbers have no gap and no double.
+///
+/// An event that the database refuses holds up no other: in its place stands that it was refused.
 pub(super) async fn append(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    events: &[RunReport],
+) -> Result<bool, DbErr> {
+    match append_all(db, run, events).await {
+        Err(error) if is_refusal(&error) => append_each(db, run, events).await,
+        done => done,
+    }
+}
+
+/// Whether the database answered that it does not take this, as it will not later either.
+fn is_refusal(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
+        error
+    else {
+        return false;
+    };
+    matches!(inner.as_ref(), sqlx::Error::Database(_) | sqlx::Error::Encode(_))
+        && !is_conflict(error)
+}
+
+async fn append_each(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    events: &[RunReport],
+) -> Result<bool, DbErr> {
+    for event in events {
+        let written = match append_all(db, run, std::slice::from_ref(event)).await {
+            Err(error) if is_refusal(&error) => {
+                tracing::error!(run = %run.id, %error, "the database refuses an event");
+                let message = message!(
+                    "run-event-refused",
+                    "The database refused one line of this run's report; the worker's log says why."
+                );
+                let refused = RunReport::Log { level: LogLevel::Warning, message };
+                append_all(db, run, &[refused]).await
+            }
+            written => written,
+        };
+        if !written? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn append_all(
     db: &DatabaseConnection,
     run: &run::Model,
     events: &[RunReport],
@@ -185,7 +235,7 @@ async fn register(
     let row = model::ActiveModel {
         id: Set(id),
         project_id: Set(Some(run.project_id)),
-        name: Set(format!("{word}-{}", run.id.short())),
+        name: Set(free_name(db, word, run).await?),
         kind: Set(kind),
         parent_id: Set(inputs.parent),
         run_id: Set(Some(run.id)),
@@ -196,6 +246,17 @@ async fn register(
     };
     row.insert(db).await?;
     Ok(Some(id))
+}
+
+/// The word with the run's short number, or with the whole one where another has that name.
+async fn free_name(
+    db: &impl ConnectionTrait,
+    word: &str,
+    run: &run::Model,
+) -> Result<String, DbErr> {
+    let name = format!("{word}-{}", run.id.short());
+    let is_taken = model::Entity::find().filter(model::Column::Name.eq(&name)).one(db).await?;
+    Ok(if is_taken.is_some() { format!("{word}-{}", run.id) } else { name })
 }
 
 /// What was fetched, as a base of every project. What is registered already is not registered twice,
@@ -267,6 +328,11 @@ pub(super) async fn end(
     };
     for patience in PATIENCE {
         match write_end(db, run, update.clone(), events.as_slice()).await {
+            // How it ended stands in its row, too.
+            Err(error) if is_refusal(&error) && events.is_some() => {
+                tracing::error!(run = %run.id, %error, "the database refuses its last event");
+                return write_end(db, run, update, &[]).await;
+            }
             Err(error) => {
                 tracing::warn!(run = %run.id, "cannot write how it ended, trying again: {error}");
             }
