@@ -57,15 +57,16 @@ impl Office {
     }
 
     /// Sends many rows and returns when some of them are in, and not all.
-    async fn half_way(&self, content: &str) -> Page {
-        let page = self.app.admin.send_rows(&self.project, content, &[]).await;
+    async fn half_way(&self) -> Page {
+        let request = self.app.admin.rows_request(&self.project, many_rows(), &[]).await;
+        tokio::spawn(request.send()); // nobody waits for the answer
         let some = async || {
-            let row = self.row(&page).await;
+            let row = import::Entity::find().one(&self.app.rows).await.unwrap()?;
             assert!(!row.is_over(), "it was too fast to be seen: {row:?}");
-            (row.n_done > 0).then_some(())
+            (row.n_done > 0).then_some(row)
         };
-        eventually(Duration::from_secs(60), some, || "nothing comes in".to_owned()).await;
-        page
+        let row = eventually(Duration::from_secs(60), some, || "nothing comes in".to_owned()).await;
+        self.app.admin.get(&format!("{}/imports/{}", self.project, row.id)).await
     }
 
     async fn n_prompts(&self) -> u64 {
@@ -108,7 +109,7 @@ on_both_databases! {
         let writer = office.app.new_person(&office.project, "writer", &["annotator"]).await;
         let asked = (0..12).map(|n| format!("What do you say to {n}?"));
         office.app.add_prompts(&office.project, asked).await;
-        let page = office.half_way(&many_rows()).await;
+        let page = office.half_way().await;
         let [file] = &office.files()[..] else { panic!("{:?}", office.files()) };
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(page.text().contains("You need not wait"), "{}", page.text());
@@ -138,7 +139,7 @@ on_both_databases! {
 on_both_databases! {
     async fn an_import_that_a_crash_cut_short_goes_on_and_doubles_nothing(database: TestDb) {
         let mut office = Office::open(database).await;
-        let page = office.half_way(&many_rows()).await;
+        let page = office.half_way().await;
         office.restart().await;
         assert!(office.row(&page).await.n_done < MANY as i64, "it was over already");
         let over = office.app.admin.import_over(page).await;
@@ -152,7 +153,7 @@ on_both_databases! {
 on_both_databases! {
     async fn an_import_that_was_stopped_says_what_stays_and_can_go_on(database: TestDb) {
         let office = Office::open(database).await;
-        let page = office.half_way(&many_rows()).await;
+        let page = office.half_way().await;
         let stopped = office.app.admin.get(page.url.path()).await.form("/cancel");
         let over = office.app.admin.submit(stopped).await;
         let over = office.app.admin.import_over(over).await;
@@ -181,7 +182,7 @@ on_both_databases! {
 on_both_databases! {
     async fn a_project_that_is_deleted_ends_its_imports(database: TestDb) {
         let office = Office::open(database).await;
-        let page = office.half_way(&many_rows()).await;
+        let page = office.half_way().await;
         let form = office.app.admin.get(&format!("{}/delete", office.project)).await.form("/delete");
         office.app.admin.submit(form.with("name", "Office")).await;
         let over = async || Some(office.row(&page).await).filter(import::Model::is_over);

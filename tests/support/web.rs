@@ -2,7 +2,9 @@
 //! and sends them with everything that the page put into them.
 
 use super::eventually;
-use reqwest::{Client, Method, Response, StatusCode, Url, cookie::Jar, redirect::Policy};
+use reqwest::{
+    Client, Method, RequestBuilder, Response, StatusCode, Url, cookie::Jar, redirect::Policy,
+};
 use scraper::{ElementRef, Html, Selector};
 use std::{sync::Arc, time::Duration};
 
@@ -86,12 +88,21 @@ impl Visitor {
         content: impl Into<Vec<u8>>,
         fields: &[(&str, &str)],
     ) -> Page {
+        let response = self.rows_request(project, content, fields).await.send().await;
+        Page::of(response.unwrap_or_else(|error| panic!("an upload: {error}"))).await
+    }
+
+    /// The form with a file of rows, still to be sent.
+    pub(crate) async fn rows_request(
+        &self,
+        project: &str,
+        content: impl Into<Vec<u8>>,
+        fields: &[(&str, &str)],
+    ) -> RequestBuilder {
         let (token, path) = (self.token().await, format!("{project}/prompts/upload"));
         let mut fields = fields.to_vec();
         fields.insert(0, ("csrf", &token));
-        let request = with_file(self.client.post(self.url(&path)), &fields, &content.into());
-        let response = request.send().await;
-        Page::of(response.unwrap_or_else(|error| panic!("POST {path}: {error}"))).await
+        with_file(self.client.post(self.url(&path)), &fields, &content.into())
     }
 
     /// Waits until the import on whose page somebody is is over.
@@ -161,11 +172,7 @@ impl Visitor {
 }
 
 /// A form with a file, as browsers send it.
-fn with_file(
-    request: reqwest::RequestBuilder,
-    fields: &[(&str, &str)],
-    file: &[u8],
-) -> reqwest::RequestBuilder {
+fn with_file(request: RequestBuilder, fields: &[(&str, &str)], file: &[u8]) -> RequestBuilder {
     let mut body = Vec::new();
     let mut part = |head: String, value: &[u8]| {
         let head = format!("--boundary\r\nContent-Disposition: form-data; {head}\r\n\r\n");

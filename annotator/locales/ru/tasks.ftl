@@ -86,8 +86,8 @@ prompts-upload = Загрузить
 prompts-upload-label = Файл JSON Lines
 prompts-upload-hint = Строки с полями prompt; messages; prompt и completion; или prompt, chosen и rejected. Можно .gz, до { $megabytes } МБ. Запрос, заданный строкой, модель читает без шаблона чата, а заданный списком сообщений — с шаблоном.
 prompts-leave-out = Пропускать строки, которые не читаются
-prompts-leave-out-hint = Иначе файл с такой строкой отклоняется целиком, и все они будут названы.
-prompts-imports = Загрузки
+prompts-leave-out-hint = Иначе из-за одной такой строки отклоняется весь файл. В любом случае они будут перечислены: номер и что не так.
+prompts-imports = Импорт файлов
 prompts-file-refused = Ничего не загружено: { $error }
 prompts-count =
     { $n ->
