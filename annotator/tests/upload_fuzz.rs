@@ -36,8 +36,13 @@ use std::{
 };
 
 /// Small enough that the fuzzer meets every one of them.
-const LIMITS: ImportLimits =
-    ImportLimits { file_bytes: 64 << 10, text_bytes: 1 << 20, line_bytes: 4 << 10, lines: 2_000 };
+const LIMITS: ImportLimits = ImportLimits {
+    file_bytes: 64 << 10,
+    text_bytes: 1 << 20,
+    line_bytes: 4 << 10,
+    lines: 2_000,
+    silence: Duration::from_millis(5),
+};
 
 /// In the suite; `ATTUNE_FUZZ` says how long otherwise.
 const SHORT: Duration = Duration::from_secs(8);

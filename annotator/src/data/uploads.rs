@@ -37,7 +37,7 @@ use storage::{
     storable::storable,
 };
 use tempfile::NamedTempFile;
-use tokio::{fs::File, io::AsyncWriteExt};
+use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
 
 /// The most that is kept of a file's name, in letters.
 const NAME: usize = 200;
@@ -142,7 +142,7 @@ pub async fn receive(
     limits: ImportLimits,
 ) -> Result<UploadForm, FormError> {
     let (mut received, mut leaves_out) = (None, false);
-    while let Some(mut field) = form.try_next().await.map_err(broken)? {
+    while let Some(mut field) = in_time(limits, form.try_next()).await? {
         match field.name() {
             Some("leave_out") => leaves_out = true,
             Some("file") if received.is_none() => {
@@ -168,13 +168,25 @@ async fn receive_file(
 ) -> Result<(NamedTempFile, String, u64), FormError> {
     let refused = |error: io::Error| not_kept("file", &error);
     let mut arriving = Arriving::new(queue).map_err(refused)?;
-    while let Some(bytes) = field.try_next().await.map_err(broken)? {
+    while let Some(bytes) = in_time(limits, field.try_next()).await? {
         if arriving.n_bytes + bytes.len() as u64 > limits.file_bytes {
             return Err(FieldErrors::one("file", said(limits.file_too_large())).into());
         }
         arriving.write(&bytes).await.map_err(refused)?;
     }
     arriving.finish().await.map_err(refused)
+}
+
+/// The next piece of a form. The parser waits for ever for the end of some forms that have none,
+/// though all of the request is there.
+async fn in_time<T>(
+    limits: ImportLimits,
+    next: impl Future<Output = Result<T, MultipartError>>,
+) -> Result<T, FormError> {
+    match timeout(limits.silence, next).await {
+        Ok(next) => next.map_err(broken),
+        Err(_) => Err(broken(MultipartError::Incomplete)),
+    }
 }
 
 /// A file that is written while it arrives.

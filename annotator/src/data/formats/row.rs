@@ -98,14 +98,18 @@ impl RowRefusal {
                 "row-no-answer",
                 "field `messages` must end with a message of the assistant, after at least one other"
             ),
-            Self::SameAnswers(one, other) => message!(
-                "row-same-answers",
-                "fields `{one}` and `{other}` say the same: neither is better",
-                one = one,
-                other = other
-            ),
+            Self::SameAnswers(one, other) => same_answers(one, other),
         }
     }
+}
+
+fn same_answers(one: &str, other: &str) -> KeyedMessage {
+    message!(
+        "row-same-answers",
+        "fields `{one}` and `{other}` say the same: neither is better",
+        one = one,
+        other = other
+    )
 }
 
 impl ImportRow {

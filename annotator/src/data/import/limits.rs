@@ -1,6 +1,7 @@
 //! How much a file of rows may hold, and the sentences that tell it, each with its number.
 
 use entity::{message, message::KeyedMessage};
+use std::time::Duration;
 
 const MB: u64 = 1 << 20;
 
@@ -16,12 +17,19 @@ pub struct ImportLimits {
     pub line_bytes: u64,
     /// Lines, the empty ones too.
     pub lines: u64,
+    /// For how long nothing of the file may arrive.
+    pub silence: Duration,
 }
 
 impl ImportLimits {
     /// What somebody sends to the web app.
-    pub const UPLOAD: Self =
-        Self { file_bytes: 32 * MB, text_bytes: 256 * MB, line_bytes: MB, lines: 1_000_000 };
+    pub const UPLOAD: Self = Self {
+        file_bytes: 32 * MB,
+        text_bytes: 256 * MB,
+        line_bytes: MB,
+        lines: 1_000_000,
+        silence: Duration::from_secs(30),
+    };
 
     /// What somebody at a shell names: their own machine, their own time.
     pub const SHELL: Self = Self {
@@ -29,6 +37,7 @@ impl ImportLimits {
         text_bytes: 64 * 1024 * MB,
         line_bytes: MB,
         lines: 100_000_000,
+        silence: Duration::MAX,
     };
 
     pub fn file_too_large(&self) -> KeyedMessage {
