@@ -54,6 +54,7 @@ const ANNOTATOR: &[(&str, &str)] = &[
     ),
     ("migrate", "--data-dir --database-url"),
     ("create-user", "--login --name --admin"),
+    ("reset-password", "--login"),
     ("import", "--project"),
     ("export", "--project --format --out"),
     ("backup", "--out --rows-only"),

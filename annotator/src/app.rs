@@ -10,7 +10,11 @@ use crate::{
     start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
     web::{
-        csrf, error, error_pages, i18n::Language, once, request_log, session, streams::OpenStreams,
+        csrf, error, error_pages,
+        i18n::Language,
+        once, request_log, session,
+        streams::OpenStreams,
+        watched_streams::{self, WatchedStreams},
     },
 };
 use actix_web::{
@@ -149,6 +153,7 @@ fn bind(
     let streams = web::Data::new(OpenStreams::default());
     let digests = web::Data::new(RunDigests::new(db.clone()));
     let sent_forms = web::Data::new(once::SentForms::default());
+    let watched_streams = web::Data::new(WatchedStreams::default());
     let sign_in_limit = web::Data::new(SignInLimit::new());
     for language in Language::ALL {
         language.text("app-name").to_string(); // parses the Fluent files before the first request
@@ -167,10 +172,12 @@ fn bind(
             .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())
             .app_data(sent_forms.clone())
+            .app_data(watched_streams.clone())
             .configure(routes::configure)
             .default_service(web::to(error::not_found))
             // The last one wrapped sees a request first.
             .wrap(from_fn(once::once))
+            .wrap(from_fn(watched_streams::end_with_access))
             .wrap(from_fn(csrf::require_token))
             .wrap(from_fn(error_pages::error_pages))
             .wrap(session::middleware(db.clone(), config.secure_cookies))

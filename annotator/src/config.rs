@@ -20,8 +20,12 @@ pub enum Verb {
     Serve(ServeConfig),
     /// Bring the database to this version's schema and stop.
     Migrate(StorageConfig),
-    /// Create an account and print its one-time password, unless one comes on standard input.
+    /// Create an account and print its one-time password, which lapses after a week, unless one
+    /// comes on standard input.
     CreateUser(CreateUserConfig),
+    /// Unlock an account and print a one-time password for it that lapses after a day: for an
+    /// administrator whom nobody else can let in.
+    ResetPassword(ResetPasswordConfig),
     /// Read prompts, demonstrations or preferences (JSON Lines, `.gz` too) into a project.
     Import(ImportConfig),
     /// Write a project's demonstrations or preferences as JSON Lines in TRL's formats.
@@ -121,6 +125,15 @@ pub struct CreateUserConfig {
     /// Read the password from the first line of standard input.
     #[arg(long, env = "ATTUNE_PASSWORD_STDIN")]
     pub password_stdin: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ResetPasswordConfig {
+    #[command(flatten)]
+    pub storage: StorageConfig,
+    /// What the person types at sign-in.
+    #[arg(long, env = "ATTUNE_LOGIN")]
+    pub login: String,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,4 +1,4 @@
-//! `annotator serve | migrate | create-user | import | export | backup | restore`.
+//! `annotator serve | migrate | create-user | reset-password | import | export | backup | restore`.
 
 use annotator::{
     app::App,
@@ -6,7 +6,7 @@ use annotator::{
     data::{export, import},
     database,
     keeping::verbs,
-    start::create_user,
+    start::{create_user, reset_password},
 };
 use clap::Parser;
 use entity::log_format::LogFormat;
@@ -39,6 +39,7 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::CreateUser(request) => create_user::run(request).await,
+        Verb::ResetPassword(request) => reset_password::run(request).await,
         Verb::Import(request) => import::run(request).await,
         Verb::Export(request) => export::run(request).await,
         Verb::Backup(request) => verbs::back_up(request).await,

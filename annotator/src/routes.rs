@@ -7,7 +7,10 @@ use crate::{
         health,
         keeping::{delete_model, delete_project, disk},
         models,
-        people::{accounts, home, members, notices, project, settings, sign_in},
+        people::{
+            accounts, audit, audit_export, home, members, notices, project, settings, sign_in,
+            welcome,
+        },
         training,
         work::{judgement, task},
     },
@@ -55,6 +58,8 @@ site_map! {
     get  "/sign-in" => sign_in::show;
     post "/sign-in" => sign_in::sign_in;
     post "/sign-out" => sign_in::sign_out;
+    get  "/welcome" => welcome::show;
+    post "/welcome" => welcome::accept;
     post "/language" => settings::choose_language;
     get  "/health" => health::health;
     get  "/ready" => health::ready;
@@ -76,6 +81,9 @@ site_map! {
     post "/admin/people" => accounts::create_person;
     post "/admin/people/{account}/reset" => accounts::reset_password;
     post "/admin/people/{account}/disable" => accounts::disable;
+    post "/admin/people/{account}/enable" => accounts::enable;
+    get  "/admin/audit" => audit::show;
+    get  "/admin/audit/export/{format}" => audit_export::all;
     get  "/admin/disk" => disk::show;
     get  "/projects/{project}/delete" => delete_project::show;
     post "/projects/{project}/delete" => delete_project::delete;
@@ -87,6 +95,8 @@ site_map! {
     get  "/projects/{project}/people" => members::show;
     post "/projects/{project}/people" => members::add;
     post "/projects/{project}/people/{account}/remove" => members::remove;
+    get  "/projects/{project}/audit" => audit::show_project;
+    get  "/projects/{project}/audit/export/{format}" => audit_export::of_project;
 
     // A project: its prompts and the work of its annotators
     get  "/projects/{project}/prompts" => prompts::show;

@@ -5,4 +5,5 @@ pub mod background;
 pub mod create_user;
 pub mod first_start;
 pub mod lease_sweep;
+pub mod reset_password;
 pub mod worker_process;

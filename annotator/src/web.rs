@@ -1,5 +1,6 @@
-//! What every request passes ([`request_log`], [`session`], [`csrf`], [`streams`], [`principal`], [`access`],
-//! [`of`], [`error`], [`error_pages`]) and every page shows ([`page`], [`form`], [`message`],
+//! What every request passes ([`request_log`], [`session`], [`csrf`], [`streams`],
+//! [`watched_streams`], [`principal`], [`access`], [`of`], [`error`], [`error_pages`]) and every
+//! page shows ([`page`], [`form`], [`message`],
 //! [`i18n`], [`mod@format`], [`address`], [`markdown`], [`shown_text`],
 //! [`assets`]).
 
@@ -23,3 +24,4 @@ pub mod session;
 pub mod shown_text;
 pub mod streams;
 pub mod typed;
+pub mod watched_streams;

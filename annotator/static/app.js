@@ -19,3 +19,13 @@ function labelTables(within = document) {
   }
 }
 labelTables();
+
+// What is to be passed on goes to the clipboard, where the browser lets it.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = button.dataset.copied;
+  });
+}

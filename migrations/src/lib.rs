@@ -10,6 +10,8 @@ use sea_orm_migration::{
     sea_orm::{DatabaseBackend, TransactionTrait},
 };
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
@@ -30,6 +32,7 @@ impl MigratorTrait for Migrator {
             },
             Step { name: "m0009_contract", sql: include_str!("m0009_contract.sql") },
             Step { name: "m0010_draft_versions", sql: include_str!("m0010_draft_versions.sql") },
+            Step { name: "m0011_accounts", sql: include_str!("m0011_accounts.sql") },
             Step { name: "m0012_imports", sql: include_str!("m0012_imports.sql") },
             Step { name: "m0014_waiting_tasks", sql: include_str!("m0014_waiting_tasks.sql") },
         ];
@@ -38,7 +41,8 @@ impl MigratorTrait for Migrator {
 }
 
 /// A file of statements. Both databases read them alike but for three types, written as `{id}`
-/// (uuid, or a 16-byte blob), `{json}` (jsonb, or text) and `{real}` (a 64-bit float).
+/// (uuid, or a 16-byte blob), `{json}` (jsonb, or text) and `{real}` (a 64-bit float), and for the
+/// time, written as `{now}` (Unix milliseconds).
 struct Step {
     name: &'static str,
     sql: &'static str,
@@ -60,6 +64,8 @@ impl MigrationTrait for Step {
             ("blob", "text", "real")
         };
         let sql = self.sql.replace("{id}", id).replace("{json}", json).replace("{real}", real);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let sql = sql.replace("{now}", &now.to_string());
         // On one connection: another of the pool would not see yet what a statement has done.
         let turn = manager.get_connection().begin().await?;
         for statement in

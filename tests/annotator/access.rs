@@ -41,6 +41,8 @@ type Answers = [Answer; PEOPLE.len()];
 
 // nobody, stranger, annotator, reviewer, manager, engineer, administrator
 const EVERYBODY: Answers = [Yes; PEOPLE.len()];
+/// A link is looked at whoever is signed in; here it is worth nothing, which is said in the page.
+const LINK_HOLDERS: Answers = EVERYBODY;
 const SIGNED_IN: Answers = [SignIn, Yes, Yes, Yes, Yes, Yes, Yes];
 const ADMINISTRATORS: Answers = [SignIn, No, No, No, No, No, Yes];
 const OWNERS: Answers = [SignIn, Nothing, No, No, No, No, Yes];
@@ -64,6 +66,8 @@ const TABLE: &[Row] = &[
     ("get",  "/static/{hash}/{name}", EVERYBODY, &[]),
     ("get",  "/sign-in", EVERYBODY, &[]),
     ("post", "/sign-in", EVERYBODY, &[("login", "nemo"), ("password", "a wrong password")]),
+    ("get",  "/welcome", LINK_HOLDERS, &[]),
+    ("post", "/welcome", LINK_HOLDERS, &[("key", "worth nothing"), ("new", "n"), ("again", "n")]),
     ("post", "/language", EVERYBODY, &[("language", "en"), ("next", "/")]),
     ("get",  "/health", EVERYBODY, &[]),
     ("get",  "/ready", EVERYBODY, &[]),
@@ -82,6 +86,9 @@ const TABLE: &[Row] = &[
     ("post", "/admin/people", ADMINISTRATORS, &[("login", ""), ("name", "")]),
     ("post", "/admin/people/{account}/reset", ADMINISTRATORS, &[]),
     ("post", "/admin/people/{account}/disable", ADMINISTRATORS, &[]),
+    ("post", "/admin/people/{account}/enable", ADMINISTRATORS, &[]),
+    ("get",  "/admin/audit", ADMINISTRATORS, &[]),
+    ("get",  "/admin/audit/export/{format}", ADMINISTRATORS, &[]),
     ("get",  "/admin/disk", ADMINISTRATORS, &[]),
     ("get",  "/projects/{project}/delete", OWNERS, &[]),
     ("post", "/projects/{project}/delete", OWNERS, &[("name", "another")]),
@@ -92,6 +99,8 @@ const TABLE: &[Row] = &[
     ("get",  "/projects/{project}/people", MANAGERS, &[]),
     ("post", "/projects/{project}/people", MANAGERS, &[("login", ""), ("name", "")]),
     ("post", "/projects/{project}/people/{account}/remove", MANAGERS, &[]),
+    ("get",  "/projects/{project}/audit", MANAGERS, &[]),
+    ("get",  "/projects/{project}/audit/export/{format}", MANAGERS, &[]),
 
     ("get",  "/projects/{project}/prompts", MANAGERS, &[]),
     ("post", "/projects/{project}/prompts", MANAGERS, &[("prompts", "")]),
@@ -266,6 +275,7 @@ impl House {
             .replace("{assignment}", assignment)
             .replace("{account}", &self.bystander)
             .replace("{kind}", "sft")
+            .replace("audit/export/{format}", "audit/export/csv")
             .replace("{format}", "trl-sft")
             .replace("{hash}", "any")
             .replace("{name}", "app.css");

@@ -67,6 +67,7 @@ impl Bench {
             language: Set(None),
             created_at: Set(NOW),
             disabled_at: Set(None),
+            ..Default::default()
         };
         account::Entity::insert(row).exec_without_returning(&db).await.unwrap();
         Self { db, store, project, person, _database: database }

@@ -12,6 +12,9 @@ mod assignments;
 // A task that is open in several windows.
 mod drafts;
 
+// Who is let in, by whom, and what ends when they are not any more.
+mod accounts;
+
 // Who may open which page, and what guards a session.
 mod access;
 mod sessions;

@@ -164,7 +164,7 @@ impl TestApp {
         format!("/projects/{}", parts.next().expect("the project's id"))
     }
 
-    /// Adds somebody to a project by the form and signs them in with the password that it showed.
+    /// Adds somebody to a project by the form and signs them in.
     pub(crate) async fn new_person(&self, project: &str, login: &str, roles: &[&str]) -> Visitor {
         let password = self.new_account(project, login, roles).await;
         let visitor = Visitor::new(&self.server.url);
@@ -172,7 +172,7 @@ impl TestApp {
         visitor
     }
 
-    /// Adds somebody to a project by the form; their one-time password.
+    /// Adds somebody to a project by the form and follows the link that it shows; their password.
     pub(crate) async fn new_account(&self, project: &str, login: &str, roles: &[&str]) -> String {
         let people = self.admin.get(&format!("{project}/people")).await;
         let mut form = people.form("/people").with("login", login).with("name", login);
@@ -180,9 +180,10 @@ impl TestApp {
             form = form.choosing("role", role);
         }
         let page = self.admin.submit(form).await;
-        page.texts(".secret")
-            .pop()
-            .unwrap_or_else(|| panic!("no password for {login}:\n{}", page.text()))
+        let link = page.secret();
+        let password = format!("the password of {login}");
+        Visitor::new(&self.server.url).accept(&link, &password).await;
+        password
     }
 
     /// Adds prompts by the form, one paragraph each.

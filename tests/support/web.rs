@@ -41,6 +41,14 @@ impl Visitor {
         page
     }
 
+    /// Follows an invitation, or the link of a reset, and sets a password; the page after it.
+    pub(crate) async fn accept(&self, link: &str, password: &str) -> Page {
+        let form = self.get(link).await.form("/welcome");
+        let page = self.submit(form.with("new", password).with("again", password)).await;
+        assert_ne!(page.url.path(), "/welcome", "{}", page.text());
+        page
+    }
+
     /// A page that must be there.
     pub(crate) async fn get(&self, path: &str) -> Page {
         let page = self.try_get(path).await;
@@ -217,6 +225,12 @@ impl Page {
     /// Where a form goes: its action, else the page itself.
     fn action(&self, form: &ElementRef) -> String {
         form.attr("action").unwrap_or(self.url.path()).to_owned()
+    }
+
+    /// What the page shows this once: a link to be passed on.
+    pub(crate) fn secret(&self) -> String {
+        let shown = self.texts(".secret").pop();
+        shown.unwrap_or_else(|| panic!("nothing is shown once:\n{}", self.text()))
     }
 
     /// What the elements that a CSS selector finds say.

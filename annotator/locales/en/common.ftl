@@ -7,6 +7,7 @@ sign-in = Sign in
 sign-out = Sign out
 sign-in-title = Sign in
 sign-in-refused = This login and password do not match. Check both and try again.
+sign-in-lapsed = The time of this one-time password is over. Ask an administrator for a link to choose a new one.
 one-time-password-note = You signed in with a one-time password.
 one-time-password-change = Choose your own
 
@@ -36,6 +37,9 @@ form-invisible = This holds a character that nobody can see. Type it by hand ins
 notice-saved = Saved.
 notice-password-changed = Your password is changed. You are signed out everywhere else.
 notice-person-added = { $value } is in.
+notice-account-disabled = { $value } is locked and signed out everywhere. What they wrote stays.
+notice-account-enabled = { $value } can sign in again.
+notice-welcome = Welcome, { $value }. Your password is set.
 notice-person-removed = Removed. What they wrote stays.
 
 copy = Copy

@@ -7,6 +7,7 @@ sign-in = Войти
 sign-out = Выйти
 sign-in-title = Вход
 sign-in-refused = Логин и пароль не подходят друг к другу. Проверьте их и попробуйте ещё раз.
+sign-in-lapsed = Срок этого одноразового пароля истёк. Попросите у администратора ссылку, чтобы выбрать новый.
 one-time-password-note = Вы вошли с одноразовым паролем.
 one-time-password-change = Задайте свой
 
@@ -37,6 +38,9 @@ form-errors-title = Проверьте форму
 notice-saved = Сохранено.
 notice-password-changed = Пароль изменён. На всех других устройствах выполнен выход.
 notice-person-added = Участник добавлен: { $value }.
+notice-account-disabled = Вход закрыт, все сеансы завершены: { $value }. Написанное остаётся.
+notice-account-enabled = Вход снова открыт: { $value }.
+notice-welcome = Добро пожаловать, { $value }. Пароль сохранён.
 notice-person-removed = Участник убран. Всё, что он написал, остаётся.
 
 copy = Копировать

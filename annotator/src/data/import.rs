@@ -23,7 +23,10 @@ use crate::{
         },
     },
     database,
-    people::{audit, projects},
+    people::{
+        audit::{self, AuditAction, AuditSubject},
+        projects,
+    },
 };
 use anyhow::{Context, anyhow};
 use entity::{
@@ -87,7 +90,8 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
         eprintln!();
     }
     let details = json!({"new": counts.new_rows(), "known": counts.known});
-    audit::record(&db, None, "prompt.import", project, details).await?;
+    let subject = AuditSubject::project(project);
+    audit::record(&db, None, AuditAction::PromptImport, subject, details).await?;
     println!("{}: {}", request.project, summary(&counts));
     if check.n_refused > 0 {
         eprintln!("{} rows were left out:{}", check.n_refused, told(&check));

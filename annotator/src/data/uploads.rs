@@ -11,7 +11,7 @@ use crate::{
         },
         prompts, texts,
     },
-    people::audit,
+    people::audit::{self, AuditAction, AuditSubject},
     web::{
         error::AppError,
         form::{FieldErrors, FormError},
@@ -78,7 +78,8 @@ async fn store_now(
     let turn = begin_write(db).await?;
     let counts = store::store(&turn, project, rows).await?;
     let details = json!({"new": counts.new_rows(), "known": counts.known});
-    audit::record(&turn, by, "prompt.import", project, details).await?;
+    let subject = AuditSubject::project(project);
+    audit::record(&turn, by, AuditAction::PromptImport, subject, details).await?;
     turn.commit().await?;
     Ok(counts)
 }

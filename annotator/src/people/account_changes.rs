@@ -1,22 +1,31 @@
 //! What is done with accounts, by administrators and by people with their own: checked, with its
-//! line in the audit log. Callers need no page.
+//! line in the audit log in the same transaction. Callers need no page.
 
 use crate::{
     people::{
         accounts::{self, NewAccount},
-        audit,
+        administrators::{self, AdministratorError},
+        audit::{self, AuditAction, AuditSubject},
+        links::{self, FreshLink},
+        passwords::{self, NO_PASSWORD, NewPassword},
     },
     web::{
         error::AppError,
         form::{FieldErrors, FormError},
-        message::Message,
         session,
-        typed::{MAX_NAME, MAX_PASSWORD},
+        typed::MAX_NAME,
     },
 };
-use entity::{account, ids::AccountId, time::UnixMillis};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseConnection, DbErr, IntoActiveModel};
+use entity::{account, account_link::LinkPurpose, ids::AccountId, time::UnixMillis};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter,
+    sea_query::{Expr, ExprTrait},
+};
 use serde_json::json;
+use storage::database::begin_write;
 
 /// Somebody who is to get an account, as typed.
 pub struct NewPerson {
@@ -25,142 +34,198 @@ pub struct NewPerson {
     pub is_admin: bool,
 }
 
-/// A login and the one-time password that was just made for it: shown once, and then known to
-/// nobody.
-pub struct OneTimeLogin {
-    pub login: String,
-    pub password: String,
+impl NewPerson {
+    /// What is wrong with it, whose name is cleaned; a login that is taken is found when it is
+    /// stored.
+    fn mistakes(&mut self) -> FieldErrors {
+        let mut errors = FieldErrors::default();
+        self.name = errors.line("name", &self.name, MAX_NAME);
+        if !accounts::is_login(&self.login) {
+            errors.add("login", "people-login-wrong");
+        }
+        if self.name.is_empty() {
+            errors.add("name", "people-name-missing");
+        }
+        errors
+    }
 }
 
-/// Makes an account with a one-time password.
+/// Makes an account, and the link with which its person sets a password.
 pub async fn create(
     db: &DatabaseConnection,
-    by: AccountId,
+    by: &account::Model,
     mut person: NewPerson,
-) -> Result<OneTimeLogin, FormError> {
-    let mut errors = FieldErrors::default();
-    person.name = errors.line("name", &person.name, MAX_NAME);
-    if !accounts::is_login(&person.login) {
-        errors.add("login", "people-login-wrong");
-    } else if accounts::find_by_login(db, &person.login).await?.is_some() {
-        errors.add("login", "people-login-taken");
-    }
-    if person.name.is_empty() {
-        errors.add("name", "people-name-missing");
-    }
-    errors.or_invalid()?;
-    let (new, password) = NewAccount::with_one_time_password(person).await?;
-    let account = accounts::create_account(db, new).await;
-    let account = account.map_err(FormError::if_taken("login", "people-login-taken"))?;
+) -> Result<FreshLink, FormError> {
+    person.mistakes().or_invalid()?;
+    let turn = begin_write(db).await?;
+    administrators::hold(&turn, by).await?;
+    let Some((_, link)) = invite(&turn, by.id, person).await? else {
+        return Err(FieldErrors::one("login", "people-login-taken").into());
+    };
+    turn.commit().await?;
+    Ok(link)
+}
+
+/// Stores an account without a password, its invitation and its line. None when the login is taken.
+pub async fn invite(
+    turn: &impl ConnectionTrait,
+    by: AccountId,
+    person: NewPerson,
+) -> Result<Option<(account::Model, FreshLink)>, DbErr> {
+    let new = NewAccount {
+        login: person.login,
+        display_name: person.name,
+        password_hash: NO_PASSWORD.to_owned(),
+        is_admin: person.is_admin,
+        password_is_one_time: false,
+    };
+    let Some(account) = accounts::create_unless_taken(turn, new).await? else { return Ok(None) };
+    let link = links::make(turn, &account, LinkPurpose::Invitation).await?;
     let details = json!({"login": account.login, "is_admin": account.is_admin});
-    audit::record(db, by, "account.create", account.id, details).await?;
-    Ok(OneTimeLogin { login: account.login, password })
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(turn, by, AuditAction::AccountCreate, subject, details).await?;
+    Ok(Some((account, link)))
 }
 
-impl NewAccount {
-    /// The account of a person, and its one-time password.
-    pub async fn with_one_time_password(person: NewPerson) -> anyhow::Result<(Self, String)> {
-        let password = accounts::one_time_password();
-        let new = Self {
-            login: person.login,
-            display_name: person.name,
-            password_hash: accounts::hash_password(password.clone()).await?,
-            is_admin: person.is_admin,
-            password_is_one_time: true,
-        };
-        Ok((new, password))
-    }
+/// Stores an account that somebody at a shell makes; its login.
+pub async fn create_from_shell(db: &DatabaseConnection, new: NewAccount) -> Result<String, DbErr> {
+    let turn = begin_write(db).await?;
+    let account = accounts::create_account(&turn, new).await?;
+    let details = json!({"login": account.login, "is_admin": account.is_admin, "shell": true});
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(&turn, None, AuditAction::AccountCreate, subject, details).await?;
+    turn.commit().await?;
+    Ok(account.login)
 }
 
-/// A fresh one-time password for somebody who lost theirs; their sessions end.
+/// Takes the password of somebody who lost it away; their sessions end, and a link lets them set a
+/// new one.
 pub async fn reset_password(
     db: &DatabaseConnection,
-    by: AccountId,
-    account: account::Model,
-) -> Result<OneTimeLogin, AppError> {
-    let password = accounts::one_time_password();
-    let (id, login) = (account.id, account.login.clone());
-    let mut row = account.into_active_model();
-    row.password_hash = Set(accounts::hash_password(password.clone()).await?);
-    row.password_is_one_time = Set(true);
-    row.update(db).await?;
-    session::end_all(db, id).await?;
-    audit::record(db, by, "account.reset_password", id, json!({})).await?;
-    Ok(OneTimeLogin { login, password })
-}
-
-/// Why somebody was not locked out.
-#[derive(Debug, thiserror::Error)]
-pub enum LockOutError {
-    #[error("an administrator cannot lock themselves out")]
-    OwnAccount,
-    #[error(transparent)]
-    Database(#[from] DbErr),
-}
-
-impl From<LockOutError> for AppError {
-    fn from(error: LockOutError) -> Self {
-        match error {
-            LockOutError::OwnAccount => Self::bad_request("account-is-yours"),
-            LockOutError::Database(error) => Self::Database(error),
-        }
+    by: &account::Model,
+    account: &account::Model,
+) -> Result<FreshLink, AdministratorError> {
+    if account.id == by.id {
+        return Err(AdministratorError::OwnAccount);
     }
+    let turn = begin_write(db).await?;
+    administrators::hold(&turn, by).await?;
+    let mut changes = <account::ActiveModel as Default>::default();
+    changes.password_hash = Set(NO_PASSWORD.to_owned());
+    changes.password_is_one_time = Set(false);
+    changes.password_expires_at = Set(None);
+    passwords::change(&turn, account.id, changes).await?;
+    let link = links::make(&turn, account, LinkPurpose::Reset).await?;
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(&turn, by.id, AuditAction::AccountResetPassword, subject, json!({})).await?;
+    turn.commit().await?;
+    Ok(link)
 }
 
-/// Lets somebody in no more, or lets them in again. What they wrote stays.
-pub async fn set_disabled(
+/// Gives an account that is there a one-time password that lapses, from a shell: for an
+/// administrator whom nobody else can let in. False when there is no such account.
+pub async fn reset_from_shell(
     db: &DatabaseConnection,
-    by: AccountId,
-    account: account::Model,
-    is_disabled: bool,
-) -> Result<(), LockOutError> {
-    if account.id == by {
-        return Err(LockOutError::OwnAccount);
+    login: &str,
+    password: &str,
+) -> anyhow::Result<bool> {
+    let hash = accounts::hash_password(password.to_owned()).await?;
+    let turn = begin_write(db).await?;
+    let Some(account) = accounts::find_by_login(&turn, login).await? else { return Ok(false) };
+    let mut changes = <account::ActiveModel as Default>::default();
+    changes.password_hash = Set(hash);
+    changes.password_is_one_time = Set(true);
+    let until = UnixMillis::now().plus(links::lifetime(LinkPurpose::Reset));
+    changes.password_expires_at = Set(Some(until));
+    changes.disabled_at = Set(None);
+    passwords::change(&turn, account.id, changes).await?;
+    links::withdraw(&turn, account.id).await?;
+    let (subject, details) = (AuditSubject::of_all(account.id), json!({"shell": true}));
+    audit::record(&turn, None, AuditAction::AccountResetPassword, subject, details).await?;
+    turn.commit().await?;
+    Ok(true)
+}
+
+/// Lets somebody in no more: their sessions, streams and link end. What they wrote stays. Twice is
+/// once.
+pub async fn disable(
+    db: &DatabaseConnection,
+    by: &account::Model,
+    account: AccountId,
+) -> Result<(), AdministratorError> {
+    set_disabled(db, by, account, Some(UnixMillis::now()), AuditAction::AccountDisable).await
+}
+
+/// Lets somebody in again. Twice is once.
+pub async fn enable(
+    db: &DatabaseConnection,
+    by: &account::Model,
+    account: AccountId,
+) -> Result<(), AdministratorError> {
+    set_disabled(db, by, account, None, AuditAction::AccountEnable).await
+}
+
+async fn set_disabled(
+    db: &DatabaseConnection,
+    by: &account::Model,
+    account: AccountId,
+    disabled_at: Option<UnixMillis>,
+    action: AuditAction,
+) -> Result<(), AdministratorError> {
+    if account == by.id {
+        return Err(AdministratorError::OwnAccount);
     }
-    let id = account.id;
-    let mut row = account.into_active_model();
-    row.disabled_at = Set(is_disabled.then(UnixMillis::now));
-    row.update(db).await?;
-    session::end_all(db, id).await?;
-    let action = if is_disabled { "account.disable" } else { "account.enable" };
-    audit::record(db, by, action, id, json!({})).await?;
-    Ok(())
+    let turn = begin_write(db).await?;
+    administrators::hold(&turn, by).await?;
+    let is_other = match disabled_at {
+        Some(_) => account::Column::DisabledAt.is_null(),
+        None => account::Column::DisabledAt.is_not_null(),
+    };
+    let changed = account::Entity::update_many()
+        .col_expr(account::Column::DisabledAt, Expr::value(disabled_at))
+        .col_expr(account::Column::Stamp, Expr::col(account::Column::Stamp).add(1))
+        .filter(account::Column::Id.eq(account))
+        .filter(is_other)
+        .exec(&turn)
+        .await?;
+    if changed.rows_affected == 0 {
+        return Ok(());
+    }
+    session::end_all(&turn, account).await?;
+    links::withdraw(&turn, account).await?;
+    audit::record(&turn, by.id, action, AuditSubject::of_all(account), json!({})).await?;
+    Ok(turn.commit().await?)
 }
 
 /// A change of one's own password, as typed.
 pub struct PasswordChange {
     pub current: String,
-    pub new: String,
-    pub again: String,
+    pub new: NewPassword,
 }
 
-/// Changes a person's own password and ends every session of theirs.
+/// Changes a person's own password and ends every session of theirs; the account as it is then.
 pub async fn change_password(
     db: &DatabaseConnection,
     account: account::Model,
     typed: PasswordChange,
-) -> Result<(), FormError> {
+) -> Result<account::Model, FormError> {
     let mut errors = FieldErrors::default();
     if accounts::authenticate(db, &account.login, typed.current).await?.is_none() {
         errors.add("current", "settings-current-wrong");
     }
-    if typed.new.chars().count() < accounts::MIN_PASSWORD_LENGTH {
-        let too_short = Message::new("settings-new-short");
-        errors.add("new", too_short.with("n", accounts::MIN_PASSWORD_LENGTH));
-    } else if typed.new.chars().count() > MAX_PASSWORD {
-        errors.within("new", &typed.new, MAX_PASSWORD);
-    } else if typed.new != typed.again {
-        errors.add("again", "settings-again-differs");
-    }
+    typed.new.check(&mut errors);
     errors.or_invalid()?;
-    let id = account.id;
-    let mut row = account.into_active_model();
-    row.password_hash = Set(accounts::hash_password(typed.new).await?);
-    row.password_is_one_time = Set(false);
-    row.update(db).await?;
-    session::end_all(db, id).await?;
-    audit::record(db, id, "account.change_password", id, json!({})).await?;
-    Ok(())
+    let hash = typed.new.hashed().await?;
+    let turn = begin_write(db).await?;
+    let Some(account) = passwords::set(&turn, &account, hash).await? else {
+        // Reset or locked since the current one was looked at: that stands.
+        return Err(AppError::Forbidden.into());
+    };
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(&turn, account.id, AuditAction::AccountChangePassword, subject, json!({}))
+        .await?;
+    turn.commit().await?;
+    Ok(account)
 }
 
 /// Keeps the language that a person chose: the code of one that the app speaks.

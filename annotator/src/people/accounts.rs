@@ -12,13 +12,16 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use rand::distr::{SampleString, slice::Choose};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
-    QueryFilter,
+    QueryFilter, sea_query::OnConflict,
 };
 use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::LazyLock, time::Duration};
 use storage::storable::{composed, stored_forms};
 
 /// Fewer characters are refused; nothing else is asked of a password.
 pub const MIN_PASSWORD_LENGTH: usize = 10;
+
+/// How long a one-time password signs its person in.
+const ONE_TIME_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Above this many logins and addresses, those who have been quiet are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
@@ -132,7 +135,24 @@ pub async fn create_account(
     db: &impl ConnectionTrait,
     new: NewAccount,
 ) -> Result<account::Model, DbErr> {
-    let row = account::ActiveModel {
+    row_of(new).insert(db).await
+}
+
+/// Stores the account; None when the login is taken.
+pub async fn create_unless_taken(
+    db: &impl ConnectionTrait,
+    new: NewAccount,
+) -> Result<Option<account::Model>, DbErr> {
+    let row = row_of(new);
+    let id = row.id.clone().unwrap();
+    let taken = OnConflict::column(account::Column::Login).do_nothing().to_owned();
+    account::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
+    account::Entity::find_by_id(id).one(db).await
+}
+
+fn row_of(new: NewAccount) -> account::ActiveModel {
+    let now = UnixMillis::now();
+    account::ActiveModel {
         id: Set(AccountId::new()),
         login: Set(normal_login(&new.login)),
         display_name: Set(new.display_name.trim().to_owned()),
@@ -140,10 +160,16 @@ pub async fn create_account(
         password_is_one_time: Set(new.password_is_one_time),
         is_admin: Set(new.is_admin),
         language: Set(None),
-        created_at: Set(UnixMillis::now()),
+        created_at: Set(now),
         disabled_at: Set(None),
-    };
-    row.insert(db).await
+        stamp: Set(0),
+        password_expires_at: Set(new.password_is_one_time.then(|| now.plus(ONE_TIME_LIFETIME))),
+    }
+}
+
+/// Whether this is a one-time password whose time is over.
+pub fn has_lapsed(account: &account::Model) -> bool {
+    account.password_expires_at.is_some_and(|until| until <= UnixMillis::now())
 }
 
 /// Attempts to sign in are counted per login and address, so that neither a test suite nor an

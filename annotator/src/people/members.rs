@@ -2,11 +2,14 @@
 
 use crate::{
     people::{
-        account_changes::{NewPerson, OneTimeLogin},
-        accounts::{self, NewAccount},
-        audit,
+        account_changes::{self, NewPerson},
+        accounts,
+        audit::{self, AuditAction, AuditSubject},
+        links::FreshLink,
     },
     web::{
+        access::Access,
+        error::AppError,
         form::{FieldErrors, FormError},
         typed::MAX_NAME,
     },
@@ -32,45 +35,52 @@ pub struct NewMember {
     pub roles: Vec<ProjectRole>,
 }
 
-/// Who has roles now; with the login and the one-time password of an account that was just made.
+/// Who has roles now; with the invitation of an account that was just made.
 pub struct AddedMember {
     pub display_name: String,
-    pub created: Option<OneTimeLogin>,
+    pub created: Option<FreshLink>,
 }
 
-/// Gives roles to the person of that login, who gets an account if there is none.
+/// Whether somebody may give a role in their project, and take it away: who looks after people does
+/// not decide who trains models on their words, so that is for engineers.
+pub fn may_give(by: &Access, role: ProjectRole) -> bool {
+    match role {
+        ProjectRole::Engineer => by.is_engineer(),
+        ProjectRole::Annotator | ProjectRole::Reviewer | ProjectRole::Manager => by.is_manager(),
+    }
+}
+
+/// Gives roles to the person of that login, who gets an account and an invitation if there is none.
 pub async fn add(
     db: &DatabaseConnection,
-    by: AccountId,
-    project: ProjectId,
+    by: &Access,
     mut new: NewMember,
 ) -> Result<AddedMember, FormError> {
-    let known = accounts::find_by_login(db, &new.login).await?;
-    mistakes(&mut new, known.as_ref()).or_invalid()?;
+    let turn = begin_write(db).await?;
+    let known = accounts::find_by_login(&turn, &new.login).await?;
+    mistakes(by, &mut new, known.as_ref()).or_invalid()?;
     let NewMember { login, name, roles } = new;
     let person = NewPerson { login, name, is_admin: false };
-    let (account, password) = match known {
+    let (account, created) = match known {
         Some(account) => (account, None),
-        None => {
-            let (account, password) = NewAccount::with_one_time_password(person).await?;
-            let made = accounts::create_account(db, account).await;
-            let made = made.map_err(FormError::if_taken("login", "people-login-just-taken"))?;
-            (made, Some(password))
-        }
+        None => match account_changes::invite(&turn, by.account.id, person).await? {
+            Some((account, link)) => (account, Some(link)),
+            // Somebody else has made it in this moment: sent again, the form finds it.
+            None => return Err(FieldErrors::one("login", "people-login-just-taken").into()),
+        },
     };
-    let turn = begin_write(db).await?;
     for role in &roles {
-        give_role(&turn, account.id, project, *role).await?;
+        give_role(&turn, account.id, by.project.id, *role).await?;
     }
-    let details = json!({"project": project, "roles": roles});
-    audit::record(&turn, by, "membership.add", account.id, details).await?;
+    let subject = AuditSubject::in_project(by.project.id, account.id);
+    let details = json!({"project": by.project.id, "roles": roles});
+    audit::record(&turn, by.account.id, AuditAction::MembershipAdd, subject, details).await?;
     turn.commit().await?;
-    let created = password.map(|password| OneTimeLogin { login: account.login, password });
     Ok(AddedMember { display_name: account.display_name, created })
 }
 
 /// Of what was typed, whose name is cleaned.
-fn mistakes(new: &mut NewMember, known: Option<&account::Model>) -> FieldErrors {
+fn mistakes(by: &Access, new: &mut NewMember, known: Option<&account::Model>) -> FieldErrors {
     let mut errors = FieldErrors::default();
     new.name = errors.line("name", &new.name, MAX_NAME);
     if !accounts::is_login(&new.login) {
@@ -81,26 +91,55 @@ fn mistakes(new: &mut NewMember, known: Option<&account::Model>) -> FieldErrors 
     }
     if new.roles.is_empty() {
         errors.add("role", "people-role-missing");
+    } else if !new.roles.iter().all(|role| may_give(by, *role)) {
+        errors.add("role", "people-role-not-yours");
     }
     errors
 }
 
-/// Takes all roles in a project away; twice is once. What the person wrote stays.
+/// Why somebody is still in a project.
+#[derive(Debug, thiserror::Error)]
+pub enum RemovalError {
+    #[error("has a role that another must take away")]
+    RoleNotYours,
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl From<RemovalError> for AppError {
+    fn from(error: RemovalError) -> Self {
+        match error {
+            RemovalError::RoleNotYours => Self::conflict("people-remove-not-yours"),
+            RemovalError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Takes all roles in a project away; twice is once. What the person wrote stays. Nobody is locked
+/// out for good: an administrator may do everything in every project.
 pub async fn remove(
     db: &DatabaseConnection,
-    by: AccountId,
-    project: ProjectId,
+    by: &Access,
     account: AccountId,
-) -> Result<(), DbErr> {
+) -> Result<(), RemovalError> {
     let turn = begin_write(db).await?;
-    membership::Entity::delete_many()
+    let taken = membership::Entity::delete_many()
         .filter(membership::Column::AccountId.eq(account))
-        .filter(membership::Column::ProjectId.eq(project))
-        .exec(&turn)
+        .filter(membership::Column::ProjectId.eq(by.project.id))
+        .exec_with_returning(&turn)
         .await?;
-    let details = json!({"project": project});
-    audit::record(&turn, by, "membership.remove", account, details).await?;
-    turn.commit().await
+    if taken.is_empty() {
+        return Ok(());
+    }
+    // Everybody may leave.
+    if account != by.account.id && !taken.iter().all(|row| may_give(by, row.role)) {
+        return Err(RemovalError::RoleNotYours);
+    }
+    let roles: Vec<ProjectRole> = taken.into_iter().map(|row| row.role).collect();
+    let subject = AuditSubject::in_project(by.project.id, account);
+    let details = json!({"project": by.project.id, "roles": roles});
+    audit::record(&turn, by.account.id, AuditAction::MembershipRemove, subject, details).await?;
+    Ok(turn.commit().await?)
 }
 
 /// Gives a role; giving it twice is giving it once.

@@ -1,7 +1,10 @@
 //! Projects: making, finding and changing them.
 
 use crate::{
-    people::{audit, members},
+    people::{
+        audit::{self, AuditAction, AuditSubject},
+        members,
+    },
     web::{
         form::{FieldErrors, FormError},
         message::Message,
@@ -130,7 +133,8 @@ pub async fn found(
     for role in FOUNDERS_ROLES {
         members::give_role(&turn, by, project.id, role).await?;
     }
-    audit::record(&turn, by, "project.create", project.id, json!({"name": name})).await?;
+    let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
+    audit::record(&turn, by, AuditAction::ProjectCreate, subject, details).await?;
     turn.commit().await?;
     Ok(project)
 }
@@ -173,7 +177,7 @@ pub async fn change(
     row.comparison_overlap = Set(overlap);
     let turn = begin_write(db).await?;
     row.update(&turn).await?;
-    audit::record(&turn, by, "project.change", id, before).await?;
+    audit::record(&turn, by, AuditAction::ProjectChange, AuditSubject::project(id), before).await?;
     Ok(turn.commit().await?)
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     config::CreateUserConfig,
     database,
-    people::{accounts, accounts::NewAccount},
+    people::{account_changes, accounts, accounts::NewAccount},
     web::{form::FieldErrors, typed::MAX_NAME},
 };
 use anyhow::{bail, ensure};
@@ -39,10 +39,11 @@ pub async fn run(request: CreateUserConfig) -> anyhow::Result<()> {
         is_admin: request.admin,
         password_is_one_time: is_one_time,
     };
-    let account = accounts::create_account(&db, account).await?;
-    println!("Created {}", account.login);
+    let login = account_changes::create_from_shell(&db, account).await?;
+    println!("Created {login}");
     if is_one_time {
         println!("One-time password: {password}");
+        println!("It signs in for a week; another is chosen under Settings.");
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use crate::{
     people::{accounts, accounts::NewAccount, projects},
 };
 use entity::{account, conversation::PromptBody};
-use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
+    PaginatorTrait,
+};
 use serde::Deserialize;
 use storage::database::begin_alone;
 
@@ -27,12 +30,16 @@ pub async fn prepare(db: &DatabaseConnection) -> anyhow::Result<Option<String>> 
     }
     let admin = NewAccount {
         login: "admin".to_owned(),
-        display_name: "Administrator".to_owned(),
+        // Its login: no word of one language.
+        display_name: "admin".to_owned(),
         password_hash,
         is_admin: true,
         password_is_one_time: true,
     };
-    accounts::create_account(&turn, admin).await?;
+    let mut admin = accounts::create_account(&turn, admin).await?.into_active_model();
+    // Whoever starts the service owns it, and may come back to it later.
+    admin.password_expires_at = Set(None);
+    admin.update(&turn).await?;
     let project = projects::create(&turn, DEMO_PROJECT, projects::FIRST_GUIDELINES).await?;
     prompts::add(&turn, project.id, &demo_prompts()?).await?;
     turn.commit().await?;

@@ -1,6 +1,6 @@
 //! What happens by itself: leases that ran out give their slots back, ended sessions are removed.
 
-use crate::{web::session, work::assignment};
+use crate::{people::links, web::session, work::assignment};
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ pub async fn run(db: DatabaseConnection) {
         turns.tick().await;
         if let Err(error) = assignment::expire_lapsed(&db).await {
             tracing::error!(%error, "leases could not be swept");
+        }
+        if let Err(error) = links::sweep(&db).await {
+            tracing::error!(%error, "lapsed links could not be swept");
         }
         if let Err(error) = session::sweep(&db).await {
             tracing::error!(%error, "sessions could not be swept");

@@ -2,7 +2,7 @@
 
 use crate::{
     keeping::deletion::hold::{HoldError, hold},
-    people::audit,
+    people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
     ids::{AccountId, DatasetVersionId, ModelId, ProjectId, RunId},
@@ -92,7 +92,8 @@ async fn add_row(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<Ru
     .await?;
     if let Some(by) = launch.by {
         let details = json!({ "kind": launch.kind, "config": launch.config });
-        audit::record(db, by, "run.launch", id, details).await?;
+        let subject = AuditSubject::in_project(launch.project, id);
+        audit::record(db, by, AuditAction::RunLaunch, subject, details).await?;
     }
     Ok(id)
 }

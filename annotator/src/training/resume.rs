@@ -3,7 +3,7 @@
 use super::kinds::{ProgressUnit, definition};
 use crate::{
     keeping::deletion::hold::{HoldError, hold},
-    people::audit,
+    people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
     ids::{AccountId, ModelId, RunId},
@@ -47,7 +47,8 @@ pub async fn resume(
         if !put_back(&*changes, run.id).await? {
             return Ok(ResumeOutcome::NotOver);
         }
-        audit::record(&*changes, by, "run.resume", run.id, json!({"step": step})).await?;
+        let subject = AuditSubject::in_project(run.project_id, run.id);
+        audit::record(&*changes, by, AuditAction::RunResume, subject, json!({"step": step})).await?;
         Ok(ResumeOutcome::Queued)
     })
     .await

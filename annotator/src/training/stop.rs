@@ -1,6 +1,9 @@
 //! Asking runs to stop.
 
-use crate::people::{audit, notices};
+use crate::people::{
+    audit::{self, AuditAction, AuditSubject},
+    notices,
+};
 use entity::{
     ids::AccountId,
     run::{self, RunStatus},
@@ -26,7 +29,8 @@ pub async fn cancel(
             return Ok(false);
         }
         notices::see(&*changes, run, by).await?;
-        audit::record(&*changes, by, "run.cancel", run.id, json!({})).await?;
+        let subject = AuditSubject::in_project(run.project_id, run.id);
+        audit::record(&*changes, by, AuditAction::RunCancel, subject, json!({})).await?;
         Ok(true)
     })
     .await

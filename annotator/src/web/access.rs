@@ -8,7 +8,7 @@ use crate::web::{
     error::AppError,
     principal::{Principal, database},
 };
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use entity::{
     account,
     ids::{AccountId, ProjectId},
@@ -120,6 +120,35 @@ impl Access {
     }
 }
 
+/// What a request was let in by: kept with it, so that what goes on for long can be looked at again.
+#[derive(Clone)]
+pub struct RoleGrant {
+    pub project: ProjectId,
+    is_held: fn(&Access) -> bool,
+    even_if_deleted: bool,
+}
+
+impl RoleGrant {
+    /// None: no role in a project was asked for. A page that tells of several projects was let in
+    /// by as many.
+    pub fn all_of(request: &HttpRequest) -> Vec<Self> {
+        request.extensions().get::<Vec<Self>>().cloned().unwrap_or_default()
+    }
+
+    fn keep(self, request: &HttpRequest) {
+        let mut granted = Self::all_of(request);
+        granted.push(self);
+        request.extensions_mut().insert(granted);
+    }
+
+    /// Whether somebody with this access would be let in.
+    pub fn holds(&self, access: &Access) -> bool {
+        let is_in = !access.roles.is_empty() || access.account.is_admin;
+        let is_there = access.project.deleted_at.is_none() || self.even_if_deleted;
+        is_in && is_there && (self.is_held)(access)
+    }
+}
+
 /// A role in a project as a type: its value is the proof that the person has it.
 pub trait RoleArgument: Deref<Target = Access> + Sized + 'static {
     /// Whether a deleted project still lets the person in.
@@ -140,7 +169,12 @@ pub trait RoleArgument: Deref<Target = Access> + Sized + 'static {
             if access.project.deleted_at.is_some() && !Self::EVEN_IF_DELETED {
                 return Err(AppError::NotFound);
             }
-            if Self::is_held(&access) { Ok(Self::new(access)) } else { Err(AppError::Forbidden) }
+            if !Self::is_held(&access) {
+                return Err(AppError::Forbidden);
+            }
+            let (is_held, even_if_deleted) = (Self::is_held, Self::EVEN_IF_DELETED);
+            RoleGrant { project, is_held, even_if_deleted }.keep(request);
+            Ok(Self::new(access))
         }
     }
 

@@ -2,7 +2,7 @@
 //! are written.
 
 use crate::web::i18n::Language;
-use actix_web::cookie::time::OffsetDateTime;
+use actix_web::cookie::time::{Date, Month, OffsetDateTime};
 use entity::{dataset_version_item::DatasetSplit, model, run::RunStatus, time::UnixMillis};
 
 pub fn status(status: RunStatus) -> &'static str {
@@ -50,6 +50,20 @@ pub fn date_time(at: UnixMillis) -> String {
     let time = utc(at);
     let (hour, minute) = (time.hour(), time.minute());
     format!("{} {hour:02}:{minute:02}", time.date())
+}
+
+/// "2026-11-23T20:41:07Z", for programs.
+pub fn date_time_to_the_second(at: UnixMillis) -> String {
+    format!("{}T{}Z", utc(at).date(), clock(at))
+}
+
+/// When a day ("2026-11-23", UTC) begins.
+pub fn day(typed: &str) -> Option<UnixMillis> {
+    let mut parts = typed.splitn(3, '-');
+    let (year, month) = (parts.next()?.parse().ok()?, parts.next()?.parse::<u8>().ok()?);
+    let (month, day) = (Month::try_from(month).ok()?, parts.next()?.parse().ok()?);
+    let date = Date::from_calendar_date(year, month, day).ok()?;
+    Some(UnixMillis(date.midnight().assume_utc().unix_timestamp() * 1000))
 }
 
 /// "20:41:07", UTC.
@@ -135,5 +149,9 @@ mod tests {
     fn times_are_in_utc() {
         assert_eq!(date_time(UnixMillis(0)), "1970-01-01 00:00");
         assert_eq!(clock(UnixMillis(3_661_000)), "01:01:01");
+        assert_eq!(date_time_to_the_second(UnixMillis(3_661_000)), "1970-01-01T01:01:01Z");
+        assert_eq!(day("1970-01-02"), Some(UnixMillis(86_400_000)));
+        assert_eq!(day("2026-02-30"), None);
+        assert_eq!(day("999999999-01-01"), None);
     }
 }

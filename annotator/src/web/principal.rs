@@ -1,10 +1,6 @@
 //! Who asks: a person by their session. A key of the API will be another way to be somebody.
 
-use crate::web::{
-    address,
-    error::AppError,
-    session::{self, ACCOUNT},
-};
+use crate::web::{address, error::AppError, session};
 use actix_session::SessionExt;
 use actix_web::{HttpMessage, HttpRequest, web};
 use entity::{account, ids::AccountId};
@@ -28,7 +24,8 @@ pub enum Principal {
 struct KnownPrincipal(Option<Principal>);
 
 impl Principal {
-    /// None: nobody is signed in. An account that was disabled is nobody.
+    /// None: nobody is signed in. An account that was disabled, or whose password was reset, is
+    /// nobody.
     pub async fn of(request: &HttpRequest) -> Result<Option<Self>, AppError> {
         if let Some(known) = request.extensions().get::<KnownPrincipal>() {
             return Ok(known.0.clone());
@@ -45,7 +42,8 @@ impl Principal {
     }
 
     async fn of_session(request: &HttpRequest) -> Result<Option<Self>, AppError> {
-        let id = request.get_session().get::<AccountId>(ACCOUNT).ok().flatten();
+        let began = request.get_session();
+        let id = began.get::<AccountId>(session::ACCOUNT).ok().flatten();
         let account = match id {
             None => None,
             Some(id) => match session::account_read_along(id) {
@@ -53,7 +51,10 @@ impl Principal {
                 None => account::Entity::find_by_id(id).one(&database(request)?).await?,
             },
         };
-        Ok(account.filter(|account| account.disabled_at.is_none()).map(Self::Session))
+        let is_theirs = |account: &account::Model| {
+            account.disabled_at.is_none() && session::is_of(&began, account)
+        };
+        Ok(account.filter(is_theirs).map(Self::Session))
     }
 
     /// Like [`Self::of`]; nobody is sent to the sign-in page, which leads back here.
@@ -64,6 +65,11 @@ impl Principal {
         let is_page = request.method().is_safe();
         let next = if is_page { address::of_request(request) } else { address::address("/") };
         Err(AppError::SignInFirst { next })
+    }
+
+    /// Who was found for this request, if anybody was asked for.
+    pub fn known(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<KnownPrincipal>()?.0.clone()
     }
 
     /// Whose rights the request has.

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use entity::{account, hash::sha256_hex, ids::AccountId, session, time::UnixMillis};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, JoinType, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, JoinType, QueryFilter,
     QuerySelect, RelationDef,
 };
 use std::{cell::RefCell, collections::HashMap};
@@ -65,11 +65,21 @@ pub fn middleware(db: DatabaseConnection, secure: bool) -> SessionMiddleware<Dat
         .build()
 }
 
-/// Makes the session that of an account.
-pub fn sign_in(session: &Session, account: AccountId) -> Result<(), AppError> {
-    session.insert(ACCOUNT, account).map_err(|error| anyhow::anyhow!("{error}"))?;
+/// The session value that holds the account's stamp when the session began.
+const STAMP: &str = "stamp";
+
+/// Makes the session that of an account as it was when it was read: if its password was reset, or
+/// it was locked, meanwhile, the session is nobody's.
+pub fn sign_in(session: &Session, account: &account::Model) -> Result<(), AppError> {
+    session.insert(ACCOUNT, account.id).map_err(|error| anyhow::anyhow!("{error}"))?;
+    session.insert(STAMP, account.stamp).map_err(|error| anyhow::anyhow!("{error}"))?;
     prolong(session)?;
     renew(session)
+}
+
+/// Whether the session began with the account as it is. (Those of older versions have no stamp.)
+pub fn is_of(session: &Session, account: &account::Model) -> bool {
+    session.get::<i64>(STAMP).ok().flatten().unwrap_or(0) == account.stamp
 }
 
 /// Lets a sign-in that is in use last another [`LIFETIME`].
@@ -105,13 +115,13 @@ pub fn account_read_along(id: AccountId) -> Option<account::Model> {
 }
 
 /// A fresh key and a fresh form token: what was known before is worth nothing after it.
-pub fn renew(session: &Session) -> Result<(), AppError> {
+fn renew(session: &Session) -> Result<(), AppError> {
     session.renew();
     csrf::renew(session).map(drop)
 }
 
 /// Ends every session of an account: after its password changed, or when it is disabled.
-pub async fn end_all(db: &DatabaseConnection, account: AccountId) -> Result<(), sea_orm::DbErr> {
+pub async fn end_all(db: &impl ConnectionTrait, account: AccountId) -> Result<(), sea_orm::DbErr> {
     session::Entity::delete_many().filter(session::Column::AccountId.eq(account)).exec(db).await?;
     Ok(())
 }

@@ -21,6 +21,10 @@ pub struct Model {
     pub language: Option<String>,
     pub created_at: UnixMillis,
     pub disabled_at: Option<UnixMillis>,
+    /// Raised by whatever ends every session: a session with another stamp is nobody's.
+    pub stamp: i64,
+    /// When a one-time password signs nobody in any more.
+    pub password_expires_at: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

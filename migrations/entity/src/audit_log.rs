@@ -1,7 +1,7 @@
 //! Who did what that others will ask about: sign-ins, people, roles, runs.
 
 use crate::{
-    ids::{AccountId, AuditLogId},
+    ids::{AccountId, AuditLogId, ProjectId},
     time::UnixMillis,
 };
 use sea_orm::entity::prelude::*;
@@ -19,6 +19,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub details: Json,
     pub created_at: UnixMillis,
+    /// Where it was done; none: it concerns the whole installation.
+    pub project_id: Option<ProjectId>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -96,6 +96,7 @@ async fn undelete(db: &impl ConnectionTrait, model: model::Model) -> Result<mode
         subject: Set(model.id.to_string()),
         details: Set(json!({"name": model.name, "artifact": model.artifact_hash})),
         created_at: Set(UnixMillis::now()),
+        project_id: Set(None),
     };
     audit_log::Entity::insert(line).exec_without_returning(db).await?;
     let mut row: model::ActiveModel = model.into();

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 /// The steps of the schema, as the crate `migrations` names them; a test compares the two.
-pub const STEPS: [&str; 10] = [
+pub const STEPS: [&str; 11] = [
     "m0001_people",
     "m0002_work",
     "m0003_training",
@@ -13,6 +13,7 @@ pub const STEPS: [&str; 10] = [
     "m0008_withdrawn_prompts",
     "m0009_contract",
     "m0010_draft_versions",
+    "m0011_accounts",
     "m0012_imports",
 ];
 

@@ -8,7 +8,7 @@ use crate::{
         records::{ImportRecords, wanted},
         spool::ImportSpool,
     },
-    people::audit,
+    people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
     ids::{AccountId, ImportId, ProjectId},
@@ -174,7 +174,9 @@ impl ImportQueue {
             if asked.exec(&turn).await?.rows_affected == 0 {
                 return Ok(false);
             }
-            audit::record(&turn, by, "import.cancel", id, json!({})).await?;
+            let import = import::Entity::find_by_id(id).one(&turn).await?;
+            let subject = AuditSubject::in_project(import.map(|import| import.project_id), id);
+            audit::record(&turn, by, AuditAction::ImportCancel, subject, json!({})).await?;
             turn.commit().await?;
             Ok(true)
         });

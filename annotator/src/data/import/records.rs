@@ -2,7 +2,10 @@
 
 use crate::{
     data::import::{check::FileCheck, spool::ImportSpool},
-    people::{audit, projects},
+    people::{
+        audit::{self, AuditAction, AuditSubject},
+        projects,
+    },
 };
 use entity::{
     ids::ImportId,
@@ -92,8 +95,8 @@ impl ImportRecords {
             if let Some(import) = import.filter(|row| row.n_done > 0 && ended.rows_affected == 1) {
                 let (new, known) = (import.counts.new_rows(), import.counts.known);
                 let details = json!({"import": id, "new": new, "known": known});
-                let (by, project) = (import.created_by, import.project_id);
-                audit::record(&turn, by, "prompt.import", project, details).await?;
+                let (by, subject) = (import.created_by, AuditSubject::project(import.project_id));
+                audit::record(&turn, by, AuditAction::PromptImport, subject, details).await?;
             }
             turn.commit().await
         })

@@ -3,7 +3,10 @@
 use crate::{
     keeping::deletion::{needs, sweep},
     models::live::LiveModels,
-    people::{audit, projects},
+    people::{
+        audit::{self, AuditAction, AuditSubject},
+        projects,
+    },
 };
 use entity::{
     account, artifact, assignment, completion,
@@ -194,7 +197,8 @@ pub async fn delete(
         return Ok(DeletionOutcome::Needed);
     }
     let details = json!({"name": model.name, "artifact": model.artifact_hash});
-    audit::record(&turn, by, "model.delete", model.id, details).await?;
+    let subject = AuditSubject::in_project(model.project_id, model.id);
+    audit::record(&turn, by, AuditAction::ModelDelete, subject, details).await?;
     turn.commit().await?;
     Ok(DeletionOutcome::Deleted)
 }

@@ -8,7 +8,10 @@ use crate::web::{
     typed::one_line,
 };
 use crate::{
-    people::{accounts, audit},
+    people::{
+        accounts,
+        audit::{self, AuditAction, AuditSubject},
+    },
     training::stop,
     work::tasks,
 };
@@ -135,7 +138,8 @@ pub async fn delete(
     let of_project = Condition::all().add(run::Column::ProjectId.eq(project.id));
     let n_stopped = stop::ask_to_stop(&turn, of_project).await?;
     let details = json!({"name": project.name, "stopped_runs": n_stopped});
-    audit::record(&turn, by, "project.delete", project.id, details).await?;
+    let subject = AuditSubject::project(project.id);
+    audit::record(&turn, by, AuditAction::ProjectDelete, subject, details).await?;
     turn.commit().await?;
     Ok(true)
 }
@@ -204,7 +208,8 @@ pub async fn restore(
         return Ok(false);
     }
     let details = json!({"name": project.name});
-    audit::record(&turn, by, "project.restore", project.id, details).await?;
+    let subject = AuditSubject::project(project.id);
+    audit::record(&turn, by, AuditAction::ProjectRestore, subject, details).await?;
     turn.commit().await?;
     Ok(true)
 }
@@ -271,7 +276,8 @@ async fn purge(
         .filter(model::Column::DeletedAt.is_null())
         .exec(&turn)
         .await?;
-    audit::record(&turn, None, "project.purge", project.id, json!({"name": project.name})).await?;
+    let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
+    audit::record(&turn, None, AuditAction::ProjectPurge, subject, details).await?;
     turn.commit().await?;
     Ok(true)
 }

@@ -8,6 +8,7 @@ use crate::{
         uploads::{self, PastedPrompts},
     },
     pages::data::imports,
+    people::audit::{self, AuditAction, AuditSubject},
     web::{
         access::{Access, Manager, ManagerOrEngineer},
         error::AppError,
@@ -19,7 +20,11 @@ use crate::{
 };
 use actix_multipart::Multipart;
 use actix_session::Session;
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, header},
+    web,
+};
 use askama::Template;
 use entity::{
     ids::{ImportId, PromptId},
@@ -30,6 +35,7 @@ use sea_orm::{
     QuerySelect,
 };
 use serde::Deserialize;
+use serde_json::json;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
@@ -201,11 +207,18 @@ pub struct ExportPath {
 
 /// The project's work in one of TRL's formats.
 pub async fn download(
+    request: HttpRequest,
     ManagerOrEngineer(access): ManagerOrEngineer,
     path: web::Path<ExportPath>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let format = formats::exported_as(&path.format).ok_or(AppError::NotFound)?;
+    if request.method() == Method::GET {
+        let (subject, details) =
+            (AuditSubject::project(access.project.id), json!({"format": path.format}));
+        let by = access.account.id;
+        audit::record(db.get_ref(), by, AuditAction::DataExport, subject, details).await?;
+    }
     let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
     let name = format!("attachment; filename=\"{}.jsonl\"", path.format);

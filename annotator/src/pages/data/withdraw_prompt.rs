@@ -20,7 +20,7 @@ pub async fn withdraw(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    if withdrawal::withdraw(&db, prompt.id, access.account.id).await? {
+    if withdrawal::withdraw(&db, &prompt, access.account.id).await? {
         page::notify(&session, "notice-prompt-withdrawn", "")?;
     }
     Ok(back_to(&access, &prompt))
@@ -31,7 +31,7 @@ pub async fn restore(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    if withdrawal::restore(&db, prompt.id, access.account.id).await? {
+    if withdrawal::restore(&db, &prompt, access.account.id).await? {
         page::notify(&session, "notice-prompt-restored", "")?;
     }
     Ok(back_to(&access, &prompt))

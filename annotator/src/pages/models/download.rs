@@ -3,12 +3,19 @@
 
 use crate::{
     models::files::{ModelFile, files_of, kept},
+    people::audit::{self, AuditAction, AuditSubject},
     web::{access::Engineer, error::AppError, of::Of},
 };
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, header},
+    web,
+};
 use async_zip::{Compression, ZipEntryBuilder, base::write::ZipFileWriter};
 use entity::model;
 use futures_util::{AsyncWriteExt, io};
+use sea_orm::DatabaseConnection;
+use serde_json::json;
 use storage::artifact_store::ArtifactStore;
 use tokio::{fs::File, io::AsyncWrite};
 use tokio_util::{
@@ -23,12 +30,20 @@ const BUFFER: usize = 1 << 20;
 const MAX_PLAIN_ZIP: u64 = u32::MAX as u64 - (16 << 20);
 
 pub async fn download(
-    Of(_, model): Of<Engineer, model::Model>,
+    request: HttpRequest,
+    Of(Engineer(access), model): Of<Engineer, model::Model>,
     store: web::Data<ArtifactStore>,
+    db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let model = kept(model)?;
     let name = safe_name(&model.name);
     let files = files_of(&store.path(&model.artifact_hash))?;
+    if request.method() == Method::GET {
+        let (subject, details) =
+            (AuditSubject::in_project(access.project.id, model.id), json!({"name": model.name}));
+        let by = access.account.id;
+        audit::record(db.get_ref(), by, AuditAction::ModelDownload, subject, details).await?;
+    }
     let (writer, reader) = tokio::io::duplex(BUFFER);
     let folder = name.clone();
     tokio::spawn(async move {

@@ -1,7 +1,8 @@
 //! `/admin/people`: every account of the installation.
 
 use crate::{
-    people::account_changes::{self, NewPerson, OneTimeLogin},
+    pages::people::welcome::ShownLink,
+    people::account_changes::{self, NewPerson},
     web::{
         access::Admin,
         address,
@@ -13,7 +14,7 @@ use crate::{
     },
 };
 use actix_session::Session;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use entity::account;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
@@ -28,7 +29,7 @@ struct AdminPeoplePage {
     form: PersonForm,
     errors: FieldErrors,
     /// Shown once.
-    created: Option<OneTimeLogin>,
+    created: Option<ShownLink>,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,13 +71,14 @@ pub async fn create_person(
     page: Page,
     Admin(me): Admin,
     form: TypedForm<PersonForm>,
+    request: HttpRequest,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let created = account_changes::create(&db, me.id, form.person()).await;
+    let created = account_changes::create(&db, &me, form.person()).await;
     let mut view = AdminPeoplePage::new(page, me, &db).await?;
     match created {
-        Ok(created) => {
-            view.created = Some(created);
+        Ok(link) => {
+            view.created = Some(ShownLink::new(&request, link));
             page::html(&view)
         }
         Err(FormError::Invalid(errors)) => {
@@ -87,26 +89,44 @@ pub async fn create_person(
     }
 }
 
-/// A fresh one-time password for somebody who lost theirs; their sessions end.
+/// A link for somebody who lost their password; their sessions end.
 pub async fn reset_password(
     page: Page,
     Of(Admin(me), account): Of<Admin, account::Model>,
+    request: HttpRequest,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let created = account_changes::reset_password(&db, me.id, account).await?;
+    let link = account_changes::reset_password(&db, &me, &account).await?;
     let mut view = AdminPeoplePage::new(page, me, &db).await?;
-    view.created = Some(created);
+    view.created = Some(ShownLink::new(&request, link));
     page::html(&view)
 }
 
-/// Lets somebody in no more, or lets them in again. What they wrote stays.
+/// Lets somebody in no more. What they wrote stays.
 pub async fn disable(
     Of(Admin(me), account): Of<Admin, account::Model>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let is_disabled = account.disabled_at.is_none();
-    account_changes::set_disabled(&db, me.id, account, is_disabled).await?;
-    page::notify(&session, "notice-saved", "")?;
+    account_changes::disable(&db, &me, account.id).await?;
+    back_to_people(&session, "notice-account-disabled", &account)
+}
+
+/// Lets somebody in again.
+pub async fn enable(
+    Of(Admin(me), account): Of<Admin, account::Model>,
+    session: Session,
+    db: web::Data<DatabaseConnection>,
+) -> Result<HttpResponse, AppError> {
+    account_changes::enable(&db, &me, account.id).await?;
+    back_to_people(&session, "notice-account-enabled", &account)
+}
+
+fn back_to_people(
+    session: &Session,
+    notice: &str,
+    account: &account::Model,
+) -> Result<HttpResponse, AppError> {
+    page::notify(session, notice, &account.display_name)?;
     Ok(page::see_other(&address::address("/admin/people")))
 }

@@ -1,10 +1,8 @@
 //! `/projects/{project}/people`: who works on a project.
 
 use crate::{
-    people::{
-        account_changes::OneTimeLogin,
-        members::{self, AddedMember, NewMember, ProjectMember},
-    },
+    pages::people::welcome::ShownLink,
+    people::members::{self, AddedMember, NewMember, ProjectMember, may_give},
     web::{
         access::{Access, Manager},
         error::AppError,
@@ -14,7 +12,7 @@ use crate::{
     },
 };
 use actix_session::Session;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use entity::{ids::AccountId, membership::ProjectRole};
 use sea_orm::DatabaseConnection;
@@ -30,18 +28,26 @@ struct PeoplePage {
     page: Page,
     access: Access,
     people: Vec<ProjectMember>,
-    roles: [ProjectRole; 3],
+    /// Those that this person may give.
+    roles: Vec<ProjectRole>,
     form: AddForm,
     errors: FieldErrors,
     /// Shown once: of a person who was just created.
-    created: Option<OneTimeLogin>,
+    created: Option<ShownLink>,
 }
 
 impl PeoplePage {
     async fn new(page: Page, access: Access, db: &DatabaseConnection) -> Result<Self, AppError> {
         let people = members::of_project(db, access.project.id).await?;
         let (form, errors) = (AddForm::default(), FieldErrors::default());
-        Ok(Self { page, access, people, roles: ROLES, form, errors, created: None })
+        let roles = ROLES.into_iter().filter(|role| may_give(&access, *role)).collect();
+        Ok(Self { page, access, people, roles, form, errors, created: None })
+    }
+
+    /// Whether this person may take somebody's roles away.
+    fn may_remove(&self, person: &ProjectMember) -> bool {
+        person.account.id == self.access.account.id
+            || person.roles.iter().all(|role| may_give(&self.access, *role))
     }
 
     fn role_value(&self, role: &ProjectRole) -> &'static str {
@@ -109,17 +115,21 @@ pub async fn add(
     Manager(access): Manager,
     fields: TypedForm<Vec<(String, String)>>,
     session: Session,
+    request: HttpRequest,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let form = AddForm::from(fields.into_inner());
-    let added = members::add(&db, access.account.id, access.project.id, form.member()).await;
+    let added = members::add(&db, &access, form.member()).await;
     if let Ok(AddedMember { display_name, created: None }) = &added {
         page::notify(&session, "notice-person-added", display_name)?;
         return Ok(page::see_other(&access.url("/people")));
     }
     let mut view = PeoplePage::new(page, access, &db).await?;
     match added {
-        Ok(AddedMember { created, .. }) => page::html(&PeoplePage { created, ..view }),
+        Ok(AddedMember { created, .. }) => {
+            let created = created.map(|link| ShownLink::new(&request, link));
+            page::html(&PeoplePage { created, ..view })
+        }
         Err(FormError::Invalid(errors)) => {
             (view.form, view.errors) = (form, errors);
             page::invalid(&view)
@@ -141,7 +151,7 @@ pub async fn remove(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    members::remove(&db, access.account.id, access.project.id, path.account).await?;
+    members::remove(&db, &access, path.account).await?;
     page::notify(&session, "notice-person-removed", "")?;
     Ok(page::see_other(&access.url("/people")))
 }

@@ -4,6 +4,7 @@ use crate::{
     people::{
         account_changes::{self, PasswordChange},
         accounts,
+        passwords::NewPassword,
     },
     web::{
         access::SignedIn,
@@ -64,10 +65,10 @@ pub async fn change_password(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let PasswordForm { current, new, again } = form.into_inner();
-    let change = PasswordChange { current, new, again };
+    let change = PasswordChange { current, new: NewPassword { new, again } };
     match account_changes::change_password(&db, account.clone(), change).await {
-        Ok(()) => {
-            session::renew(&session)?;
+        Ok(account) => {
+            session::sign_in(&session, &account)?;
             page::notify(&session, "notice-password-changed", "")?;
             Ok(page::see_other(&address::address("/settings")))
         }

@@ -1,7 +1,10 @@
 //! `/sign-in` and `/sign-out`.
 
 use crate::{
-    people::{accounts, audit},
+    people::{
+        accounts,
+        audit::{self, AuditAction, AuditSubject},
+    },
     web::{
         access::SignedIn,
         address,
@@ -29,7 +32,8 @@ struct SignInPage {
     page: Page,
     login: String,
     next: String,
-    refused: bool,
+    /// Why somebody was not let in, as a Fluent key.
+    refused: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +54,7 @@ pub async fn show(
         page,
         login: String::new(),
         next: query.into_inner().next,
-        refused: false,
+        refused: None,
     })
 }
 
@@ -74,11 +78,29 @@ pub async fn sign_in(
     limit.attempt(&login, request.peer_addr().map(|address| address.ip()))?;
     let Some(account) = accounts::authenticate(db.get_ref(), &login, password).await? else {
         tracing::info!(login = accounts::normal_login(&login), "sign-in refused");
-        return page::invalid(&SignInPage { page, login, next, refused: true });
+        note_refusal(&db, &login).await?;
+        return page::invalid(&SignInPage { page, login, next, refused: Some("sign-in-refused") });
     };
-    session::sign_in(&session, account.id)?;
-    audit::record(db.get_ref(), account.id, "session.create", account.id, json!({})).await?;
+    if accounts::has_lapsed(&account) {
+        return page::invalid(&SignInPage { page, login, next, refused: Some("sign-in-lapsed") });
+    }
+    // The line first: there is no session without it.
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(db.get_ref(), account.id, AuditAction::SessionCreate, subject, json!({})).await?;
+    session::sign_in(&session, &account)?;
     Ok(page::see_other(&address::local_or_home(&next)))
+}
+
+/// Beside the answer, which takes as long for a login that nobody has.
+async fn note_refusal(db: &DatabaseConnection, login: &str) -> Result<(), AppError> {
+    let Some(account) = accounts::find_by_login(db, login).await? else { return Ok(()) };
+    let db = db.clone();
+    actix_web::rt::spawn(async move {
+        if let Err(error) = audit::record_refusal(&db, account.id).await {
+            tracing::warn!(%error, "a refused sign-in is not in the audit log");
+        }
+    });
+    Ok(())
 }
 
 pub async fn sign_out(
@@ -87,7 +109,8 @@ pub async fn sign_out(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     session.purge();
-    audit::record(db.get_ref(), account.id, "session.delete", account.id, json!({})).await?;
+    let subject = AuditSubject::of_all(account.id);
+    audit::record(db.get_ref(), account.id, AuditAction::SessionDelete, subject, json!({})).await?;
     let mut left = page::see_other(&address::address("/sign-in"));
     // "Back" shows the next person nothing. What is kept by account, the page's script clears: all of
     // the browser's storage would be other people's too.

@@ -1,0 +1,48 @@
+//! There is always an administrator: whoever changes another's account is one themselves, and is
+//! still one when the change happens.
+
+use crate::web::error::AppError;
+use entity::account;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
+
+/// Why an administrator's change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministratorError {
+    #[error("an administrator cannot lock themselves out")]
+    OwnAccount,
+    #[error("they are no administrator any more")]
+    NoLonger,
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl From<AdministratorError> for AppError {
+    fn from(error: AdministratorError) -> Self {
+        match error {
+            AdministratorError::OwnAccount => Self::bad_request("account-is-yours"),
+            AdministratorError::NoLonger => Self::Forbidden,
+            AdministratorError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Lets one administrator at a time change accounts, until this transaction ends, and refuses one
+/// whose own account was locked or reset meanwhile: two who lock each other at once leave one.
+/// (SQLite lets one writer in at a time.)
+pub async fn hold(
+    turn: &impl ConnectionTrait,
+    by: &account::Model,
+) -> Result<(), AdministratorError> {
+    let administrators = account::Entity::find()
+        .filter(account::Column::IsAdmin.eq(true))
+        .filter(account::Column::DisabledAt.is_null())
+        .order_by_asc(account::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(turn)
+        .await?;
+    let is_one = administrators.iter().any(|one| one.id == by.id && one.stamp == by.stamp);
+    if is_one { Ok(()) } else { Err(AdministratorError::NoLonger) }
+}
