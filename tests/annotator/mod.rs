@@ -15,6 +15,9 @@ mod drafts;
 // Who is let in, by whom, and what ends when they are not any more.
 mod accounts;
 
+// Who did what.
+mod audit;
+
 // Who may open which page, and what guards a session.
 mod access;
 mod sessions;

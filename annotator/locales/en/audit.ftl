@@ -38,6 +38,7 @@ audit-project-delete = Deleted the project
 audit-project-restore = Restored the project
 audit-project-purge = The files of the deleted project left the disk for good
 audit-prompt-import = Brought in prompts or answers (new rows: { $n })
+audit-import-cancel = Cancelled an import
 audit-prompt-withdraw = Withdrew the prompt
 audit-prompt-restore = Brought the prompt back
 audit-run-launch = Launched a run

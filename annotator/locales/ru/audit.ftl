@@ -38,6 +38,7 @@ audit-project-delete = Удаление проекта
 audit-project-restore = Восстановление проекта
 audit-project-purge = Файлы удалённого проекта окончательно убраны с диска
 audit-prompt-import = Добавление запросов или ответов (новых строк: { $n })
+audit-import-cancel = Отмена импорта
 audit-prompt-withdraw = Запрос отозван
 audit-prompt-restore = Запрос возвращён
 audit-run-launch = Запуск поставлен в очередь

@@ -58,6 +58,7 @@ actions! {
     ProjectRestore "project.restore" "audit-project-restore"
     ProjectPurge "project.purge" "audit-project-purge"
     PromptImport "prompt.import" "audit-prompt-import"
+    ImportCancel "import.cancel" "audit-import-cancel"
     PromptWithdraw "prompt.withdraw" "audit-prompt-withdraw"
     PromptRestore "prompt.restore" "audit-prompt-restore"
     RunLaunch "run.launch" "audit-run-launch"
