@@ -287,6 +287,7 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
         ("settings", format!("{site}/settings")),
         ("project", of_project("")),
         ("people", of_project("/people")),
+        ("project-log", of_project("/audit")),
         ("prompts", of_project("/prompts")),
         ("demonstrate", of_project("/demonstrate")),
         ("compare", of_project("/compare")),
@@ -313,6 +314,7 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
     sign_in(browser, site, "admin", app.server.first_password.as_deref().unwrap()).await;
     let administrators = [
         ("accounts", format!("{site}/admin/people")),
+        ("log", format!("{site}/admin/audit")),
         ("new-project", format!("{site}/projects/new")),
     ];
     album.take(&administrators).await;
