@@ -45,7 +45,7 @@ const WRITES: [(&str, &str); 22] = [
 ];
 
 /// The others, and why they write none.
-const WRITES_NONE: [(&str, &str); 9] = [
+const WRITES_NONE: [(&str, &str); 10] = [
     ("/sign-out", "tested by itself: it ends the session that the test needs"),
     ("/language", "a person's own choice of words"),
     ("/notices/seen", "a person's own reading"),
@@ -59,6 +59,10 @@ const WRITES_NONE: [(&str, &str); 9] = [
         "a draft is its person's own until it is sent",
     ),
     ("/projects/{project}/tasks/{assignment}/preview", "it changes nothing"),
+    (
+        "/projects/{project}/imports/{import}/cancel",
+        "it does (import.cancel); it takes an import that is under way",
+    ),
     ("/projects/{project}/models/{model}/chat", "nothing of it is kept"),
     ("/projects/{project}/models/{model}/v1/chat/completions", "nothing of it is kept"),
 ];
