@@ -162,13 +162,18 @@ on_both_databases! {
         };
         set_status(RunStatus::Running).await;
         let events = format!("{project}/runs/{run}/events");
+        let news = format!("/runs/news?run={run}");
         let stays = app.new_person(&project, "stays", &["engineer"]).await;
         let mut open = stays.ask("get", &events, &[]).await;
         for action in ["disable", "reset", "remove", "delete"] {
             let login = format!("to-{action}");
             let reader = app.new_person(&project, &login, &["engineer"]).await;
-            let mut stream = reader.ask("get", &events, &[]).await;
-            assert!(stream.chunk().await.unwrap().is_some(), "it streams");
+            let mut streams = Vec::new();
+            for address in [&events, &news] {
+                let mut stream = reader.ask("get", address, &[]).await;
+                assert!(stream.chunk().await.unwrap().is_some(), "{address} streams");
+                streams.push(stream);
+            }
             let account = account(&app, &login).await.id;
             match action {
                 "remove" => {
@@ -181,7 +186,11 @@ on_both_databases! {
                 }
                 _ => assert!(act(&app.admin, account, action).await.status.is_success()),
             }
-            let end = async { while let Ok(Some(_)) = stream.chunk().await {} };
+            let end = async {
+                for mut stream in streams {
+                    while let Ok(Some(_)) = stream.chunk().await {}
+                }
+            };
             tokio::time::timeout(PATIENCE, end).await.unwrap_or_else(|_| panic!("{action}: it goes on"));
             if action == "remove" {
                 assert!(open.chunk().await.unwrap().is_some(), "others go on reading");

@@ -185,7 +185,8 @@ impl Rights {
             .filter(account::Column::Id.is_in(open.iter().map(|one| one.account)))
             .all(db)
             .await?;
-        let granted = open.iter().flat_map(|one| one.grants.iter().map(|grant| grant.project));
+        let granted: Vec<ProjectId> =
+            open.iter().flat_map(|one| &one.grants).map(|grant| grant.project).collect();
         let projects = project::Entity::find()
             .filter(project::Column::Id.is_in(granted.clone()))
             .all(db)
