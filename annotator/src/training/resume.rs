@@ -48,7 +48,8 @@ pub async fn resume(
             return Ok(ResumeOutcome::NotOver);
         }
         let subject = AuditSubject::in_project(run.project_id, run.id);
-        audit::record(&*changes, by, AuditAction::RunResume, subject, json!({"step": step})).await?;
+        audit::record(&*changes, by, AuditAction::RunResume, subject, json!({"step": step}))
+            .await?;
         Ok(ResumeOutcome::Queued)
     })
     .await

@@ -16,8 +16,8 @@ use actix_web::{
 };
 use entity::{account, hash::sha256_hex, ids::AccountId, session, time::UnixMillis};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, JoinType, QueryFilter,
-    QuerySelect, RelationDef,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, JoinType,
+    QueryFilter, QuerySelect, RelationDef,
 };
 use std::{cell::RefCell, collections::HashMap};
 use storage::database::{WriteTurn, asking, write};
