@@ -36,7 +36,9 @@ async fn account(app: &TestApp, login: &str) -> account::Model {
 /// What an administrator does with an account on the page of all people.
 async fn act(by: &Visitor, account: AccountId, action: &str) -> Page {
     let form = by.get("/admin/people").await.form("/admin/people");
-    let fields = form.fields.into_iter().filter(|(name, _)| name == "csrf").collect();
+    let mut fields: Vec<_> = form.fields.into_iter().filter(|(name, _)| name == "csrf").collect();
+    // The same form again is another form, and not a double click.
+    fields.push(("sent".to_owned(), uuid::Uuid::now_v7().to_string()));
     let action = format!("/admin/people/{account}/{action}");
     by.try_submit(crate::support::web::Form { action, fields }).await
 }
@@ -310,7 +312,7 @@ on_both_databases! {
             let form = page.form("/people").with("login", &login).with("name", &login);
             let form = form.choosing("role", "annotator");
             let (one, other) =
-                tokio::join!(app.admin.try_submit(form.clone()), app.admin.try_submit(form));
+                tokio::join!(app.admin.try_submit(form.clone().choosing("sent", 1)), app.admin.try_submit(form.choosing("sent", 2)));
             for page in [one, other] {
                 assert!(!page.status.is_server_error(), "{}", page.text());
             }

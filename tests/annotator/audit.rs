@@ -247,6 +247,9 @@ impl Stage {
 async fn send(who: &Visitor, path: &str, fields: &Fields) -> reqwest::Response {
     let token = who.token().await;
     let mut sent = vec![("csrf", token.as_str())];
+    // The same form again is another form, and not a double click.
+    let unique = uuid::Uuid::now_v7().to_string();
+    sent.push(("sent", &unique));
     sent.extend(fields.iter().map(|(name, value)| (*name, value.as_str())));
     who.ask("post", path, &sent).await
 }

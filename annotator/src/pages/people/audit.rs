@@ -14,6 +14,7 @@ use crate::{
         error::AppError,
         format,
         page::{self, Page},
+        typed::TypedQuery,
     },
 };
 use actix_web::{HttpResponse, web};
@@ -189,7 +190,7 @@ impl ShownAudit {
 pub async fn show(
     page: Page,
     _: Admin,
-    query: web::Query<AuditQuery>,
+    query: TypedQuery<AuditQuery>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let shown = ShownAudit::new(&db, query.into_inner(), None).await?;
@@ -199,7 +200,7 @@ pub async fn show(
 pub async fn show_project(
     page: Page,
     Manager(access): Manager,
-    query: web::Query<AuditQuery>,
+    query: TypedQuery<AuditQuery>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let shown = ShownAudit::new(&db, query.into_inner(), Some(&access)).await?;

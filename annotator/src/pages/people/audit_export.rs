@@ -12,12 +12,13 @@ use crate::{
         format,
         i18n::Language,
         page::Page,
+        typed::TypedQuery,
     },
 };
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{Method, header},
-    web::{Bytes, Data, Path, Query},
+    web::{Bytes, Data, Path},
 };
 use async_stream::try_stream;
 use entity::ids::AccountId;
@@ -134,7 +135,7 @@ pub async fn all(
     page: Page,
     Admin(me): Admin,
     path: Path<AuditFormatPath>,
-    query: Query<AuditQuery>,
+    query: TypedQuery<AuditQuery>,
     db: Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let (db, language) = (db.get_ref().clone(), page.language);
@@ -147,7 +148,7 @@ pub async fn of_project(
     page: Page,
     Manager(access): Manager,
     path: Path<AuditFormatPath>,
-    query: Query<AuditQuery>,
+    query: TypedQuery<AuditQuery>,
     db: Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let filter = query.filter(Some(access.project.id))?;
