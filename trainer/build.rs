@@ -6,7 +6,8 @@ fn main() {
     // Set by torch-sys, and only for crates that depend on it directly.
     let lib =
         std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names the folder of libtorch");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    // First where a release has it beside the program (docs/deploy/release).
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib:{lib}");
 
     let include = Path::new(&lib).parent().expect("lib/ lies beside include/").join("include");
     println!("cargo:rerun-if-changed=shim/attune.cpp");
