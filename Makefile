@@ -55,7 +55,7 @@ test: libtorch ## Build everything and run every test; the ten slowest are named
 
 test-long: libtorch ## The trials that take too long for every change: 50 kills of runs and workers on each database, 15 minutes of broken uploads
 	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
-		runs_that_are_killed_at_random
+		runs_that_are_killed_at_random a_service_that_is_killed_at_random
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test upload_fuzz -- --nocapture
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test attune -- --nocapture \
 		nothing_that_anybody_sends

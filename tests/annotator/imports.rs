@@ -97,7 +97,7 @@ impl Office {
     /// Kills the service at once and starts it anew on the same data.
     async fn restart(&mut self) {
         let password = self.app.server.first_password.clone().expect("of the first start");
-        self.app.kill_and_start();
+        self.app.kill_and_start(Worker::None);
         self.app.admin = Visitor::new(&self.app.server.url);
         self.app.admin.sign_in("admin", &password).await;
     }

@@ -65,3 +65,6 @@ mod deleted_models;
 mod deleted_projects;
 mod disk;
 mod sweep;
+
+// What must not be lost whoever is killed.
+mod kills;

@@ -96,8 +96,17 @@ impl Server {
 
     /// The processes that it has started, with their command lines.
     pub(crate) fn children(&self) -> Vec<(u32, Vec<String>)> {
+        Self::children_of(self.process())
+    }
+
+    /// The first process that another has started.
+    pub(crate) fn child_of(process: u32) -> Option<u32> {
+        Some(Self::children_of(process).first()?.0)
+    }
+
+    fn children_of(process: u32) -> Vec<(u32, Vec<String>)> {
         let of = |pid: u32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
-        let parent = format!("PPid:\t{}\n", self.process());
+        let parent = format!("PPid:\t{process}\n");
         let entries = std::fs::read_dir("/proc").expect("/proc is there").flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter(|pid| of(*pid, "status").is_ok_and(|status| status.contains(&parent)))
@@ -244,11 +253,11 @@ impl TestApp {
         }
     }
 
-    /// Kills the server and starts another on the same data.
-    pub(crate) fn kill_and_start(&mut self) {
+    /// Kills the server and what it has started, and starts another on the same data.
+    pub(crate) fn kill_and_start(&mut self, worker: Worker) {
         self.server.leash.kill();
         let first_password = self.server.first_password.take();
-        self.server = tokio::task::block_in_place(|| Server::start(&self.database, Worker::None));
+        self.server = tokio::task::block_in_place(|| Server::start(&self.database, worker));
         self.server.first_password = first_password;
     }
 

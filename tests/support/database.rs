@@ -1,7 +1,10 @@
 //! Databases that live as long as a test: SQLite in a folder of the test's own, and PostgreSQL in a
 //! throw-away cluster that all tests of the process share, one database each.
 
-use super::{is_ci, leash::Leash};
+use super::{
+    is_ci,
+    leash::{Leash, signal},
+};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 use std::{
     net::TcpListener,
@@ -47,13 +50,15 @@ pub(crate) struct TestDb {
     pub(crate) folder: tempfile::TempDir,
     /// Its name on the cluster.
     name: Option<String>,
+    /// Its own, which a test may kill.
+    cluster: Option<Cluster>,
 }
 
 impl TestDb {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("attune.db").display());
-        Self { url, folder, name: None }
+        Self { url, folder, name: None, cluster: None }
     }
 
     /// None, and a line that says so, without PostgreSQL; on CI that is a failure.
@@ -73,12 +78,40 @@ impl TestDb {
             .await
             .expect("the cluster makes a database");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Some(Self { url: cluster.url(&name), folder, name: Some(name) })
+        Some(Self { url: cluster.url(&name), folder, name: Some(name), cluster: None })
+    }
+
+    /// One in a cluster that no other test uses.
+    pub(crate) fn postgres_alone() -> Option<Self> {
+        let cluster = match tokio::task::block_in_place(Cluster::start) {
+            Ok(cluster) => cluster,
+            Err(reason) if is_ci() => panic!("PostgreSQL is needed on CI: {reason}"),
+            Err(reason) => {
+                eprintln!("skipped: {reason}");
+                return None;
+            }
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Some(Self { url: cluster.url("postgres"), folder, name: None, cluster: Some(cluster) })
+    }
+
+    /// Kills the server of a cluster of the test's own, which starts again; false without one.
+    pub(crate) fn crash(&self) -> bool {
+        let pid = self.cluster.as_ref().and_then(|cluster| {
+            let file = std::fs::read_to_string(cluster.data.join("postmaster.pid")).ok()?;
+            file.lines().next()?.trim().parse::<u32>().ok()
+        });
+        pid.is_some_and(|pid| signal("KILL", &pid.to_string()).is_some())
     }
 
     /// A database of another by another way to it.
     pub(crate) fn at(url: String) -> Self {
-        Self { url, folder: tempfile::tempdir().expect("a temporary folder"), name: None }
+        Self {
+            url,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            name: None,
+            cluster: None,
+        }
     }
 
     /// A connection of the test's own, to look behind the scenes.
@@ -105,6 +138,7 @@ impl Drop for TestDb {
 /// One PostgreSQL server in a temporary folder, listening on this machine alone.
 struct Cluster {
     port: u16,
+    data: PathBuf,
     _server: Leash,
 }
 
@@ -155,9 +189,11 @@ impl Cluster {
         } else {
             ""
         };
+        // One that was killed starts again.
         let script = format!(
-            "{switch} '{}' -D '{}' -h 127.0.0.1 -k '' -p {port} -F -c max_connections=200 > '{}' 2>&1 & \
-             server=$!; trap 'kill -INT $server; wait $server; rm -rf {}' TERM; wait $server",
+            "trap 'kill -INT $server; wait $server; rm -rf {3}; exit' TERM; while :; do \
+             {switch} '{0}' -D '{1}' -h 127.0.0.1 -k '' -p {port} -F -c max_connections=200 >> '{2}' 2>&1 & \
+             server=$!; wait $server; sleep 0.2; done",
             server.display(),
             data.display(),
             log.display(),
@@ -174,7 +210,7 @@ impl Cluster {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(Self { port, _server: leash })
+        Ok(Self { port, data, _server: leash })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -20,6 +20,7 @@ pub(crate) struct TcpProxy {
     cut: watch::Sender<u64>,
     is_open: Arc<AtomicBool>,
     n_accepted: Arc<AtomicUsize>,
+    server: Arc<Mutex<String>>,
     accepting: JoinHandle<()>,
 }
 
@@ -31,16 +32,23 @@ impl TcpProxy {
         let (cut, cuts) = watch::channel(0);
         let is_open = Arc::new(AtomicBool::new(true));
         let n_accepted = Arc::new(AtomicUsize::new(0));
-        let (server, open, accepted) = (server.to_owned(), is_open.clone(), n_accepted.clone());
+        let server = Arc::new(Mutex::new(server.to_owned()));
+        let (leads_to, open, accepted) = (server.clone(), is_open.clone(), n_accepted.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((browser, _)) = listener.accept().await {
                 if open.load(Ordering::SeqCst) {
                     accepted.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(forward(browser, server.clone(), cuts.clone()));
+                    let server = leads_to.lock().expect("a plain text").clone();
+                    tokio::spawn(forward(browser, server, cuts.clone()));
                 }
             }
         });
-        Self { address, cut, is_open, n_accepted, accepting }
+        Self { address, cut, is_open, n_accepted, server, accepting }
+    }
+
+    /// Forwards new connections to another server.
+    pub(crate) fn lead_to(&self, server: &str) {
+        server.clone_into(&mut self.server.lock().expect("a plain text"));
     }
 
     /// Drops every connection in the middle of whatever it carries and refuses new ones.

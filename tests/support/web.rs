@@ -62,6 +62,17 @@ impl Visitor {
         Page::of(response.unwrap_or_else(|error| panic!("GET {path}: {error}"))).await
     }
 
+    /// A page, if the service is there to answer.
+    pub(crate) async fn reach(&self, path: &str) -> Option<Page> {
+        Page::try_of(self.client.get(self.url(path)).send().await.ok()?).await
+    }
+
+    /// Sends a form; the page that answers, if the service is there to answer.
+    pub(crate) async fn deliver(&self, form: &Form) -> Option<Page> {
+        let request = self.client.post(self.url(&form.action)).form(&form.fields);
+        Page::try_of(request.send().await.ok()?).await
+    }
+
     /// The first answer itself: no redirect is followed, nothing is read of the body.
     pub(crate) async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Response {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
@@ -205,8 +216,13 @@ pub(crate) struct Page {
 
 impl Page {
     async fn of(response: reqwest::Response) -> Self {
+        Self::try_of(response).await.expect("a text")
+    }
+
+    /// None where the connection breaks before the end.
+    async fn try_of(response: reqwest::Response) -> Option<Self> {
         let (status, url) = (response.status(), response.url().clone());
-        Self { status, url, html: response.text().await.expect("a text") }
+        Some(Self { status, url, html: response.text().await.ok()? })
     }
 
     /// The form whose action ends so, as the page filled it in.
