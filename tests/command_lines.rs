@@ -58,7 +58,9 @@ const ANNOTATOR: &[(&str, &str)] = &[
     ("import", "--project"),
     ("export", "--project --format --out"),
     ("backup", "--out --rows-only"),
-    ("restore", "--data-dir --database-url --artifacts"),
+    ("restore", "--data-dir --database-url --artifacts --erasures"),
+    ("erase", "--text --containing --person --with-texts --reason --yes"),
+    ("export-person", "--login --out"),
 ];
 
 fn documents(program: &Path, verb: &str, flags: &str) {

@@ -7,9 +7,9 @@ mod restored;
 
 use crate::support::{
     app::{Server, Worker, clean},
-    backups::{done, elsewhere, shown},
+    backups::{done, elsewhere, refused, shown},
     binaries,
-    database::on_both_databases,
+    database::{TestDb, on_both_databases},
     eventually,
     hub::{Hub, Repository, client},
     leash::Leash,
@@ -19,6 +19,7 @@ use entity::run;
 use restored::{Restored, text_of};
 use serde_json::Value;
 use std::{collections::HashMap, fs, path::Path, process::Stdio, time::Duration};
+use storage::schema::SchemaState;
 
 /// How long all half-done runs together may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -81,6 +82,36 @@ on_both_databases! {
                 check_judgement(&admin, said).await;
             }
         }
+    }
+}
+
+on_both_databases! {
+    async fn a_copy_is_kept_before_the_schema_changes(database: TestDb) {
+        let unpacked = Restored::unpacked(database).await;
+        let copies = unpacked.test.folder.path().join("artifacts/backups");
+        // Something is in the way of the copy.
+        fs::write(&copies, "").unwrap();
+        let refusal = refused(&unpacked.test, &["migrate"]);
+        assert!(refusal.contains("before its schema changes") && refusal.contains("--no-migration-copy"), "{refusal}");
+        let state = storage::schema::state(&unpacked.test.connect().await).await.unwrap();
+        assert!(matches!(state, SchemaState::Older(_)), "nothing was changed");
+        fs::remove_file(&copies).unwrap();
+
+        done(&unpacked.test, &["migrate"]);
+        done(&unpacked.test, &["migrate"]);
+        let copies: Vec<_> = fs::read_dir(copies).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let [copy] = copies.as_slice() else { panic!("not one copy: {copies:?}") };
+        let target = TestDb::sqlite().await;
+        if copy.extension().is_some_and(|extension| extension == "db") {
+            fs::copy(copy, target.folder.path().join("attune.db")).unwrap();
+            let state = storage::schema::state(&target.connect().await).await.unwrap();
+            assert!(matches!(state, SchemaState::Older(_)), "an older version can open it");
+            done(&target, &["migrate", "--no-migration-copy"]);
+            assert!(!target.folder.path().join("artifacts/backups").exists());
+        } else {
+            done(&target, &["restore", shown(copy)]);
+        }
+        unpacked.moved_to(target).await.check_row_counts().await;
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Verb {
     Backup(BackupConfig),
     /// Put a backup into an empty database, of either kind, and its artifacts into their folder.
     Restore(RestoreConfig),
+    /// Remove texts, or who somebody was, for the law; without --yes it only says what would go.
+    Erase(EraseConfig),
+    /// Write everything that is kept of one person as JSON Lines.
+    ExportPerson(ExportPersonConfig),
 }
 
 /// Where everything is kept.
@@ -48,13 +52,22 @@ pub struct StorageConfig {
     /// Folder of models and datasets, addressed by hash [default: DATA_DIR/artifacts].
     #[arg(long = "artifacts", env = "ATTUNE_ARTIFACTS")]
     pub artifacts: Option<PathBuf>,
+    /// Bring an older database to this version's schema without keeping a copy of it in
+    /// ARTIFACTS/backups.
+    #[arg(long, env = "ATTUNE_NO_MIGRATION_COPY")]
+    pub no_migration_copy: bool,
 }
 
 impl StorageConfig {
     /// Everything in one folder, for tests.
     #[cfg(test)]
     pub fn in_folder(data_dir: &std::path::Path) -> Self {
-        Self { data_dir: data_dir.to_owned(), database_url: None, artifacts: None }
+        Self {
+            data_dir: data_dir.to_owned(),
+            database_url: None,
+            artifacts: None,
+            no_migration_copy: false,
+        }
     }
 
     /// The database's address: as given, else the embedded one.
@@ -183,4 +196,45 @@ pub struct RestoreConfig {
     pub storage: StorageConfig,
     /// The backup.
     pub folder: PathBuf,
+    /// What was erased since the backup was taken, and is erased again: the file erasures.jsonl of
+    /// the artifacts folder that was in use [default: that of the folder restored into, if any].
+    #[arg(long, env = "ATTUNE_ERASURES")]
+    pub erasures: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct EraseConfig {
+    #[command(flatten)]
+    pub storage: StorageConfig,
+    /// The text of this SHA-256.
+    #[arg(long, env = "ATTUNE_TEXT", group = "what", value_name = "SHA256")]
+    pub text: Option<String>,
+    /// Every text in which these words stand.
+    #[arg(long, env = "ATTUNE_CONTAINING", group = "what", value_name = "WORDS")]
+    pub containing: Option<String>,
+    /// Who the person of this login was.
+    #[arg(long, env = "ATTUNE_PERSON", group = "what", value_name = "LOGIN")]
+    pub person: Option<String>,
+    /// With the person, the texts that they alone wrote.
+    #[arg(long, env = "ATTUNE_WITH_TEXTS", requires = "person")]
+    pub with_texts: bool,
+    /// Why; it is kept.
+    #[arg(long, env = "ATTUNE_REASON")]
+    pub reason: String,
+    /// Do it: it cannot be undone.
+    #[arg(long, env = "ATTUNE_YES")]
+    pub yes: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExportPersonConfig {
+    #[command(flatten)]
+    pub storage: StorageConfig,
+    /// Whose data.
+    #[arg(long, env = "ATTUNE_LOGIN")]
+    pub login: String,
+    /// Where to write; it must not be there yet.
+    #[arg(long, env = "ATTUNE_OUT")]
+    pub out: PathBuf,
 }

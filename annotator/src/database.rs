@@ -1,6 +1,6 @@
 //! The database: SQLite in the data folder, or whatever `DATABASE_URL` names.
 
-use crate::config::StorageConfig;
+use crate::{config::StorageConfig, keeping::backup::before_migration};
 use anyhow::{Context, bail};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::DatabaseConnection;
@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 use storage::{
+    artifact_store::ArtifactStore,
     database::{self, MissingFile, begin_alone},
     schema::{self, SchemaState},
 };
@@ -42,10 +43,17 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Brings the schema up to date. Processes that start together take turns.
-pub async fn migrate(db: &DatabaseConnection) -> anyhow::Result<()> {
-    if schema::state(db).await? == SchemaState::Current {
-        return Ok(());
+/// Brings the schema up to date, after a copy of what is there. Processes that start together take
+/// turns.
+pub async fn migrate(db: &DatabaseConnection, storage: &StorageConfig) -> anyhow::Result<()> {
+    match schema::state(db).await? {
+        SchemaState::Older(steps) if !storage.no_migration_copy => {
+            let folder = ArtifactStore::safety_copies_in(&storage.artifacts_dir());
+            let step = steps.first().map_or("migration", String::as_str);
+            before_migration::keep_copy(db, &folder, step).await?;
+        }
+        SchemaState::Current => return Ok(()),
+        SchemaState::Older(_) | SchemaState::Newer(_) => {}
     }
     let turn = begin_alone(db).await?;
     Migrator::up(&turn, None).await.context("cannot migrate the database")?;
@@ -55,7 +63,7 @@ pub async fn migrate(db: &DatabaseConnection) -> anyhow::Result<()> {
 /// Opens the database and brings its schema up to date.
 pub async fn open(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let db = connect(storage).await?;
-    migrate(&db).await?;
+    migrate(&db, storage).await?;
     Ok(db)
 }
 

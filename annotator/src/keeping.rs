@@ -4,5 +4,6 @@ pub mod artifacts;
 pub mod backup;
 pub mod deletion;
 pub mod disk_use;
+pub mod erasure;
 pub mod restore;
 pub mod verbs;

@@ -1,4 +1,5 @@
-//! `annotator serve | migrate | create-user | reset-password | import | export | backup | restore`.
+//! `annotator serve | migrate | create-user | reset-password | import | export | backup | restore |
+//! erase | export-person`.
 
 use annotator::{
     app::App,
@@ -44,6 +45,8 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Export(request) => export::run(request).await,
         Verb::Backup(request) => verbs::back_up(request).await,
         Verb::Restore(request) => verbs::restore(request).await,
+        Verb::Erase(request) => verbs::erase(request).await,
+        Verb::ExportPerson(request) => verbs::export_person(request).await,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     pages::{
         data::{datasets, imports, prompt, prompts, withdraw_prompt},
         health,
-        keeping::{delete_model, delete_project, disk},
+        keeping::{delete_model, delete_project, disk, erasures, personal_data},
         models,
         people::{
             accounts, audit, audit_export, home, members, notices, project, settings, sign_in,
@@ -68,6 +68,7 @@ site_map! {
     get  "/" => home::show;
     get  "/settings" => settings::show;
     post "/settings/password" => settings::change_password;
+    get  "/settings/export.jsonl" => personal_data::export_own;
     get  "/notices" => notices::show;
     get  "/notices/new" => notices::news;
     post "/notices/seen" => notices::see_all;
@@ -84,6 +85,12 @@ site_map! {
     post "/admin/people/{account}/enable" => accounts::enable;
     get  "/admin/audit" => audit::show;
     get  "/admin/audit/export/{format}" => audit_export::all;
+    get  "/admin/people/{account}/erase" => personal_data::ask;
+    post "/admin/people/{account}/erase" => personal_data::erase;
+    get  "/admin/people/{account}/export.jsonl" => personal_data::export;
+    get  "/admin/erasures" => erasures::list;
+    get  "/admin/erasures/texts/{text}" => erasures::show;
+    post "/admin/erasures/texts/{text}" => erasures::erase;
     get  "/admin/disk" => disk::show;
     get  "/projects/{project}/delete" => delete_project::show;
     post "/projects/{project}/delete" => delete_project::delete;

@@ -311,6 +311,7 @@ fn an_upload_of_whatever_kind_is_read_or_refused() {
             data_dir: folder.path().to_owned(),
             database_url: None,
             artifacts: None,
+            no_migration_copy: false,
         };
         let db = database::open(&storage).await.expect("a database");
         let queue = ImportQueue::new(db, folder.path());

@@ -34,6 +34,7 @@ impl MigratorTrait for Migrator {
             Step { name: "m0010_draft_versions", sql: include_str!("m0010_draft_versions.sql") },
             Step { name: "m0011_accounts", sql: include_str!("m0011_accounts.sql") },
             Step { name: "m0012_imports", sql: include_str!("m0012_imports.sql") },
+            Step { name: "m0013_erasure", sql: include_str!("m0013_erasure.sql") },
             Step { name: "m0014_waiting_tasks", sql: include_str!("m0014_waiting_tasks.sql") },
         ];
         steps.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()

@@ -10,6 +10,7 @@ use entity::{
     account,
     ids::ProjectId,
     membership::{self, ProjectRole},
+    text,
 };
 use reqwest::StatusCode;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
@@ -75,6 +76,7 @@ const TABLE: &[Row] = &[
     ("get",  "/", SIGNED_IN, &[]),
     ("get",  "/settings", SIGNED_IN, &[]),
     ("post", "/settings/password", SIGNED_IN, &[("current", "wrong"), ("new", "n"), ("again", "n")]),
+    ("get",  "/settings/export.jsonl", SIGNED_IN, &[]),
     ("get",  "/notices", SIGNED_IN, &[]),
     ("get",  "/notices/new", SIGNED_IN, &[]),
     ("post", "/notices/seen", SIGNED_IN, &[]),
@@ -89,6 +91,12 @@ const TABLE: &[Row] = &[
     ("post", "/admin/people/{account}/enable", ADMINISTRATORS, &[]),
     ("get",  "/admin/audit", ADMINISTRATORS, &[]),
     ("get",  "/admin/audit/export/{format}", ADMINISTRATORS, &[]),
+    ("get",  "/admin/people/{account}/erase", ADMINISTRATORS, &[]),
+    ("post", "/admin/people/{account}/erase", ADMINISTRATORS, &[("reason", "")]),
+    ("get",  "/admin/people/{account}/export.jsonl", ADMINISTRATORS, &[]),
+    ("get",  "/admin/erasures", ADMINISTRATORS, &[]),
+    ("get",  "/admin/erasures/texts/{text}", ADMINISTRATORS, &[]),
+    ("post", "/admin/erasures/texts/{text}", ADMINISTRATORS, &[("reason", "")]),
     ("get",  "/admin/disk", ADMINISTRATORS, &[]),
     ("get",  "/projects/{project}/delete", OWNERS, &[]),
     ("post", "/projects/{project}/delete", OWNERS, &[("name", "another")]),
@@ -216,6 +224,8 @@ struct House {
     theirs: Place,
     /// An account that nobody needs.
     bystander: String,
+    /// The hash of a text.
+    text: String,
 }
 
 impl House {
@@ -259,7 +269,8 @@ impl House {
         for (name, visitor) in PEOPLE.into_iter().zip(visitors) {
             people.push(Person { name, token: visitor.token().await, visitor });
         }
-        Self { app, people, mine: mine_place, theirs: theirs_place, bystander }
+        let text = text::Entity::find().one(&app.rows).await.unwrap().expect("a text").hash;
+        Self { app, people, mine: mine_place, theirs: theirs_place, bystander, text }
     }
 
     /// The address of a row: the project's, with an object of `place` in it.
@@ -274,6 +285,7 @@ impl House {
             .replace("{model}", &place.model)
             .replace("{assignment}", assignment)
             .replace("{account}", &self.bystander)
+            .replace("{text}", &self.text)
             .replace("{kind}", "sft")
             .replace("audit/export/{format}", "audit/export/csv")
             .replace("{format}", "trl-sft")

@@ -5,7 +5,7 @@ use crate::support::{
     backups::{done, elsewhere, refused, rows_of, shown},
     builders::{add_comparisons, add_frozen_judgement, add_model, add_run, make_old},
     database::{TestDb, on_both_databases},
-    web::Visitor,
+    web::{Form, Visitor},
     world::Subject,
 };
 use annotator::keeping::deletion::sweep;
@@ -45,9 +45,8 @@ impl Busy {
         anna.sign_in("anna", &password).await;
         let task = anna.get(&format!("{project}/demonstrate")).await;
         let task = anna.submit(task.form(task.url.path()).with("answer", ANSWER)).await;
-        let token = anna.token().await;
-        let draft = format!("{}/draft", task.url.path());
-        anna.ask("post", &draft, &[("csrf", &token), ("answer", "Begun.")]).await;
+        let form = task.form(task.url.path()).with("answer", "Begun.");
+        anna.submit(Form { action: format!("{}/draft", form.action), ..form }).await;
         add_comparisons(&app.rows, &project, [1, 2]).await;
         let store = store_of(&app.database);
         add_frozen_judgement(&app.rows, &store, id, "something").await;

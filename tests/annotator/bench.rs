@@ -44,6 +44,7 @@ impl Bench {
             data_dir: database.folder.path().to_owned(),
             database_url: Some(database.url.clone()),
             artifacts: None,
+            no_migration_copy: false,
         };
         let db = database::open(&storage).await.expect("the database opens");
         let store = ArtifactStore::open(storage.artifacts_dir()).expect("a store");

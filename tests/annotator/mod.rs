@@ -59,6 +59,7 @@ mod russian;
 
 // A copy of everything, put together again elsewhere.
 mod backups;
+mod erasures;
 
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;

@@ -2,12 +2,12 @@
 
 use super::{app::clean, binaries, database::TestDb};
 use annotator::keeping::backup;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
@@ -70,4 +70,45 @@ fn parsed(row: Value) -> Value {
 /// The path as text.
 pub(crate) fn shown(path: &Path) -> &str {
     path.to_str().expect("a plain path")
+}
+
+/// The files below a folder in which one of the words stands.
+pub(crate) fn files_with(folder: &Path, words: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, words));
+        } else {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let has =
+                |words: &&str| bytes.windows(words.len()).any(|part| part == words.as_bytes());
+            if words.iter().any(|words| has(words)) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Every file that holds words of a database and its artifacts: of PostgreSQL the server's own.
+pub(crate) async fn places_with(database: &TestDb, words: &[&str]) -> Vec<PathBuf> {
+    let rows = database.connect().await;
+    let mut places = files_with(&database.folder.path().join("artifacts"), words);
+    for name in ["attune.db", "attune.db-wal"] {
+        let bytes = fs::read(database.folder.path().join(name)).unwrap_or_default();
+        if words.iter().any(|words| bytes.windows(words.len()).any(|part| part == words.as_bytes()))
+        {
+            places.push(name.into());
+        }
+    }
+    if rows.get_database_backend() == DbBackend::Postgres {
+        rows.execute_unprepared("CHECKPOINT").await.unwrap();
+        let sql = "SELECT current_setting('data_directory') || '/base/' || oid AS folder \
+             FROM pg_database WHERE datname = current_database()";
+        let row = rows.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        let folder: String = row.unwrap().unwrap().try_get("", "folder").unwrap();
+        places.extend(files_with(Path::new(&folder), words));
+    }
+    places
 }

@@ -18,7 +18,7 @@ use annotator::{
     training::launch::{self, LaunchInput, LaunchRequest},
 };
 use entity::{
-    artifact, dataset_version,
+    dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId, RunId},
     model, project,
     run::{self, RunKind, RunStatus},
@@ -27,7 +27,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+    PaginatorTrait, QueryFilter, QueryOrder,
 };
 use serde_json::{Value, json};
 use std::{
@@ -64,6 +64,7 @@ impl Site {
             data_dir: test.folder.path().to_owned(),
             database_url: Some(test.url.clone()),
             artifacts: None,
+            no_migration_copy: false,
         };
         let db = database::open(&storage).await.expect("the database opens");
         let store = ArtifactStore::open(storage.artifacts_dir()).expect("a store");
@@ -188,16 +189,7 @@ struct Adding<'a> {
 impl Adding<'_> {
     async fn artifact(&self, folder: &Path) -> String {
         let stored = self.store.import(folder).unwrap();
-        let row = artifact::ActiveModel {
-            hash: Set(stored.hash.clone()),
-            n_bytes: Set(stored.n_bytes as i64),
-            created_at: Set(UnixMillis::now()),
-        };
-        artifact::Entity::insert(row)
-            .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
-            .exec_without_returning(self.db)
-            .await
-            .unwrap();
+        annotator::keeping::artifacts::record(self.db, &stored).await.unwrap();
         stored.hash
     }
 

@@ -33,6 +33,7 @@ pub(crate) async fn furnish(folder: &Path, url: &str, size: u64) -> anyhow::Resu
         data_dir: folder.to_owned(),
         database_url: Some(url.to_owned()),
         artifacts: None,
+        no_migration_copy: false,
     };
     let db = database::open(&storage).await?;
     let guidelines = projects::FIRST_GUIDELINES;

@@ -54,6 +54,7 @@ model-no-numbers = the model's outputs are not numbers: its weights are damaged,
 input-unreadable = cannot read the run's inputs
 input-no-model = the run names no model
 input-no-dataset = the run names no dataset version
+input-dataset-erased = texts of the dataset version were removed for good, and its files with them: launch a new run, which freezes a new version
 input-dataset-missing = the run's dataset version is not in the database
 input-model-missing = a model of the run is not in the database
 input-model-deleted = the model { $name } was deleted: launch the run again with another

@@ -10,6 +10,7 @@ pub async fn record(db: &impl ConnectionTrait, stored: &StoredFolder) -> Result<
         hash: Set(stored.hash.clone()),
         n_bytes: Set(stored.n_bytes as i64),
         created_at: Set(UnixMillis::now()),
+        erased_at: Set(None),
     };
     let known = OnConflict::column(artifact::Column::Hash).do_nothing().to_owned();
     artifact::Entity::insert(row).on_conflict(known).exec_without_returning(db).await?;

@@ -11,6 +11,7 @@
 //! anew.
 
 mod artifacts;
+pub mod before_migration;
 pub mod manifest;
 mod rows;
 pub mod tables;

@@ -1,10 +1,22 @@
 //! Putting a backup into an empty database and its artifacts into a store: all of it or nothing.
 
-use crate::keeping::backup::{self, manifest::BackupManifest, tables};
+use crate::keeping::{
+    backup::{
+        self,
+        manifest::{BackupManifest, ERASURES},
+        tables,
+    },
+    erasure::{
+        finish,
+        journal::{self, JournalLine},
+    },
+};
 use anyhow::{Context, bail, ensure};
+use entity::artifact;
 use migrations::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, QueryFilter, Statement,
 };
 use std::path::Path;
 use storage::{artifact_store::ArtifactStore, database::begin_alone};
@@ -14,6 +26,8 @@ pub struct RestoreReport {
     pub manifest: BackupManifest,
     /// Runs that were under way and wait for a worker now.
     pub n_interrupted: u64,
+    /// Texts and people that were erased after the backup, and were erased again.
+    pub n_erased: usize,
 }
 
 /// Restores a backup. Nothing is written before every byte of it was looked at, and the rows appear
@@ -22,7 +36,9 @@ pub async fn restore(
     db: &DatabaseConnection,
     store: &ArtifactStore,
     folder: &Path,
+    erasures: Option<&Path>,
 ) -> anyhow::Result<RestoreReport> {
+    let lines = erasures_of(store, folder, erasures)?;
     let manifest = BackupManifest::open(folder)?;
     refuse_used(db).await?;
     let (to_verify, whole) = (manifest.clone(), folder.to_owned());
@@ -34,9 +50,28 @@ pub async fn restore(
     load_rows(&turn, &manifest, folder).await?;
     let n_interrupted = interrupt_runs(&turn).await?;
     Migrator::up(&turn, None).await.context("cannot migrate what was restored")?;
-    copy_artifacts(store, &manifest, folder).await?;
+    journal::append(store, &lines)?;
+    let n_erased = journal::apply(&turn, lines).await?;
+    copy_artifacts(&turn, store, &manifest, folder).await?;
     turn.commit().await?;
-    Ok(RestoreReport { manifest, n_interrupted })
+    finish::finish(db, store).await?;
+    Ok(RestoreReport { manifest, n_interrupted, n_erased })
+}
+
+/// What was erased, as the backup, the store and a file that somebody names say. One that is named
+/// must be there.
+fn erasures_of(
+    store: &ArtifactStore,
+    folder: &Path,
+    named: Option<&Path>,
+) -> anyhow::Result<Vec<JournalLine>> {
+    if let Some(file) = named {
+        ensure!(file.exists(), "there is no file {}", file.display());
+    }
+    let files = [folder.join(ERASURES), store.root().join(ERASURES)];
+    let files = files.into_iter().chain(named.map(Path::to_owned));
+    let read: Vec<_> = files.map(|file| journal::read(&file)).collect::<anyhow::Result<_>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 async fn refuse_used(db: &impl ConnectionTrait) -> anyhow::Result<()> {
@@ -153,11 +188,22 @@ async fn interrupt_runs(turn: &DatabaseTransaction) -> Result<u64, DbErr> {
 }
 
 async fn copy_artifacts(
+    turn: &impl ConnectionTrait,
     store: &ArtifactStore,
     manifest: &BackupManifest,
     folder: &Path,
 ) -> anyhow::Result<()> {
+    let erased: Vec<String> = artifact::Entity::find()
+        .filter(artifact::Column::ErasedAt.is_not_null())
+        .all(turn)
+        .await?
+        .into_iter()
+        .map(|artifact| artifact.hash)
+        .collect();
     for artifact in manifest.artifacts.iter().flatten() {
+        if erased.contains(&artifact.hash) {
+            continue;
+        }
         let copy = BackupManifest::artifact_path(folder, &artifact.hash);
         let target = store.clone();
         let stored = tokio::task::spawn_blocking(move || target.import(&copy)).await?;

@@ -1,10 +1,25 @@
-//! `annotator backup` and `restore`.
+//! `annotator backup`, `restore`, `erase` and `export-person`.
 
 use crate::{
-    config::{BackupConfig, RestoreConfig},
+    config::{BackupConfig, EraseConfig, ExportPersonConfig, RestoreConfig},
     database,
-    keeping::{backup, backup::manifest::BackupManifest, restore},
+    keeping::{
+        backup,
+        backup::manifest::BackupManifest,
+        erasure::{
+            ErasureOrder, export,
+            finish::{self, Remains},
+            people::{self, WrittenTexts},
+            texts::{self, TextUses},
+        },
+        restore,
+    },
+    people::accounts,
 };
+use anyhow::{Context, ensure};
+use entity::account;
+use sea_orm::DatabaseConnection;
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
 use storage::artifact_store::ArtifactStore;
 
 /// Copies everything into a folder while the service runs.
@@ -28,10 +43,14 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
     BackupManifest::open(&request.folder)?;
     let db = database::connect(&request.storage).await?;
     let store = ArtifactStore::open_writable(request.storage.artifacts_dir())?;
-    let report = restore::restore(&db, &store, &request.folder).await?;
+    let erasures = request.erasures.as_deref();
+    let report = restore::restore(&db, &store, &request.folder, erasures).await?;
     println!("Restored {}, each with the hash that the backup has", summary(&report.manifest));
     if report.manifest.artifacts.is_none() {
         println!("It was a backup of the rows alone: models and dataset versions are not there");
+    }
+    if report.n_erased > 0 {
+        println!("{} texts and people that had been erased were erased again", report.n_erased);
     }
     if report.n_interrupted > 0 {
         println!(
@@ -39,6 +58,88 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
             report.n_interrupted
         );
     }
+    Ok(())
+}
+
+/// Removes texts or who somebody was; without `--yes` it says what would go.
+pub async fn erase(request: EraseConfig) -> anyhow::Result<()> {
+    let db = database::open_existing(&request.storage).await?;
+    let store = ArtifactStore::open_writable(request.storage.artifacts_dir())?;
+    let order = ErasureOrder::now(request.reason.trim(), None);
+    ensure!(!order.reason.is_empty(), "say why with --reason: it is kept");
+    let n_erased = match &request.person {
+        Some(login) => erase_person(&db, &request, login, &order).await?,
+        None => erase_texts(&db, &request, &order).await?,
+    };
+    if !request.yes {
+        println!("Nothing was changed: say --yes to erase it for good");
+        return Ok(());
+    }
+    let left = match finish::finish(&db, &store).await? {
+        Remains::Nothing => "nothing of it is left in the database and the artifacts",
+        Remains::InUse => {
+            "the web app removes what is left on the disk when nobody reads it any more"
+        }
+    };
+    println!("Erased {n_erased}; {left}. Backups still have it.");
+    Ok(())
+}
+
+async fn erase_texts(
+    db: &DatabaseConnection,
+    request: &EraseConfig,
+    order: &ErasureOrder,
+) -> anyhow::Result<usize> {
+    let words = request.text.as_ref().or(request.containing.as_ref()).cloned().unwrap_or_default();
+    ensure!(!words.trim().is_empty(), "say which words");
+    let mut found = texts::find(db, &words).await?;
+    found.retain(|text| text.body.is_some());
+    ensure!(!found.is_empty(), "there is no such text");
+    for text in &found {
+        let uses = TextUses::of(db, &text.hash).await?;
+        println!(
+            "{}  in {} prompts, {} judgements, {} model answers, {} dataset versions, {} models",
+            text.hash,
+            uses.prompts.len(),
+            uses.judgements.len(),
+            uses.completions.len(),
+            uses.versions.len(),
+            uses.models.len()
+        );
+    }
+    let hashes: Vec<String> = found.into_iter().map(|text| text.hash).collect();
+    if request.yes { texts::erase(db, &hashes, order).await } else { Ok(0) }
+}
+
+async fn erase_person(
+    db: &DatabaseConnection,
+    request: &EraseConfig,
+    login: &str,
+    order: &ErasureOrder,
+) -> anyhow::Result<usize> {
+    let account = person(db, login).await?;
+    println!("{}  {}", account.id, account.display_name);
+    if !request.yes {
+        return Ok(0);
+    }
+    let written = if request.with_texts { WrittenTexts::Go } else { WrittenTexts::Stay };
+    Ok(1 + people::erase(db, account.id, written, order).await?)
+}
+
+async fn person(db: &DatabaseConnection, login: &str) -> anyhow::Result<account::Model> {
+    let found = accounts::find_by_login(db, login).await?;
+    found.with_context(|| format!("there is no account with the login {login}"))
+}
+
+/// Writes everything that is kept of one person.
+pub async fn export_person(request: ExportPersonConfig) -> anyhow::Result<()> {
+    let db = database::open_existing(&request.storage).await?;
+    let account = person(&db, &request.login).await?;
+    let mut rows = export::of_person(&db, &account, None).await?;
+    let shown = request.out.display();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&request.out);
+    let mut file = file.with_context(|| format!("cannot make {shown}"))?;
+    std::io::copy(&mut rows, &mut file).with_context(|| format!("cannot write {shown}"))?;
     Ok(())
 }
 

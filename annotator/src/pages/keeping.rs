@@ -3,3 +3,5 @@
 pub mod delete_model;
 pub mod delete_project;
 pub mod disk;
+pub mod erasures;
+pub mod personal_data;

@@ -10,7 +10,7 @@ use crate::{
     web::error::AppError,
 };
 use entity::{
-    dataset_version,
+    artifact, dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId},
     model,
 };
@@ -87,9 +87,11 @@ pub async fn chosen_rows(
     let fits = |version: &dataset_version::Model| {
         version.project_id == project && version.kind == contents.kind()
     };
-    Ok(match version.filter(fits) {
-        Some(version) => Ok(ChosenRows::Version(version.id)),
-        None => Err("problem-choose-dataset"),
+    let Some(version) = version.filter(fits) else { return Ok(Err("problem-choose-dataset")) };
+    let content = artifact::Entity::find_by_id(&version.hash).one(db).await?;
+    Ok(match content.is_some_and(|content| content.erased_at.is_some()) {
+        false => Ok(ChosenRows::Version(version.id)),
+        true => Err("problem-dataset-erased"),
     })
 }
 

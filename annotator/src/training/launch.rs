@@ -1,7 +1,7 @@
 //! Queueing a run: the row that a worker claims, what it reads, and who asked for it.
 
 use crate::{
-    keeping::deletion::hold::{HoldError, hold},
+    keeping::deletion::hold::{HoldError, hold, hold_rows},
     people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
@@ -61,6 +61,7 @@ impl LaunchInput {
 pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, HoldError> {
     let models = launch.inputs.iter().filter_map(|input| input.model());
     hold(db, launch.project, models).await?;
+    hold_rows(db, launch.inputs.iter().filter_map(|input| input.rows())).await?;
     let id = add_row(db, launch).await?;
     if !launch.inputs.is_empty() {
         let inputs = input_rows(id, &launch.inputs);

@@ -2,11 +2,11 @@
 
 use super::kinds::{ProgressUnit, definition};
 use crate::{
-    keeping::deletion::hold::{HoldError, hold},
+    keeping::deletion::hold::{HoldError, hold, hold_rows},
     people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
-    ids::{AccountId, ModelId, RunId},
+    ids::{AccountId, DatasetVersionId, ModelId, RunId},
     model,
     run::{self, RunStatus},
     run_input,
@@ -44,6 +44,7 @@ pub async fn resume(
             return Ok(ResumeOutcome::NoCheckpoint);
         };
         hold(&*changes, run.project_id, models_of(&*changes, run).await?).await?;
+        hold_rows(&*changes, rows_of(&*changes, run).await?).await?;
         if !put_back(&*changes, run.id).await? {
             return Ok(ResumeOutcome::NotOver);
         }
@@ -88,6 +89,16 @@ async fn models_of(db: &impl ConnectionTrait, run: &run::Model) -> Result<Vec<Mo
     let inputs =
         run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
     Ok(inputs.into_iter().filter_map(|input| input.model_id).collect())
+}
+
+/// The dataset versions that a run reads.
+async fn rows_of(
+    db: &impl ConnectionTrait,
+    run: &run::Model,
+) -> Result<Vec<DatasetVersionId>, DbErr> {
+    let inputs =
+        run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
+    Ok(inputs.into_iter().filter_map(|input| input.dataset_version_id).collect())
 }
 
 /// The next worker that is free takes it as it takes an interrupted run. False when it was not over,

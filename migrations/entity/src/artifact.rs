@@ -10,6 +10,8 @@ pub struct Model {
     pub hash: String,
     pub n_bytes: i64,
     pub created_at: UnixMillis,
+    /// Since when its files are gone because of what stood in them ([`crate::erasure`]).
+    pub erased_at: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -52,6 +52,7 @@ ids! {
     AuditLogId,
     CompletionId,
     DatasetVersionId,
+    ErasureId,
     ImportId,
     JudgementId,
     MembershipId,

@@ -5,7 +5,7 @@
 //!
 //! 1. [`ids`], [`time`], [`conversation`], [`hash`], [`mod@message`]: the small types that the rest is written in.
 //! 2. People: [`account`], [`account_link`], [`session`], [`membership`], [`project`],
-//!    [`audit_log`].
+//!    [`audit_log`], [`erasure`].
 //! 3. Their work: [`text`], [`prompt`], [`completion`], [`task`], [`task_completion`],
 //!    [`assignment`], [`draft`], [`judgement`]; [`import`], a file of it on its way in.
 //! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
@@ -25,6 +25,7 @@ pub mod message;
 pub mod account;
 pub mod account_link;
 pub mod audit_log;
+pub mod erasure;
 pub mod membership;
 pub mod project;
 pub mod session;

@@ -136,6 +136,16 @@ impl ArtifactStore {
         self.root.join("runs")
     }
 
+    /// Where copies of the database from before its migrations are; it may be missing.
+    pub fn safety_copies(&self) -> PathBuf {
+        Self::safety_copies_in(&self.root)
+    }
+
+    /// The same in a folder that need not be a store.
+    pub fn safety_copies_in(root: &Path) -> PathBuf {
+        root.join("backups")
+    }
+
     /// The newest complete checkpoint of a run, if its folder holds one:
     /// `<run>/<attempt>/output/checkpoint-<step>`.
     pub fn newest_checkpoint(&self, run: RunId) -> Option<Checkpoint> {

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 /// The steps of the schema, as the crate `migrations` names them; a test compares the two.
-pub const STEPS: [&str; 11] = [
+pub const STEPS: [&str; 13] = [
     "m0001_people",
     "m0002_work",
     "m0003_training",
@@ -15,6 +15,8 @@ pub const STEPS: [&str; 11] = [
     "m0010_draft_versions",
     "m0011_accounts",
     "m0012_imports",
+    "m0013_erasure",
+    "m0014_waiting_tasks",
 ];
 
 /// A database beside this program.

@@ -209,6 +209,7 @@ async fn store(db: &DatabaseConnection, artifacts: &ArtifactStore, folder: &Path
         hash: Set(stored.hash.clone()),
         n_bytes: Set(stored.n_bytes as i64),
         created_at: Set(UnixMillis::now()),
+        erased_at: Set(None),
     };
     row.insert(db).await.unwrap();
     stored.hash

@@ -74,9 +74,7 @@ impl RowRefusal {
                 field = field,
                 why = why
             ),
-            Self::Empty(field) => {
-                message!("row-empty-field", "field `{field}` is empty", field = field)
-            }
+            Self::Empty(at) => message!("row-empty-field", "field `{field}` is empty", field = at),
             Self::Repeated(why) => why.clone(),
             Self::EmptyMessage(field, n) => message!(
                 "row-empty-message",

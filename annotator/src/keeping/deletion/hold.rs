@@ -2,12 +2,13 @@
 
 use crate::web::{error::AppError, message::Message};
 use entity::{
-    ids::{ModelId, ProjectId},
+    artifact, dataset_version,
+    ids::{DatasetVersionId, ModelId, ProjectId},
     model, project,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::LockType,
+    sea_query::{LockType, Query},
 };
 use storage::database::WriteError;
 
@@ -18,6 +19,8 @@ pub enum HoldError {
     Project,
     #[error("the model {0} was deleted")]
     Model(String),
+    #[error("texts of the dataset version were erased")]
+    Rows,
     #[error(transparent)]
     Database(#[from] DbErr),
 }
@@ -26,7 +29,7 @@ impl WriteError for HoldError {
     fn of_database(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Project | Self::Model(_) => None,
+            Self::Project | Self::Model(_) | Self::Rows => None,
         }
     }
 }
@@ -36,6 +39,7 @@ impl From<HoldError> for AppError {
         match error {
             HoldError::Database(error) => Self::Database(error),
             HoldError::Project => Self::conflict("deleted-project"),
+            HoldError::Rows => Self::conflict("dataset-version-erased"),
             HoldError::Model(name) => {
                 Self::conflict(Message::new("deleted-model").with("name", name))
             }
@@ -64,4 +68,23 @@ pub async fn hold(
         Some(deleted) => Err(HoldError::Model(deleted.name)),
         None => Ok(()),
     }
+}
+
+/// Makes sure likewise that nothing is erased of the rows that a run is about to read.
+pub async fn hold_rows(
+    turn: &impl ConnectionTrait,
+    versions: impl IntoIterator<Item = DatasetVersionId>,
+) -> Result<(), HoldError> {
+    let hashes = Query::select()
+        .column(dataset_version::Column::Hash)
+        .from(dataset_version::Entity)
+        .and_where(dataset_version::Column::Id.is_in(versions))
+        .to_owned();
+    let read = artifact::Entity::find()
+        .filter(artifact::Column::Hash.in_subquery(hashes))
+        .lock(LockType::Share)
+        .all(turn)
+        .await?;
+    let is_erased = read.iter().any(|artifact| artifact.erased_at.is_some());
+    if is_erased { Err(HoldError::Rows) } else { Ok(()) }
 }

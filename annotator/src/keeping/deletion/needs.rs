@@ -49,6 +49,7 @@ async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<Artif
         .select_only()
         .columns([dataset_version::Column::ProjectId, dataset_version::Column::Hash])
         .filter(dataset_version::Column::ProjectId.in_subquery(not_purged()))
+        .filter(dataset_version::Column::Hash.not_in_subquery(erased()))
         .apply_if(hash, |query, hash| query.filter(dataset_version::Column::Hash.eq(hash)))
         .into_tuple()
         .all(db)
@@ -58,6 +59,7 @@ async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<Artif
         .select_only()
         .columns([run::Column::ProjectId, run::Column::OutputHash])
         .filter(run::Column::OutputHash.is_not_null())
+        .filter(run::Column::OutputHash.not_in_subquery(erased()))
         .filter(run::Column::OutputModelId.is_null())
         .filter(run::Column::ProjectId.in_subquery(not_purged()))
         .apply_if(hash, |query, hash| query.filter(run::Column::OutputHash.eq(hash)))
@@ -73,6 +75,15 @@ async fn find(db: &impl ConnectionTrait, hash: Option<&str>) -> Result<Vec<Artif
         rows.into_iter().map(move |(project, hash)| ArtifactNeed { project, what, hash })
     });
     Ok(needs.collect())
+}
+
+/// The artifacts whose files are gone because of what stood in them.
+pub fn erased() -> SelectStatement {
+    Query::select()
+        .column(artifact::Column::Hash)
+        .from(artifact::Entity)
+        .and_where(artifact::Column::ErasedAt.is_not_null())
+        .to_owned()
 }
 
 fn not_purged() -> SelectStatement {

@@ -1,7 +1,10 @@
-//! Bringing the disk to what the rows say: it completes deletions that a crash cut short, and gives
-//! up projects whose time is over.
+//! Bringing the disk to what the rows say: it completes deletions and erasures that a crash cut
+//! short, and gives up projects whose time is over.
 
-use crate::keeping::deletion::{needs, projects};
+use crate::keeping::{
+    deletion::{needs, projects},
+    erasure::finish,
+};
 use anyhow::Context;
 use entity::{artifact, time::UnixMillis};
 use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait};
@@ -29,6 +32,7 @@ pub async fn sweep(
     now: UnixMillis,
 ) -> anyhow::Result<()> {
     projects::purge_lapsed(db, now).await?;
+    finish::finish(db, store).await?;
     for hash in unneeded_on_disk(db, store).await? {
         remove_unneeded(db, store, &hash).await?;
     }

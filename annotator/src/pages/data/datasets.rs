@@ -24,6 +24,7 @@ use entity::{
     artifact, dataset_version, dataset_version_item,
     ids::{JudgementId, PromptId},
     judgement, prompt,
+    time::UnixMillis,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
@@ -95,6 +96,8 @@ struct DatasetPage {
     version: dataset_version::Model,
     by: Option<String>,
     n_bytes: i64,
+    /// Since when its files are gone, if they are.
+    erased: Option<UnixMillis>,
     uses: Vec<DatasetUse>,
     rows: Vec<Row>,
     /// From 1.
@@ -120,8 +123,20 @@ pub async fn show(
     let artifact = artifact::Entity::find_by_id(&version.hash).one(db).await?;
     let uses = lineage::uses(db, [version.id]).await?;
     let by = accounts::name(db, version.created_by).await?;
+    let erased = artifact.as_ref().and_then(|artifact| artifact.erased_at);
     let n_bytes = artifact.map_or(0, |artifact| artifact.n_bytes);
-    page::html(&DatasetPage { page, access, version, by, n_bytes, uses, rows, number, n_pages })
+    page::html(&DatasetPage {
+        page,
+        access,
+        version,
+        by,
+        n_bytes,
+        erased,
+        uses,
+        rows,
+        number,
+        n_pages,
+    })
 }
 
 async fn rows(

@@ -2,6 +2,7 @@
 
 use crate::{
     data::texts,
+    keeping::erasure,
     people::accounts,
     web::{
         access::{Access, ManagerOrEngineer},
@@ -38,6 +39,10 @@ struct PromptPage {
     id: PromptId,
     /// Since when, if it is.
     withdrawn: Option<String>,
+    /// When it was erased, if it was.
+    erased: Option<String>,
+    /// Its hash, for an administrator.
+    text: Option<String>,
     conversation: Vec<ConversationTurn>,
     said: Vec<Line>,
 }
@@ -62,7 +67,10 @@ pub async fn show(
     let conversation = conversation(page.language, asked.as_deref()).await;
     let said = said_of(db, &page, prompt.id).await?;
     let withdrawn = prompt.withdrawn_at.map(format::date_time);
-    page::html(&PromptPage { page, access, id: prompt.id, withdrawn, conversation, said })
+    let erased = erasure::of_texts(db, [prompt.text_hash.clone()]).await?.map(format::date_time);
+    let text = access.account.is_admin.then_some(prompt.text_hash);
+    let id = prompt.id;
+    page::html(&PromptPage { page, access, id, withdrawn, erased, text, conversation, said })
 }
 
 async fn said_of(

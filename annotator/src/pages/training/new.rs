@@ -4,6 +4,7 @@
 use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
     data::formats::{self, DatasetContents},
+    keeping::deletion::needs,
     training::{
         fields::{FieldControl, FieldGroup, FormField},
         inputs::offered_models,
@@ -68,6 +69,7 @@ impl NewRunPage {
         let versions = dataset_version::Entity::find()
             .filter(dataset_version::Column::ProjectId.eq(access.project.id))
             .filter(dataset_version::Column::Kind.eq(reads.kind()))
+            .filter(dataset_version::Column::Hash.not_in_subquery(needs::erased()))
             .order_by_desc(dataset_version::Column::CreatedAt)
             .all(db)
             .await?;

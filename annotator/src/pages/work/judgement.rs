@@ -6,6 +6,7 @@ use crate::{
         lineage::{self, DatasetUse},
         texts,
     },
+    keeping::erasure,
     people::accounts,
     training::kinds,
     web::{
@@ -17,7 +18,7 @@ use crate::{
         shown_text::{self, ShownText},
     },
     work::{
-        kinds::{FullAnswer, stored_answer},
+        kinds::{FullAnswer, stored_answer, text_hashes},
         shown_answers,
         task_view::{ConversationTurn, conversation},
     },
@@ -29,6 +30,7 @@ use entity::{
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
     judgement, model, prompt, task,
+    time::UnixMillis,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -41,6 +43,10 @@ struct JudgementPage {
     access: Access,
     judgement: judgement::Model,
     prompt: PromptId,
+    /// When the first of its texts was erased, if any was.
+    erased: Option<UnixMillis>,
+    /// The text that was written, for an administrator.
+    text: Option<String>,
     conversation: Vec<ConversationTurn>,
     sides: Vec<Side>,
     said: FullAnswer,
@@ -121,8 +127,11 @@ pub async fn show(
         Some(text) => Some(shown_text::markdown(text).await),
         None => None,
     };
+    let text = text_hashes([&judgement.payload]).next().filter(|_| access.account.is_admin);
     let view = JudgementPage {
         prompt: prompt.id,
+        erased: erasure::of_judgement(db, &judgement, &prompt.text_hash).await?,
+        text,
         conversation: conversation(page.language, asked.as_deref()).await,
         sides: sides(db, &page, &access, &judgement).await?,
         said,

@@ -74,6 +74,19 @@ impl ArtifactStore {
         Ok(removal)
     }
 
+    /// Removes an artifact whoever needs it, because of what stands in it.
+    pub fn erase(&self, hash: &str) -> io::Result<()> {
+        if !self.path(hash).is_dir() {
+            return Ok(());
+        }
+        let trash = self.fresh_folder_in("trash")?;
+        match fs::rename(self.path(hash), trash.join(hash)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::remove_dir_all(trash)
+    }
+
     /// Moves an artifact into the fresh folder `trash`.
     fn condemn(&self, hash: &str, trash: &Path) -> io::Result<FolderRemoval> {
         // The disk's own clock, which may be another machine's.

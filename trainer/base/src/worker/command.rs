@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{anyhow, ensure};
 use entity::{
-    dataset_version,
+    artifact, dataset_version,
     ids::{DatasetVersionId, ModelId},
     message,
     message::KeyedMessage,
@@ -81,6 +81,14 @@ async fn dataset_folder(
     let version = dataset_version::Entity::find_by_id(id).one(db).await?.with_message(|| {
         message!("input-dataset-missing", "the run's dataset version is not in the database")
     })?;
+    let content = artifact::Entity::find_by_id(&version.hash).one(db).await?;
+    ensure!(
+        content.is_none_or(|content| content.erased_at.is_none()),
+        message!(
+            "input-dataset-erased",
+            "texts of the dataset version were removed for good, and its files with them: launch a new run, which freezes a new version"
+        )
+    );
     stored(artifacts, &version.hash, message!("input-dataset", "the dataset version")).await
 }
 

@@ -203,6 +203,7 @@ async fn try_succeed(
         hash: Set(made.stored.hash.clone()),
         n_bytes: Set(made.stored.n_bytes as i64),
         created_at: Set(now),
+        erased_at: Set(None),
     })
     .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
     .exec_without_returning(&transaction)

@@ -1,0 +1,76 @@
+nav-erasures = Erasures
+erasures-title = Erasures
+erasures-lead = Where the law asks for it, a text or who somebody was can be removed for good. Their hash, the reason and the list of what used them stay.
+erasures-words = Find a text
+erasures-words-hint = Some words of it exactly as they stand there, or its SHA-256
+erasures-find = Find
+erasures-found =
+    { $n ->
+        [0] No text has these words
+        [one] One text has these words
+       *[other] { $n } texts have these words
+    }
+erasures-done = What was erased
+erasures-none = Nothing yet.
+erasure-what = What
+erasure-of-text = Text
+erasure-of-person = Person
+erasure-reason = Reason
+erasure-reason-hint = It is kept. Do not repeat here what is to be erased.
+erasure-reason-missing = Say why: the reason is kept in place of what is erased
+erasure-reason-long = At most { $n } characters
+erasure-disk = On the disk
+erasure-finished = nothing left
+erasure-waiting = being removed
+erasure-text-title = A text
+erasure-uses = Where it is used
+erasure-prompts =
+    { $n ->
+        [one] One prompt
+       *[other] { $n } prompts
+    }
+erasure-judgements =
+    { $n ->
+        [one] One written answer or remark
+       *[other] { $n } written answers or remarks
+    }
+erasure-answers =
+    { $n ->
+        [one] One model answer
+       *[other] { $n } model answers
+    }
+erasure-versions =
+    { $n ->
+        [one] One dataset version
+       *[other] { $n } dataset versions
+    }
+erasure-samples =
+    { $n ->
+        [one] One file of sampled answers
+       *[other] { $n } files of sampled answers
+    }
+erasure-models =
+    { $n ->
+        [one] One model that learnt from it
+       *[other] { $n } models that learnt from it
+    }
+erasure-do = Erase for good
+erasure-lead = The text goes from the database, from drafts, logs of runs and files, and cannot be brought back. Prompts with it are withdrawn. The dataset versions and sampled files above lose their files: nothing can be trained on them any more, and runs that read them are stopped; a new version can be frozen without the text. Models stay. Backups that are kept elsewhere still have it: a restore erases it again, but the backups themselves are yours to remove.
+text-erased-on = This text was removed on { $at } UTC.
+texts-erased-on = Texts of this page were removed on { $at } UTC.
+dataset-erased-on = Texts of this version were removed on { $at } UTC, and its files with them. Nothing can be trained on it any more; the next run freezes a new version without them.
+problem-dataset-erased = Texts of this dataset version were removed: freeze a new one
+dataset-version-erased = The dataset version that this run reads is gone, because texts in it were removed: launch a new run, which freezes a new version.
+notice-erased = Erased. What is left of it on the disk goes within minutes.
+erase-person-title = Erase who { $name } is?
+erase-person-lead = Name, login, password, roles and drafts go for good, and nobody can sign in to the account any more. What remains is a number beside their work.
+erase-person-texts = Erase what they wrote, too
+erase-person-texts-hint = Answers and remarks that they alone wrote. Without it these stay, under the number.
+erase-person = Erase…
+erase-own-account = You cannot erase your own account. Ask another administrator.
+erase-last-administrator = This is the last administrator. Make another one first.
+person-export = Download what is kept of them
+settings-data = Your data
+settings-export = Download everything that is kept of you
+settings-export-hint = Your account, roles, answers, drafts and sign-ins, as JSON lines.
+judgement-erase = Erase this text…

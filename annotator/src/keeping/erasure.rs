@@ -1,0 +1,139 @@
+//! Removing a text, or who somebody was, for the law: the one exception from "what people wrote is
+//! never lost". Hashes, reasons and the lists of versions, runs and models that used it stay.
+//!
+//! The rows change in one transaction ([`texts`], [`people`]); then whatever still has the words
+//! goes ([`finish`]): files, freed pages of the database, copies from before a migration. Where a
+//! crash comes between, the sweep makes up for it. A file in the artifact store ([`journal`]) holds
+//! what was erased, so that a restore of an older backup erases it again.
+
+pub mod export;
+pub mod finish;
+pub mod journal;
+pub mod people;
+pub mod scrub;
+pub mod texts;
+
+use crate::{
+    web::{form::FieldErrors, message::Message},
+    work::kinds,
+};
+use entity::{
+    completion,
+    erasure::{self, ErasureKind},
+    ids::{AccountId, ErasureId},
+    judgement, task_completion,
+    time::UnixMillis,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{OnConflict, Query},
+};
+use storage::storable::storable;
+
+/// Why something is erased, by whom and when.
+#[derive(Clone, Debug)]
+pub struct ErasureOrder {
+    pub reason: String,
+    pub by: Option<AccountId>,
+    pub at: UnixMillis,
+}
+
+impl ErasureOrder {
+    pub fn now(reason: impl Into<String>, by: Option<AccountId>) -> Self {
+        Self { reason: reason.into(), by, at: UnixMillis::now() }
+    }
+}
+
+/// The longest reason, in characters.
+const MAX_REASON: usize = 1000;
+
+impl ErasureOrder {
+    /// The order of an administrator, with the reason as typed.
+    pub fn by_form(reason: &str, by: AccountId) -> Result<Self, FieldErrors> {
+        let reason = reason.trim();
+        if reason.is_empty() {
+            return Err(FieldErrors::one("reason", "erasure-reason-missing"));
+        }
+        if reason.chars().count() > MAX_REASON {
+            let long = Message::new("erasure-reason-long").with("n", MAX_REASON);
+            return Err(FieldErrors::one("reason", long));
+        }
+        Ok(Self::now(storable(reason), Some(by)))
+    }
+}
+
+/// Notes an erasure; one that is noted already is to be finished anew.
+async fn record(
+    db: &impl ConnectionTrait,
+    kind: ErasureKind,
+    subject: String,
+    order: &ErasureOrder,
+) -> Result<(), DbErr> {
+    let row = erasure::ActiveModel {
+        id: Set(ErasureId::new()),
+        kind: Set(kind),
+        subject: Set(subject),
+        reason: Set(order.reason.clone()),
+        erased_by: Set(order.by),
+        erased_at: Set(order.at),
+        finished_at: Set(None),
+    };
+    let known = OnConflict::columns([erasure::Column::Kind, erasure::Column::Subject])
+        .update_column(erasure::Column::FinishedAt)
+        .to_owned();
+    erasure::Entity::insert(row).on_conflict(known).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// When the first of these texts was erased, if any was.
+pub async fn of_texts(
+    db: &impl ConnectionTrait,
+    hashes: impl IntoIterator<Item = String>,
+) -> Result<Option<UnixMillis>, DbErr> {
+    let first = erasure::Entity::find()
+        .filter(erasure::Column::Kind.eq(ErasureKind::Text))
+        .filter(erasure::Column::Subject.is_in(hashes))
+        .order_by_asc(erasure::Column::ErasedAt)
+        .one(db)
+        .await?;
+    Ok(first.map(|erasure| erasure.erased_at))
+}
+
+/// When a text that a judgement's page shows was erased: the prompt, an answer, or what was said.
+pub async fn of_judgement(
+    db: &impl ConnectionTrait,
+    judgement: &judgement::Model,
+    prompt_hash: &str,
+) -> Result<Option<UnixMillis>, DbErr> {
+    let shown = Query::select()
+        .column(task_completion::Column::CompletionId)
+        .from(task_completion::Entity)
+        .and_where(task_completion::Column::TaskId.eq(judgement.task_id))
+        .to_owned();
+    let answers = completion::Entity::find()
+        .filter(completion::Column::Id.in_subquery(shown))
+        .all(db)
+        .await?;
+    let hashes = kinds::text_hashes([&judgement.payload])
+        .chain(answers.into_iter().map(|answer| answer.text_hash))
+        .chain([prompt_hash.to_owned()]);
+    of_texts(db, hashes.collect::<Vec<_>>()).await
+}
+
+/// The erasure of a text, if it was erased.
+pub async fn of_text(
+    db: &impl ConnectionTrait,
+    hash: &str,
+) -> Result<Option<erasure::Model>, DbErr> {
+    erasure::Entity::find()
+        .filter(erasure::Column::Kind.eq(ErasureKind::Text))
+        .filter(erasure::Column::Subject.eq(hash))
+        .one(db)
+        .await
+}
+
+/// Every erasure, the newest first.
+pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<erasure::Model>, DbErr> {
+    erasure::Entity::find().order_by_desc(erasure::Column::ErasedAt).all(db).await
+}

@@ -1,0 +1,111 @@
+//! `erasures.jsonl` in the artifact store: what was erased, by hash or id. It outlives a database
+//! that is restored from an older backup.
+
+use crate::keeping::{
+    backup::manifest::ERASURES,
+    erasure::{ErasureOrder, people, texts},
+};
+use anyhow::Context;
+use entity::{
+    account,
+    erasure::{self, ErasureKind},
+    ids::AccountId,
+    time::UnixMillis,
+};
+use sea_orm::{ConnectionTrait, EntityTrait};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+use storage::artifact_store::ArtifactStore;
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalLine {
+    pub kind: ErasureKind,
+    pub subject: String,
+    pub reason: String,
+    pub erased_by: Option<AccountId>,
+    pub erased_at: UnixMillis,
+}
+
+impl From<&erasure::Model> for JournalLine {
+    fn from(row: &erasure::Model) -> Self {
+        Self {
+            kind: row.kind,
+            subject: row.subject.clone(),
+            reason: row.reason.clone(),
+            erased_by: row.erased_by,
+            erased_at: row.erased_at,
+        }
+    }
+}
+
+/// The lines of a file; none where it is not there.
+pub fn read(file: &Path) -> anyhow::Result<Vec<JournalLine>> {
+    let shown = file.display();
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.with_context(|| format!("cannot read {shown}"))?,
+    };
+    let line = |line| {
+        serde_json::from_str(line).with_context(|| format!("{shown} has a line that is no erasure"))
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
+}
+
+/// Adds the lines that are not in the store's file yet, and waits until they are on the disk.
+pub(crate) fn append(store: &ArtifactStore, lines: &[JournalLine]) -> anyhow::Result<()> {
+    let path = store.root().join(ERASURES);
+    let known = read(&path)?;
+    let is_new = |line: &&JournalLine| {
+        !known.iter().any(|other| other.kind == line.kind && other.subject == line.subject)
+    };
+    let mut text = String::new();
+    for line in lines.iter().filter(is_new) {
+        text += &serde_json::to_string(line)?;
+        text.push('\n');
+    }
+    if text.is_empty() {
+        return Ok(());
+    }
+    let shown = path.display();
+    let write = || {
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        File::open(store.root())?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {shown}"))
+}
+
+/// Erases again what these lines say, in the transaction of a restore; how many there were to erase.
+pub(crate) async fn apply(
+    turn: &impl ConnectionTrait,
+    lines: Vec<JournalLine>,
+) -> anyhow::Result<usize> {
+    // Of lines that say the same, the last.
+    let lines: BTreeMap<_, _> = lines
+        .into_iter()
+        .map(|line| ((line.kind == ErasureKind::Account, line.subject.clone()), line))
+        .collect();
+    let mut n_erased = 0;
+    for line in lines.into_values() {
+        let by = match line.erased_by {
+            Some(id) => account::Entity::find_by_id(id).one(turn).await?.map(|account| account.id),
+            None => None,
+        };
+        let order = ErasureOrder { reason: line.reason, by, at: line.erased_at };
+        n_erased += usize::from(match line.kind {
+            ErasureKind::Text => texts::erase_one(turn, &line.subject, &order).await?,
+            ErasureKind::Account => match line.subject.parse() {
+                Ok(id) => people::erase_one(turn, id, &order).await?,
+                Err(_) => false,
+            },
+        });
+    }
+    Ok(n_erased)
+}

@@ -1,0 +1,164 @@
+//! Erasing who somebody was: name, login, password and roles go, the account's id stays beside what
+//! they wrote, which stays or goes as whoever erases chooses.
+
+use crate::{
+    keeping::erasure::{self, ErasureOrder, scrub, texts},
+    people::{
+        audit::{self, AuditAction, AuditSubject},
+        links,
+    },
+    web::error::AppError,
+    work::kinds,
+};
+use entity::{
+    account, assignment, completion, draft, erasure::ErasureKind, ids::AccountId, judgement,
+    membership, prompt, session,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{LockType, Query},
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+use storage::database::begin_write;
+
+/// What becomes of what somebody wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenTexts {
+    Stay,
+    Go,
+}
+
+/// Why somebody is not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum PersonErasureError {
+    #[error("nobody erases their own account: another administrator does")]
+    OwnAccount,
+    #[error("this is the last administrator: make another first")]
+    LastAdministrator,
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<DbErr> for PersonErasureError {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<PersonErasureError> for AppError {
+    fn from(error: PersonErasureError) -> Self {
+        match error {
+            PersonErasureError::OwnAccount => Self::bad_request("erase-own-account"),
+            PersonErasureError::LastAdministrator => Self::conflict("erase-last-administrator"),
+            PersonErasureError::Failed(error) => Self::Internal(error),
+        }
+    }
+}
+
+/// Erases who somebody was; how many texts went with it.
+pub async fn erase(
+    db: &DatabaseConnection,
+    account: AccountId,
+    written: WrittenTexts,
+    order: &ErasureOrder,
+) -> Result<usize, PersonErasureError> {
+    if order.by == Some(account) {
+        return Err(PersonErasureError::OwnAccount);
+    }
+    let turn = begin_write(db).await?;
+    if is_last_administrator(&turn, account).await? {
+        return Err(PersonErasureError::LastAdministrator);
+    }
+    let mut n_texts = 0;
+    if written == WrittenTexts::Go {
+        for hash in texts_of(&turn, account).await? {
+            n_texts += usize::from(texts::erase_one(&turn, &hash, order).await?);
+        }
+    }
+    erase_one(&turn, account, order).await?;
+    turn.commit().await?;
+    Ok(n_texts)
+}
+
+/// Also keeps others from changing who is one until this transaction ends.
+async fn is_last_administrator(
+    turn: &impl ConnectionTrait,
+    account: AccountId,
+) -> Result<bool, DbErr> {
+    let administrators = account::Entity::find()
+        .filter(account::Column::IsAdmin.eq(true))
+        .filter(account::Column::DisabledAt.is_null())
+        .order_by_asc(account::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(turn)
+        .await?;
+    Ok(matches!(administrators.as_slice(), [one] if one.id == account))
+}
+
+/// Takes the identity off an account, in a transaction that is under way; false when there is no
+/// such account.
+pub(crate) async fn erase_one(
+    turn: &impl ConnectionTrait,
+    id: AccountId,
+    order: &ErasureOrder,
+) -> anyhow::Result<bool> {
+    let Some(person) = account::Entity::find_by_id(id).one(turn).await? else { return Ok(false) };
+    let words = scrub::ErasedWords::new([person.login.clone(), person.display_name.clone()]);
+    scrub::in_audit_log(turn, &words).await?;
+    session::Entity::delete_many().filter(session::Column::AccountId.eq(id)).exec(turn).await?;
+    membership::Entity::delete_many()
+        .filter(membership::Column::AccountId.eq(id))
+        .exec(turn)
+        .await?;
+    let theirs = Query::select()
+        .column(assignment::Column::Id)
+        .from(assignment::Entity)
+        .and_where(assignment::Column::AccountId.eq(id))
+        .to_owned();
+    draft::Entity::delete_many()
+        .filter(draft::Column::AssignmentId.in_subquery(theirs))
+        .exec(turn)
+        .await?;
+    links::withdraw(turn, id).await?;
+    let (disabled_at, stamp) = (person.disabled_at.unwrap_or(order.at), person.stamp + 1);
+    let mut row = person.into_active_model();
+    row.login = Set(format!("erased-{}", id.0.simple()));
+    row.display_name = Set(format!("Erased person {}", id.short()));
+    row.password_hash = Set(String::new());
+    (row.password_is_one_time, row.is_admin) = (Set(false), Set(false));
+    (row.language, row.disabled_at) = (Set(None), Set(Some(disabled_at)));
+    (row.stamp, row.password_expires_at) = (Set(stamp), Set(None));
+    row.update(turn).await?;
+    erasure::record(turn, ErasureKind::Account, id.to_string(), order).await?;
+    let subject = AuditSubject::of_all(id);
+    let details = json!({"reason": order.reason});
+    audit::record(turn, order.by, AuditAction::AccountErase, subject, details).await?;
+    Ok(true)
+}
+
+/// The texts that this person alone wrote: what somebody else wrote too, or is a prompt or a model's
+/// answer, is not theirs.
+async fn texts_of(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet<String>, DbErr> {
+    let said =
+        judgement::Entity::find().filter(judgement::Column::AccountId.eq(id)).all(db).await?;
+    let mut hashes: BTreeSet<String> =
+        kinds::text_hashes(said.iter().map(|said| &said.payload)).collect();
+    let mut others = BTreeSet::new();
+    for hash in &hashes {
+        let asked = prompt::Entity::find().filter(prompt::Column::TextHash.eq(hash.as_str()));
+        let answered =
+            completion::Entity::find().filter(completion::Column::TextHash.eq(hash.as_str()));
+        let is_others = asked.count(db).await? > 0
+            || answered.count(db).await? > 0
+            || texts::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id));
+        if is_others {
+            others.insert(hash.clone());
+        }
+    }
+    hashes.retain(|hash| !others.contains(hash));
+    Ok(hashes)
+}

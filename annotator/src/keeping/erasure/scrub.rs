@@ -1,0 +1,264 @@
+//! Words that stand in other rows than their own: drafts, what a run said, settings, lines of the
+//! audit log. Every column of text is looked through, but for those that programs alone write; a
+//! new table is looked through without being named here.
+
+use crate::keeping::backup::tables::{self, ColumnKind, TableColumn, TableShape, quoted};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value as SqlValue};
+use serde_json::Value;
+
+/// What stands where words were.
+pub const ERASED: &str = "[erased]";
+
+/// Shorter words count only where they are the whole value: "Yes." stands in many texts.
+const MIN_WITHIN: usize = 12;
+
+/// Tables that hold keys, hashes, names and states, or the texts themselves, which go by hash.
+const WITHOUT_WORDS: [&str; 14] = [
+    "account",
+    "account_link",
+    "artifact",
+    "assignment",
+    "completion",
+    "dataset_version",
+    "dataset_version_item",
+    "judgement",
+    "membership",
+    "model",
+    "prompt",
+    "run_input",
+    "task",
+    "text",
+];
+
+/// The same of single columns.
+const NO_WORDS: [(&str, &str); 13] = [
+    ("audit_log", "action"),
+    ("audit_log", "subject"),
+    ("erasure", "kind"),
+    ("erasure", "subject"),
+    ("import", "file_hash"),
+    ("import", "state"),
+    ("project", "name"),
+    ("run", "kind"),
+    ("run", "status"),
+    ("run", "worker"),
+    ("run", "output_hash"),
+    ("seaql_migrations", "version"),
+    ("session", "key_hash"),
+];
+
+/// Words to be found, as rows may hold them.
+pub struct ErasedWords {
+    /// As they are, and as browsers send lines.
+    within: Vec<String>,
+    whole: Vec<String>,
+}
+
+impl ErasedWords {
+    pub fn new(words: impl IntoIterator<Item = String>) -> Self {
+        let (mut within, mut whole) = (Vec::new(), Vec::new());
+        for words in words.into_iter().filter(|words| !words.trim().is_empty()) {
+            let is_long = words.chars().count() >= MIN_WITHIN;
+            let kept = if is_long { &mut within } else { &mut whole };
+            if words.contains('\n') {
+                kept.push(words.replace('\n', "\r\n"));
+            }
+            kept.push(words);
+        }
+        Self { within, whole }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.within.is_empty() && self.whole.is_empty()
+    }
+
+    /// What a row must contain to be looked at, as text or within JSON.
+    fn signs(&self) -> Vec<String> {
+        let mut signs = self.whole.clone();
+        signs.extend(self.whole.iter().map(|words| json_text(words)));
+        for words in &self.within {
+            let quoted = json_text(words);
+            signs.push(quoted[1..quoted.len() - 1].to_owned());
+            signs.push(words.clone());
+        }
+        signs.dedup();
+        signs
+    }
+
+    /// The value without the words; None when they are not in it.
+    fn removed_from(&self, text: &str) -> Option<String> {
+        if let Ok(mut json @ (Value::Array(_) | Value::Object(_) | Value::String(_))) =
+            serde_json::from_str::<Value>(text)
+        {
+            return self.remove_from_json(&mut json).then(|| json.to_string());
+        }
+        self.remove_from_text(text)
+    }
+
+    fn remove_from_text(&self, text: &str) -> Option<String> {
+        if self.whole.iter().any(|words| words == text) {
+            return Some(ERASED.to_owned());
+        }
+        let mut left = text.to_owned();
+        for words in &self.within {
+            left = left.replace(words.as_str(), ERASED);
+        }
+        (left != text).then_some(left)
+    }
+
+    fn remove_from_json(&self, json: &mut Value) -> bool {
+        match json {
+            Value::String(text) => match self.remove_from_text(text) {
+                Some(left) => {
+                    *text = left;
+                    true
+                }
+                None => false,
+            },
+            Value::Array(values) => {
+                values.iter_mut().fold(false, |found, value| self.remove_from_json(value) | found)
+            }
+            Value::Object(fields) => {
+                fields.values_mut().fold(false, |found, value| self.remove_from_json(value) | found)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+}
+
+fn json_text(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// Takes the words out of every row; how many rows changed.
+pub async fn everywhere(db: &impl ConnectionTrait, words: &ErasedWords) -> anyhow::Result<u64> {
+    let mut n_changed = 0;
+    if words.is_empty() {
+        return Ok(0);
+    }
+    for table in tables::all(db).await? {
+        n_changed += in_table(db, &table, words).await?;
+    }
+    Ok(n_changed)
+}
+
+/// The same in the audit log alone, which names people.
+pub async fn in_audit_log(db: &impl ConnectionTrait, words: &ErasedWords) -> anyhow::Result<()> {
+    for table in tables::all(db).await?.iter().filter(|table| table.name == "audit_log") {
+        in_table(db, table, words).await?;
+    }
+    Ok(())
+}
+
+/// The columns of a table that may hold words.
+pub(super) fn wordy(table: &TableShape) -> Vec<&TableColumn> {
+    let holds = |column: &&TableColumn| {
+        matches!(column.kind, ColumnKind::Text | ColumnKind::Json)
+            && !column.is_key
+            && !WITHOUT_WORDS.contains(&table.name.as_str())
+            && !NO_WORDS.contains(&(table.name.as_str(), column.name.as_str()))
+    };
+    table.columns.iter().filter(holds).collect()
+}
+
+async fn in_table(
+    db: &impl ConnectionTrait,
+    table: &TableShape,
+    words: &ErasedWords,
+) -> Result<u64, DbErr> {
+    let mut n_changed = 0;
+    for column in wordy(table) {
+        for row in rows_with(db, table, column, words).await? {
+            let text: String = row.try_get("", "said")?;
+            if let Some(left) = words.removed_from(&text) {
+                replace(db, table, column, &row, left).await?;
+                n_changed += 1;
+            }
+        }
+    }
+    Ok(n_changed)
+}
+
+/// The keys of the rows that may have the words in a column, and what they have there.
+async fn rows_with(
+    db: &impl ConnectionTrait,
+    table: &TableShape,
+    column: &TableColumn,
+    words: &ErasedWords,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let backend = db.get_database_backend();
+    let is_postgres = backend == DbBackend::Postgres;
+    let name = quoted(&column.name);
+    let said = if is_postgres { format!("{name}::text") } else { name };
+    let signs = words.signs();
+    let conditions: Vec<String> = (1..=signs.len())
+        .map(|place| match is_postgres {
+            true => format!("position(${place} in {said}) > 0"),
+            false => format!("instr({said}, ?) > 0"),
+        })
+        .collect();
+    let keys = keys(table).map(|key| format!("{}, ", quoted(&key.name))).collect::<String>();
+    let sql = format!(
+        "SELECT {keys}{said} AS said FROM {} WHERE {}",
+        quoted(&table.name),
+        conditions.join(" OR ")
+    );
+    let signs = signs.into_iter().map(SqlValue::from);
+    db.query_all_raw(Statement::from_sql_and_values(backend, sql, signs)).await
+}
+
+fn keys(table: &TableShape) -> impl Iterator<Item = &TableColumn> {
+    table.columns.iter().filter(|column| column.is_key)
+}
+
+async fn replace(
+    db: &impl ConnectionTrait,
+    table: &TableShape,
+    column: &TableColumn,
+    row: &QueryResult,
+    left: String,
+) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
+    let is_postgres = backend == DbBackend::Postgres;
+    let holder = |place: usize| if is_postgres { format!("${place}") } else { "?".to_owned() };
+    let cast = if is_postgres && column.kind == ColumnKind::Json { "::jsonb" } else { "" };
+    let (mut values, mut conditions) = (vec![SqlValue::from(left)], Vec::new());
+    for (idx, key) in keys(table).enumerate() {
+        conditions.push(format!("{} = {}", quoted(&key.name), holder(idx + 2)));
+        values.push(key_of(row, key)?);
+    }
+    let sql = format!(
+        "UPDATE {} SET {} = {}{cast} WHERE {}",
+        quoted(&table.name),
+        quoted(&column.name),
+        holder(1),
+        conditions.join(" AND ")
+    );
+    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+}
+
+fn key_of(row: &QueryResult, key: &TableColumn) -> Result<SqlValue, DbErr> {
+    Ok(match key.kind {
+        ColumnKind::Id => SqlValue::Uuid(Some(row.try_get("", &key.name)?)),
+        ColumnKind::Bytes => SqlValue::Bytes(Some(row.try_get("", &key.name)?)),
+        ColumnKind::Integer => SqlValue::BigInt(Some(row.try_get("", &key.name)?)),
+        _ => SqlValue::String(Some(row.try_get("", &key.name)?)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_go_wherever_they_stand_and_short_ones_only_alone() {
+        let words = ErasedWords::new(["Anna's secret\nrecipe".to_owned(), "Anna".to_owned()]);
+        let gone = |text: &str| words.removed_from(text);
+        assert_eq!(gone("Quoted: Anna's secret\nrecipe!").unwrap(), "Quoted: [erased]!");
+        assert_eq!(gone("Anna").unwrap(), ERASED);
+        assert_eq!(gone("Anna K."), None);
+        let json = r#"{"name":"Anna","said":["by Anna","> Anna's secret\r\nrecipe"],"n":1}"#;
+        let left = r#"{"name":"[erased]","said":["by Anna","> [erased]"],"n":1}"#;
+        assert_eq!(gone(json).unwrap(), left);
+    }
+}
