@@ -50,7 +50,8 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
 const ANNOTATOR: &[(&str, &str)] = &[
     (
         "serve",
-        "--listen --data-dir --worker --trainer --base --database-url --artifacts --log-format",
+        "--listen --data-dir --worker --trainer --base --database-url --artifacts --log-format \
+         --secure-cookies --trusted-proxies",
     ),
     ("migrate", "--data-dir --database-url"),
     ("create-user", "--login --name --admin"),

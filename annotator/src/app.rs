@@ -1,33 +1,39 @@
 //! The server: built, then run. Tests build it on port 0.
 
 use crate::{
-    config::ServeConfig,
+    config::{ListenAddress, ServeConfig},
     data::import::queue::ImportQueue,
     database,
+    keeping::readiness::ReadinessCheck,
     models::live::LiveModels,
-    people::accounts::SignInLimit,
+    people::sign_in_limit::SignInLimit,
     routes,
     start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
     web::{
-        csrf, error, error_pages,
+        client_address::TrustedProxies,
+        connection,
+        cookies::CookieSecurity,
+        csrf, error, error_pages, form_guard,
         i18n::Language,
-        once, request_log, session,
+        once, prefetch,
+        request_body::{self, LargeBodies},
+        request_log, session,
         streams::OpenStreams,
         watched_streams::{self, WatchedStreams},
     },
 };
 use actix_web::{
-    App as ActixApp, Error, HttpServer,
+    App as ActixApp, Error,
     body::{self, BodySize, BoxBody, MessageBody},
     dev::{Server, ServerHandle, ServiceRequest, ServiceResponse},
     http::Method,
-    middleware::{Compress, DefaultHeaders, Next, from_fn},
+    middleware::{Compress, Condition, DefaultHeaders, Next, from_fn},
     web,
 };
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use sea_orm::DatabaseConnection;
-use std::{io::ErrorKind, net::SocketAddr, pin::pin};
+use std::pin::pin;
 use storage::artifact_store::ArtifactStore;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,17 +41,15 @@ use tokio::signal::unix::{SignalKind, signal};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
      form-action 'self'; frame-ancestors 'none'";
 
-/// The largest body of any request: an upload of prompts.
-const MAX_UPLOAD_BYTES: usize = 32 << 20;
-
-/// The largest form: an answer with room to spare.
-const MAX_FORM_BYTES: usize = 8 << 20;
+/// For a year browsers come back over HTTPS alone.
+const STRICT_TRANSPORT_SECURITY: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 
 pub struct App {
     server: Server,
     config: ServeConfig,
     store: ArtifactStore,
-    address: SocketAddr,
+    /// Where it can be reached, as people write it.
+    address: ListenAddress,
     db: DatabaseConnection,
     live: web::Data<LiveModels>,
     imports: web::Data<ImportQueue>,
@@ -71,7 +75,7 @@ impl App {
     }
 
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.address.port
     }
 
     pub fn db(&self) -> &DatabaseConnection {
@@ -146,8 +150,11 @@ fn bind(
     db: DatabaseConnection,
     store: ArtifactStore,
     (live, feed, imports): SharedData,
-) -> anyhow::Result<(Server, SocketAddr)> {
-    let listen = config.listen;
+) -> anyhow::Result<(Server, ListenAddress)> {
+    let listen = config.listen.clone();
+    let secure = config.secure_cookies;
+    let cookies = web::Data::new(CookieSecurity(secure));
+    let proxies = web::Data::new(TrustedProxies(config.trusted_proxies.clone()));
     let config = web::Data::new(config);
     let store = web::Data::new(store);
     let streams = web::Data::new(OpenStreams::default());
@@ -155,21 +162,27 @@ fn bind(
     let sent_forms = web::Data::new(once::SentForms::default());
     let watched_streams = web::Data::new(WatchedStreams::default());
     let sign_in_limit = web::Data::new(SignInLimit::new());
+    let large_bodies = web::Data::new(LargeBodies::new());
+    let readiness = web::Data::new(ReadinessCheck::new());
     for language in Language::ALL {
         language.text("app-name").to_string(); // parses the Fluent files before the first request
     }
-    let server = HttpServer::new(move || {
+    let app = move || {
         ActixApp::new()
             .app_data(web::Data::new(db.clone()))
             .app_data(config.clone())
+            .app_data(cookies.clone())
+            .app_data(proxies.clone())
             .app_data(store.clone())
             .app_data(feed.clone())
             .app_data(digests.clone())
             .app_data(streams.clone())
             .app_data(live.clone())
             .app_data(imports.clone())
-            .app_data(web::PayloadConfig::new(MAX_UPLOAD_BYTES))
-            .app_data(web::FormConfig::default().limit(MAX_FORM_BYTES))
+            .app_data(large_bodies.clone())
+            .app_data(readiness.clone())
+            .app_data(web::PayloadConfig::new(request_body::MAX_FORM_BYTES))
+            .app_data(web::FormConfig::default().limit(request_body::MAX_FORM_BYTES))
             .app_data(sign_in_limit.clone())
             .app_data(sent_forms.clone())
             .app_data(watched_streams.clone())
@@ -178,39 +191,30 @@ fn bind(
             // The last one wrapped sees a request first.
             .wrap(from_fn(once::once))
             .wrap(from_fn(watched_streams::end_with_access))
-            .wrap(from_fn(csrf::require_token))
+            .wrap(from_fn(guard_forms))
             .wrap(from_fn(error_pages::error_pages))
-            .wrap(session::middleware(db.clone(), config.secure_cookies))
+            .wrap(from_fn(csrf::keep_token))
+            .wrap(session::middleware(db.clone(), secure))
             .wrap(from_fn(session::read_account_along))
             .wrap(from_fn(error_pages::last_resort))
             .wrap(Compress::default())
+            .wrap(from_fn(prefetch::refuse_guesses))
             .wrap(security_headers())
+            .wrap(Condition::new(secure, DefaultHeaders::new().add(STRICT_TRANSPORT_SECURITY)))
             .wrap(from_fn(head_without_stream))
             .wrap(from_fn(request_log::log_requests))
-    })
-    // A client that hangs up is gone, and what it asked of a model is not waited for.
-    .h1_allow_half_closed(false)
-    // Whoever leaves frees the place of what was streamed to them.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(10)
-    .disable_signals()
-    .bind(listen)
-    .map_err(|error| cannot_listen(listen, &error))?;
-    let address = *server.addrs().first().context("the server has no address")?;
-    Ok((server.run(), address))
+            .wrap(from_fn(connection::count_answers))
+    };
+    listening::start(&listen, app)
 }
 
-/// Why, and what to do about it.
-fn cannot_listen(listen: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    let why = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "another program listens there already; stop it, or choose".to_owned()
-        }
-        ErrorKind::PermissionDenied => "this user may not use that port; choose".to_owned(),
-        ErrorKind::AddrNotAvailable => "this machine has no such address; choose".to_owned(),
-        _ => format!("{error}; choose"),
-    };
-    anyhow!("cannot listen on {listen}: {why} another address with --listen")
+/// Middleware: see [`form_guard`]; the line of a URL says what may be sent there.
+async fn guard_forms(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let kind = routes::body_kind(request.match_pattern().as_deref());
+    form_guard::guard_form(kind, request, next).await
 }
 
 /// Middleware: HEAD is answered as GET, but what would be streamed (a download, a run's events) is
@@ -237,5 +241,6 @@ fn security_headers() -> DefaultHeaders {
         .add(("Cache-Control", "private, no-cache"))
 }
 
+mod listening;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,13 @@
 use crate::data::formats;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use entity::{dataset_version::DatasetKind, log_format::LogFormat};
-use std::{net::SocketAddr, path::PathBuf};
+use ipnet::IpNet;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 /// The web app in which people teach a language model.
 #[derive(Debug, Parser)]
@@ -91,9 +97,9 @@ impl StorageConfig {
 
 #[derive(Clone, Debug, Args)]
 pub struct ServeConfig {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on, HOST:PORT; port 0 takes a free one.
     #[arg(long, env = "ATTUNE_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     #[command(flatten)]
     pub storage: StorageConfig,
     /// Run a training worker beside the web app, or leave that to other machines.
@@ -108,12 +114,65 @@ pub struct ServeConfig {
     /// Models that may be loaded at once for people to talk to; 0 allows none.
     #[arg(long, env = "ATTUNE_LIVE_MODELS", default_value_t = 2, value_name = "N")]
     pub live_models: usize,
-    /// Mark cookies Secure: say so when the app is reached over HTTPS.
+    /// Mark cookies Secure and tell browsers to use HTTPS only: say so when the app is reached over
+    /// HTTPS. Over plain HTTP nobody can sign in then.
     #[arg(long, env = "ATTUNE_SECURE_COOKIES")]
     pub secure_cookies: bool,
+    /// Proxies in front of the app whose X-Forwarded-For is believed: addresses or networks, with
+    /// commas between them (10.0.0.0/8,fd00::/8). Attempts to sign in are limited per address, so
+    /// behind a proxy that is not named here everybody counts as one.
+    #[arg(
+        long,
+        env = "ATTUNE_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_parser = network,
+        value_name = "CIDR,…"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
     /// How log lines are written to standard error; RUST_LOG chooses which.
     #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// An address as typed: a host, which may be a name, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// An IPv6 address stands in brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{typed} is not HOST:PORT, such as 127.0.0.1:8080, localhost:8080 or [::1]:8080"
+            )
+        };
+        let (host, port) = typed.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_host = match bare {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && !host.contains([':', '/', '[', ']', '@', ' ']),
+        };
+        if is_host { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// A network, or an address as the network of itself.
+fn network(typed: &str) -> Result<IpNet, String> {
+    let typed = typed.trim();
+    let network = typed.parse().or_else(|_| typed.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| format!("{typed} is neither an address nor a network such as 10.0.0.0/8"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -237,4 +296,28 @@ pub struct ExportPersonConfig {
     /// Where to write; it must not be there yet.
     #[arg(long, env = "ATTUNE_OUT")]
     pub out: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_listen_on_may_be_a_name() {
+        for typed in ["127.0.0.1:8080", "localhost:8080", "[::1]:0", "0.0.0.0:80"] {
+            assert_eq!(typed.parse::<ListenAddress>().unwrap().to_string(), typed);
+        }
+        for typed in ["8080", ":8080", "localhost", "::1:8080", "http://localhost:8080", "a:99999"]
+        {
+            let said = typed.parse::<ListenAddress>().unwrap_err();
+            assert!(said.contains("HOST:PORT"), "{typed}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_network() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network(" fd00::1").unwrap().to_string(), "fd00::1/128");
+        assert!(network("proxy.example").is_err());
+    }
 }

@@ -5,5 +5,6 @@ pub mod backup;
 pub mod deletion;
 pub mod disk_use;
 pub mod erasure;
+pub mod readiness;
 pub mod restore;
 pub mod verbs;

@@ -9,5 +9,7 @@ pub mod audit_log;
 pub mod links;
 pub mod members;
 pub mod notices;
+pub mod password_hashing;
 pub mod passwords;
 pub mod projects;
+pub mod sign_in_limit;

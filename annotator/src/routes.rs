@@ -14,7 +14,7 @@ use crate::{
         training,
         work::{judgement, task},
     },
-    web::assets,
+    web::{assets, request_body::BodyKind},
     work::kinds::{self, TaskDefinition},
 };
 use actix_web::{
@@ -27,15 +27,27 @@ macro_rules! site_map {
     ($($method:ident $path:literal => $handler:path;)*) => {
         /// Method and path of every URL.
         pub fn all() -> Vec<(&'static str, String)> {
-            let mut all = vec![$((stringify!($method), $path.to_owned())),*];
+            let method = |method| if method == "get" { "get" } else { "post" };
+            let mut all = vec![$((method(stringify!($method)), $path.to_owned())),*];
             all.extend(task_addresses().map(|(path, _)| ("get", path)));
             all
+        }
+
+        /// What a POST to the address of that pattern may bring: a form, unless its line says more.
+        pub fn body_kind(pattern: Option<&str>) -> BodyKind {
+            let listed = [$((stringify!($method), $path)),*];
+            let mut of_pattern = listed.iter().filter(|(_, path)| pattern == Some(*path));
+            of_pattern.find_map(|(method, _)| match *method {
+                "upload" => Some(BodyKind::Upload),
+                "json" => Some(BodyKind::Json),
+                _ => None,
+            }).unwrap_or(BodyKind::Form)
         }
 
         pub fn configure(app: &mut ServiceConfig) {
             app$(.route($path, $method().to($handler)))*;
             for (path, kind) in task_addresses() {
-                let next = move |page, by, db| task::next(kind, page, by, db);
+                let next = move |request, page, by, db| task::next(kind, request, page, by, db);
                 app.route(&path, get().to(next));
             }
         }
@@ -45,6 +57,16 @@ macro_rules! site_map {
 /// Each kind of task has an address that gives one out.
 fn task_addresses() -> impl Iterator<Item = (String, &'static dyn TaskDefinition)> {
     kinds::all().map(|kind| (format!("/projects/{{project}}{}", kind.path()), kind))
+}
+
+/// A form with a file.
+fn upload() -> Route {
+    post()
+}
+
+/// What scripts and programs send.
+fn json() -> Route {
+    post()
 }
 
 /// HEAD asks for what GET would say, without its body.
@@ -108,7 +130,7 @@ site_map! {
     // A project: its prompts and the work of its annotators
     get  "/projects/{project}/prompts" => prompts::show;
     post "/projects/{project}/prompts" => prompts::paste;
-    post "/projects/{project}/prompts/upload" => prompts::upload;
+    upload "/projects/{project}/prompts/upload" => prompts::upload;
     get  "/projects/{project}/imports/{import}" => imports::show;
     post "/projects/{project}/imports/{import}/cancel" => imports::cancel;
     get  "/projects/{project}/export/{format}.jsonl" => prompts::download;
@@ -144,7 +166,7 @@ site_map! {
     get  "/projects/{project}/models/{model}/download" => models::download::download;
     get  "/projects/{project}/models/{model}/chat" => models::chat::show;
     post "/projects/{project}/models/{model}/chat" => models::chat::answer;
-    post "/projects/{project}/models/{model}/v1/chat/completions" => models::completions::create;
+    json "/projects/{project}/models/{model}/v1/chat/completions" => models::completions::create;
     get  "/projects/{project}/models/{model}/delete" => delete_model::show;
     post "/projects/{project}/models/{model}/delete" => delete_model::delete;
 }

@@ -289,8 +289,7 @@ impl House {
             .replace("{kind}", "sft")
             .replace("audit/export/{format}", "audit/export/csv")
             .replace("{format}", "trl-sft")
-            .replace("{hash}", "any")
-            .replace("{name}", "app.css");
+            .replace("/static/{hash}/{name}", &annotator::web::assets::url("app.css"));
         assert!(!path.contains('{'), "say in `fill` what stands for the placeholder in {path}");
         path
     }

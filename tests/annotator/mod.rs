@@ -22,6 +22,10 @@ mod audit;
 mod access;
 mod sessions;
 
+// Whoever is not signed in.
+mod flood;
+mod front_door;
+
 // What whoever watches the service relies on.
 mod watching;
 

@@ -48,7 +48,10 @@ impl Server {
         let log = folder.join(format!("annotator-{}.log", uuid::Uuid::now_v7()));
         let errors = File::create(&log).expect("a log file");
         let data = folder.to_str().expect("a plain path");
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", data];
+        let mut arguments = vec!["serve", "--data-dir", data];
+        if !flags.contains(&"--listen") {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
         let (trainer, base) = (binaries::trainer(), super::tiny_base());
         arguments.extend(match worker {
             Worker::None => vec!["--worker", "none"],

@@ -3,7 +3,10 @@
 
 use super::eventually;
 use reqwest::{
-    Client, Method, RequestBuilder, Response, StatusCode, Url, cookie::Jar, redirect::Policy,
+    Client, Method, RequestBuilder, Response, StatusCode, Url,
+    cookie::Jar,
+    header::{HeaderMap, HeaderName},
+    redirect::Policy,
 };
 use scraper::{ElementRef, Html, Selector};
 use std::{sync::Arc, time::Duration};
@@ -12,6 +15,9 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone)]
 pub(crate) struct Visitor {
     base: Url,
+    cookies: Arc<Jar>,
+    /// What every request of theirs says besides.
+    said: HeaderMap,
     client: Client,
     /// The same person where a redirect is not followed.
     unled: Client,
@@ -19,10 +25,14 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     pub(crate) fn new(base: &str) -> Self {
-        let cookies = Arc::new(Jar::default());
+        Self::with(base.parse().expect("an address"), Arc::default(), HeaderMap::new())
+    }
+
+    fn with(base: Url, cookies: Arc<Jar>, said: HeaderMap) -> Self {
         let client = |redirects| {
             Client::builder()
                 .cookie_provider(cookies.clone())
+                .default_headers(said.clone())
                 .redirect(redirects)
                 .timeout(Duration::from_secs(60))
                 .no_proxy()
@@ -30,7 +40,15 @@ impl Visitor {
                 .expect("a client")
         };
         let (led, unled) = (client(Policy::limited(5)), client(Policy::none()));
-        Self { base: base.parse().expect("an address"), client: led, unled }
+        Self { base, cookies, said, client: led, unled }
+    }
+
+    /// The same person, whose requests say this, too.
+    pub(crate) fn saying(&self, name: &str, value: &str) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+        let mut said = self.said.clone();
+        said.insert(name, value.parse().expect("a header's value"));
+        Self::with(self.base.clone(), self.cookies.clone(), said)
     }
 
     /// Signs in by the form; the page after it.
@@ -157,6 +175,13 @@ impl Visitor {
             answer.bytes().await?;
         }
         Ok((status, leads_to))
+    }
+
+    /// Sends a body as it is, with a page's token; the page that answers.
+    pub(crate) async fn send_body(&self, path: &str, kind: &str, token: &str, body: &str) -> Page {
+        let request = self.unled.post(self.url(path)).header("content-type", kind);
+        let answer = request.header("csrf", token).body(body.to_owned()).send().await;
+        Page::of(answer.unwrap_or_else(|error| panic!("POST {path}: {error}"))).await
     }
 
     /// Chooses the language of every page that this person opens.

@@ -7,6 +7,7 @@ use crate::{
         administrators::{self, AdministratorError},
         audit::{self, AuditAction, AuditSubject},
         links::{self, FreshLink},
+        password_hashing::PasswordSender,
         passwords::{self, NO_PASSWORD, NewPassword},
     },
     web::{
@@ -210,7 +211,8 @@ pub async fn change_password(
     typed: PasswordChange,
 ) -> Result<account::Model, FormError> {
     let mut errors = FieldErrors::default();
-    if accounts::authenticate(db, &account.login, typed.current).await?.is_none() {
+    let sender = PasswordSender::Known;
+    if accounts::authenticate(db, sender, &account.login, typed.current).await?.is_none() {
         errors.add("current", "settings-current-wrong");
     }
     typed.new.check(&mut errors);

@@ -4,7 +4,10 @@ use crate::{
     config::CreateUserConfig,
     database,
     people::{account_changes, accounts, accounts::NewAccount},
-    web::{form::FieldErrors, typed::MAX_NAME},
+    web::{
+        form::FieldErrors,
+        typed::{MAX_NAME, MAX_PASSWORD},
+    },
 };
 use anyhow::{bail, ensure};
 
@@ -58,5 +61,6 @@ fn read_password() -> anyhow::Result<String> {
         "a password has at least {} characters",
         accounts::MIN_PASSWORD_LENGTH
     );
+    ensure!(n_letters <= MAX_PASSWORD, "a password has at most {} characters", MAX_PASSWORD);
     Ok(password)
 }

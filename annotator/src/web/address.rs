@@ -22,9 +22,13 @@ pub fn in_project(project: ProjectId, rest: &str) -> String {
     address(&format!("/projects/{project}{rest}"))
 }
 
+/// Longer addresses are not come back to.
+const MAX_BYTES: usize = 2_000;
+
 /// The address that a request was sent to, for coming back to it.
 pub fn of_request(request: &HttpRequest) -> String {
-    address(request.uri().path_and_query().map_or("/", |uri| uri.as_str()))
+    let asked = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
+    address(if asked.len() <= MAX_BYTES { asked } else { "/" })
 }
 
 /// Whether an address is the project's page of that name (`/runs`), or one under it.
@@ -35,11 +39,13 @@ pub fn is_at(here: &str, place: &str) -> bool {
     in_project.is_some_and(|(_, rest)| rest.split('/').next() == place.strip_prefix('/'))
 }
 
-/// Only an address within this app: a form field must not send people elsewhere.
+/// Only an address within this app: a form field must not send people elsewhere. Browsers take `\`
+/// for `/` and leave out tabs and line ends, so that `/<tab>/evil.example` is another site to them.
 pub fn local_or_home(next: &str) -> String {
-    let is_local = next.starts_with(&address("/"))
+    let is_local = next.len() <= MAX_BYTES
+        && next.starts_with(&address("/"))
         && !next.starts_with("//")
-        && !next.contains(['\\', '\n', '\r']);
+        && !next.contains(|letter: char| letter == '\\' || letter.is_control());
     if is_local { next.to_owned() } else { address("/") }
 }
 

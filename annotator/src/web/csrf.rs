@@ -1,20 +1,23 @@
-//! A form is accepted only with the token of the session that it was shown in (synchroniser token).
-//! The middleware refuses every other POST, so no form can forget it.
+//! A form is accepted only with the token of whom it was shown to (synchroniser token): that of the
+//! session of whoever is signed in, else that of a cookie, so that nobody who only looks costs a
+//! session. [`crate::web::form_guard`] refuses every other POST.
+//!
+//! What a page shows is the token under a mask that is drawn anew for every answer: compression would
+//! otherwise tell it letter by letter to whoever can have a page made again and again (BREACH).
 
-use crate::web::error::AppError;
-use actix_multipart::Multipart;
+use crate::web::{cookies, error::AppError};
 use actix_session::{Session, SessionExt};
 use actix_web::{
-    Error, FromRequest, HttpMessage,
+    Error, HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    error::PayloadError,
+    dev::{ServiceRequest, ServiceResponse},
     http::header,
     middleware::Next,
-    web,
 };
-use futures_util::{TryStreamExt, future, stream};
-use rand::distr::{Alphanumeric, SampleString};
+use rand::{
+    RngExt,
+    distr::{Alphanumeric, SampleString},
+};
 use subtle::ConstantTimeEq;
 
 const TOKEN: &str = "csrf";
@@ -22,79 +25,125 @@ const TOKEN: &str = "csrf";
 /// The hidden field that carries the token; a script may send it as a header of the same name.
 pub const FIELD: &str = "csrf";
 
-const MAX_TOKEN_BYTES: usize = 128;
+/// Keeps the token of a browser that nobody is signed in on.
+const COOKIE: &str = "attune_form";
 
-/// The session's token, made at its first use.
-pub fn token(session: &Session) -> Result<String, AppError> {
-    if let Ok(Some(token)) = session.get::<String>(TOKEN) {
-        return Ok(token);
+const TOKEN_BYTES: usize = 32;
+
+/// As a page shows it: mask and masked token, in hexadecimal digits.
+pub const MASKED_BYTES: usize = 4 * TOKEN_BYTES;
+
+/// A token that this answer gives the browser.
+struct FreshToken(String);
+
+fn fresh() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), TOKEN_BYTES)
+}
+
+/// The token for a page, masked.
+pub fn token(request: &HttpRequest) -> Result<String, AppError> {
+    if let Some(token) = expected(request) {
+        return Ok(mask(&token));
     }
-    renew(session)
+    let (token, session) = (fresh(), request.get_session());
+    if session.entries().is_empty() {
+        request.extensions_mut().insert(FreshToken(token.clone()));
+    } else {
+        keep(&session, &token)?;
+    }
+    Ok(mask(&token))
+}
+
+/// The token of the session, if there is one since somebody signed in; else of the browser.
+fn expected(request: &HttpRequest) -> Option<String> {
+    let session = request.get_session();
+    if !session.entries().is_empty() {
+        return session.get::<String>(TOKEN).ok().flatten();
+    }
+    if let Some(FreshToken(token)) = request.extensions().get() {
+        return Some(token.clone());
+    }
+    let kept = request.cookie(COOKIE)?.value().to_owned();
+    (kept.len() == TOKEN_BYTES).then_some(kept)
 }
 
 /// A fresh token: at sign-in, with the fresh session key.
-pub fn renew(session: &Session) -> Result<String, AppError> {
-    let token = Alphanumeric.sample_string(&mut rand::rng(), 32);
-    session
-        .insert(TOKEN, &token)
-        .map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))?;
-    Ok(token)
+pub fn renew(session: &Session) -> Result<(), AppError> {
+    keep(session, &fresh())
 }
 
-/// Middleware: reads the form, checks its token in constant time, hands the body on.
-pub async fn require_token(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if request.method().is_safe() {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    }
-    let body =
-        match web::Bytes::from_request(&request.request().clone(), &mut request.take_payload())
-            .await
-        {
-            Ok(body) => body,
-            Err(error) => return Ok(request.error_response(error).map_into_boxed_body()),
-        };
-    let sent = match request.headers().get(FIELD) {
-        Some(value) => value.to_str().ok().map(str::to_owned),
-        None => sent_token(&request, &body).await,
-    };
-    let expected: Option<String> = request.get_session().get(TOKEN).ok().flatten();
-    let matches = match (&sent, &expected) {
-        (Some(sent), Some(expected)) => bool::from(sent.as_bytes().ct_eq(expected.as_bytes())),
-        _ => false,
-    };
-    if !matches {
-        return Ok(request.error_response(AppError::StaleForm).map_into_boxed_body());
-    }
-    request.set_payload(Payload::from(body));
-    Ok(next.call(request).await?.map_into_boxed_body())
+fn keep(session: &Session, token: &str) -> Result<(), AppError> {
+    let kept = session.insert(TOKEN, token);
+    kept.map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))
 }
 
-/// The token in a form's body, however the form is encoded.
-async fn sent_token(request: &ServiceRequest, body: &web::Bytes) -> Option<String> {
-    let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-    if kind.starts_with("multipart/form-data") {
-        return multipart_token(request, body).await;
+/// Whether what came with a form is the token, compared in constant time; else why not.
+pub fn check(request: &HttpRequest, sent: Option<&str>) -> Result<(), AppError> {
+    let sent = sent.and_then(unmask);
+    match (sent, expected(request)) {
+        (Some(sent), Some(expected)) if bool::from(sent.ct_eq(expected.as_bytes())) => Ok(()),
+        (Some(_), None) if request.headers().get(header::COOKIE).is_none() => {
+            Err(AppError::NoCookie { needs_https: needs_https(request) })
+        }
+        _ => Err(AppError::StaleForm),
     }
-    if !kind.starts_with("application/x-www-form-urlencoded") {
+}
+
+/// Whether the browser got cookies for HTTPS alone over plain HTTP, and so kept none.
+fn needs_https(request: &HttpRequest) -> bool {
+    let came_from = [header::ORIGIN, header::REFERER];
+    let mut came_from = came_from.iter().filter_map(|name| request.headers().get(name));
+    cookies::are_secure(request)
+        && came_from.next().is_some_and(|from| from.as_bytes().starts_with(b"http://"))
+}
+
+fn mask(token: &str) -> String {
+    let mut mask = vec![0; token.len()];
+    rand::rng().fill(&mut mask[..]);
+    let masked: Vec<u8> = token.bytes().zip(&mask).map(|(byte, mask)| byte ^ mask).collect();
+    hex::encode(mask) + &hex::encode(masked)
+}
+
+fn unmask(sent: &str) -> Option<Vec<u8>> {
+    if sent.len() != MASKED_BYTES {
         return None;
     }
-    let fields =
-        web::Query::<Vec<(String, String)>>::from_query(std::str::from_utf8(body).ok()?).ok()?;
-    fields.into_inner().into_iter().find(|(field, _)| field == FIELD).map(|(_, token)| token)
+    let bytes = hex::decode(sent).ok()?;
+    let (mask, masked) = bytes.split_at(bytes.len() / 2);
+    Some(masked.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect())
 }
 
-/// The token in a form with a file, where it comes before the file.
-async fn multipart_token(request: &ServiceRequest, body: &web::Bytes) -> Option<String> {
-    let stream = stream::once(future::ok::<_, PayloadError>(body.clone()));
-    let mut form = Multipart::new(request.headers(), stream);
-    while let Ok(Some(mut field)) = form.try_next().await {
-        if field.name() == Some(FIELD) {
-            let token = field.bytes(MAX_TOKEN_BYTES).await.ok()?.ok()?;
-            return String::from_utf8(token.to_vec()).ok();
+/// Middleware: a browser that was shown a fresh token keeps it.
+pub async fn keep_token(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut response = next.call(request).await?;
+    let fresh = response.request().extensions_mut().remove::<FreshToken>();
+    if let Some(FreshToken(token)) = fresh {
+        let cookie = cookies::passing(response.request(), COOKIE.to_owned(), token).finish();
+        response.response_mut().add_cookie(&cookie)?;
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_looks_different_every_time_and_is_the_same() {
+        let token = fresh();
+        let (first, second) = (mask(&token), mask(&token));
+        assert_eq!(first.len(), MASKED_BYTES);
+        for masked in [&first, &second] {
+            assert_eq!(unmask(masked).as_deref(), Some(token.as_bytes()));
+            assert!(!masked.contains(&token) && !masked.contains(&hex::encode(&token)));
+        }
+        let n_alike = first.bytes().zip(second.bytes()).filter(|(a, b)| a == b).count();
+        assert!(n_alike < MASKED_BYTES / 2, "{n_alike} digits are those of another answer");
+        for odd in ["", &token, &first[1..], &"я".repeat(64)] {
+            assert_eq!(unmask(odd), None);
         }
     }
-    None
 }

@@ -18,6 +18,12 @@ pub enum AppError {
     /// 400: a form without the session's token, usually because the session ended meanwhile.
     #[error("the form's token is not the session's")]
     StaleForm,
+    /// 400: the same from a browser that sent no cookie at all.
+    #[error("the browser sent no cookie")]
+    NoCookie {
+        /// Cookies are for HTTPS alone, and the page came over plain HTTP.
+        needs_https: bool,
+    },
     /// 400: something that no page of ours sends; the message names it.
     #[error("{0}")]
     BadRequest(Message),
@@ -36,12 +42,21 @@ pub enum AppError {
     /// 413: the upload is larger than accepted.
     #[error("the upload is too large")]
     TooLarge,
+    /// 408: the body did not arrive in time.
+    #[error("the body arrives too slowly")]
+    TooSlow,
+    /// 415: a body of another type than the address takes, or a compressed one.
+    #[error("a body of another type")]
+    UnsupportedBody,
     /// 429: too many attempts to sign in.
     #[error("too many attempts")]
     TooManyAttempts,
     /// 429: as many streams as one person may have open.
     #[error("too many streams")]
     TooManyStreams,
+    /// 503: as much is under way as may be.
+    #[error("too much is under way")]
+    Busy,
     /// 500: the database failed; 503 when it does not answer now, or another was in the way for too
     /// long, and the same may succeed in a moment.
     #[error("database: {0}")]
@@ -58,6 +73,16 @@ impl AppError {
     /// 400 with a Fluent key, or a message with arguments.
     pub fn bad_request(message: impl Into<Message>) -> Self {
         Self::BadRequest(message.into())
+    }
+
+    /// After how many seconds it is worth trying again, where that helps.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::TooManyAttempts => Some(60),
+            Self::Busy => Some(5),
+            Self::Database(error) if is_unavailable(error) => Some(AWAY_SECONDS),
+            _ => None,
+        }
     }
 
     /// 409, likewise.
@@ -91,14 +116,19 @@ impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::SignInFirst { .. } => StatusCode::SEE_OTHER,
-            Self::StaleForm | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::StaleForm | Self::NoCookie { .. } | Self::BadRequest(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Gone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Database(error) if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -123,8 +153,11 @@ impl ResponseError for AppError {
     }
 }
 
-/// How soon somebody may come back who was told that the database does not answer, in seconds.
-pub const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "3");
+/// How soon somebody may come back who was told that the database does not answer.
+const AWAY_SECONDS: u32 = 3;
+
+/// The same as a header.
+pub const RETRY_AFTER: (header::HeaderName, u32) = (header::RETRY_AFTER, AWAY_SECONDS);
 
 /// For every address without a page.
 pub async fn not_found() -> Result<HttpResponse, AppError> {

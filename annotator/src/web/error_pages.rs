@@ -4,8 +4,9 @@ use crate::web::{
     address, assets,
     error::{AppError, RETRY_AFTER},
     i18n::Language,
+    message::Message,
     page::Page,
-    request_log::RequestId,
+    request_log::{self, RequestId},
 };
 use actix_web::{
     Error, FromRequest, HttpResponse, ResponseError,
@@ -20,6 +21,10 @@ use askama::Template;
 fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
     match error.as_error::<AppError>() {
         Some(AppError::StaleForm) => return ("error-stale-title", "error-stale-advice"),
+        Some(AppError::NoCookie { .. }) => {
+            return ("error-no-cookie-title", "error-no-cookie-advice");
+        }
+        Some(AppError::Busy) => return ("error-busy-title", "error-busy-advice"),
         Some(AppError::Conflict(_)) => return ("error-conflict-title", "error-conflict-advice"),
         Some(AppError::TooManyStreams) => return ("error-streams-title", "error-streams-advice"),
         _ => {}
@@ -27,8 +32,10 @@ fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
     match status.as_u16() {
         403 => ("error-forbidden-title", "error-forbidden-advice"),
         404 => ("error-not-found-title", "error-not-found-advice"),
+        408 => ("error-slow-title", "error-slow-advice"),
         410 => ("error-gone-title", "error-gone-advice"),
         413 => ("error-too-large-title", "error-too-large-advice"),
+        415 => ("error-body-kind-title", "error-body-kind-advice"),
         429 => ("error-too-many-title", "error-too-many-advice"),
         503 => ("error-unavailable-title", "error-unavailable-advice"),
         400..500 => ("error-request-title", "error-request-advice"),
@@ -58,14 +65,20 @@ pub async fn error_pages(
     let Some(error) = response.response().error().filter(|_| status.as_u16() >= 400) else {
         return Ok(response.map_into_boxed_body());
     };
-    if status.is_server_error() {
-        tracing::error!(%error, "request failed");
+    let ours = error.as_error::<AppError>();
+    let retry_after = ours.and_then(AppError::retry_after);
+    let said = error.to_string();
+    let reason = request_log::clipped(&said);
+    if status.is_server_error() && !matches!(ours, Some(AppError::Busy)) {
+        tracing::error!(error = %reason, "request failed");
     } else {
-        tracing::info!(%error, status = status.as_u16(), "request refused");
+        tracing::info!(error = %reason, status = status.as_u16(), "request refused");
     }
     let (title, advice) = words(status, error);
-    let detail = match error.as_error::<AppError>() {
+    let no_https = Message::new("error-no-cookie-secure");
+    let detail = match ours {
         Some(AppError::BadRequest(detail) | AppError::Conflict(detail)) => Some(detail),
+        Some(AppError::NoCookie { needs_https: true }) => Some(&no_https),
         _ => None,
     };
     let page = Page::extract(response.request()).await?;
@@ -75,8 +88,8 @@ pub async fn error_pages(
         ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
     let mut html = HttpResponse::build(status);
     html.insert_header(header::ContentType::html());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        html.insert_header(RETRY_AFTER);
+    if let Some(seconds) = retry_after {
+        html.insert_header((header::RETRY_AFTER, seconds));
     }
     let html = html.body(body);
     Ok(ServiceResponse::new(response.into_parts().0, html))
@@ -119,7 +132,8 @@ pub async fn last_resort(
         if !error.as_response_error().status_code().is_server_error() {
             return error;
         }
-        tracing::error!(%error, "a request could not be answered");
+        let said = error.to_string();
+        tracing::error!(error = %request_log::clipped(&said), "a request could not be answered");
         Unavailable(UnavailablePage { language, number }).into()
     })
 }

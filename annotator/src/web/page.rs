@@ -99,7 +99,7 @@ impl Page {
             language: Language::of(request, account.as_ref()),
             account,
             unread_runs,
-            csrf: csrf::token(&session)?,
+            csrf: csrf::token(request)?,
             here: address::of_request(request),
             notice,
         })

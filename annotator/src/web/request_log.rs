@@ -22,6 +22,14 @@ const ROUTINE: [&str; 3] = ["/health", "/ready", "/notices/new"];
 /// Longer numbers are not taken over.
 const MAX_LENGTH: usize = 64;
 
+/// Longer texts are cut short in the log: what strangers send may be of any size.
+const MAX_LOGGED: usize = 500;
+
+/// A text for the log: its beginning.
+pub fn clipped(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LOGGED)]
+}
+
 /// A request's number.
 #[derive(Clone, Debug)]
 pub struct RequestId(HeaderValue);
@@ -62,7 +70,8 @@ pub async fn log_requests(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = RequestId::sent(&request).unwrap_or_else(RequestId::fresh);
     request.extensions_mut().insert(id.clone());
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let method = clipped(request.method().as_str()).to_owned();
+    let path = clipped(request.path()).to_owned();
     let is_routine = path.starts_with("/static/") || ROUTINE.contains(&path.as_str());
     let span = tracing::info_span!("request", request_id = %id, %method, path, account = Empty);
     let started = Instant::now();

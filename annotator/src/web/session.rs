@@ -117,7 +117,7 @@ pub fn account_read_along(id: AccountId) -> Option<account::Model> {
 /// A fresh key and a fresh form token: what was known before is worth nothing after it.
 fn renew(session: &Session) -> Result<(), AppError> {
     session.renew();
-    csrf::renew(session).map(drop)
+    csrf::renew(session)
 }
 
 /// Ends every session of an account: after its password changed, or when it is disabled.

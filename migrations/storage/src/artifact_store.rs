@@ -17,7 +17,8 @@ use entity::{
 };
 use sha2::{Digest, Sha256};
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -74,6 +75,9 @@ impl ArtifactProblem {
     }
 }
 
+/// What is written to find out whether the disk takes anything.
+const SAMPLE_BYTES: usize = 64 << 10;
+
 /// A folder that is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFolder {
@@ -106,9 +110,16 @@ impl ArtifactStore {
         opened.map_err(|reason| StoreNotWritable { folder, reason })
     }
 
-    /// Whether something can be added: by trying.
+    /// Whether something can be added: by trying. On a full disk a folder can still be made, so that
+    /// a little is written, too.
     pub fn check_writable(&self) -> io::Result<()> {
-        fs::remove_dir(self.incoming()?)
+        let folder = self.incoming()?;
+        let written = fs::File::create(folder.join("sample")).and_then(|mut file| {
+            file.write_all(&[0; SAMPLE_BYTES])?;
+            file.sync_all()
+        });
+        let removed = fs::remove_dir_all(&folder);
+        written.and(removed)
     }
 
     /// The folder of everything.

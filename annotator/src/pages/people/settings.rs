@@ -5,13 +5,15 @@ use crate::{
         account_changes::{self, PasswordChange},
         accounts,
         passwords::NewPassword,
+        sign_in_limit::{PasswordAttempt, SignInLimit},
     },
     web::{
         access::SignedIn,
-        address,
+        address, cookies,
         error::AppError,
         form::{FieldErrors, FormError},
         i18n::{self, Language},
+        known_browser,
         message::Message,
         page::{self, Page},
         principal::current_account,
@@ -20,11 +22,7 @@ use crate::{
     },
 };
 use actix_session::Session;
-use actix_web::{
-    HttpRequest, HttpResponse,
-    cookie::{Cookie, SameSite, time::Duration},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use entity::account;
 use sea_orm::DatabaseConnection;
@@ -56,21 +54,27 @@ pub struct PasswordForm {
     again: String,
 }
 
-/// Changes the password and ends every session of the account but a fresh one here.
+/// Changes the password and ends every session of the account but a fresh one here. The current one
+/// can be guessed here no more often than at sign-in.
 pub async fn change_password(
     page: Page,
     SignedIn(account): SignedIn,
     form: TypedForm<PasswordForm>,
     session: Session,
     db: web::Data<DatabaseConnection>,
+    (request, limit): (HttpRequest, web::Data<SignInLimit>),
 ) -> Result<HttpResponse, AppError> {
+    limit.attempt(PasswordAttempt::Known(account.id, "signed in"))?;
     let PasswordForm { current, new, again } = form.into_inner();
     let change = PasswordChange { current, new: NewPassword { new, again } };
     match account_changes::change_password(&db, account.clone(), change).await {
         Ok(account) => {
             session::sign_in(&session, &account)?;
             page::notify(&session, "notice-password-changed", "")?;
-            Ok(page::see_other(&address::address("/settings")))
+            let mut response = page::see_other(&address::address("/settings"));
+            // The browser stays known, under the new password.
+            known_browser::remember(&request, &account, &mut response);
+            Ok(response)
         }
         Err(FormError::Invalid(errors)) => page::invalid(&SettingsPage::new(page, account, errors)),
         Err(FormError::Failed(error)) => Err(error),
@@ -96,12 +100,8 @@ pub async fn choose_language(
     if let Some(account) = current_account(&request).await? {
         account_changes::choose_language(&db, account, language.code()).await?;
     }
-    let cookie = Cookie::build(i18n::LANGUAGE_COOKIE, language.code())
-        .path(address::address("/"))
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .max_age(Duration::days(365))
-        .finish();
+    let (name, code) = (i18n::LANGUAGE_COOKIE.to_owned(), language.code().to_owned());
+    let cookie = cookies::lasting(&request, name, code);
     let mut response = page::see_other(&address::local_or_home(&form.next));
     response.add_cookie(&cookie).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(response)

@@ -4,11 +4,15 @@ use crate::{
     people::{
         accounts,
         audit::{self, AuditAction, AuditSubject},
+        password_hashing::PasswordSender,
+        sign_in_limit::{PasswordAttempt, SignInLimit},
     },
     web::{
         access::SignedIn,
         address,
+        client_address::client_address,
         error::AppError,
+        known_browser,
         page::{self, Page},
         principal::current_account,
         session,
@@ -47,15 +51,11 @@ pub async fn show(
     page: Page,
     query: TypedQuery<SignInQuery>,
 ) -> Result<HttpResponse, AppError> {
+    let next = address::local_or_home(&query.next);
     if current_account(&request).await?.is_some() {
-        return Ok(page::see_other(&address::local_or_home(&query.next)));
+        return Ok(page::see_other(&next));
     }
-    page::html(&SignInPage {
-        page,
-        login: String::new(),
-        next: query.into_inner().next,
-        refused: None,
-    })
+    page::html(&SignInPage { page, login: String::new(), next, refused: None })
 }
 
 #[derive(Deserialize)]
@@ -70,14 +70,26 @@ pub async fn sign_in(
     page: Page,
     form: TypedForm<SignInForm>,
     request: HttpRequest,
-    limit: web::Data<accounts::SignInLimit>,
+    limit: web::Data<SignInLimit>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let SignInForm { login, password, next } = form.into_inner();
-    limit.attempt(&login, request.peer_addr().map(|address| address.ip()))?;
-    let Some(account) = accounts::authenticate(db.get_ref(), &login, password).await? else {
-        tracing::info!(login = accounts::normal_login(&login), "sign-in refused");
+    let next = address::local_or_home(&next);
+    if !accounts::is_login(&login) {
+        return page::invalid(&SignInPage {
+            page,
+            login: String::new(),
+            next,
+            refused: Some("sign-in-refused"),
+        });
+    }
+    let login = accounts::normal_login(&login);
+    let sender = count_attempt(&request, &limit, &login, &db).await?;
+    let Some(account) = accounts::authenticate(db.get_ref(), sender, &login, password).await?
+    else {
+        let from = client_address(&request).map(tracing::field::display);
+        tracing::info!(login, from, "sign-in refused");
         note_refusal(&db, &login).await?;
         return page::invalid(&SignInPage { page, login, next, refused: Some("sign-in-refused") });
     };
@@ -88,7 +100,29 @@ pub async fn sign_in(
     let subject = AuditSubject::of_all(account.id);
     audit::record(db.get_ref(), account.id, AuditAction::SessionCreate, subject, json!({})).await?;
     session::sign_in(&session, &account)?;
-    Ok(page::see_other(&address::local_or_home(&next)))
+    let mut response = page::see_other(&next);
+    known_browser::remember(&request, &account, &mut response);
+    Ok(response)
+}
+
+/// Counts an attempt, or refuses it; whether it is that of somebody who signed in here before.
+async fn count_attempt(
+    request: &HttpRequest,
+    limit: &SignInLimit,
+    login: &str,
+    db: &DatabaseConnection,
+) -> Result<PasswordSender, AppError> {
+    if known_browser::is_claimed(request) {
+        let account = accounts::find_by_login(db, login).await?;
+        let known = account
+            .and_then(|account| Some((account.id, known_browser::number(request, &account)?)));
+        if let Some((account, browser)) = known {
+            limit.attempt(PasswordAttempt::Known(account, &browser))?;
+            return Ok(PasswordSender::Known);
+        }
+    }
+    limit.attempt(PasswordAttempt::Stranger(login, client_address(request)))?;
+    Ok(PasswordSender::Stranger)
 }
 
 /// Beside the answer, which takes as long for a login that nobody has.

@@ -11,7 +11,7 @@ use crate::{
         address,
         error::AppError,
         form::{FieldErrors, FormError},
-        format,
+        format, known_browser,
         page::{self, Page},
         session,
         typed::{TypedForm, TypedQuery},
@@ -119,6 +119,7 @@ pub async fn accept(
     page: Page,
     form: TypedForm<WelcomeForm>,
     session: Session,
+    request: HttpRequest,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let WelcomeForm { key, new, again } = form.into_inner();
@@ -126,7 +127,9 @@ pub async fn accept(
         Ok(Some(account)) => {
             session::sign_in(&session, &account)?;
             page::notify(&session, "notice-welcome", &account.display_name)?;
-            Ok(page::see_other(&address::address("/")))
+            let mut response = page::see_other(&address::address("/"));
+            known_browser::remember(&request, &account, &mut response);
+            Ok(response)
         }
         Ok(None) => WelcomePage::new(page, &key, &db).await?.shown(),
         Err(FormError::Invalid(errors)) => {

@@ -26,7 +26,10 @@ use crate::{
 use actix_session::Session;
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{self, HeaderName, HeaderValue},
+    },
     web,
 };
 use askama::Template;
@@ -50,13 +53,17 @@ struct NothingLeftPage {
 const LOOK_AGAIN: (HeaderName, HeaderValue) =
     (HeaderName::from_static("refresh"), HeaderValue::from_static("2"));
 
-/// Gives out a task of the kind that the address names.
+/// Gives out a task of the kind that the address names; not to a HEAD, which changes nothing.
 pub async fn next(
     kind: &'static dyn TaskDefinition,
+    request: HttpRequest,
     page: Page,
     Annotator(access): Annotator,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
+    if request.method() == Method::HEAD {
+        return Ok(HttpResponse::NoContent().finish());
+    }
     if let Some(task) = claimed(kind, &access, &db).await? {
         return Ok(page::see_other(&task));
     }
