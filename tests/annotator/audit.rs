@@ -44,8 +44,8 @@ const WRITES: [(&str, &str); 22] = [
     ("/projects/{project}/restore", "project.restore"),
 ];
 
-/// The others, and why they write none.
-const WRITES_NONE: [(&str, &str); 10] = [
+/// The others, and why they write none, or are tried elsewhere.
+const WRITES_NONE: [(&str, &str); 12] = [
     ("/sign-out", "tested by itself: it ends the session that the test needs"),
     ("/language", "a person's own choice of words"),
     ("/notices/seen", "a person's own reading"),
@@ -63,6 +63,8 @@ const WRITES_NONE: [(&str, &str); 10] = [
         "/projects/{project}/imports/{import}/cancel",
         "it does (import.cancel); it takes an import that is under way",
     ),
+    ("/admin/people/{account}/erase", "it does (account.erase); tested with what else it does"),
+    ("/admin/erasures/texts/{text}", "it does (text.erase); likewise"),
     ("/projects/{project}/models/{model}/chat", "nothing of it is kept"),
     ("/projects/{project}/models/{model}/v1/chat/completions", "nothing of it is kept"),
 ];
