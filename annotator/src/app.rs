@@ -164,9 +164,7 @@ fn bind(
     let sign_in_limit = web::Data::new(SignInLimit::new());
     let large_bodies = web::Data::new(LargeBodies::new());
     let readiness = web::Data::new(ReadinessCheck::new());
-    for language in Language::ALL {
-        language.text("app-name").to_string(); // parses the Fluent files before the first request
-    }
+    parse_texts();
     let app = move || {
         ActixApp::new()
             .app_data(web::Data::new(db.clone()))
@@ -206,6 +204,13 @@ fn bind(
             .wrap(from_fn(connection::count_answers))
     };
     listening::start(&listen, app)
+}
+
+/// Parses the Fluent files before the first request.
+fn parse_texts() {
+    for language in Language::ALL {
+        language.text("app-name").to_string();
+    }
 }
 
 /// Middleware: see [`form_guard`]; the line of a URL says what may be sent there.

@@ -110,20 +110,7 @@ impl Flood {
     async fn harm(&self, harm: Harm, mut stream: TcpStream, number: usize) -> Option<()> {
         let post = format!("POST /sign-in HTTP/1.1\r\nHost: a\r\n{FORM}");
         match harm {
-            Harm::SignIn | Harm::LongLogins => {
-                let (cookie, token) = token(&mut stream).await?;
-                let login = match harm {
-                    Harm::SignIn if number.is_multiple_of(2) => "admin".to_owned(),
-                    Harm::SignIn => format!("somebody-{number}"),
-                    _ => "a".repeat(60_000),
-                };
-                let body = format!("csrf={token}&login={login}&password=a+wrong+password");
-                for _ in 0..100 {
-                    let head = format!("{post}{cookie}Content-Length: {}\r\n\r\n", body.len());
-                    stream.write_all((head + &body).as_bytes()).await.ok()?;
-                    read_answer(&mut stream).await?;
-                }
-            }
+            Harm::SignIn | Harm::LongLogins => guess(harm, &mut stream, &post, number).await?,
             Harm::HugeBody => {
                 let head = format!("{post}Content-Length: {}\r\n\r\n", 31 << 20);
                 stream.write_all(head.as_bytes()).await.ok()?;
@@ -171,6 +158,23 @@ impl Flood {
         }
         Some(())
     }
+}
+
+/// A hundred passwords, one after the other.
+async fn guess(harm: Harm, stream: &mut TcpStream, post: &str, number: usize) -> Option<()> {
+    let (cookie, token) = token(stream).await?;
+    let login = match harm {
+        Harm::SignIn if number.is_multiple_of(2) => "admin".to_owned(),
+        Harm::SignIn => format!("somebody-{number}"),
+        _ => "a".repeat(60_000),
+    };
+    let body = format!("csrf={token}&login={login}&password=a+wrong+password");
+    for _ in 0..100 {
+        let head = format!("{post}{cookie}Content-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).await.ok()?;
+        read_answer(stream).await?;
+    }
+    Some(())
 }
 
 /// A beginning, and then a byte a second.

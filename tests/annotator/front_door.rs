@@ -5,6 +5,7 @@ use crate::support::{
     app::{Server, TestApp, Worker},
     database::{TestDb, on_both_databases},
     eventually,
+    small_disk::SmallDisk,
     web::{Page, Visitor},
 };
 use entity::{assignment, session};
@@ -15,11 +16,9 @@ use serde_json::Value;
 use std::{
     io::Write,
     net::Ipv4Addr,
-    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// A client that follows nothing and keeps nothing.
 fn stranger() -> Client {
@@ -355,33 +354,10 @@ on_both_databases! {
     }
 }
 
-/// A small disk of its own.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// None where this user may not mount one.
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder.path());
-        if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            return Some(Self(folder));
-        }
-        eprintln!("skipped: this user may not mount a disk");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_a_full_disk_is_not_ready() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let place = disk.0.path();
+    let place = disk.path();
     let mut database = TestDb::sqlite().await;
     database.url = format!("sqlite://{}?mode=rwc", place.join("attune.db").display());
     let artifacts = place.join("artifacts");

@@ -11,6 +11,7 @@ pub(crate) mod dice;
 pub(crate) mod hub;
 pub(crate) mod leash;
 pub(crate) mod people;
+pub(crate) mod small_disk;
 pub(crate) mod statistics;
 pub(crate) mod tcp_proxy;
 pub(crate) mod trainer;
