@@ -211,7 +211,7 @@ impl Fuzzer<'_> {
         let target = &self.site.targets[execution.target];
         let token = self.token.read().await.clone();
         // What signs in or out does it as somebody who has nothing to lose.
-        let is_session = target.route.starts_with("/sign-");
+        let is_session = target.route.starts_with("/sign-") || target.route == "/welcome";
         let sender = if is_session {
             Visitor::new(&self.site.app.server.url)
         } else {
@@ -320,6 +320,7 @@ async fn the_fields_of_every_form_are_found() {
     };
     for (route, expected) in [
         ("/sign-in", &["login", "password", "next"][..]),
+        ("/welcome", &["key", "new", "again"]),
         ("/projects/{project}/settings", &["guidelines", "overlap"]),
         ("/projects/{project}/people", &["login", "name", "role"]),
         (

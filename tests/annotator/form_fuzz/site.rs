@@ -52,6 +52,8 @@ pub(super) struct FuzzSite {
     pub(super) targets: Vec<Target>,
     /// Names of parameters that some address of a page has.
     pub(super) parameters: BTreeSet<String>,
+    /// An address of each route that some page links to.
+    linked: BTreeMap<String, String>,
     /// What stands for each placeholder.
     known: BTreeMap<String, Vec<String>>,
 }
@@ -83,32 +85,41 @@ impl FuzzSite {
             account::Entity::find().filter(account::Column::Login.eq("admin")).one(&app.rows);
         let me = mine.await.unwrap().unwrap().id.to_string();
         let (targets, parameters) = (Vec::new(), BTreeSet::new());
-        let mut site = Self { app, password, targets, parameters, known: BTreeMap::new() };
-        site.look_around(&project, &me).await;
+        let mut site = Self {
+            app,
+            password,
+            targets,
+            parameters,
+            known: BTreeMap::new(),
+            linked: BTreeMap::new(),
+        };
+        let link = site.invitation().await;
+        site.look_around(&project, &link, &me).await;
         site.add_what_no_page_shows();
         site
     }
 
+    /// The link of somebody who has not come yet.
+    async fn invitation(&self) -> String {
+        let form = self.app.admin.get("/admin/people").await.form("/admin/people");
+        let page = self.app.admin.submit(form.with("login", "guest").with("name", "Guest")).await;
+        let link: Url = page.secret().parse().expect("a link");
+        format!("{}?{}", link.path(), link.query().unwrap_or_default())
+    }
+
     /// Follows the links of all pages and takes down their forms.
-    async fn look_around(&mut self, project: &str, me: &str) {
+    async fn look_around(&mut self, project: &str, link: &str, me: &str) {
         let routes = annotator::routes::all();
-        let mut waiting: VecDeque<String> = [
-            "/sign-in",
-            "/",
-            project,
-            &format!("{project}/demonstrate"),
-            &format!("{project}/compare"),
-        ]
-        .map(str::to_owned)
-        .into();
+        let [write, compare] = ["demonstrate", "compare"].map(|kind| format!("{project}/{kind}"));
+        let starts = ["/sign-in", link, "/", project, &write, &compare];
+        let mut waiting: VecDeque<String> = starts.map(str::to_owned).into();
         let (mut seen, mut n_looked_at) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
         while let Some(path) = waiting.pop_front() {
-            let Some(route) = routes
-                .iter()
-                .find(|(method, route)| *method == "get" && bind(route, &path).is_some())
-            else {
-                continue;
-            };
+            let bare = path.split('?').next().unwrap_or_default();
+            let is_at = |route: &str| bind(route, bare).is_some();
+            let route = routes.iter().find(|(method, route)| *method == "get" && is_at(route));
+            let Some(route) = route else { continue };
+            self.linked.entry(route.1.clone()).or_insert_with(|| bare.to_owned());
             let n = n_looked_at.entry(route.1.clone()).or_default();
             *n += 1;
             if *n > PAGES_OF_A_ROUTE
@@ -118,7 +129,8 @@ impl FuzzSite {
                 continue;
             }
             let stranger = Visitor::new(&self.app.server.url);
-            let who = if path == "/sign-in" { &stranger } else { &self.app.admin };
+            let is_strange = ["/sign-in", "/welcome"].contains(&bare);
+            let who = if is_strange { &stranger } else { &self.app.admin };
             let page = who.try_get(&path).await;
             let html = Html::parse_document(&page.html);
             for link in html.select(&css("a[href]")).filter_map(|link| link.attr("href")) {
@@ -215,7 +227,8 @@ impl FuzzSite {
                 let fields =
                     fields.iter().map(|name| ((*name).to_owned(), String::new())).collect();
                 let body = if of_scripts.is_some() { BodyKind::Json } else { BodyKind::Form };
-                let path = self.fill(&route, None);
+                let linked = self.linked.get(&route).cloned();
+                let path = linked.unwrap_or_else(|| self.fill(&route, None));
                 self.targets.push(Target { method, route, path, body, fields });
             }
         }
