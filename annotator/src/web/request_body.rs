@@ -154,7 +154,9 @@ impl ArrivingBody {
             let next = piece.is_ok().then_some(body);
             Some((piece, next))
         });
-        Payload::Stream { payload: Box::pin(stream::once(async { Ok(beginning) }).chain(rest)) }
+        // Whoever takes a form apart asks once more after its end.
+        let whole = stream::once(async { Ok(beginning) }).chain(rest).fuse();
+        Payload::Stream { payload: Box::pin(whole) }
     }
 }
 
@@ -269,6 +271,15 @@ mod tests {
         let n_bytes: usize = read.iter().flatten().map(Bytes::len).sum();
         assert!(n_bytes <= MAX_UPLOAD_BYTES, "{n_bytes}");
         assert!(matches!(read.last(), Some(Err(PayloadError::Overflow))));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_asked_again_after_its_end_stays_ended() {
+        let mut upload = arriving(pieces(10, 16 << 10), BodyKind::Upload);
+        let (beginning, _) = upload.beginning().await.unwrap();
+        let mut payload = upload.onward(beginning);
+        while payload.next().await.is_some() {}
+        assert!(payload.next().await.is_none() && payload.next().await.is_none());
     }
 
     #[test]
