@@ -108,6 +108,8 @@ pub(super) async fn held(
         .join(JoinType::InnerJoin, tasks::of_assignment())
         .filter(assignment::Column::AccountId.eq(account))
         .filter(is_leased())
+        // What ran out is free, whether that was noticed yet or not.
+        .filter(assignment::Column::ExpiresAt.gt(UnixMillis::now()))
         .filter(task::Column::ProjectId.eq(project))
         .filter(task::Column::Kind.eq(kind))
         .order_by_asc(assignment::Column::CreatedAt)
