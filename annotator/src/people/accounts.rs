@@ -129,6 +129,10 @@ pub async fn create_unless_taken(
     db: &impl ConnectionTrait,
     new: NewAccount,
 ) -> Result<Option<account::Model>, DbErr> {
+    // A login of an older version may be stored as somebody typed it, which the index tells apart.
+    if find_by_login(db, &new.login).await?.is_some() {
+        return Ok(None);
+    }
     let row = row_of(new);
     let id = row.id.clone().unwrap();
     let taken = OnConflict::column(account::Column::Login).do_nothing().to_owned();
