@@ -45,7 +45,8 @@ pub fn local_or_home(next: &str) -> String {
     let is_local = next.len() <= MAX_BYTES
         && next.starts_with(&address("/"))
         && !next.starts_with("//")
-        && !next.contains(|letter: char| letter == '\\' || letter.is_control());
+        // U+FFFD stands where a control character was typed.
+        && !next.contains(|letter: char| letter.is_control() || ['\\', '\u{fffd}'].contains(&letter));
     if is_local { next.to_owned() } else { address("/") }
 }
 

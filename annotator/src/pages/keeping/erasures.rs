@@ -15,6 +15,7 @@ use crate::{
         format,
         of::{AddressObject, Of},
         page::{self, Page},
+        typed::{TypedForm, TypedQuery},
     },
 };
 use actix_session::Session;
@@ -68,7 +69,7 @@ pub struct SearchQuery {
 pub async fn list(
     page: Page,
     _: Admin,
-    query: web::Query<SearchQuery>,
+    query: TypedQuery<SearchQuery>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
@@ -144,7 +145,7 @@ pub struct ErasureForm {
 pub async fn erase(
     page: Page,
     Of(Admin(me), NamedText(text)): Of<Admin, NamedText>,
-    form: web::Form<ErasureForm>,
+    form: TypedForm<ErasureForm>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {

@@ -12,6 +12,7 @@ use crate::{
         form::FieldErrors,
         of::Of,
         page::{self, Page},
+        typed::TypedForm,
     },
 };
 use actix_session::Session;
@@ -50,7 +51,7 @@ pub struct PersonErasureForm {
 pub async fn erase(
     page: Page,
     Of(Admin(me), person): Of<Admin, account::Model>,
-    form: web::Form<PersonErasureForm>,
+    form: TypedForm<PersonErasureForm>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
