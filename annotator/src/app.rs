@@ -62,6 +62,7 @@ impl App {
     /// there is none.
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
+        database::warn_of_open_folder(&config.storage.data_dir);
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
         let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
         let live = web::Data::new(live);

@@ -33,14 +33,16 @@ pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnecti
 
 /// Makes a folder that its owner alone may open, unless it is there: what people wrote is in it.
 fn private_folder(folder: &Path) -> std::io::Result<()> {
-    if let Ok(metadata) = std::fs::metadata(folder) {
-        if metadata.is_dir() && metadata.permissions().mode() & 0o007 != 0 {
-            let folder = folder.display();
-            tracing::warn!("every user of this machine can read {folder}: chmod o-rwx {folder}");
-        }
-        return std::fs::create_dir_all(folder);
-    }
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Says where others can read what people wrote.
+pub fn warn_of_open_folder(folder: &Path) {
+    let mode = std::fs::metadata(folder).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        let folder = folder.display();
+        tracing::warn!("every user of this machine can read {folder}: chmod o-rwx {folder}");
+    }
 }
 
 /// Brings the schema up to date, after a copy of what is there. Processes that start together take
