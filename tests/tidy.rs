@@ -3,6 +3,7 @@
 mod addresses;
 mod crates;
 mod modules;
+mod promises;
 mod readability;
 mod scripts;
 mod styles;
