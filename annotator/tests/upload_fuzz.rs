@@ -14,13 +14,14 @@ use actix_web::{
 use annotator::{
     config::StorageConfig,
     data::{
+        formats::row::ImportRow,
         import::{
             check::{CheckWatch, FileCheck, FileRows, TOLD},
             limits::ImportLimits,
             queue::ImportQueue,
             store::{CHUNK_BYTES, CHUNK_ROWS, RowChunks},
         },
-        texts, uploads,
+        prompts, texts, uploads,
     },
     database,
     web::form::FormError,
@@ -154,11 +155,11 @@ fn rows(dice: &mut StdRng) -> Vec<u8> {
     match dice.random_range(0..12) {
         0 => {
             text =
-                String::from_utf8_lossy(&text).encode_utf16().flat_map(u16::to_le_bytes).collect()
+                String::from_utf8_lossy(&text).encode_utf16().flat_map(u16::to_le_bytes).collect();
         }
         1 => {
             text =
-                String::from_utf8_lossy(&text).encode_utf16().flat_map(u16::to_be_bytes).collect()
+                String::from_utf8_lossy(&text).encode_utf16().flat_map(u16::to_be_bytes).collect();
         }
         2 => text = text.repeat(dice.random_range(1..40)),
         _ => {}
@@ -274,14 +275,11 @@ async fn round(queue: &ImportQueue, dice: &mut StdRng, tally: &mut Tally) {
     for chunk in RowChunks::new(rows, 0, true) {
         let chunk = chunk.expect("what cannot be read is left out");
         assert!(chunk.rows.len() <= CHUNK_ROWS && chunk.last_line <= check.n_lines);
-        let n_bytes: usize = chunk.rows.iter().map(|row| row.n_bytes()).sum();
+        let n_bytes: usize = chunk.rows.iter().map(ImportRow::n_bytes).sum();
         assert!(n_bytes < CHUNK_BYTES + LIMITS.line_bytes as usize);
         for row in &chunk.rows {
             assert!(row.answers.iter().all(|answer| !texts::is_blank(answer)), "{row:?}");
-            assert!(
-                !texts::is_blank(&annotator::data::prompts::headline(row.prompt.clone())),
-                "{row:?}"
-            );
+            assert!(!texts::is_blank(&prompts::headline(row.prompt.clone())), "{row:?}");
         }
         n_rows += chunk.rows.len() as u64;
     }

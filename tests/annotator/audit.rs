@@ -49,10 +49,7 @@ const WRITES_NONE: [(&str, &str); 12] = [
     ("/sign-out", "tested by itself: it ends the session that the test needs"),
     ("/language", "a person's own choice of words"),
     ("/notices/seen", "a person's own reading"),
-    (
-        "/projects/{project}/tasks/{assignment}",
-        "a judgement says who and when, and is never rewritten",
-    ),
+    ("/projects/{project}/tasks/{assignment}", "a judgement says who and when, and stays"),
     ("/projects/{project}/tasks/{assignment}/skip", "likewise"),
     (
         "/projects/{project}/tasks/{assignment}/draft",

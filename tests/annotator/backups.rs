@@ -189,8 +189,11 @@ on_both_databases! {
     }
 }
 
+/// Does something to a folder.
+type Damage = fn(&Path);
+
 /// What may befall a backup, and what is said then.
-const DAMAGES: [(fn(&Path), &str); 4] = [
+const DAMAGES: [(Damage, &str); 4] = [
     (|folder| fs::remove_file(folder.join("manifest.json")).unwrap(), "is no whole backup"),
     (|folder| change(&folder.join("tables/text.jsonl")), "text.jsonl is not what"),
     (|folder| change(&a_file_below(&folder.join("artifacts"))), "is not what"),

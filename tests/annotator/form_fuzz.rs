@@ -238,8 +238,9 @@ impl Fuzzer<'_> {
             }
         };
         *self.statuses.lock().unwrap().entry(status).or_default() += 1;
-        // There is no trainer that talks, and that is said.
-        let is_off = status == 503 && target.route.ends_with("/chat/completions");
+        // There is no trainer that talks, and a database that is this busy is not ready: both are said.
+        let says_so = ["/chat/completions", "/ready"];
+        let is_off = status == 503 && says_so.iter().any(|end| target.route.ends_with(end));
         if status >= 500 && !is_off {
             self.findings.lock().unwrap().push(format!("{status}: {}", what()));
         }

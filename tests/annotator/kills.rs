@@ -74,7 +74,7 @@ impl Writer<'_> {
             let written = format!("{} wrote answer {n}", self.name);
             let form = form.with("answer", &written);
             // The same form again and again: it carries the key by which it is known.
-            while !self.visitor.deliver(&form).await.is_some_and(|page| page.status == 200) {
+            while self.visitor.deliver(&form).await.is_none_or(|page| page.status != 200) {
                 tokio::time::sleep(PAUSE).await;
             }
             self.said.lock().unwrap().push(written);

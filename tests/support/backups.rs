@@ -83,7 +83,7 @@ pub(crate) fn files_with(folder: &Path, words: &[&str]) -> Vec<PathBuf> {
             let bytes = fs::read(&path).unwrap_or_default();
             let has =
                 |words: &&str| bytes.windows(words.len()).any(|part| part == words.as_bytes());
-            if words.iter().any(|words| has(words)) {
+            if words.iter().any(has) {
                 found.push(path);
             }
         }

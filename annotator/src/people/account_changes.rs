@@ -111,10 +111,12 @@ pub async fn reset_password(
     }
     let turn = begin_write(db).await?;
     administrators::hold(&turn, by).await?;
-    let mut changes = <account::ActiveModel as Default>::default();
-    changes.password_hash = Set(NO_PASSWORD.to_owned());
-    changes.password_is_one_time = Set(false);
-    changes.password_expires_at = Set(None);
+    let changes = account::ActiveModel {
+        password_hash: Set(NO_PASSWORD.to_owned()),
+        password_is_one_time: Set(false),
+        password_expires_at: Set(None),
+        ..Default::default()
+    };
     passwords::change(&turn, account.id, changes).await?;
     let link = links::make(&turn, account, LinkPurpose::Reset).await?;
     let subject = AuditSubject::of_all(account.id);
@@ -133,12 +135,14 @@ pub async fn reset_from_shell(
     let hash = accounts::hash_password(password.to_owned()).await?;
     let turn = begin_write(db).await?;
     let Some(account) = accounts::find_by_login(&turn, login).await? else { return Ok(false) };
-    let mut changes = <account::ActiveModel as Default>::default();
-    changes.password_hash = Set(hash);
-    changes.password_is_one_time = Set(true);
     let until = UnixMillis::now().plus(links::lifetime(LinkPurpose::Reset));
-    changes.password_expires_at = Set(Some(until));
-    changes.disabled_at = Set(None);
+    let changes = account::ActiveModel {
+        password_hash: Set(hash),
+        password_is_one_time: Set(true),
+        password_expires_at: Set(Some(until)),
+        disabled_at: Set(None),
+        ..Default::default()
+    };
     passwords::change(&turn, account.id, changes).await?;
     links::withdraw(&turn, account.id).await?;
     let (subject, details) = (AuditSubject::of_all(account.id), json!({"shell": true}));

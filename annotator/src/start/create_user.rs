@@ -61,6 +61,6 @@ fn read_password() -> anyhow::Result<String> {
         "a password has at least {} characters",
         accounts::MIN_PASSWORD_LENGTH
     );
-    ensure!(n_letters <= MAX_PASSWORD, "a password has at most {} characters", MAX_PASSWORD);
+    ensure!(n_letters <= MAX_PASSWORD, "a password has at most {MAX_PASSWORD} characters");
     Ok(password)
 }

@@ -72,9 +72,9 @@ impl<'a> ImportJob<'a> {
         if self.import.state != ImportState::Storing {
             let Some(checked) = self.check().await? else { return self.stop().await };
             let leaves_out = self.import.leaves_out;
-            let verdict = checked.and_then(|check| match check.verdict(leaves_out) {
-                Ok(()) => Ok(Ok(check)),
-                Err(why) => Ok(Err((check, why))),
+            let verdict = checked.map(|check| match check.verdict(leaves_out) {
+                Ok(()) => Ok(check),
+                Err(why) => Err((check, why)),
             });
             match verdict {
                 Err(why) => return self.refuse(why, None).await,
