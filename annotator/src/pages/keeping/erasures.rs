@@ -105,6 +105,10 @@ impl AddressObject for NamedText {
     type Id = String;
 
     async fn load(db: &DatabaseConnection, hash: String) -> Result<Option<Self>, DbErr> {
+        // PostgreSQL refuses byte 0 in what it looks for.
+        if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
         Ok(text::Entity::find_by_id(hash).one(db).await?.map(Self))
     }
 }
