@@ -62,7 +62,6 @@ impl App {
     /// there is none.
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
-        database::warn_of_open_folder(&config.storage.data_dir);
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
         let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
         let live = web::Data::new(live);
@@ -105,6 +104,7 @@ impl App {
     /// Serves until it is told to stop (Ctrl-C, SIGTERM), letting requests in flight finish and a
     /// run write its checkpoint; a second signal does not wait for them.
     pub async fn run(self) -> anyhow::Result<()> {
+        database::warn_of_open_folder(&self.config.storage.data_dir);
         let live = self.live.into_inner();
         let background = BackgroundTasks::start(
             &self.config,
