@@ -41,7 +41,7 @@ impl WriteError for anyhow::Error {
     }
 }
 
-/// A transaction that writes, in the hands of what [`write`] does in it.
+/// A transaction that writes, in the hands of what [`write()`] does in it.
 #[derive(Clone)]
 pub struct WriteTurn(Arc<DatabaseTransaction>);
 
@@ -114,7 +114,7 @@ where
     }
 }
 
-/// Starts a transaction that will write. [`write`] does it again where it must be; this is for what
+/// Starts a transaction that will write. [`write()`] does it again where it must be; this is for what
 /// holds a transaction over more than one step.
 pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     retrying(|| begin(db)).await
