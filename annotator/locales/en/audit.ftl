@@ -1,6 +1,6 @@
 nav-audit = Log
 audit-title = Who did what
-audit-hint = Every change of accounts, projects, data, runs and models, sign-ins and downloads. Lines are never changed or deleted.
+audit-hint = Every change of accounts, projects, data, runs and models, sign-ins and downloads. Lines are never changed or deleted, but for words that are erased for the law.
 audit-project-hint = Every change in this project. What people write and judge is on the pages of its prompts.
 audit-person = Person
 audit-everybody = Everybody

@@ -18,7 +18,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QuerySelect,
     RelationDef,
-    sea_query::{Expr, OnConflict},
+    sea_query::{Expr, OnConflict, Query},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::database::row_chunks;
@@ -107,12 +107,18 @@ pub async fn withdraw(db: &impl ConnectionTrait, prompt: PromptId) -> Result<boo
     Ok(withdrawn.rows_affected == 1)
 }
 
-/// Brings a withdrawn prompt back; false when it was at work.
+/// Brings a withdrawn prompt back; false when it was at work, or when its text was erased.
 pub async fn restore(db: &impl ConnectionTrait, prompt: PromptId) -> Result<bool, DbErr> {
+    let still_there = Query::select()
+        .column(text::Column::Hash)
+        .from(text::Entity)
+        .and_where(text::Column::Body.is_not_null())
+        .to_owned();
     let restored = prompt::Entity::update_many()
         .col_expr(prompt::Column::WithdrawnAt, Expr::value(None::<UnixMillis>))
         .filter(prompt::Column::Id.eq(prompt))
         .filter(prompt::Column::WithdrawnAt.is_not_null())
+        .filter(prompt::Column::TextHash.in_subquery(still_there))
         .exec(db)
         .await?;
     Ok(restored.rows_affected == 1)

@@ -1,7 +1,7 @@
 //! `annotator backup`, `restore`, `erase` and `export-person`.
 
 use crate::{
-    config::{BackupConfig, EraseConfig, ExportPersonConfig, RestoreConfig},
+    config::{BackupConfig, EraseConfig, ExportPersonConfig, RestoreConfig, StorageConfig},
     database,
     keeping::{
         backup,
@@ -25,7 +25,7 @@ use storage::artifact_store::ArtifactStore;
 /// Copies everything into a folder while the service runs.
 pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
     let db = database::connect_existing(&request.storage).await?;
-    let store = ArtifactStore::open(request.storage.artifacts_dir())?;
+    let store = existing_store(&request.storage)?;
     let store = (!request.rows_only).then_some(&store);
     let manifest = backup::write(&db, store, &request.out).await?;
     println!("{} holds {}", request.out.display(), summary(&manifest));
@@ -36,6 +36,18 @@ pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The artifact store that the service writes to: one made anew here would be empty, and a backup or
+/// an erasure of it would say that all is well.
+fn existing_store(storage: &StorageConfig) -> anyhow::Result<ArtifactStore> {
+    let folder = storage.artifacts_dir();
+    ensure!(
+        folder.is_dir(),
+        "there is no artifacts folder {}; name the one that the service has with --artifacts (ATTUNE_ARTIFACTS)",
+        folder.display()
+    );
+    Ok(ArtifactStore::open_writable(folder)?)
 }
 
 /// Puts a backup into an empty database.
@@ -64,7 +76,7 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
 /// Removes texts or who somebody was; without `--yes` it says what would go.
 pub async fn erase(request: EraseConfig) -> anyhow::Result<()> {
     let db = database::open_existing(&request.storage).await?;
-    let store = ArtifactStore::open_writable(request.storage.artifacts_dir())?;
+    let store = existing_store(&request.storage)?;
     let order = ErasureOrder::now(request.reason.trim(), None);
     ensure!(!order.reason.is_empty(), "say why with --reason: it is kept");
     let n_erased = match &request.person {
@@ -92,7 +104,7 @@ async fn erase_texts(
 ) -> anyhow::Result<usize> {
     let words = request.text.as_ref().or(request.containing.as_ref()).cloned().unwrap_or_default();
     ensure!(!words.trim().is_empty(), "say which words");
-    let mut found = texts::find(db, &words).await?;
+    let mut found = texts::find(db, &words, None).await?;
     found.retain(|text| text.body.is_some());
     ensure!(!found.is_empty(), "there is no such text");
     for text in &found {

@@ -60,7 +60,7 @@ pub fn file_kind(folder: &Path, path: &Path) -> io::Result<fs::FileType> {
 fn no_file(path: &Path) -> io::Error {
     let why = message!(
         "folder-no-file",
-        "{path} is neither a file nor a folder that ends: take it away",
+        "{path} is neither a plain file nor a folder, or lies too deep: take it away",
         path = path.display()
     );
     io::Error::new(io::ErrorKind::InvalidInput, why)
@@ -109,7 +109,7 @@ mod tests {
         let disk = tempfile::tempdir().unwrap();
         symlink(disk.path(), disk.path().join("again")).unwrap();
         let error = names(disk.path()).unwrap_err().to_string();
-        assert!(error.contains("neither a file nor a folder that ends"), "{error}");
+        assert!(error.contains("neither a plain file nor a folder"), "{error}");
         let disk = tempfile::tempdir().unwrap();
         let pipe = disk.path().join("config.json");
         rustix::fs::mknodat(

@@ -245,7 +245,8 @@ impl ImportQueue {
                         self.records.give_up(&import).await?;
                     }
                 }
-                Err(error) => return Err(error.into()),
+                // One that cannot be opened must not keep the others waiting.
+                Err(error) => tracing::warn!(%id, %error, "cannot open the file of an import"),
             }
         }
         Ok(None)

@@ -32,7 +32,10 @@ pub async fn sweep(
     now: UnixMillis,
 ) -> anyhow::Result<()> {
     projects::purge_lapsed(db, now).await?;
-    finish::finish(db, store).await?;
+    // What cannot be finished now, because the disk is full, say, must not keep the rest from going.
+    if let Err(error) = finish::finish(db, store).await {
+        tracing::warn!(error = format!("{error:#}"), "cannot remove what is left of an erasure");
+    }
     for hash in unneeded_on_disk(db, store).await? {
         remove_unneeded(db, store, &hash).await?;
     }

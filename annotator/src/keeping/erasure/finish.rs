@@ -54,7 +54,8 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
         anyhow::Ok(())
     })
     .await??;
-    if !(compact(db).await? && is_over) {
+    // In this order: writing the database anew takes long, and would have to be done again.
+    if !(is_over && compact(db).await?) {
         return Ok(Remains::InUse);
     }
     erasure::Entity::update_many()

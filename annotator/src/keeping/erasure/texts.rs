@@ -22,8 +22,8 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use storage::database::{begin_write, write};
 
-/// Texts that a search shows at the most.
-const FOUND: u64 = 100;
+/// Texts that a page shows at the most.
+pub const FOUND: u64 = 100;
 
 /// Where a text is used: all of it stays, without the words.
 pub struct TextUses {
@@ -174,8 +174,13 @@ fn readers(versions: impl IntoIterator<Item = DatasetVersionId>) -> SelectStatem
         .to_owned()
 }
 
-/// The texts in which some words stand, and the text of that hash.
-pub async fn find(db: &impl ConnectionTrait, words: &str) -> Result<Vec<text::Model>, DbErr> {
+/// The texts in which some words stand, and the text of that hash: so many at the most, the newest
+/// first.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    words: &str,
+    limit: Option<u64>,
+) -> Result<Vec<text::Model>, DbErr> {
     let quoted = json!(words).to_string();
     let in_json = quoted[1..quoted.len() - 1].to_owned();
     let postgres = db.get_database_backend() == DbBackend::Postgres;
@@ -188,7 +193,7 @@ pub async fn find(db: &impl ConnectionTrait, words: &str) -> Result<Vec<text::Mo
     text::Entity::find()
         .filter(found)
         .order_by_desc(text::Column::CreatedAt)
-        .limit(FOUND)
+        .limit(limit)
         .all(db)
         .await
 }

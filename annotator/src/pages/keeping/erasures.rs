@@ -74,7 +74,11 @@ pub async fn list(
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
     let words = query.into_inner().words.trim().to_owned();
-    let found = if words.is_empty() { Vec::new() } else { texts::find(db, &words).await? };
+    let found = if words.is_empty() {
+        Vec::new()
+    } else {
+        texts::find(db, &words, Some(texts::FOUND)).await?
+    };
     let found = found.into_iter().map(|text| Found {
         is_erased: text.body.is_none(),
         beginning: text.body.map(shown).unwrap_or_default(),
