@@ -72,20 +72,39 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
 async fn compact(db: &DatabaseConnection) -> anyhow::Result<bool> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
-        // A plain VACUUM leaves the bytes of dead rows in their pages.
-        for table in tables::all(db).await?.iter().filter(|table| holds_words(table)) {
-            db.execute_unprepared(&format!(
-                "VACUUM (FULL, ANALYZE) {}",
-                tables::quoted(&table.name)
-            ))
-            .await?;
-        }
-        return Ok(true);
+        return compact_tables(db).await;
     }
     db.execute_unprepared("VACUUM").await?;
     let sql = Statement::from_string(backend, "PRAGMA wal_checkpoint(TRUNCATE)");
     let row = db.query_one_raw(sql).await?;
     Ok(row.map(|row| row.try_get_by_index::<i64>(0)).transpose()? == Some(0))
+}
+
+/// The same on PostgreSQL, where a plain VACUUM leaves the bytes of dead rows in their pages. A table
+/// that somebody reads is passed over, since everybody else would queue behind a lock that waits;
+/// and where somebody sees an older state, dead rows would be written once more.
+async fn compact_tables(db: &DatabaseConnection) -> anyhow::Result<bool> {
+    let readers = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL \
+                   AND xact_start < now() - interval '1 second'";
+    if number(db, readers).await? > 0 {
+        return Ok(false);
+    }
+    for table in tables::all(db).await?.iter().filter(|table| holds_words(table)) {
+        let name = tables::quoted(&table.name);
+        let file = format!("SELECT pg_relation_filenode('{name}'::regclass)::bigint");
+        let before = number(db, &file).await?;
+        db.execute_unprepared(&format!("VACUUM (FULL, ANALYZE, SKIP_LOCKED) {name}")).await?;
+        if number(db, &file).await? == before {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn number(db: &DatabaseConnection, sql: &str) -> anyhow::Result<i64> {
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
 }
 
 fn holds_words(table: &tables::TableShape) -> bool {
