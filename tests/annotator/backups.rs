@@ -196,7 +196,7 @@ type Damage = fn(&Path);
 const DAMAGES: [(Damage, &str); 4] = [
     (|folder| fs::remove_file(folder.join("manifest.json")).unwrap(), "is no whole backup"),
     (|folder| change(&folder.join("tables/text.jsonl")), "text.jsonl is not what"),
-    (|folder| change(&a_file_below(&folder.join("artifacts"))), "is not what"),
+    (|folder| change(&a_file_below(&folder.join("artifacts")).unwrap()), "is not what"),
     (
         |folder| {
             let manifest = folder.join("manifest.json");
@@ -215,9 +215,14 @@ fn change(file: &Path) {
     fs::write(file, bytes).unwrap();
 }
 
-fn a_file_below(folder: &Path) -> PathBuf {
-    let entry = fs::read_dir(folder).unwrap().next().expect("something").unwrap();
-    if entry.path().is_dir() { a_file_below(&entry.path()) } else { entry.path() }
+/// One that has something in it.
+fn a_file_below(folder: &Path) -> Option<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+        if path.is_dir() {
+            return a_file_below(&path);
+        }
+        (fs::metadata(&path).unwrap().len() > 0).then_some(path)
+    })
 }
 
 fn copy_of(folder: &Path, to: &Path) -> PathBuf {
