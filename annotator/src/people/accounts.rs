@@ -51,7 +51,9 @@ pub async fn authenticate(
         return Ok(None);
     }
     let account = find_by_login(db, login).await?.filter(|account| account.disabled_at.is_none());
+    // Who has no password yet costs as much time as who does not exist.
     let stored = account.as_ref().map(|account| account.password_hash.clone());
+    let stored = stored.filter(|hash| !hash.is_empty());
     let is_right = password_hashing::matches(sender, password, stored).await?;
     Ok(account.filter(|_| is_right))
 }

@@ -73,6 +73,10 @@ impl SentForms {
 
 /// Whether nobody waits for the answer any more.
 fn is_over(form: &SentForm) -> bool {
+    // A request that has it in hand is about to lock it.
+    if Arc::strong_count(&form.answer) > 1 {
+        return false;
+    }
     match form.answer.try_lock() {
         Ok(answer) => answer.as_ref().is_none_or(|answer| answer.at.elapsed() > REMEMBERED),
         Err(_) => false,
@@ -157,6 +161,9 @@ mod tests {
         forms.answer_to(AccountId::new(), [1; 32]);
         assert_eq!(forms.0.lock().unwrap().len(), 2, "what is under way is kept");
         drop(held);
+        forms.answer_to(AccountId::new(), [1; 32]);
+        assert_eq!(forms.0.lock().unwrap().len(), 2, "what a request has in hand is kept");
+        drop(answer);
         forms.answer_to(AccountId::new(), [1; 32]);
         assert_eq!(forms.0.lock().unwrap().len(), 1);
     }

@@ -157,7 +157,8 @@ async fn take_slot_of_any(
         candidate.and_where(Expr::tuple(order).gt(Expr::tuple(left)));
     }
     let backend = turn.get_database_backend();
-    let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+    // Whoever stores an answer to a task holds its key, which a claim does not change.
+    let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE SKIP LOCKED" } else { "" };
     // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task. The limit is
     // written out, because with a bound one PostgreSQL plans for a tenth of all tasks.
     let mut claim = backend.build(&candidate);

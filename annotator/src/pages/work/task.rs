@@ -141,11 +141,6 @@ async fn store_or_explain(
             return Ok(page::unprocessable(held.render(page, by.0, view, db).await?));
         }
     };
-    if by.project.deleted_at.is_some() {
-        judgement::store(db, by.account.id, held.assignment.id, submission).await?;
-        page::notify(session, "notice-kept-of-deleted", "")?;
-        return Ok(page::see_other(&address::address("/")));
-    }
     let (account, id) = (by.account.id, held.assignment.id);
     let is_deleted = by.project.deleted_at.is_some();
     let stored = match is_deleted {
