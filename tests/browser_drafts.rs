@@ -56,7 +56,7 @@ async fn an_old_window_does_not_write_over_a_newer_draft_in_chromium() {
     wait_for_status(&browser, "saved").await;
     let old = browser.client.window().await.unwrap();
     let new = browser.client.new_window(true).await.unwrap().handle;
-    browser.client.switch_to_window(new).await.unwrap();
+    browser.client.switch_to_window(new.clone()).await.unwrap();
     browser.open(task.as_str()).await;
     assert_eq!(answer_in_the_form(&browser).await, "first");
     browser.fill("#answer", "first and second").await;
@@ -69,11 +69,7 @@ async fn an_old_window_does_not_write_over_a_newer_draft_in_chromium() {
     assert_eq!(answer_in_the_form(&browser).await, "first and second");
 
     // Where something was typed in both, both are there until the person has chosen.
-    browser
-        .client
-        .switch_to_window(browser.client.windows().await.unwrap().pop().unwrap())
-        .await
-        .unwrap();
+    browser.client.switch_to_window(new).await.unwrap();
     browser.fill("#answer", "third").await;
     wait_for_status(&browser, "saved").await;
     browser.client.switch_to_window(old).await.unwrap();
