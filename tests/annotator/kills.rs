@@ -93,16 +93,16 @@ struct Trial {
 }
 
 impl Trial {
-    async fn new(database: TestDb) -> Self {
+    async fn new(database: TestDb, n_prompts: usize) -> Self {
         let app = TestApp::start(database, Worker::Local).await;
         let project = app.new_project("Kills").await;
         let proxy = TcpProxy::start(app.server.url.trim_start_matches("http://")).await;
-        let prompts = (0..40).flat_map(|round| {
+        let prompts = (0..).flat_map(|round| {
             Subject::all(0)
                 .into_iter()
                 .map(move |subject| format!("{round}. {}", subject.question()))
         });
-        app.add_prompts(&project, prompts.take(3000)).await;
+        app.add_prompts(&project, prompts.take(n_prompts)).await;
         let engineer =
             Self::join(&app, &proxy, &project, "engineer", &["engineer", "annotator"]).await;
         Self { app, proxy, project, engineer, runs: Vec::new(), struck: HashMap::new() }
@@ -129,6 +129,10 @@ impl Trial {
         };
         let hit = match victim {
             Victim::WebApp => {
+                // It says why and ends where there is no database, and here nobody starts it again.
+                let rows = &self.app.rows;
+                let is_there = async || run::Entity::find().one(rows).await.ok();
+                eventually(PATIENCE, is_there, || "no database".to_owned()).await;
                 self.app.kill_and_start(Worker::Local);
                 self.proxy.lead_to(self.app.server.url.trim_start_matches("http://"));
                 true
@@ -225,7 +229,7 @@ async fn lose_nothing(database: TestDb, victims: &[Victim]) {
     let seed = number("ATTUNE_KILL_SEED").unwrap_or_else(|| u64::from(rand::random::<u16>()));
     println!("ATTUNE_KILLS={n} ATTUNE_KILL_SEED={seed}");
     let mut dice = Dice::new(seed);
-    let mut trial = Trial::new(database).await;
+    let mut trial = Trial::new(database, 600 + 60 * n as usize).await;
     let is_over = AtomicBool::new(false);
     let mut writers = Vec::new();
     for person in 0..N_PEOPLE {
