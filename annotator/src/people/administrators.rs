@@ -29,6 +29,17 @@ impl From<AdministratorError> for AppError {
     }
 }
 
+/// Those who administer, whom nobody else changes until this transaction ends.
+pub async fn locked(turn: &impl ConnectionTrait) -> Result<Vec<account::Model>, DbErr> {
+    account::Entity::find()
+        .filter(account::Column::IsAdmin.eq(true))
+        .filter(account::Column::DisabledAt.is_null())
+        .order_by_asc(account::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(turn)
+        .await
+}
+
 /// Lets one administrator at a time change accounts, until this transaction ends, and refuses one
 /// whose own account was locked or reset meanwhile: two who lock each other at once leave one.
 /// (SQLite lets one writer in at a time.)
@@ -36,13 +47,7 @@ pub async fn hold(
     turn: &impl ConnectionTrait,
     by: &account::Model,
 ) -> Result<(), AdministratorError> {
-    let administrators = account::Entity::find()
-        .filter(account::Column::IsAdmin.eq(true))
-        .filter(account::Column::DisabledAt.is_null())
-        .order_by_asc(account::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(turn)
-        .await?;
+    let administrators = locked(turn).await?;
     let is_one = administrators.iter().any(|one| one.id == by.id && one.stamp == by.stamp);
     if is_one { Ok(()) } else { Err(AdministratorError::NoLonger) }
 }

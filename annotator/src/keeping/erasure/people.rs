@@ -4,6 +4,7 @@
 use crate::{
     keeping::erasure::{self, ErasureOrder, scrub, texts},
     people::{
+        administrators,
         audit::{self, AuditAction, AuditSubject},
         links,
     },
@@ -15,11 +16,8 @@ use entity::{
     membership, prompt, session,
 };
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{LockType, Query},
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
+    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, sea_query::Query,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -89,13 +87,7 @@ async fn is_last_administrator(
     turn: &impl ConnectionTrait,
     account: AccountId,
 ) -> Result<bool, DbErr> {
-    let administrators = account::Entity::find()
-        .filter(account::Column::IsAdmin.eq(true))
-        .filter(account::Column::DisabledAt.is_null())
-        .order_by_asc(account::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(turn)
-        .await?;
+    let administrators = administrators::locked(turn).await?;
     Ok(matches!(administrators.as_slice(), [one] if one.id == account))
 }
 
