@@ -102,7 +102,10 @@ on_both_databases! {
         let held_out = bench.version(DatasetContents::Prompts(PromptSelection::HeldOut)).await;
         let all = bench.version(DatasetContents::Prompts(PromptSelection::All)).await;
         let mut side: HashMap<PromptId, DatasetSplit> = HashMap::new();
-        side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, DatasetSplit::Train)));
+        side.extend(bench.items(train).await.iter().map(|item| (item.prompt_id, item.split)));
+        assert_eq!(side.len(), prompts.len(), "the held-out ones are there to measure on");
+        let n_held_out = bench.rows(held_out, "train.jsonl").await.len();
+        assert_eq!(bench.rows(train, "eval.jsonl").await.len(), n_held_out);
         side.extend(bench.items(held_out).await.iter().map(|item| (item.prompt_id, DatasetSplit::Eval)));
         assert_eq!(side.len(), prompts.len());
         assert_eq!(bench.rows(all, "train.jsonl").await.len(), prompts.len());

@@ -14,6 +14,7 @@ mod resume;
 
 // Workers and runs that are killed at random.
 mod kills;
+mod measuring;
 
 // Every mistake has its clear error.
 mod mistakes;

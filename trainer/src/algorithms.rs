@@ -1,6 +1,7 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
 pub mod dpo;
+mod length_bias;
 pub mod ppo;
 pub mod pretrain;
 pub mod reward;

@@ -7,6 +7,7 @@
 pub mod batches;
 pub mod checkpoint;
 pub mod environment;
+pub(crate) mod evaluation;
 pub(crate) mod execute;
 pub(crate) mod failure;
 pub(crate) mod identity;
@@ -15,4 +16,5 @@ pub(crate) mod openmp;
 #[cfg(test)]
 pub(crate) mod recording;
 pub mod reporter;
+pub(crate) mod row_use;
 pub(crate) mod session;

@@ -43,6 +43,8 @@ run-machine-deterministic = deterministic algorithms
 run-machine-not-deterministic = non-deterministic algorithms
 run-curves = Curves
 run-all-metrics = Every metric, newest value
+metric-before-training = before training
+metric-as-of = after step { $step }
 run-samples = What it answers
 run-sample-first = First, step { $step }
 run-sample-newest = Newest, step { $step }
@@ -54,6 +56,25 @@ run-inputs = What it works with
 run-input-model = Model
 run-input-reward = Reward model
 run-input-dataset = Data
+run-rows = Rows used
+rows-used = { $used } of { $rows } used.
+rows-used-held-out = Held out: { $used } of { $rows } used.
+rows-too-long = { $n ->
+    [one] { $n } is left out, longer than { $length } tokens.
+   *[other] { $n } are left out, longer than { $length } tokens.
+}
+rows-empty = { $n ->
+    [one] { $n } is left out, with nothing to learn from.
+   *[other] { $n } are left out, with nothing to learn from.
+}
+rows-not-reached = { $n ->
+    [one] { $n } is not reached before the last step.
+   *[other] { $n } are not reached before the last step.
+}
+rows-cut = { $n ->
+    [one] { $n } is cut to { $length } tokens.
+   *[other] { $n } are cut to { $length } tokens.
+}
 run-changed-settings = Settings that differ from the defaults
 run-all-settings = All settings
 run-made-model = It made a model:
@@ -88,14 +109,47 @@ glance-accuracy-unclear = It cannot be told from a coin: on { $pairs } compariso
 glance-accuracy-bad = It agrees with people less often than a coin would: on { $pairs } comparisons, { $low } to { $high } % (95 % interval). Look at the data.
 glance-train-accuracy = Accuracy on the comparisons it trains on
 glance-no-held-out-pairs = Means of the first and of the last steps, { $window } each. No comparison is held out, so this does not tell how it judges new ones.
-glance-score = Score by the reward model
-glance-too-few = Too few steps to tell yet.
-glance-within-noise = It has moved no more than it varies from step to step (means of the first and of the last steps, { $window } each).
-glance-score-rose = It has risen by more than it varies from step to step (means of the first and of the last steps, { $window } each).
-glance-score-fell = It has fallen by more than it varies from step to step (means of the first and of the last steps, { $window } each). Lower the learning rate.
+glance-mind = Mind
+glance-before-training = Measured before the first step: it says nothing yet of what the run teaches.
+glance-pair-loss = Loss on held-out comparisons
+glance-pair-loss-rose = It rose by { $percent } %: the model grows surer of what it gets wrong. Fewer epochs or a lower learning rate help, and more comparisons.
+glance-pair-loss-rose-again = It was lowest at step { $step } ({ $lowest }) and has risen by { $percent } % since: the model grows surer of what it gets wrong. Stop earlier next time.
+glance-by-heart-title = Right on what it learns from, and on what is held out
+glance-by-heart = It is right on { $trained } % of the comparisons it learns from and on { $held } % of the held-out ones: it learns them by heart. Fewer epochs help, and more comparisons.
+glance-judges-length = Comparisons in which it prefers by length
+glance-judges-longer = It prefers the longer answer in { $model } % of the held-out comparisons, people in { $people } %: what it judges may be length alone. Compare answers of equal length, too.
+glance-judges-shorter = It prefers the shorter answer in { $model } % of the held-out comparisons, people in { $people } %: what it judges may be length alone. Compare answers of equal length, too.
+glance-rows = Rows that it learns from
+glance-rows-long = { $n ->
+    [one] { $n } row was left out
+   *[other] { $n } rows were left out
+} ({ $percent } %), longer than { $length } tokens: the rest may be of another kind. Allow longer sequences.
+glance-rows-left-out = { $n ->
+    [one] { $n } row was left out
+   *[other] { $n } rows were left out
+} ({ $percent } %): see “What it works with”.
+glance-gain = Score on held-out prompts
+glance-gain-better = Better by its reward model than where it began: on { $n } held-out prompts it scores { $gain } more (95 % interval { $low } to { $high }). Whether people agree, their comparisons tell.
+glance-gain-unclear = On { $n } held-out prompts it cannot be told from where it began: the difference is { $gain }, its 95 % interval { $low } to { $high }. More held-out prompts or a longer run would tell.
+glance-gain-worse = On { $n } held-out prompts it scores lower than where it began: by { $gain } (95 % interval { $low } to { $high }). Lower the learning rate.
+glance-gain-few = { $n ->
+    [one] Only { $n } prompt is held out
+   *[other] Only { $n } prompts are held out
+}: too few to tell whether it scores higher than where it began.
+glance-gain-longer = It scores { $gain } more on { $n } held-out prompts ({ $low } to { $high }), but its answers went from { $from } to { $to } tokens, and at equal length no gain is sure: this is length. Read its answers.
+glance-gain-shorter = It scores { $gain } more on { $n } held-out prompts ({ $low } to { $high }), but its answers went from { $from } to { $to } tokens, and at equal length no gain is sure: this is shortness. Read its answers.
+glance-gain-likes-long = It scores { $gain } more on { $n } held-out prompts ({ $low } to { $high }), but the reward model mostly likes length: its scores of the first answers follow their length (correlation { $r }). Answers went from { $from } to { $to } tokens. Read them, and train the reward model on comparisons of equal length.
+glance-gain-likes-short = It scores { $gain } more on { $n } held-out prompts ({ $low } to { $high }), but the reward model mostly likes shortness: its scores of the first answers follow their length (correlation { $r }). Answers went from { $from } to { $to } tokens. Read them, and train the reward model on comparisons of equal length.
+glance-score = Score on the prompts that it learns from
+glance-score-of-batches = Means of the first and of the last steps, { $window } each. This rises with whatever pleases the reward model; the held-out prompts tell more.
+glance-no-held-out-prompts = Means of the first and of the last steps, { $window } each. No prompt is held out, so this does not tell whether its answers have improved.
+glance-length = Length of its answers, in tokens
+glance-length-kept = About as long as at the start. A change of more than { $much } % is worth a look.
+glance-length-longer = { $percent } % longer than at the start: reward models often like length for its own sake. Read its answers.
+glance-length-shorter = { $percent } % shorter than at the start. Read its answers.
 glance-kl = KL from the start, nats per answer
 glance-kl-near = Close to where it began. Worth watching from { $watch }, far from { $far }.
-glance-kl-watch = Read its answers: above { $watch } a higher score may stop meaning a better answer. Far from { $far }.
+glance-kl-watch = Read its answers: above { $watch } the score may rise and the answers no more. Far from { $far }.
 glance-kl-far = Far from where it began (above { $far }): it may please the reward model alone. Read its answers; raise the KL weight.
 glance-kl-negative = Below zero the estimate no longer holds: the policy moves too fast. Lower the learning rate.
 glance-entropy = Entropy: how varied its answers are
@@ -170,6 +224,10 @@ dataset-freeze-preferences = Freeze all comparisons up to now
 dataset-freeze-prompts = Freeze the project's prompts now
 dataset-version-line = { $hash } · { $train } + { $eval } held out · { $at }
 dataset-counts = { $train } to train on, { $eval } held out
+dataset-counts-prompts = { $train } to answer{ $eval ->
+    [0] {""}
+   *[other] , { $eval } held out
+}
 dataset-left-out = Left out: { $skipped } skipped, { $ties } ties, { $bad } where both were bad, { $redacted } removed.
 
 run-launch = Launch
@@ -212,8 +270,9 @@ config-max-steps = Steps at the most
 config-max-steps-help = Optimiser steps; 0 follows the epochs.
 config-max-steps-ppo-help = Rollout batches; 0 follows the episodes or epochs.
 config-eval-every = Measure every so many steps
-config-eval-every-sft-help = The loss on held-out prompts; 0 measures before the first step and after the last.
-config-eval-every-reward-help = The accuracy on held-out prompts; 0 measures before the first step and after the last.
+config-eval-every-sft-help = The loss on held-out prompts; 0 measures it about ten times. Before the first step and after the last it always is.
+config-eval-every-reward-help = The accuracy on held-out prompts; 0 measures it about ten times. Before the first step and after the last it always is.
+config-eval-every-ppo-help = The score on held-out prompts, beside that of the start; 0 measures it about ten times. Before the first step and after the last it always is.
 config-center-rewards-coefficient = Centring of scores
 config-center-rewards-coefficient-help = Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out.
 config-grad-accum = Gradient accumulation

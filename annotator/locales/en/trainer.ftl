@@ -86,6 +86,7 @@ data-no-object = expected an object, found { $found }
 data-tokenising = { $file }: tokenising: { $percent } %
 data-cut = { $file }: { $n } of { $rows } rows cut at the end to max_length { $max_length }
 data-dropped = { $file }: { $n } of { $rows } rows dropped, empty or too long for max_length { $max_length }
+data-not-reached = { $file }: the run ends before its first pass comes to { $n } of { $rows } rows
 
 columns-answered = `messages`, or `prompt` and `completion`
 columns-pair = `prompt`, `chosen` and `rejected`

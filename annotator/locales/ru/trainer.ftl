@@ -85,6 +85,7 @@ data-no-object = нужен объект, а здесь { $found }
 data-tokenising = { $file }: разбивка на токены: { $percent } %
 data-cut = { $file }: обрезано с конца до наибольшей длины { $max_length }: строк — { $n } из { $rows }
 data-dropped = { $file }: отброшено строк: { $n } из { $rows }; они пустые или не помещаются в наибольшую длину { $max_length }
+data-not-reached = { $file }: запуск закончится раньше, чем первый проход дойдёт до всех строк; не дойдёт до { $n } из { $rows }
 
 columns-answered = `messages` либо `prompt` и `completion`
 columns-pair = `prompt`, `chosen` и `rejected`

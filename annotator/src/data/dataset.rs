@@ -186,19 +186,21 @@ async fn write_prompts(
         .order_by_asc(prompt::Column::TextHash)
         .all(db)
         .await?;
-    let chosen: Vec<_> =
-        all.into_iter().filter(|prompt| prompts.includes(split_of(&prompt.text_hash))).collect();
+    let placed = |prompt: prompt::Model| {
+        prompts.file(split_of(&prompt.text_hash)).map(|file| (prompt, file))
+    };
+    let chosen: Vec<_> = all.into_iter().filter_map(placed).collect();
     for chunk in chosen.chunks(CHUNK) {
-        let texts =
-            texts::load_all(db, chunk.iter().map(|prompt| prompt.text_hash.clone())).await?;
-        for prompt in chunk {
+        let hashes = chunk.iter().map(|(prompt, _)| prompt.text_hash.clone());
+        let texts = texts::load_all(db, hashes).await?;
+        for (prompt, file) in chunk {
             let Some(text) = texts.get(&prompt.text_hash) else {
                 files.counts.redacted += 1;
                 continue;
             };
             let row = json!({ "prompt": serde_json::from_str::<Value>(text)? });
             let ids = json!({ "prompt": prompt.id, "prompt_hash": prompt.text_hash });
-            files.row(DatasetSplit::Train, row, ids, prompt.id, None)?;
+            files.row(*file, row, ids, prompt.id, None)?;
         }
     }
     Ok(())

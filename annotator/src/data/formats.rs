@@ -94,6 +94,8 @@ pub struct FormatWords {
     pub name: &'static str,
     /// What is frozen when a run that reads it is launched.
     pub freezes: &'static str,
+    /// How many rows a version has, by `train` and `eval`.
+    pub counts: &'static str,
     /// Why a run that reads it has nothing to read, and what to do about it.
     pub nothing_to_read: &'static str,
     /// Its rows, counted by `annotator import`.
@@ -133,8 +135,17 @@ pub enum PromptSelection {
 }
 
 impl PromptSelection {
-    pub fn includes(self, split: DatasetSplit) -> bool {
-        self == Self::All || (self == Self::HeldOut) == (split == DatasetSplit::Eval)
+    /// The file of the version that prompts of this side are in, if they are in it: the rows to work
+    /// on are those of `train.jsonl`. Beside prompts to learn from are the held-out ones, to measure
+    /// on.
+    pub fn file(self, side: DatasetSplit) -> Option<DatasetSplit> {
+        match (self, side) {
+            (Self::All, _)
+            | (Self::Train, DatasetSplit::Train)
+            | (Self::HeldOut, DatasetSplit::Eval) => Some(DatasetSplit::Train),
+            (Self::Train, DatasetSplit::Eval) => Some(DatasetSplit::Eval),
+            (Self::HeldOut, DatasetSplit::Train) => None,
+        }
     }
 }
 
@@ -145,8 +156,7 @@ pub enum DatasetContents {
     Demonstrations,
     /// `prompt` + `chosen` + `rejected`.
     Preferences,
-    /// `prompt` alone. All rows are in `train.jsonl`, the file that runs read, whichever side of
-    /// the split they are of.
+    /// `prompt` alone.
     Prompts(PromptSelection),
 }
 
@@ -177,14 +187,17 @@ mod tests {
 
     #[test]
     fn every_prompt_is_either_for_training_or_held_out() {
-        for split in [DatasetSplit::Train, DatasetSplit::Eval] {
+        let works_on =
+            |selection: PromptSelection, side| selection.file(side) == Some(DatasetSplit::Train);
+        for side in [DatasetSplit::Train, DatasetSplit::Eval] {
             assert_ne!(
-                PromptSelection::Train.includes(split),
-                PromptSelection::HeldOut.includes(split)
+                works_on(PromptSelection::Train, side),
+                works_on(PromptSelection::HeldOut, side)
             );
-            assert!(PromptSelection::All.includes(split));
+            assert!(works_on(PromptSelection::All, side));
         }
-        assert!(PromptSelection::HeldOut.includes(DatasetSplit::Eval));
+        assert!(works_on(PromptSelection::HeldOut, DatasetSplit::Eval));
+        assert_eq!(PromptSelection::Train.file(DatasetSplit::Eval), Some(DatasetSplit::Eval));
     }
 
     #[test]

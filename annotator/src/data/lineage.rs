@@ -4,7 +4,9 @@ use entity::{
     dataset_version,
     dataset_version_item::{self, DatasetSplit},
     ids::{DatasetVersionId, JudgementId, ModelId, ProjectId},
-    model, run, run_input,
+    model,
+    row_use::{RowUse, UseOfRow},
+    run, run_input,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use std::collections::HashSet;
@@ -14,6 +16,29 @@ pub struct DatasetUse {
     pub version: DatasetVersionId,
     pub run: run::Model,
     pub model: Option<model::Model>,
+}
+
+impl DatasetUse {
+    /// What the run made of one row of the version; an older run does not say, and used it.
+    pub fn of_row(&self, row: &ContainedRow) -> UseOfRow {
+        let files = used_rows(&self.run);
+        let file = files.iter().find(|file| file.file == row.split.file());
+        file.map_or(UseOfRow::Used, |file| file.of_row(row.position.unsigned_abs().into()))
+    }
+}
+
+/// What a run that has succeeded made of its files of rows.
+pub fn used_rows(run: &run::Model) -> Vec<RowUse> {
+    let rows = run.summary.as_ref().and_then(|summary| summary.get("rows"));
+    rows.and_then(|rows| serde_json::from_value(rows.clone()).ok()).unwrap_or_default()
+}
+
+/// A row of a version.
+pub struct ContainedRow {
+    pub version: dataset_version::Model,
+    pub split: DatasetSplit,
+    /// The line of that side's file, counted from 0.
+    pub position: i32,
 }
 
 /// Every use of these versions, the newest first.
@@ -42,12 +67,11 @@ pub async fn uses(
     Ok(runs.into_iter().filter_map(use_of).collect())
 }
 
-/// The dataset versions that contain a judgement, the newest first, and the side of the split that
-/// it is on.
+/// The rows of dataset versions that a judgement became, the newest first.
 pub async fn versions_with(
     db: &impl ConnectionTrait,
     judgement: JudgementId,
-) -> Result<Vec<(dataset_version::Model, DatasetSplit)>, DbErr> {
+) -> Result<Vec<ContainedRow>, DbErr> {
     let items = dataset_version_item::Entity::find()
         .filter(dataset_version_item::Column::JudgementId.eq(judgement))
         .all(db)
@@ -57,11 +81,11 @@ pub async fn versions_with(
         .order_by_desc(dataset_version::Column::CreatedAt)
         .all(db)
         .await?;
-    let with_split = |version: dataset_version::Model| {
+    let row = |version: dataset_version::Model| {
         let item = items.iter().find(|item| item.dataset_version_id == version.id)?;
-        Some((version, item.split))
+        Some(ContainedRow { version, split: item.split, position: item.position })
     };
-    Ok(versions.into_iter().filter_map(with_split).collect())
+    Ok(versions.into_iter().filter_map(row).collect())
 }
 
 /// The project's models that were made from these or against them, and from those in turn, the

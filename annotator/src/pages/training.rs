@@ -9,4 +9,5 @@ pub mod list;
 pub mod new;
 pub mod news;
 pub mod resume;
+pub mod row_use;
 pub mod show;

@@ -109,11 +109,28 @@ pub fn overlay(metric: &str, runs: &[(String, &RunDigest)]) -> anyhow::Result<Op
     Ok(Some(MetricChart { svg: svg(&lines)?, lines }))
 }
 
+/// The newest value of a metric.
+pub struct NewestValue {
+    pub metric: String,
+    pub value: String,
+    /// The step after which it was measured, where the run has gone on since; 0 is before the first.
+    pub as_of: Option<u64>,
+}
+
 /// The newest value of every metric, by name.
-pub fn latest(digest: &RunDigest) -> Vec<(String, String)> {
-    let newest =
-        |(name, series): (&String, &MetricSeries)| Some((name.clone(), short(series.last()?)));
-    digest.series.iter().filter_map(newest).collect()
+pub fn latest(digest: &RunDigest) -> Vec<NewestValue> {
+    let step_of = |series: &MetricSeries| series.points.last().map_or(0.0, |(step, _)| *step);
+    let newest = digest.series.values().map(step_of).fold(0.0, f64::max);
+    let of_metric = |(name, series): (&String, &MetricSeries)| {
+        let (step, value) = *series.points.last()?;
+        let is_old = step < newest || step == 0.0;
+        Some(NewestValue {
+            metric: name.clone(),
+            value: short(value),
+            as_of: is_old.then_some(step as u64),
+        })
+    };
+    digest.series.iter().filter_map(of_metric).collect()
 }
 
 fn svg(lines: &[ChartLine]) -> anyhow::Result<String> {

@@ -76,9 +76,10 @@ pub struct RunDefinition {
     pub form: &'static [FieldGroup],
     /// The metrics that matter, one chart each, under TRL's names.
     pub charts: &'static [&'static [&'static str]],
-    /// How the metric that matters has gone; none where there is none yet. The number is that of
-    /// the rows that were kept from training, if it is known.
-    pub learning: fn(&RunDigest, Option<u64>) -> Option<RunFinding>,
+    /// How the metric that matters has gone, and then what warns of taking it for more; nothing where
+    /// there is none yet. The number is that of the rows that were kept from training, if it is
+    /// known.
+    pub learning: fn(&RunDigest, Option<u64>) -> Vec<RunFinding>,
     /// Whether the policy has gone too far from where it began.
     pub drift: fn(&RunDigest) -> Vec<RunFinding>,
     /// How much memory a run with these settings needs, its models in the order of `models`.
@@ -190,7 +191,7 @@ const COMMON: RunDefinition = RunDefinition {
     rows: None,
     form: &[],
     charts: &[],
-    learning: |_, _| None,
+    learning: |_, _| Vec::new(),
     drift: |_| Vec::new(),
     memory: |_, _| None,
     memory_text: "facts-memory-train",

@@ -9,6 +9,7 @@ use entity::{
     ids::RunId,
     message::KeyedMessage,
     report::{FinishReason, LogLevel, RunReport},
+    row_use::RowUse,
     run_event,
     time::UnixMillis,
 };
@@ -43,6 +44,8 @@ pub struct RunDigest {
     pub series: BTreeMap<String, MetricSeries>,
     pub samples: Vec<PromptAnswers>,
     pub log: VecDeque<LogLine>,
+    /// What it uses of each file, that of the rows to learn from first.
+    pub rows: Vec<RowUse>,
     /// How fast a base arrives, as it said last.
     pub bytes_per_second: Option<f64>,
     /// When each attempt said its first and its newest word.
@@ -136,7 +139,16 @@ impl RunDigest {
             Ok(RunReport::Progress { bytes_per_second, .. }) => {
                 self.bytes_per_second = bytes_per_second;
             }
+            Ok(RunReport::Rows { rows }) => self.use_rows(rows),
             Ok(RunReport::Started { .. } | RunReport::Failed { .. }) | Err(_) => {}
+        }
+    }
+
+    /// An attempt that goes on reads the same files again.
+    fn use_rows(&mut self, rows: RowUse) {
+        match self.rows.iter_mut().find(|known| known.file == rows.file) {
+            Some(known) => *known = rows,
+            None => self.rows.push(rows),
         }
     }
 

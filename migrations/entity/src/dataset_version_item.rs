@@ -14,6 +14,16 @@ pub enum DatasetSplit {
     Eval,
 }
 
+impl DatasetSplit {
+    /// The file of a version that has its rows.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Train => "train.jsonl",
+            Self::Eval => "eval.jsonl",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "dataset_version_item")]
 pub struct Model {

@@ -10,7 +10,8 @@
 //!    [`assignment`], [`draft`], [`judgement`]; [`import`], a file of it on its way in.
 //! 4. Training: [`dataset_version`], [`dataset_version_item`], [`artifact`], [`model`], [`run`],
 //!    [`run_input`], [`run_event`].
-//! 5. [`run_config`] (what a run was asked to do) and [`report`] (what it says while it does it).
+//! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
+//!    [`row_use`] (what it made of a file of rows).
 //! 6. [`json_problem`] (what is wrong with a row, in words) and [`log_format`].
 //!
 //! **Invariant:** this crate keeps no database open and links no libtorch.
@@ -50,6 +51,7 @@ pub mod run_input;
 pub mod run_seen;
 
 pub mod report;
+pub mod row_use;
 pub mod run_config;
 
 pub mod json_problem;

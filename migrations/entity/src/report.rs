@@ -2,7 +2,7 @@
 //! started with `--report json`, stored as [`crate::run_event`] rows by the worker. The last line is
 //! always the [`RunSummary`].
 
-use crate::message::KeyedMessage;
+use crate::{message::KeyedMessage, row_use::RowUse};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 pub enum RunReport {
     /// Said once, before the first step.
     Started { environment: RunEnvironment },
+    /// What the run works with of a file; said again when it turns out to be less.
+    Rows { rows: RowUse },
     /// The line that also goes to `--metrics`: `step`, `loss`, … under TRL's names.
     Metrics { metrics: Map<String, Value> },
     /// How far it is. `fraction` is 0 to 1; speed and time left are none until they are known.
@@ -97,6 +99,9 @@ pub struct RunSummary {
     pub seconds: f64,
     pub tokens_per_second: f64,
     pub peak_rss_mb: u64,
+    /// What was used of each file of rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowUse>,
     /// The last value of each metric that matters.
     #[serde(rename = "final")]
     pub last: Map<String, Value>,

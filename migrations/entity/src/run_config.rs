@@ -135,6 +135,10 @@ fn problem(field: &str, problem: ConfigProblem) -> ConfigError {
     ConfigError { field: field.into(), problem }
 }
 
+/// Settings that change no weight, and so may change while a run is half done: how often a
+/// checkpoint is written, and how often held-out rows are measured.
+pub const CHANGEABLE: [&str; 2] = ["save_every", "eval_every"];
+
 /// A run's configuration: defaults, overridden key by key, then checked.
 pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
     /// Settings that each parse but make no sense; every problem found, none when it can run.
@@ -148,11 +152,11 @@ pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
         }
     }
 
-    /// The settings that what comes of a run follows from: all but how often a checkpoint is
-    /// written. A checkpoint belongs to a run with the same.
+    /// The settings that what comes of a run follows from: all but [`CHANGEABLE`]. A checkpoint
+    /// belongs to a run with the same.
     fn identity(&self) -> Map<String, Value> {
         let mut settings = self.to_map();
-        settings.shift_remove("save_every");
+        CHANGEABLE.iter().for_each(|name| drop(settings.shift_remove(*name)));
         settings
     }
 
@@ -358,9 +362,10 @@ mod tests {
     }
 
     #[test]
-    fn how_often_a_checkpoint_is_written_is_no_part_of_what_a_run_is() {
-        let often =
-            PpoConfig::default().with_overrides(&overrides(json!({"save_every": 1}))).unwrap();
+    fn what_changes_no_weight_is_no_part_of_what_a_run_is() {
+        let often = PpoConfig::default()
+            .with_overrides(&overrides(json!({"save_every": 1, "eval_every": 3})))
+            .unwrap();
         let other = PpoConfig::default().with_overrides(&overrides(json!({"seed": 1}))).unwrap();
         assert_eq!(often.identity(), PpoConfig::default().identity());
         assert_ne!(other.identity(), PpoConfig::default().identity());

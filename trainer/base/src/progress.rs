@@ -135,6 +135,7 @@ impl RunProgress {
     pub fn summary(&self, kind: &str, steps: u64, last: Map<String, Value>) -> RunSummary {
         let seconds = self.seconds();
         RunSummary {
+            rows: Vec::new(),
             kind: kind.into(),
             steps,
             tokens: self.tokens,

@@ -15,7 +15,12 @@ use crate::{
 };
 use columns::{AnsweredPrompt, RowContent};
 pub use data_error::DataError;
-use entity::{message, message::KeyedMessage, report::LogLevel};
+use entity::{
+    message,
+    message::KeyedMessage,
+    report::LogLevel,
+    row_use::{LeftOutReason, RowUse},
+};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{mem, path::Path};
@@ -80,16 +85,12 @@ pub struct LoadedRows<T> {
     pub counts: RowCounts,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
-    /// Rows in the file, blank lines left out.
-    pub rows: usize,
     /// Lines with nothing on them.
     pub blank: usize,
-    /// Rows cut at the end to the longest length allowed, and kept.
-    pub cut: usize,
-    /// Rows left out because of their length.
-    pub dropped: usize,
+    /// How many rows there are, how many are kept, and which were left out and why.
+    pub of_file: RowUse,
 }
 
 /// What to do with a prompt that is too long.
@@ -142,10 +143,11 @@ pub fn load_examples(
         let is_long = ids.len() > max_length;
         ids.truncate(max_length);
         if prompt_len >= ids.len() {
-            counts.dropped += 1;
+            let reason = if is_long { LeftOutReason::TooLong } else { LeftOutReason::Empty };
+            counts.of_file.leave_out(row.index as u64, reason);
             return Ok(Vec::new());
         }
-        counts.cut += usize::from(is_long);
+        counts.of_file.cut += u64::from(is_long);
         Ok(vec![TrainingExample { index: row.index, ids, prompt_len }])
     })
 }
@@ -161,7 +163,7 @@ pub fn load_pairs(
     let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
-            counts.dropped += 1;
+            counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
             return Ok(Vec::new());
         }
         Ok(vec![row.into_pair()])
@@ -188,11 +190,13 @@ pub fn load_preferences(
         let [prompt, mut chosen, mut rejected] =
             <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
         let prompt_len = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
-        if prompt_len >= max_length || chosen.is_empty() || rejected.is_empty() {
-            counts.dropped += 1;
+        let is_empty = chosen.is_empty() || rejected.is_empty();
+        if prompt_len >= max_length || is_empty {
+            let reason = if is_empty { LeftOutReason::Empty } else { LeftOutReason::TooLong };
+            counts.of_file.leave_out(index as u64, reason);
             return Ok(Vec::new());
         }
-        counts.cut += usize::from(chosen.len().max(rejected.len()) > max_length);
+        counts.of_file.cut += u64::from(chosen.len().max(rejected.len()) > max_length);
         chosen.truncate(max_length);
         rejected.truncate(max_length);
         Ok(vec![PreferencePair { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
@@ -223,7 +227,7 @@ pub fn load_prompts(
                 max_length = max_length
             )),
             (_, true, LongPrompts::Drop) => {
-                counts.dropped += 1;
+                counts.of_file.leave_out(index as u64, LeftOutReason::TooLong);
                 Ok(Vec::new())
             }
             _ => Ok(vec![PromptIds { index, ids, is_conversation }]),
@@ -249,7 +253,9 @@ pub fn load_texts(
             .filter(|piece| piece.len() > 1)
             .map(|piece| TrainingExample { index, ids: piece.to_vec(), prompt_len: 1 })
             .collect();
-        counts.dropped += usize::from(pieces.is_empty());
+        if pieces.is_empty() {
+            counts.of_file.leave_out(index as u64, LeftOutReason::Empty);
+        }
         Ok(pieces)
     })
 }
@@ -265,7 +271,7 @@ pub fn load_to_score(
         |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
     RowLoader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
         if row.is_longer_than(max_length) {
-            counts.dropped += 1;
+            counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
             return Ok(Vec::new());
         }
         Ok(vec![match row.ids.len() {

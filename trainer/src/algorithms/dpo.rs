@@ -6,7 +6,9 @@
 //! weights and not two (TRL: `precompute_ref_log_probs`).
 
 mod reference;
+mod statistics;
 
+use super::length_bias::LengthBias;
 use crate::{
     math::{ops, statistics::wilson_interval},
     model::{self, PackedBatch, Transformer, head},
@@ -17,14 +19,15 @@ use crate::{
     },
 };
 use anyhow::Result;
-use entity::run_config::DpoConfig;
+use entity::{row_use::RowUse, run_config::DpoConfig};
 use reference::ReferenceLogprobs;
 use serde_json::{Map, Value, json};
+use statistics::{PairStatistics, mean, metrics_of};
 use std::path::Path;
 use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, PreferencePair},
+    rows::{self, LoadedRows, PreferencePair},
     settings::{DpoPaths, ResumeMode},
     tokenizer::Tokenizer,
 };
@@ -38,7 +41,7 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
     let mut load = |file: &Path| rows::load_preferences(file, &tokenizer, max_length, report);
-    let pairs = load(&paths.data)?.rows;
+    let LoadedRows { rows: pairs, counts } = load(&paths.data)?;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,
         None => Vec::new(),
@@ -46,6 +49,7 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     let model =
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let task = DpoTask {
+        of_file: counts.of_file,
         model,
         pairs: &pairs,
         held_out: &held_out,
@@ -56,6 +60,8 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
 }
 
 struct DpoTask<'a> {
+    /// What was made of the file of pairs.
+    of_file: RowUse,
     model: Transformer,
     pairs: &'a [PreferencePair],
     held_out: &'a [PreferencePair],
@@ -86,8 +92,9 @@ impl<'a> DpoTask<'a> {
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
 fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
-    let DpoTask { model, pairs, held_out, .. } = task;
+    let DpoTask { of_file, model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
+    session.tell_unreached(of_file, |row| pairs[row].index, report);
 
     // 1. The reference's log-probabilities, from the first step's weights or from the checkpoint.
     let found = match session.journal.resumed_from.clone() {
@@ -154,28 +161,11 @@ fn learn_step(
     Ok(Some(seen))
 }
 
-/// The metrics of a step that are DPO's own.
-fn metrics_of(seen: &[PairStatistics]) -> Map<String, Value> {
-    object(json!({
-        "rewards/chosen": mean(seen, |batch| batch.chosen_reward),
-        "rewards/rejected": mean(seen, |batch| batch.rejected_reward),
-        "rewards/accuracies": mean(seen, |batch| batch.n_right / batch.n),
-        "rewards/margins": mean(seen, |batch| batch.chosen_reward - batch.rejected_reward),
-        "logps/chosen": mean(seen, |batch| batch.chosen_logprob),
-        "logps/rejected": mean(seen, |batch| batch.rejected_logprob),
-        "entropy": mean(seen, |batch| batch.entropy),
-    }))
-}
-
 /// Time of a step beside forward and backward: the head runs once more, to know the loss first.
 const LEARNING_COST: f64 = 1.05;
 
 fn export(model: &Transformer, folder: &Path) -> Result<()> {
     model::save(model, folder, &Map::new())
-}
-
-fn mean(of: &[PairStatistics], value: impl Fn(&PairStatistics) -> f64) -> f64 {
-    of.iter().map(value).sum::<f64>() / of.len() as f64
 }
 
 /// The held-out pairs belong to it: the reference's log-probabilities of them are in the checkpoint.
@@ -254,48 +244,6 @@ impl PairForward {
     }
 }
 
-/// A policy's numbers of n pairs beside the reference's: means over the pairs but for the count.
-struct PairStatistics {
-    n: f64,
-    loss: f64,
-    /// Pairs whose chosen answer has the higher reward; a tie is not right.
-    n_right: f64,
-    /// β (log π − log π_ref) of the answers.
-    chosen_reward: f64,
-    rejected_reward: f64,
-    chosen_logprob: f64,
-    rejected_logprob: f64,
-    /// Mean over the answer tokens, in nats; 0 where it was not looked at.
-    entropy: f64,
-}
-
-impl PairStatistics {
-    fn new(policy: &[PairLogprobs], reference: &[PairLogprobs], loss: f64, beta: f64) -> Self {
-        let n = policy.len() as f64;
-        let mean = |of: &dyn Fn(&PairLogprobs, &PairLogprobs) -> f64| {
-            policy
-                .iter()
-                .zip(reference)
-                .map(|(policy, reference)| of(policy, reference))
-                .sum::<f64>()
-                / n
-        };
-        let margin = |policy: &PairLogprobs, reference: &PairLogprobs| {
-            (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
-        };
-        Self {
-            n,
-            loss,
-            n_right: n * mean(&|policy, reference| f64::from(margin(policy, reference) > 0.0)),
-            chosen_reward: beta * mean(&|policy, reference| policy.chosen - reference.chosen),
-            rejected_reward: beta * mean(&|policy, reference| policy.rejected - reference.rejected),
-            chosen_logprob: mean(&|policy, _| policy.chosen),
-            rejected_logprob: mean(&|policy, _| policy.rejected),
-            entropy: 0.0,
-        }
-    }
-}
-
 /// (n) in f64, which takes a gradient.
 fn leaf(values: impl Iterator<Item = f64>) -> Tensor {
     Tensor::from_slice(&values.collect::<Vec<_>>()).set_requires_grad(true)
@@ -357,7 +305,8 @@ fn evaluate(
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let batch_size = config.optimisation.batch_size;
-    let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
+    let (mut loss, mut n_right, mut n_ties, mut margin) = (0.0, 0.0, 0.0, 0.0);
+    let mut bias = LengthBias::default();
     for (pairs, logprobs) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
         let pairs: Vec<&PreferencePair> = pairs.iter().collect();
         let policy = {
@@ -368,6 +317,10 @@ fn evaluate(
         let statistics = PairStatistics::new(&policy, logprobs, batch_loss, config.beta);
         loss += statistics.loss * statistics.n;
         n_right += statistics.n_right;
+        n_ties += statistics.n_ties;
+        for (pair, margin) in pairs.iter().zip(&statistics.margins) {
+            bias.add(pair.chosen.len(), pair.rejected.len(), *margin);
+        }
         margin += (statistics.chosen_reward - statistics.rejected_reward) * statistics.n;
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
@@ -376,14 +329,17 @@ fn evaluate(
     }
     let n = pairs.len() as f64;
     let (low, high) = wilson_interval(n_right, n);
-    Some(object(json!({
+    let mut metrics = object(json!({
         "eval_loss": loss / n,
+        "eval_rewards/ties": n_ties / n,
         "eval_rewards/accuracies": n_right / n,
         "eval_rewards/accuracies_low": low,
         "eval_rewards/accuracies_high": high,
         "eval_rewards/margins": margin / n,
         "eval_pairs": pairs.len(),
-    })))
+    }));
+    metrics.extend(bias.metrics());
+    Some(metrics)
 }
 
 #[cfg(test)]

@@ -33,26 +33,31 @@ use crate::{
     },
     math::{ops, optimizer::AdamW, schedule::RateSchedule},
     model::{Transformer, head},
-    run::environment::ComputeEnvironment,
+    run::{environment::ComputeEnvironment, evaluation::EvaluationSchedule},
 };
 use anyhow::ensure;
 use entity::message;
 use entity::{report::RunReport, run_config::PpoConfig};
+use held_out::HeldOut;
 use models::PpoModels;
 use plan::{PromptTurn, RolloutPlan};
 use rollout::{RolloutBatch, UpdateTargets};
 use run::PpoRun;
 use statistics::{UpdateStatistics, UpdateSums};
-use std::ops::{ControlFlow, Range};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+};
 use tch::{Kind, Tensor};
 use trainer_base::errors::WithMessage;
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, LongPrompts, PromptIds, TrainingExample},
+    rows::{self, LoadedRows, LongPrompts, PromptIds, TrainingExample},
     settings::PpoPaths,
     tokenizer::Tokenizer,
 };
 
+mod held_out;
 mod models;
 mod plan;
 mod rollout;
@@ -77,32 +82,44 @@ pub fn run(
     };
     score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
     let tokenizer = Tokenizer::load(&paths.policy)?;
-    let prompts = rows::load_prompts(
-        &paths.prompts,
-        &tokenizer,
-        config.max_length,
-        LongPrompts::Drop,
-        report,
-    )?;
+    let mut load = |file: &Path| {
+        rows::load_prompts(file, &tokenizer, config.max_length, LongPrompts::Drop, report)
+    };
+    let prompts = load(&paths.prompts)?;
+    let held_out = match &paths.eval_prompts {
+        Some(file) => load(file)?.rows,
+        None => Vec::new(),
+    };
     let models = PpoModels::load(paths, environment.kind, environment.device)?;
-    sample::ensure_they_fit(&prompts.rows, config.response_length, &models.policy)?;
+    for prompts in [&prompts.rows, &held_out] {
+        sample::ensure_they_fit(prompts, config.response_length, &models.policy)?;
+    }
     let mut ppo = Ppo::new(models, tokenizer, config);
-    train(&mut ppo, &prompts.rows, paths, report)
+    train(&mut ppo, &prompts, &held_out, paths, report)
 }
 
 /// The algorithm.
 fn train(
     ppo: &mut Ppo,
-    prompts: &[PromptIds],
+    loaded: &LoadedRows<PromptIds>,
+    held_out: &[PromptIds],
     paths: &PpoPaths,
     report: &mut Report,
 ) -> anyhow::Result<VerbOutcome> {
-    let config = ppo.config;
+    let (config, prompts) = (ppo.config, &loaded.rows);
     let plan = RolloutPlan::new(config, prompts.len());
     let schedule = schedule(config, &plan);
-    let mut run = PpoRun::open(ppo, prompts, paths, &plan, report)?;
+    let evaluations = EvaluationSchedule::new(config.eval_every, plan.n_steps);
+    let n_measured = held_out::measured(held_out).len() as u64 * evaluations.n_evaluations();
+    let mut run = PpoRun::open(ppo, prompts, paths, &plan, n_measured, report)?;
+    plan.tell_unreached(loaded, report);
     let mut showing = ShowSchedule::new(plan.n_steps);
+    let held_out = HeldOut::open(ppo, held_out, evaluations, &mut run, report)?;
+    let Some(held_out) = held_out else { return run.stop(ppo) };
     if run.step() == 0 {
+        if !held_out.is_empty() && run.report_start(held_out.at_start(), report).is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
         let examples = ppo.show(prompts, 0, &mut showing)?;
         if examples.into_iter().try_for_each(&mut *report).is_break() {
             return Ok(VerbOutcome::Stopped);
@@ -115,7 +132,8 @@ fn train(
         let turns = plan.turns(step);
         let asked: Vec<&PromptIds> = turns.iter().map(|turn| &prompts[turn.prompt]).collect();
         let tick = &mut || run.advance(0, 0, report);
-        let Some(completions) = ppo.answer(&turns, &asked, tick) else { return run.stop(ppo) };
+        let answers = ppo.answer(&ppo.models.policy, &turns, &asked, tick);
+        let Some(completions) = answers else { return run.stop(ppo) };
 
         // 2. Score: the reward model reads each answer at its last token.
         let scores = ppo.score(&asked, &completions)?;
@@ -142,6 +160,9 @@ fn train(
         // 6. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = run.metrics(&plan, learning_rate);
         metrics.extend(statistics.metrics(&rollout, &targets, &completions, config));
+        // A stop while it is measured leaves the numbers out; what the batch taught is kept.
+        let measured = held_out.measure(ppo, step + 1, &mut run, report)?;
+        metrics.extend(measured.unwrap_or_default());
         let is_due = showing.is_due(step + 1);
         let examples = if is_due { ppo.show(prompts, step + 1, &mut showing)? } else { Vec::new() };
         if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
@@ -180,9 +201,11 @@ impl<'a> Ppo<'a> {
         Self { config, tokenizer, models, policy_optimizer, value_optimizer, n_updates: 0 }
     }
 
-    /// Phase 1: one answer to each prompt; none when `tick`, called at every token, says to stop.
+    /// Phase 1: one answer of the policy, or of the model that it was, to each prompt; none when
+    /// `tick`, called at every token, says to stop.
     fn answer(
         &self,
+        model: &Transformer,
         turns: &[PromptTurn],
         asked: &[&PromptIds],
         tick: &mut dyn FnMut() -> ControlFlow<()>,
@@ -200,7 +223,7 @@ impl<'a> Ppo<'a> {
             seed: self.config.optimisation.seed,
             stop_ids: self.tokenizer.eos_ids(),
         };
-        let answers = generate::generate_while(&self.models.policy, &requests, &settings, tick)?;
+        let answers = generate::generate_while(model, &requests, &settings, tick)?;
         Some(answers.concat())
     }
 

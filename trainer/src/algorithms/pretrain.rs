@@ -30,7 +30,7 @@ pub fn run(
         return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?;
     let (kind, device) = (environment.kind, environment.device);
     let model = if Transformer::has_weights(&paths.model) {
         Transformer::load(&paths.model, kind, device)?.expect_language()?
@@ -42,8 +42,9 @@ pub fn run(
     };
     let task = SftTask {
         kind: "pretrain",
+        of_file: texts.counts.of_file,
         model,
-        examples: &texts,
+        examples: &texts.rows,
         held_out: &[],
         out: &paths.out,
         resume: paths.resume,

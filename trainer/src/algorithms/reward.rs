@@ -3,6 +3,7 @@
 //! A score is read at the last token of prompt and answer, which is where the sequence ends, whatever
 //! that token is.
 
+use super::length_bias::{LengthBias, right_of};
 use crate::{
     math::{ops, statistics::wilson_interval},
     model::{Transformer, padding},
@@ -13,13 +14,13 @@ use crate::{
     },
 };
 use anyhow::Result;
-use entity::run_config::RewardConfig;
+use entity::{row_use::RowUse, run_config::RewardConfig};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, AnswerPair},
+    rows::{self, AnswerPair, LoadedRows},
     settings::{ResumeMode, RewardPaths},
     tokenizer::Tokenizer,
 };
@@ -33,7 +34,7 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
     let mut load = |file: &Path| rows::load_pairs(file, &tokenizer, max_length, report);
-    let pairs = load(&paths.data)?.rows;
+    let LoadedRows { rows: pairs, counts } = load(&paths.data)?;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,
         None => Vec::new(),
@@ -41,6 +42,7 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     let model = Transformer::load(&paths.model, environment.kind, environment.device)?
         .into_reward_model(config.optimisation.seed)?;
     let task = RewardTask {
+        of_file: counts.of_file,
         model,
         pairs: &pairs,
         held_out: &held_out,
@@ -51,6 +53,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
 }
 
 struct RewardTask<'a> {
+    /// What was made of the file of pairs.
+    of_file: RowUse,
     model: Transformer,
     pairs: &'a [AnswerPair],
     held_out: &'a [AnswerPair],
@@ -80,8 +84,9 @@ impl<'a> RewardTask<'a> {
 /// The loop: the mean of the micro-batches' mean losses, as in TRL.
 fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
-    let RewardTask { model, pairs, held_out, .. } = task;
+    let RewardTask { of_file, model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
+    session.tell_unreached(of_file, |row| pairs[row].index, report);
 
     // 1. What the model can tell before it learns.
     if session.step() == 0 && !held_out.is_empty() {
@@ -178,10 +183,12 @@ struct ScoredPairs {
     n: f64,
     /// Mean over the pairs.
     loss: f64,
-    /// Pairs whose chosen answer scores higher; a tie is not right.
+    /// Pairs whose chosen answer scores higher; a tie is half right, as a coin would have it.
     n_right: f64,
     /// Σ chosen − rejected
     margin: f64,
+    /// chosen − rejected, pair by pair.
+    margins: Vec<f32>,
     min_reward: f64,
     mean_reward: f64,
     max_reward: f64,
@@ -192,11 +199,14 @@ impl ScoredPairs {
         let _guard = tch::no_grad_guard();
         let value = |x: Tensor| x.double_value(&[]);
         let all = Tensor::cat(&[chosen, rejected], 0);
+        let margins = (chosen - rejected).to_kind(Kind::Float).to_device(Device::Cpu);
+        let margins = Vec::<f32>::try_from(margins).expect("one margin per pair");
         Self {
             n: chosen.size()[0] as f64,
             loss: loss.double_value(&[]),
-            n_right: value(chosen.gt_tensor(rejected).sum(Kind::Double)),
+            n_right: margins.iter().map(|margin| right_of(f64::from(*margin))).sum(),
             margin: value((chosen - rejected).sum(Kind::Double)),
+            margins,
             min_reward: value(all.min()),
             mean_reward: value(all.mean(Kind::Double)),
             max_reward: value(all.max()),
@@ -226,6 +236,7 @@ fn evaluate(
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
+    let mut bias = LengthBias::default();
     for pairs in pairs.chunks(config.optimisation.batch_size) {
         let pairs: Vec<&AnswerPair> = pairs.iter().collect();
         let scored = {
@@ -241,6 +252,9 @@ fn evaluate(
         loss += scored.loss * scored.n;
         n_right += scored.n_right;
         margin += scored.margin;
+        for (pair, margin) in pairs.iter().zip(&scored.margins) {
+            bias.add(pair.chosen.len(), pair.rejected.len(), f64::from(*margin));
+        }
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
             return None;
@@ -248,14 +262,16 @@ fn evaluate(
     }
     let n = pairs.len() as f64;
     let (low, high) = wilson_interval(n_right, n);
-    Some(object(json!({
+    let mut metrics = object(json!({
         "eval_loss": loss / n,
         "eval_accuracy": n_right / n,
         "eval_accuracy_low": low,
         "eval_accuracy_high": high,
         "eval_margin": margin / n,
         "eval_pairs": pairs.len(),
-    })))
+    }));
+    metrics.extend(bias.metrics());
+    Some(metrics)
 }
 
 #[cfg(test)]

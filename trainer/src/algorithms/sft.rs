@@ -10,13 +10,13 @@ use crate::{
     },
 };
 use anyhow::Result;
-use entity::run_config::SftConfig;
+use entity::{row_use::RowUse, run_config::SftConfig};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, TrainingExample},
+    rows::{self, LoadedRows, TrainingExample},
     settings::{ResumeMode, SftPaths},
     tokenizer::Tokenizer,
 };
@@ -24,6 +24,8 @@ use trainer_base::{
 /// What a run of next-token training works on.
 pub(crate) struct SftTask<'a> {
     pub(crate) kind: &'static str,
+    /// What was made of the file of examples.
+    pub(crate) of_file: RowUse,
     pub(crate) model: Transformer,
     pub(crate) examples: &'a [TrainingExample],
     pub(crate) held_out: &'a [TrainingExample],
@@ -61,7 +63,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
     let mut load = |file: &Path| rows::load_examples(file, &tokenizer, max_length, report);
-    let examples = load(&paths.data)?.rows;
+    let LoadedRows { rows: examples, counts } = load(&paths.data)?;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,
         None => Vec::new(),
@@ -70,6 +72,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
     let task = SftTask {
+        of_file: counts.of_file,
         kind: "sft",
         model,
         examples,
@@ -85,9 +88,10 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
 /// micro-batches (TRL: `num_items_in_batch`).
 pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
-    let SftTask { model, examples, held_out, tokenizer, .. } = task;
+    let SftTask { of_file, model, examples, held_out, tokenizer, .. } = task;
     let batch_size = config.optimisation.batch_size;
     let mut session = TrainingSession::open(model, opening, report)?;
+    session.tell_unreached(of_file, |row| examples[row].index, report);
     let mut schedule = ShowSchedule::new(session.batches.n_steps);
 
     // 1. What the model can do before it learns.

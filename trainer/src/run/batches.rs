@@ -48,6 +48,20 @@ impl RowBatches {
             .collect()
     }
 
+    /// The rows that no step sees: none, unless the run ends within its first pass.
+    pub fn unreached(&self) -> Vec<usize> {
+        if self.n_steps >= self.steps_per_epoch {
+            return Vec::new();
+        }
+        let n_seen = self.n_steps as usize * self.batch_size * self.grad_accum;
+        self.order(0).split_off(n_seen)
+    }
+
+    /// Rows of a pass.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
     /// Passes over the rows after `n_steps` steps (transformers' `epoch`).
     pub fn epochs_after(&self, n_steps: u64) -> f64 {
         n_steps as f64 / self.steps_per_epoch as f64
@@ -99,6 +113,17 @@ mod tests {
         assert_eq!(batches(100, config(10, 1, 0.25, false)).n_steps, 3);
         let max = OptimiserSettings { max_steps: 7, ..config(10, 1, 3.0, false) };
         assert_eq!(batches(100, max).n_steps, 7);
+    }
+
+    #[test]
+    fn a_run_that_ends_within_its_first_pass_does_not_come_to_every_row() {
+        let batches = batches(11, OptimiserSettings { max_steps: 2, ..config(2, 2, 1.0, true) });
+        let mut all = batches.unreached();
+        assert_eq!(all.len(), 3);
+        all.extend((0..2).flat_map(|step| batches.of_step(step).concat()));
+        all.sort_unstable();
+        assert_eq!(all, (0..11).collect::<Vec<_>>());
+        assert!(super::tests::batches(11, config(2, 2, 1.0, true)).unreached().is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{
     failure::{VerbFailure, catching},
     openmp,
     reporter::RunReporter,
+    row_use::UsedRows,
 };
 use anyhow::Result;
 use clap::Args;
@@ -64,8 +65,9 @@ fn carried_out(
     }
     let asked_to_stop = stop_when_asked()?;
     let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;
-    let mut broken = None;
+    let (mut broken, mut used) = (None, UsedRows::default());
     let outcome = verb(&mut |event| {
+        used.listen(&event);
         let flow = reporter.event(&event).unwrap_or_else(|error| {
             broken = Some(error);
             ControlFlow::Break(())
@@ -73,7 +75,8 @@ fn carried_out(
         if asked_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { flow }
     });
     match (outcome, broken) {
-        (Ok(VerbOutcome::Finished(summary)), _) => {
+        (Ok(VerbOutcome::Finished(mut summary)), _) => {
+            used.put_into(&mut summary);
             let _ = reporter.finish(&summary);
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use crate::model::weights::weight_files;
 use anyhow::Result;
-use entity::run_config::RunConfig;
+use entity::run_config::{CHANGEABLE, RunConfig};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
@@ -36,9 +36,11 @@ impl RunIdentity {
     }
 
     /// What a checkpoint says of itself, with the settings that it does not know at their defaults:
-    /// a run is still the same when the program has learnt of another setting meanwhile.
+    /// a run is still the same when the program has learnt of another setting meanwhile, or that one
+    /// changes no weight.
     pub(crate) fn completed(&self, mut saved: Value) -> Value {
         if let Some(config) = saved.get_mut("config").and_then(Value::as_object_mut) {
+            CHANGEABLE.iter().for_each(|name| drop(config.shift_remove(*name)));
             for (name, default) in &self.defaults {
                 config.entry(name.clone()).or_insert_with(|| default.clone());
             }
@@ -89,11 +91,22 @@ mod tests {
         let identity = |config: &SftConfig| RunIdentity::new("sft", config, [("data", "d".into())]);
         let own = identity(&SftConfig::default());
         let mut older = own.value().clone();
-        older["config"].as_object_mut().unwrap().shift_remove("eval_every");
+        older["config"].as_object_mut().unwrap().shift_remove("weight_decay");
         assert_ne!(&older, own.value());
         assert_eq!(&own.completed(older.clone()), own.value());
-        let other = identity(&SftConfig { eval_every: 5, ..SftConfig::default() });
+        let mut other = SftConfig::default();
+        other.optimisation.weight_decay = 0.1;
+        let other = identity(&other);
         assert_ne!(&other.completed(older), other.value(), "the setting is another");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_other_settings_where_they_change_no_weight() {
+        let own = RunIdentity::new("sft", &SftConfig { eval_every: 5, ..SftConfig::default() }, []);
+        // As programs wrote it that took the setting for a part of the run.
+        let mut saved = own.value().clone();
+        saved["config"]["eval_every"] = json!(0);
+        assert_eq!(&own.completed(saved), own.value());
     }
 
     #[test]

@@ -105,8 +105,8 @@ impl RunReporter {
                 LogLevel::Warning => format!("warning: {message}"),
                 LogLevel::Error => format!("error: {message}"),
             }),
-            // The message on stderr is for those who read it there.
-            RunReport::Failed { .. } => {}
+            // The messages say it to those who read them here.
+            RunReport::Rows { .. } | RunReport::Failed { .. } => {}
         }
     }
 
@@ -180,8 +180,11 @@ fn evaluation(metrics: &Map<String, Value>) -> Option<String> {
         .filter(|(name, _)| name.starts_with("eval_"))
         .filter_map(|(name, value)| Some(format!("{name} {:.4}", value.as_f64()?)))
         .collect();
-    let step = metrics.get("step").and_then(Value::as_u64).unwrap_or_default();
-    (!measured.is_empty()).then(|| format!("step {step}: {}", measured.join(", ")))
+    let when = match metrics.get("step").and_then(Value::as_u64) {
+        None | Some(0) => "before training".to_owned(),
+        Some(step) => format!("step {step}"),
+    };
+    (!measured.is_empty()).then(|| format!("{when}: {}", measured.join(", ")))
 }
 
 /// A line on stdout. `Break` when nobody can read it.

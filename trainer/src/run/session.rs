@@ -1,8 +1,10 @@
 //! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
 
 use super::identity::RunIdentity;
+use super::row_use::tell_unreached;
 use super::{
     batches::RowBatches,
+    evaluation::EvaluationSchedule,
     journal::{JournalOpening, RunJournal, refuse_as_output},
 };
 use crate::{
@@ -10,9 +12,9 @@ use crate::{
     model::Transformer,
 };
 use anyhow::{Result, ensure};
-use entity::{message, report::RunReport, run_config::OptimiserSettings};
+use entity::{message, report::RunReport, row_use::RowUse, run_config::OptimiserSettings};
 use serde_json::{Map, Value, json};
-use std::{ops::ControlFlow, path::Path};
+use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
     job::{Report, VerbOutcome},
     settings::ResumeMode,
@@ -48,7 +50,7 @@ pub(crate) struct TrainingSession {
     pub(crate) journal: RunJournal,
     schedule: RateSchedule,
     max_grad_norm: f64,
-    eval_every: u64,
+    evaluations: EvaluationSchedule,
 }
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -63,13 +65,10 @@ impl TrainingSession {
         let optimisation = opening.optimisation;
         refuse_as_output(opening.out, &model.folder, message!("the-model", "model"))?;
         let batches = RowBatches::new(opening.n_rows, optimisation);
-        let n_evaluations = match opening.eval_every as u64 {
-            0 => 2,
-            every => 2 + (batches.n_steps.saturating_sub(1)) / every,
-        };
+        let evaluations = EvaluationSchedule::new(opening.eval_every, batches.n_steps);
         let work = opening.work_before
             + batches.epochs_after(batches.n_steps) * opening.work_per_epoch
-            + n_evaluations as f64 * opening.work_per_evaluation;
+            + evaluations.n_evaluations() as f64 * opening.work_per_evaluation;
         let mut optimizer = AdamW::new(model.trainable(), optimisation.weight_decay);
         let journal = JournalOpening {
             kind: opening.kind,
@@ -96,7 +95,7 @@ impl TrainingSession {
             batches,
             journal,
             max_grad_norm: optimisation.max_grad_norm,
-            eval_every: opening.eval_every as u64,
+            evaluations,
         })
     }
 
@@ -111,8 +110,24 @@ impl TrainingSession {
 
     /// Whether the held-out rows are to be looked at after the steps done.
     pub(crate) fn evaluates_now(&self) -> bool {
-        let step = self.step();
-        step == 0 || self.is_done() || (self.eval_every > 0 && step.is_multiple_of(self.eval_every))
+        self.evaluations.is_due(self.step())
+    }
+
+    /// Tells which rows of its file the run does not come to; `place` is the file's row of one of
+    /// the session's.
+    pub(crate) fn tell_unreached(
+        &self,
+        mut of_file: RowUse,
+        place: impl Fn(usize) -> usize,
+        report: &mut Report,
+    ) {
+        let unreached: BTreeSet<usize> = self.batches.unreached().into_iter().collect();
+        let mut places: BTreeSet<usize> = unreached.iter().map(|row| place(*row)).collect();
+        // A text is several rows here; one that is reached in part was learnt from.
+        for row in (0..self.batches.n_rows()).filter(|row| !unreached.contains(row)) {
+            places.remove(&place(row));
+        }
+        tell_unreached(&mut of_file, &places, report);
     }
 
     /// The rows of the step under way, micro-batch by micro-batch.

@@ -34,6 +34,7 @@ impl DataFormat for PreferenceRows {
         &FormatWords {
             name: "dataset-kind-preferences",
             freezes: "dataset-freeze-preferences",
+            counts: "dataset-counts",
             nothing_to_read: "problem-no-preferences",
             counted: "preferences",
         }

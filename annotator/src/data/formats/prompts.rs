@@ -22,6 +22,7 @@ impl DataFormat for PromptRows {
         &FormatWords {
             name: "dataset-kind-prompts",
             freezes: "dataset-freeze-prompts",
+            counts: "dataset-counts-prompts",
             nothing_to_read: "problem-no-prompts",
             counted: "prompts",
         }

@@ -33,6 +33,7 @@ impl DataFormat for SftRows {
         &FormatWords {
             name: "dataset-kind-demonstrations",
             freezes: "dataset-freeze-demonstrations",
+            counts: "dataset-counts",
             nothing_to_read: "problem-no-demonstrations",
             counted: "demonstrations",
         }

@@ -6,6 +6,7 @@ use crate::{
         lineage::{self, DatasetUse},
         prompts, texts,
     },
+    pages::training::row_use,
     people::accounts,
     training::kinds,
     web::{
@@ -75,6 +76,13 @@ pub async fn list(
     };
     let lines = versions.into_iter().map(line).collect();
     page::html(&DatasetsPage { page, access, lines, number, n_pages })
+}
+
+impl DatasetPage {
+    /// How many of the version's rows a run used.
+    fn used(&self, learnt: &DatasetUse) -> Vec<String> {
+        row_use::in_words(&self.page, &lineage::used_rows(&learnt.run))
+    }
 }
 
 /// A row of the version's files.

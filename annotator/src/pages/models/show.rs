@@ -1,14 +1,14 @@
 //! `/projects/{project}/models/{model}`: a model, where it came from and what came of it.
 
 use crate::{
-    data::lineage,
+    data::{formats, lineage},
     keeping::deletion::models::may_delete,
     models::{
         facts,
         files::{ModelFile, files_of},
         registry::{self, RegistryEntry},
     },
-    pages::training::facts::ChosenFacts,
+    pages::training::{facts::ChosenFacts, row_use},
     people::accounts,
     training::kinds,
     web::{
@@ -42,6 +42,12 @@ struct ModelPage {
 }
 
 impl ModelPage {
+    /// How many rows of its dataset version the run used that made it.
+    fn used_rows(&self) -> Vec<String> {
+        let rows = self.entry.run.as_ref().map(lineage::used_rows).unwrap_or_default();
+        row_use::in_words(&self.page, &rows)
+    }
+
     /// When it was deleted and by whom.
     fn deletion(&self) -> Option<String> {
         let at = format::date_time(self.entry.model.deleted_at?);

@@ -3,11 +3,13 @@
 //! Sections marked `data-live` in the template are exchanged by `runs.js` for those of a fresh copy
 //! of this page whenever the run says something new; without JavaScript, reloading does the same.
 
+use super::row_use;
 use crate::training::{
     fields::FormField,
     kinds::{self, ProgressUnit, RunDefinition, definition},
 };
 use crate::{
+    data::formats,
     people::{accounts, notices},
     training::run_digest::{LogLine, RunDigest, RunDigests, SampledAnswer},
     web::{
@@ -20,7 +22,7 @@ use crate::{
 use crate::{
     training::resume,
     training::{
-        curves::{self, MetricChart},
+        curves::{self, MetricChart, NewestValue},
         findings::RunFinding,
         progress,
         progress::ProgressCard,
@@ -57,7 +59,7 @@ struct RunPage {
     n_tasks: u64,
     digest: Arc<RunDigest>,
     charts: Vec<MetricChart>,
-    learning: Option<RunFinding>,
+    learning: Vec<RunFinding>,
     drift: Vec<RunFinding>,
     progress: ProgressCard,
     cost: Vec<(&'static str, String)>,
@@ -170,8 +172,13 @@ impl RunPage {
         self.settings().into_iter().filter(|(_, _, changed)| *changed).collect()
     }
 
-    fn latest_metrics(&self) -> Vec<(String, String)> {
+    fn latest_metrics(&self) -> Vec<NewestValue> {
         curves::latest(&self.digest)
+    }
+
+    /// What was used of each file, and why not all of it.
+    fn used_rows(&self) -> Vec<String> {
+        row_use::in_words(&self.page, &self.digest.rows)
     }
 
     /// What the worker computed on, in one line.
@@ -215,10 +222,11 @@ pub async fn show(
     }
     let checkpoint = resume::checkpoint_of(db, &store, &run).await?;
     let inputs = inputs_of(db, &run).await?;
-    let n_held_out = inputs.iter().find_map(|input| match input {
+    let n_in_version = inputs.iter().find_map(|input| match input {
         Input::Dataset(version) => Some(version.counts.eval),
         Input::Model { .. } => None,
     });
+    let n_held_out = row_use::held_out(&digest.rows).map(|rows| rows.used).or(n_in_version);
     let definition = definition(run.kind);
     page::html(&RunPage {
         checkpoint: checkpoint.filter(|_| definition.may_resume(&run, &access.account)),

@@ -3,10 +3,11 @@
 
 use crate::{
     data::{
-        lineage::{self, DatasetUse},
+        lineage::{self, ContainedRow, DatasetUse},
         texts,
     },
     keeping::erasure,
+    pages::training::row_use,
     people::accounts,
     training::kinds,
     web::{
@@ -26,10 +27,12 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
-    completion, dataset_version,
+    completion,
     dataset_version_item::DatasetSplit,
     ids::{JudgementId, ModelId, ProjectId, PromptId, RunId},
-    judgement, model, prompt, task,
+    judgement, model, prompt,
+    row_use::UseOfRow,
+    task,
     time::UnixMillis,
 };
 use sea_orm::{
@@ -67,11 +70,31 @@ struct Side {
     author: Option<(model::Model, Option<RunId>)>,
 }
 
-/// A dataset version that the judgement is in, and what came of it.
+/// A row that the judgement became, and what runs made of it.
 struct Contained {
-    version: dataset_version::Model,
-    split: DatasetSplit,
-    uses: Vec<DatasetUse>,
+    row: ContainedRow,
+    uses: Vec<(DatasetUse, UseOfRow)>,
+}
+
+impl Contained {
+    /// Whether a run that made this of the row learnt from it; one that is held out is measured on.
+    fn teaches(&self, made: UseOfRow) -> bool {
+        self.row.split == DatasetSplit::Train && !matches!(made, UseOfRow::LeftOut(_))
+    }
+
+    fn is_left_out(&self, made: &UseOfRow) -> bool {
+        matches!(made, UseOfRow::LeftOut(_))
+    }
+
+    /// What is said of the use beside the model, if it is not that it learnt from the row.
+    fn note(&self, made: &UseOfRow) -> Option<&'static str> {
+        match (made, self.row.split) {
+            (UseOfRow::LeftOut(reason), _) => Some(row_use::why(*reason)),
+            (UseOfRow::Unknown, DatasetSplit::Train) => Some("row-use-unknown"),
+            (_, DatasetSplit::Eval) => Some("row-measured-on"),
+            (UseOfRow::Used, DatasetSplit::Train) => None,
+        }
+    }
 }
 
 impl JudgementPage {
@@ -150,8 +173,8 @@ pub async fn show(
 fn models_of(contained: &[Contained]) -> impl Iterator<Item = ModelId> {
     contained
         .iter()
-        .flat_map(|each| &each.uses)
-        .filter_map(|learnt| Some(learnt.model.as_ref()?.id))
+        .flat_map(|each| each.uses.iter().filter(|(_, made)| each.teaches(*made)))
+        .filter_map(|(learnt, _)| Some(learnt.model.as_ref()?.id))
 }
 
 async fn sides(
@@ -210,13 +233,17 @@ async fn contained(
     db: &impl ConnectionTrait,
     judgement: JudgementId,
 ) -> Result<Vec<Contained>, AppError> {
-    let versions = lineage::versions_with(db, judgement).await?;
-    let mut uses = lineage::uses(db, versions.iter().map(|(version, _)| version.id)).await?;
-    let contained = |(version, split): (dataset_version::Model, DatasetSplit)| {
-        let (mine, others) =
-            uses.drain(..).partition(|each: &DatasetUse| each.version == version.id);
+    let rows = lineage::versions_with(db, judgement).await?;
+    let mut uses = lineage::uses(db, rows.iter().map(|row| row.version.id)).await?;
+    let contained = |row: ContainedRow| {
+        let (mine, others): (Vec<_>, Vec<_>) =
+            uses.drain(..).partition(|each: &DatasetUse| each.version == row.version.id);
         uses = others;
-        Contained { version, split, uses: mine }
+        let with_row = |each: DatasetUse| {
+            let made = each.of_row(&row);
+            (each, made)
+        };
+        Contained { uses: mine.into_iter().map(with_row).collect(), row }
     };
-    Ok(versions.into_iter().map(contained).collect())
+    Ok(rows.into_iter().map(contained).collect())
 }

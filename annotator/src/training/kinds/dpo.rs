@@ -10,7 +10,9 @@ use crate::{
             EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
             POLICY_LEARNING_RATE, field,
         },
-        findings::{MetricDirection, held_out_accuracy, noisy_metric},
+        findings::{
+            by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
+        },
     },
 };
 use entity::{
@@ -37,14 +39,26 @@ pub(super) const DPO: RunDefinition = RunDefinition {
         &["rewards/chosen", "rewards/rejected"],
         &["logps/chosen", "logps/rejected"],
         &["entropy"],
+        &["grad_norm"],
     ],
     // Before the first step policy and reference are one, and no answer is better than another: the
     // accuracy has no start.
     learning: |digest, _| {
-        held_out_accuracy(digest, "eval_rewards/accuracies", false).or_else(|| {
-            let (metric, says) = ("rewards/accuracies", "glance-no-held-out-pairs");
-            noisy_metric(digest, metric, "glance-train-accuracy", says, MetricDirection::Higher)
-        })
+        let (trained, held_out) = ("rewards/accuracies", "eval_rewards/accuracies");
+        let accuracy = held_out_accuracy(digest, held_out, false).or_else(|| {
+            let says = "glance-no-held-out-pairs";
+            noisy_metric(digest, trained, "glance-train-accuracy", says)
+        });
+        [
+            accuracy,
+            pair_loss(digest),
+            by_heart(digest, trained, held_out),
+            judges_length(digest),
+            rows_left_out(digest),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     },
     memory: memory::of::<DpoConfig>,
     follow_up: FollowUp::SamplePolicy {

@@ -11,7 +11,10 @@ use crate::{
             Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
             TEMPERATURE, field,
         },
-        findings::{MetricDirection, divergence, entropy, noisy_metric, truncated_answers},
+        findings::{
+            answer_length, divergence, entropy, held_out_gain, noisy_metric, rows_left_out,
+            truncated_answers,
+        },
     },
 };
 use entity::{
@@ -41,25 +44,35 @@ pub(super) const PPO: RunDefinition = RunDefinition {
             made_by: Some(RunKind::Reward),
         },
     ],
-    // It never sees the prompts that are held out.
+    // It never learns from the prompts that are held out: it is measured on them.
     rows: Some(RowsField {
         contents: |_| DatasetContents::Prompts(PromptSelection::Train),
         offers_prompts: false,
     }),
     form: FORM,
     charts: &[
+        &["eval_score"],
         &["objective/rlhf_reward", "objective/scores"],
+        &["completions/mean_length", "eval_length"],
         &["objective/kl"],
         &["objective/entropy"],
         &["loss/policy_avg", "loss/value_avg"],
         &["policy/clipfrac_avg"],
         &["val/num_eos_tokens"],
+        &["grad_norm"],
     ],
+    // The score on the prompts that are learnt from is no verdict: it rises by itself.
     learning: |digest, _| {
-        noisy_metric(digest, "objective/scores", "glance-score", "", MetricDirection::Higher)
+        let gain = held_out_gain(digest);
+        let says = match gain {
+            Some(_) => "glance-score-of-batches",
+            None => "glance-no-held-out-prompts",
+        };
+        let batches = noisy_metric(digest, "objective/scores", "glance-score", says);
+        [gain, batches, rows_left_out(digest)].into_iter().flatten().collect()
     },
     drift: |digest| {
-        [divergence(digest), entropy(digest), truncated_answers(digest)]
+        [divergence(digest), answer_length(digest), entropy(digest), truncated_answers(digest)]
             .into_iter()
             .flatten()
             .collect()
@@ -116,6 +129,12 @@ const FORM: &[FieldGroup] = &[
                 FieldControl::Whole,
                 "config-max-steps",
                 "config-max-steps-ppo-help",
+            ),
+            field(
+                "eval_every",
+                FieldControl::Whole,
+                "config-eval-every",
+                "config-eval-every-ppo-help",
             ),
             field(
                 "max_length",

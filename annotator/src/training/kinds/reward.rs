@@ -5,7 +5,9 @@ use crate::{
     data::dataset::DatasetContents,
     training::{
         fields::{EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
-        findings::{MetricDirection, held_out_accuracy, noisy_metric},
+        findings::{
+            by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
+        },
     },
 };
 use entity::{
@@ -29,13 +31,24 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
         &["accuracy", "eval_accuracy"],
         &["loss", "eval_loss"],
         &["margin"],
+        &["grad_norm"],
         &["learning_rate"],
     ],
     learning: |digest, _| {
-        held_out_accuracy(digest, "eval_accuracy", true).or_else(|| {
+        let accuracy = held_out_accuracy(digest, "eval_accuracy", true).or_else(|| {
             let says = "glance-no-held-out-pairs";
-            noisy_metric(digest, "accuracy", "glance-train-accuracy", says, MetricDirection::Higher)
-        })
+            noisy_metric(digest, "accuracy", "glance-train-accuracy", says)
+        });
+        [
+            accuracy,
+            pair_loss(digest),
+            by_heart(digest, "accuracy", "eval_accuracy"),
+            judges_length(digest),
+            rows_left_out(digest),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     },
     memory: memory::of::<RewardConfig>,
     ..COMMON

@@ -8,7 +8,7 @@ use crate::{
             BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH,
             MAX_STEPS, OPTIMISER, field,
         },
-        findings::{MetricDirection, held_out_loss, noisy_metric},
+        findings::{held_out_loss, noisy_metric, rows_left_out},
     },
 };
 use entity::{
@@ -30,10 +30,11 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     form: FORM,
     charts: &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
     learning: |digest, n_held_out| {
-        held_out_loss(digest, n_held_out).or_else(|| {
+        let loss = held_out_loss(digest, n_held_out).or_else(|| {
             let says = "glance-no-held-out-loss";
-            noisy_metric(digest, "loss", "glance-train-loss", says, MetricDirection::Lower)
-        })
+            noisy_metric(digest, "loss", "glance-train-loss", says)
+        });
+        [loss, rows_left_out(digest)].into_iter().flatten().collect()
     },
     memory: memory::of::<SftConfig>,
     ..COMMON

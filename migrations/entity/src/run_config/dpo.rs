@@ -19,7 +19,7 @@ pub struct DpoConfig {
     /// β: how strongly the policy is held to the reference
     #[arg(long, default_value_t = 0.1)]
     pub beta: f64,
-    /// Measure the held-out accuracy every so many steps; 0 measures it before the first and after the last
+    /// Measure the held-out accuracy every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
     #[command(flatten)]

@@ -68,6 +68,9 @@ pub struct PpoConfig {
     /// Subtracted from the score of a response that did not end by itself; 0 subtracts nothing
     #[arg(long, default_value_t = 0.0)]
     pub missing_eos_penalty: f64,
+    /// Measure the policy on held-out prompts every so many rollout batches; 0 measures it about ten times; before the first and after the last always
+    #[arg(long, default_value_t = 0)]
+    pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
     pub optimisation: OptimiserSettings,
@@ -92,6 +95,7 @@ impl Default for PpoConfig {
             whiten_rewards: false,
             temperature: 0.7,
             missing_eos_penalty: 0.0,
+            eval_every: 0,
             optimisation: OptimiserSettings::default(),
         }
     }

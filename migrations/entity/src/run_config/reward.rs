@@ -16,7 +16,7 @@ pub struct RewardConfig {
     /// Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out
     #[arg(long, default_value_t = 0.0)]
     pub center_rewards_coefficient: f64,
-    /// Measure the held-out accuracy every so many steps; 0 measures it before the first and after the last
+    /// Measure the held-out accuracy every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
     #[command(flatten)]

@@ -13,7 +13,7 @@ pub struct SftConfig {
     /// Tokens per sequence; longer ones are cut at the end
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
-    /// Measure the held-out loss every so many steps; 0 measures it before the first and after the last
+    /// Measure the held-out loss every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
     #[command(flatten)]

@@ -6,6 +6,7 @@ use entity::{
     message,
     message::KeyedMessage,
     report::{LogLevel, RunReport},
+    row_use::RowUse,
 };
 use std::{
     path::Path,
@@ -56,13 +57,16 @@ impl RowLoader<'_, '_> {
         mut build: impl FnMut(EncodedRow, &mut RowCounts) -> Result<Vec<T>, KeyedMessage>,
     ) -> Result<LoadedRows<T>, DataError> {
         let mut lines = jsonl::RowReader::open(self.file)?;
-        let (mut rows, mut counts) = (Vec::new(), RowCounts::default());
+        let of_file =
+            RowUse { file: self.name(), max_length: self.max_length as u64, ..RowUse::default() };
+        let (mut rows, mut counts) = (Vec::new(), RowCounts { blank: 0, of_file });
         let mut told = Instant::now();
         loop {
             let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 break;
             }
+            let n_rows = counts.of_file.rows as usize;
             let numbers: Vec<_> = chunk.iter().map(|line| line.number).collect();
             let file = self.file;
             let at = |row: usize| {
@@ -71,12 +75,12 @@ impl RowLoader<'_, '_> {
             };
             let wanted =
                 chunk.iter().enumerate().map(|(row, line)| texts(&line.columns).map_err(at(row)));
-            let encoded =
-                self.encode(counts.rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
+            let encoded = self.encode(n_rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
+            counts.of_file.used += numbers.len() as u64;
             for (row, encoded) in encoded.into_iter().enumerate() {
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
             }
-            counts.rows += numbers.len();
+            counts.of_file.rows += numbers.len() as u64;
             if told.elapsed() > Duration::from_secs(5) {
                 told = Instant::now();
                 let percent = (100.0 * lines.fraction()).round() as u64;
@@ -133,29 +137,31 @@ impl RowLoader<'_, '_> {
 
     fn finish<T>(mut self, rows: Vec<T>, counts: RowCounts) -> Result<LoadedRows<T>, DataError> {
         let (file, max_length) = (self.file.to_path_buf(), self.max_length);
-        match (rows.is_empty(), counts.rows) {
+        let of_file = &counts.of_file;
+        match (rows.is_empty(), of_file.rows as usize) {
             (true, 0) => return Err(DataError::NoRows { file }),
             (true, rows) => return Err(DataError::NothingLeft { file, rows, max_length }),
             _ => {}
         }
-        if counts.cut > 0 {
+        let _ = (self.report)(RunReport::Rows { rows: of_file.clone() });
+        if of_file.cut > 0 {
             let cut = message!(
                 "data-cut",
                 "{file}: {n} of {rows} rows cut at the end to max_length {max_length}",
                 file = self.name(),
-                n = counts.cut,
-                rows = counts.rows,
+                n = of_file.cut,
+                rows = of_file.rows,
                 max_length = max_length
             );
             self.tell(LogLevel::Warning, cut);
         }
-        if counts.dropped > 0 {
+        if of_file.n_left_out() > 0 {
             let dropped = message!(
                 "data-dropped",
                 "{file}: {n} of {rows} rows dropped, empty or too long for max_length {max_length}",
                 file = self.name(),
-                n = counts.dropped,
-                rows = counts.rows,
+                n = of_file.n_left_out(),
+                rows = of_file.rows,
                 max_length = max_length
             );
             self.tell(LogLevel::Warning, dropped);

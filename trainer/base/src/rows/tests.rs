@@ -3,7 +3,7 @@
 mod templates;
 
 use super::*;
-use entity::report::RunReport;
+use entity::{report::RunReport, row_use::UseOfRow};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use serde_json::json;
@@ -110,7 +110,9 @@ fn over_long_answers_are_cut_as_trl_cuts_them() {
     for (example, case) in loaded.rows.iter().zip(cases) {
         assert_is_as_trl(example, case);
     }
-    assert_eq!(loaded.counts.rows, loaded.rows.len() + loaded.counts.dropped);
+    let of_file = loaded.counts.of_file;
+    assert_eq!(of_file.used, loaded.rows.len() as u64);
+    assert_eq!(of_file.rows, of_file.used + of_file.n_left_out());
 }
 
 #[test]
@@ -192,8 +194,10 @@ fn what_is_cut_and_dropped_is_counted_and_said() {
     let bytes = jsonl([&short, &long, &only_prompt]);
     let load = |file: &Path, report: &mut Report| load_examples(file, &TOKENIZER, 8, report);
     let (result, said) = loaded(&bytes, load);
-    let counts = result.unwrap().counts;
-    assert_eq!((counts.rows, counts.cut, counts.dropped), (3, 1, 1));
+    let of_file = result.unwrap().counts.of_file;
+    assert_eq!((of_file.rows, of_file.used, of_file.cut, of_file.max_length), (3, 2, 1, 8));
+    assert_eq!(of_file.of_row(1), UseOfRow::Used);
+    assert_eq!(of_file.of_row(2), UseOfRow::LeftOut(LeftOutReason::TooLong));
     assert!(said[0].starts_with("rows.jsonl: 1 of 3 rows cut"), "{said:?}");
     assert!(said[1].starts_with("rows.jsonl: 1 of 3 rows dropped"), "{said:?}");
 

@@ -18,6 +18,9 @@ pub struct PpoPaths {
     /// Prompts to answer (JSONL, .gz allowed)
     #[arg(long, value_name = "FILE")]
     pub prompts: PathBuf,
+    /// Prompts that it never learns from, to measure the policy on beside the one it starts from
+    #[arg(long, value_name = "FILE")]
+    pub eval_prompts: Option<PathBuf>,
     /// Where the new policy goes
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -30,6 +33,6 @@ pub(super) const COMMAND: RunCommand = RunCommand {
     verb: "ppo",
     models: &[(InputSlot::Model, "--policy"), (InputSlot::Reward, "--reward")],
     rows: Some("--prompts"),
-    held_out_rows: None,
+    held_out_rows: Some("--eval-prompts"),
     output: RunOutput::Model { kind: ModelKind::Policy, word: "policy" },
 };

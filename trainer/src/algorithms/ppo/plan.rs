@@ -1,8 +1,16 @@
 //! Which prompts each rollout batch answers: a function of the configuration and the number of
 //! prompts alone, so that a resumed run goes on where it was.
 
-use crate::{math::random::permutation, run::batches::RowBatches};
+use crate::{
+    math::random::permutation,
+    run::{batches::RowBatches, row_use::tell_unreached},
+};
 use entity::run_config::PpoConfig;
+use std::collections::BTreeSet;
+use trainer_base::{
+    job::Report,
+    rows::{LoadedRows, PromptIds},
+};
 
 /// Derived from the configuration once.
 #[derive(Debug)]
@@ -66,6 +74,18 @@ impl RolloutPlan {
             (step / self.batches.steps_per_epoch, step % self.batches.steps_per_epoch);
         let responses = epoch * self.n_prompts + within * self.rollout;
         self.episodes.map_or(responses, |episodes| responses.min(episodes))
+    }
+
+    /// Tells which prompts the run does not come to.
+    pub(super) fn tell_unreached(&self, loaded: &LoadedRows<PromptIds>, report: &mut Report) {
+        if self.n_steps >= self.batches.steps_per_epoch {
+            return;
+        }
+        let mut places: BTreeSet<usize> = loaded.rows.iter().map(|prompt| prompt.index).collect();
+        for turn in (0..self.n_steps).flat_map(|step| self.turns(step)) {
+            places.remove(&loaded.rows[turn.prompt].index);
+        }
+        tell_unreached(&mut loaded.counts.of_file.clone(), &places, report);
     }
 
     /// The batch's responses, in an order of this pass's own, shared out over `n` minibatches of

@@ -17,18 +17,23 @@ use trainer_base::{
     settings::PpoPaths,
 };
 
+/// Work of one answer that is measured and not learnt from, as a part of one pass over a response.
+const MEASURING_COST: f64 = 0.5;
+
 /// A run between two rollout batches, which are its steps.
 pub(super) struct PpoRun {
     journal: RunJournal,
 }
 
 impl PpoRun {
-    /// Starts a run, or goes on from its newest checkpoint.
+    /// Starts a run, or goes on from its newest checkpoint. `n_measured` answers of it are measured and
+    /// not learnt from.
     pub(super) fn open(
         ppo: &mut Ppo,
         prompts: &[PromptIds],
         paths: &PpoPaths,
         plan: &RolloutPlan,
+        n_measured: u64,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
         refuse_as_output(&paths.out, &paths.policy, message!("the-policy", "policy"))?;
@@ -40,7 +45,8 @@ impl PpoRun {
             identity: identity(ppo, prompts, paths)?,
             save_every: ppo.config.optimisation.save_every,
             n_steps: plan.n_steps,
-            work: plan.episodes_before(plan.n_steps) as f64 * ppo.config.ppo_epochs as f64,
+            work: plan.episodes_before(plan.n_steps) as f64 * ppo.config.ppo_epochs as f64
+                + n_measured as f64 * MEASURING_COST,
         };
         let journal =
             RunJournal::open(opening, report, |folder, n_updates| ppo.restore(folder, n_updates))?;
@@ -60,6 +66,22 @@ impl PpoRun {
         report: &mut Report,
     ) -> ControlFlow<()> {
         self.journal.advance(n_responses as f64, n_tokens as u64, report)
+    }
+
+    /// Counts answers that were measured and not learnt from.
+    pub(super) fn measured(&mut self, n_answers: usize, report: &mut Report) -> ControlFlow<()> {
+        self.journal.advance(n_answers as f64 * MEASURING_COST, 0, report)
+    }
+
+    /// Reports what was measured before the first step.
+    pub(super) fn report_start(
+        &mut self,
+        mut metrics: Map<String, Value>,
+        report: &mut Report,
+    ) -> ControlFlow<()> {
+        metrics.insert("step".into(), json!(0));
+        self.journal.note(&metrics);
+        report(RunReport::Metrics { metrics })
     }
 
     /// The metrics of the step under way that come from the plan.

@@ -119,6 +119,8 @@ impl UpdateStatistics {
             "val/ratio": self.mean(|step| step.ratio),
             "val/ratio_var": self.ratio_variance(),
             "val/num_eos_tokens": n_ended.count(),
+            // As TRL's GRPOTrainer calls it: tokens of a response.
+            "completions/mean_length": rollout.n_tokens() as f64 / n,
         }) else {
             unreachable!("an object was written")
         };

@@ -1,0 +1,43 @@
+//! Which rows a run used, as a fact of the run.
+
+use entity::{
+    message,
+    report::{LogLevel, RunReport, RunSummary},
+    row_use::{LeftOutReason, RowUse},
+};
+use std::collections::BTreeSet;
+use trainer_base::{job::Report, progress::say};
+
+/// What a run said of its files, newest word by file, for its summary.
+#[derive(Debug, Default)]
+pub(crate) struct UsedRows(Vec<RowUse>);
+
+impl UsedRows {
+    pub(crate) fn listen(&mut self, event: &RunReport) {
+        let RunReport::Rows { rows } = event else { return };
+        self.0.retain(|known| known.file != rows.file);
+        self.0.push(rows.clone());
+    }
+
+    pub(crate) fn put_into(self, summary: &mut RunSummary) {
+        summary.rows = self.0;
+    }
+}
+
+/// Tells that a run ends before its first pass comes to the rows at these places of its file.
+pub(crate) fn tell_unreached(of_file: &mut RowUse, places: &BTreeSet<usize>, report: &mut Report) {
+    if places.is_empty() {
+        return;
+    }
+    places.iter().for_each(|at| of_file.leave_out(*at as u64, LeftOutReason::NotReached));
+    // A stop asked for here is asked for again at the first step.
+    let _ = report(RunReport::Rows { rows: of_file.clone() });
+    let unreached = message!(
+        "data-not-reached",
+        "{file}: the run ends before its first pass comes to {n} of {rows} rows",
+        file = of_file.file.as_str(),
+        n = places.len(),
+        rows = of_file.rows
+    );
+    say(report, LogLevel::Warning, unreached);
+}
