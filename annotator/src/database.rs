@@ -8,6 +8,7 @@ use std::{
     fs::DirBuilder,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
+    thread::available_parallelism,
 };
 use storage::{
     artifact_store::ArtifactStore,
@@ -18,6 +19,18 @@ use storage::{
 /// Connections for the requests and what goes on beside them.
 const MAX_CONNECTIONS: u32 = 16;
 
+/// Of each core, where the database is in this process: more would only take turns, and wake more
+/// threads.
+const EMBEDDED_CONNECTIONS: u32 = 3;
+
+fn max_connections(url: &str) -> u32 {
+    if !url.starts_with("sqlite:") {
+        return MAX_CONNECTIONS;
+    }
+    let n_cores = available_parallelism().map_or(1, |n| n.get() as u32);
+    (EMBEDDED_CONNECTIONS * n_cores).clamp(4, MAX_CONNECTIONS)
+}
+
 /// Opens the database, creating the embedded one with its folder if it is missing.
 pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let url = storage.url();
@@ -27,7 +40,7 @@ pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnecti
             format!("cannot make the data folder {folder}; name another with --data-dir")
         })?;
     }
-    let (db, _) = database::connect(&url, MAX_CONNECTIONS, MissingFile::AsTheUrlSays).await?;
+    let (db, _) = database::connect(&url, max_connections(&url), MissingFile::AsTheUrlSays).await?;
     Ok(db)
 }
 

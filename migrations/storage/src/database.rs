@@ -3,20 +3,21 @@
 use crate::{
     database_problem::{self, DatabaseProblem},
     schema::SchemaState,
-    statements, writing,
+    sqlite_settings, statements,
+    writing::{self, SqliteWriters},
 };
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr,
     sqlx::{
         Connection,
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
 use std::time::Duration;
 
 pub use crate::writing::{
     WriteError, WriteTurn, asking, begin_alone, begin_write, close, is_conflict, is_lost,
-    is_unavailable, retrying, write,
+    is_unavailable, retrying, write, write_unsynced,
 };
 
 /// How long a connection is waited for: a server that is being restarted is back by then, and whoever
@@ -50,6 +51,7 @@ pub async fn connect(
     max_connections: u32,
     missing: MissingFile,
 ) -> Result<(DatabaseConnection, SchemaState), DatabaseProblem> {
+    sqlite_settings::of_process();
     database_problem::probe(url).await?;
     let problem = |error: DbErr| DatabaseProblem::of(url, &error);
     let options = options(url, max_connections, missing);
@@ -58,11 +60,19 @@ pub async fn connect(
     // A database in memory is its only connection's.
     if url.starts_with("sqlite:") && ![":memory:", "mode=memory"].iter().any(|it| url.contains(it))
     {
-        let mut alone = self::options(url, 1, missing);
-        alone.acquire_timeout(WRITERS_PATIENCE);
-        let mut writer = Database::connect(alone).await.map_err(problem)?;
-        writer.set_metric_callback(statements::note);
-        writing::write_through(&db, writer);
+        let writer = async |synchronous: SqliteSynchronous| {
+            let mut alone = self::options(url, 1, missing);
+            alone.acquire_timeout(WRITERS_PATIENCE);
+            alone.map_sqlx_sqlite_opts(move |sqlite| {
+                sqlite_opts(sqlite, missing).synchronous(synchronous)
+            });
+            let mut writer = Database::connect(alone).await.map_err(problem)?;
+            writer.set_metric_callback(statements::note);
+            Ok::<_, DatabaseProblem>(writer)
+        };
+        let synced = writer(SqliteSynchronous::Full).await?;
+        let unsynced = writer(SqliteSynchronous::Normal).await?;
+        writing::write_through(&db, SqliteWriters::new(synced, unsynced));
     }
     let state = database_problem::check(url, &db).await?;
     Ok((db, state))
@@ -74,18 +84,9 @@ fn options(url: &str, max_connections: u32, missing: MissingFile) -> ConnectOpti
         .max_connections(max_connections)
         .acquire_timeout(PATIENCE)
         .sqlx_logging(false)
-        // Readers never wait for a writer; a commit is on the disk when it is acknowledged.
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = sqlite
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .statement_cache_capacity(PREPARED)
-                .busy_timeout(LOCK_PATIENCE);
-            match missing {
-                MissingFile::AsTheUrlSays => sqlite,
-                MissingFile::Refused => sqlite.create_if_missing(false),
-            }
+        .map_sqlx_sqlite_opts(move |sqlite| sqlite_opts(sqlite, missing))
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_connect(|connection, _| Box::pin(sqlite_settings::of_connection(connection)))
         })
         .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(PREPARED));
     if url.starts_with("sqlite:") {
@@ -104,6 +105,20 @@ fn options(url: &str, max_connections: u32, missing: MissingFile) -> ConnectOpti
         );
     }
     options
+}
+
+/// Readers never wait for a writer; a commit is on the disk when it is acknowledged.
+fn sqlite_opts(sqlite: SqliteConnectOptions, missing: MissingFile) -> SqliteConnectOptions {
+    let sqlite = sqlite
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .statement_cache_capacity(PREPARED)
+        .busy_timeout(LOCK_PATIENCE);
+    match missing {
+        MissingFile::AsTheUrlSays => sqlite,
+        MissingFile::Refused => sqlite.create_if_missing(false),
+    }
 }
 
 /// Rows to insert, as many at a time as one statement takes: SQLite binds 32766 values, and no row

@@ -11,6 +11,7 @@
 pub mod database;
 pub mod database_problem;
 pub mod schema;
+mod sqlite_settings;
 pub mod statements;
 pub mod storable;
 pub mod writing;

@@ -2,15 +2,16 @@
 //! a writer and writers take turns, and tried again where another got in the way.
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction, DbBackend,
-    DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
-    sqlx::sqlite::SqliteConnectOptions,
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseConnectionType,
+    DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, sqlx, sqlx::sqlite::SqliteConnectOptions,
 };
 use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     time::{Duration, Instant},
 };
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 /// Pauses between tries of what another writer got in the way of.
 const PAUSES: [Duration; 4] = [
@@ -60,6 +61,32 @@ impl Deref for WriteTurn {
 /// (Not an `AsyncFnMut`: of a future that holds one the compiler cannot see yet that it is `Send`.)
 pub async fn write<T, E, F>(
     db: &DatabaseConnection,
+    work: impl FnMut(WriteTurn) -> F,
+) -> Result<T, E>
+where
+    E: WriteError,
+    F: Future<Output = Result<T, E>>,
+{
+    write_with(db, CommitSync::Synced, work).await
+}
+
+/// The same for what may be lost when the machine loses power, though not when a program is killed:
+/// what somebody is still typing. On SQLite such a commit does not wait for the disk; PostgreSQL
+/// waits for many at once.
+pub async fn write_unsynced<T, E, F>(
+    db: &DatabaseConnection,
+    work: impl FnMut(WriteTurn) -> F,
+) -> Result<T, E>
+where
+    E: WriteError,
+    F: Future<Output = Result<T, E>>,
+{
+    write_with(db, CommitSync::Unsynced, work).await
+}
+
+async fn write_with<T, E, F>(
+    db: &DatabaseConnection,
+    sync: CommitSync,
     mut work: impl FnMut(WriteTurn) -> F,
 ) -> Result<T, E>
 where
@@ -68,7 +95,7 @@ where
 {
     let started = Instant::now();
     for pause in PAUSES {
-        match attempt(db, &mut work).await {
+        match attempt(db, sync, &mut work).await {
             Ok(done) => return Ok(done),
             Err(failed) if failed.may_be_tried_again && started.elapsed() < ENOUGH => {
                 tracing::debug!(error = ?failed.error.of_database(), "trying again");
@@ -77,7 +104,14 @@ where
         }
         tokio::time::sleep(pause).await;
     }
-    attempt(db, &mut work).await.map_err(|failed| failed.error)
+    attempt(db, sync, &mut work).await.map_err(|failed| failed.error)
+}
+
+/// Whether a commit on SQLite waits until the disk has it.
+#[derive(Clone, Copy)]
+enum CommitSync {
+    Synced,
+    Unsynced,
 }
 
 struct FailedAttempt<E> {
@@ -87,6 +121,7 @@ struct FailedAttempt<E> {
 
 async fn attempt<T, E, F>(
     db: &DatabaseConnection,
+    sync: CommitSync,
     work: &mut impl FnMut(WriteTurn) -> F,
 ) -> Result<T, FailedAttempt<E>>
 where
@@ -98,7 +133,14 @@ where
         let may_be_tried_again = error.of_database().is_some_and(again);
         FailedAttempt { error, may_be_tried_again }
     };
-    let turn = begin(db).await.map_err(|error| before_commit(error.into()))?;
+    let writers = writers_of(db);
+    // Held until the transaction has ended, however it does.
+    let _place = match &writers {
+        Some(writers) => Some(writers.wait().await.map_err(|error| before_commit(error.into()))?),
+        None => None,
+    };
+    let by = writers.as_ref().map_or(db, |writers| writers.of(sync));
+    let turn = begin_on(by).await.map_err(|error| before_commit(error.into()))?;
     let turn = WriteTurn(Arc::new(turn));
     let done = work(turn.clone()).await.map_err(before_commit)?;
     let turn = Arc::into_inner(turn.0).ok_or_else(|| {
@@ -132,11 +174,15 @@ pub async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 /// SQLite takes its write lock here (`BEGIN IMMEDIATE`): a transaction that reads first and writes
 /// later would be refused when another wrote between.
 async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    begin_on(writers_of(db).as_ref().map_or(db, |writers| writers.of(CommitSync::Synced))).await
+}
+
+async fn begin_on(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let immediate = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    writer_of(db).as_ref().unwrap_or(db).begin_with_options(immediate).await
+    db.begin_with_options(immediate).await
 }
 
 /// Does something again when another writer got in its way: SQLite was busy, or PostgreSQL broke a
@@ -182,9 +228,36 @@ where
     }
 }
 
-/// The connections that write, with what the pool is known by that reads beside them.
-static WRITERS: Mutex<Vec<(Weak<SqliteConnectOptions>, DatabaseConnection)>> =
-    Mutex::new(Vec::new());
+/// The connections through which one process writes to a SQLite file. [`write()`] uses one of them at
+/// a time, so that neither waits for the other's lock.
+#[derive(Clone)]
+pub(crate) struct SqliteWriters {
+    synced: DatabaseConnection,
+    unsynced: DatabaseConnection,
+    place: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl SqliteWriters {
+    pub(crate) fn new(synced: DatabaseConnection, unsynced: DatabaseConnection) -> Self {
+        Self { synced, unsynced, place: Arc::default() }
+    }
+
+    fn of(&self, sync: CommitSync) -> &DatabaseConnection {
+        match sync {
+            CommitSync::Synced => &self.synced,
+            CommitSync::Unsynced => &self.unsynced,
+        }
+    }
+
+    /// Waits for those who came before.
+    async fn wait(&self) -> Result<OwnedMutexGuard<()>, DbErr> {
+        let place = timeout(ENOUGH, self.place.clone().lock_owned()).await;
+        place.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+    }
+}
+
+/// The writers of every open database, with what the pool is known by that reads beside them.
+static WRITERS: Mutex<Vec<(Weak<SqliteConnectOptions>, SqliteWriters)>> = Mutex::new(Vec::new());
 
 fn known_by(readers: &DatabaseConnection) -> Option<Arc<SqliteConnectOptions>> {
     match readers.inner {
@@ -195,26 +268,27 @@ fn known_by(readers: &DatabaseConnection) -> Option<Arc<SqliteConnectOptions>> {
     }
 }
 
-/// Makes `writer`, a pool of one connection, the one through which [`begin`] writes for `readers`.
-pub(crate) fn write_through(readers: &DatabaseConnection, writer: DatabaseConnection) {
+/// Makes `writers` those through which [`write()`] writes for `readers`.
+pub(crate) fn write_through(readers: &DatabaseConnection, writers: SqliteWriters) {
     let Some(key) = known_by(readers) else { return };
-    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    writers.retain(|(readers, _)| readers.strong_count() > 0);
-    writers.push((Arc::downgrade(&key), writer));
+    let mut all = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(readers, _)| readers.strong_count() > 0);
+    all.push((Arc::downgrade(&key), writers));
 }
 
 /// None on PostgreSQL, where every connection may write.
-fn writer_of(readers: &DatabaseConnection) -> Option<DatabaseConnection> {
-    let key = known_by(readers)?;
-    let writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = writers.iter().find(|(readers, _)| std::ptr::eq(readers.as_ptr(), &*key));
-    own.map(|(_, writer)| writer.clone())
+fn writers_of(db: &DatabaseConnection) -> Option<SqliteWriters> {
+    let key = known_by(db)?;
+    let all = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = all.iter().find(|(readers, _)| std::ptr::eq(readers.as_ptr(), &*key));
+    own.map(|(_, writers)| writers.clone())
 }
 
 /// Closes a database, with the connection that writes.
 pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
-    if let Some(writer) = writer_of(&db) {
-        writer.close().await?;
+    if let Some(writers) = writers_of(&db) {
+        writers.synced.close().await?;
+        writers.unsynced.close().await?;
     }
     db.close().await
 }
