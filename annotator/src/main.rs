@@ -11,8 +11,13 @@ use annotator::{
 };
 use clap::Parser;
 use entity::log_format::LogFormat;
+use mimalloc::MiMalloc;
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
+
+/// Requests make and drop many small things on several threads, which glibc's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[actix_web::main]
 async fn main() -> ExitCode {

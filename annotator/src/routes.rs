@@ -75,6 +75,14 @@ fn get() -> Route {
 }
 
 site_map! {
+    // A project: the work of its annotators, all day long. First, because the list is searched from
+    // its beginning. (What gives out the tasks of each kind is in `task_addresses`.)
+    get  "/projects/{project}/tasks/{assignment}" => task::show;
+    post "/projects/{project}/tasks/{assignment}" => task::submit;
+    post "/projects/{project}/tasks/{assignment}/skip" => task::skip;
+    post "/projects/{project}/tasks/{assignment}/draft" => task::save_draft;
+    post "/projects/{project}/tasks/{assignment}/preview" => task::preview;
+
     // Everybody
     get  "/static/{hash}/{name}" => assets::serve;
     get  "/sign-in" => sign_in::show;
@@ -127,19 +135,13 @@ site_map! {
     get  "/projects/{project}/audit" => audit::show_project;
     get  "/projects/{project}/audit/export/{format}" => audit_export::of_project;
 
-    // A project: its prompts and the work of its annotators
+    // A project: its prompts
     get  "/projects/{project}/prompts" => prompts::show;
     post "/projects/{project}/prompts" => prompts::paste;
     upload "/projects/{project}/prompts/upload" => prompts::upload;
     get  "/projects/{project}/imports/{import}" => imports::show;
     post "/projects/{project}/imports/{import}/cancel" => imports::cancel;
     get  "/projects/{project}/export/{format}.jsonl" => prompts::download;
-    // (and what gives out the tasks of each kind: see `task_addresses`)
-    get  "/projects/{project}/tasks/{assignment}" => task::show;
-    post "/projects/{project}/tasks/{assignment}" => task::submit;
-    post "/projects/{project}/tasks/{assignment}/skip" => task::skip;
-    post "/projects/{project}/tasks/{assignment}/draft" => task::save_draft;
-    post "/projects/{project}/tasks/{assignment}/preview" => task::preview;
 
     // A project: what people said, and what was made of it
     get  "/projects/{project}/prompts/{prompt}" => prompt::show;

@@ -18,7 +18,7 @@ use annotator::{
     },
 };
 use entity::{
-    assignment,
+    assignment, draft,
     ids::{AccountId, AssignmentId},
     task::TaskKind,
 };
@@ -153,9 +153,10 @@ impl<'a> Desk<'a> {
     /// The version, and then the text: what a page shows.
     async fn stored(&self) -> (i64, Words) {
         let row = assignment::Entity::find_by_id(self.assignment).one(self.db).await.unwrap();
-        let held = assignment::Entity::find_by_id(self.assignment).one(self.db).await;
-        let stored = drafts::stored(self.db, &held.unwrap().unwrap()).await.unwrap();
-        (row.unwrap().draft_version, words(&stored.form))
+        let row = row.unwrap();
+        let draft = draft::Entity::find_by_id(self.assignment).one(self.db).await.unwrap();
+        let stored = drafts::stored(self.db, &row, draft.as_ref()).await.unwrap();
+        (row.draft_version, words(&stored.form))
     }
 
     async fn do_it(&mut self, deed: Deed) {

@@ -140,6 +140,8 @@ impl Person {
         if !draft.status().is_success() {
             bail!("draft: {}", draft.status());
         }
+        // An answer that is not read ends its connection, and no browser does that.
+        draft.bytes().await?;
         let submitted = self.post(client, &task, &form, report).await?;
         let next = location(&submitted)?;
         let assignment = task.rsplit('/').next().unwrap_or_default().to_owned();

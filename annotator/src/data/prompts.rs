@@ -88,7 +88,7 @@ pub async fn text(
 }
 
 /// From a prompt to its text.
-fn with_text() -> RelationDef {
+pub fn with_text() -> RelationDef {
     prompt::Entity::belongs_to(text::Entity)
         .from(prompt::Column::TextHash)
         .to(text::Column::Hash)

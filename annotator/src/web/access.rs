@@ -63,7 +63,7 @@ impl FromRequest for Admin {
 }
 
 /// From a project to what an account is in it.
-fn memberships_of(account: AccountId) -> RelationDef {
+pub(crate) fn memberships_of(account: AccountId) -> RelationDef {
     let relation: RelationDef = project::Entity::belongs_to(membership::Entity)
         .from(project::Column::Id)
         .to(membership::Column::ProjectId)
@@ -90,12 +90,19 @@ impl Access {
             .select_also(membership::Entity)
             .all(&database(request)?)
             .await?;
-        let project = found.first().ok_or(AppError::NotFound)?.0.clone();
+        Self::of_rows(account, found).ok_or(AppError::NotFound)
+    }
+
+    /// From the project's row, once for each role of the account there. None: there is no such
+    /// project, or it is none of theirs.
+    pub(crate) fn of_rows(
+        account: account::Model,
+        found: Vec<(project::Model, Option<membership::Model>)>,
+    ) -> Option<Self> {
+        let project = found.first()?.0.clone();
         let roles: Vec<_> = found.into_iter().filter_map(|(_, row)| Some(row?.role)).collect();
-        if roles.is_empty() && !account.is_admin {
-            return Err(AppError::NotFound);
-        }
-        Ok(Self { account, project, roles })
+        let is_in = account.is_admin || !roles.is_empty();
+        is_in.then_some(Self { account, project, roles })
     }
 
     pub fn has(&self, role: ProjectRole) -> bool {
@@ -164,18 +171,20 @@ pub trait RoleArgument: Deref<Target = Access> + Sized + 'static {
         request: &HttpRequest,
         project: ProjectId,
     ) -> impl Future<Output = Result<Self, AppError>> {
-        async move {
-            let access = Access::to(request, project).await?;
-            if access.project.deleted_at.is_some() && !Self::EVEN_IF_DELETED {
-                return Err(AppError::NotFound);
-            }
-            if !Self::is_held(&access) {
-                return Err(AppError::Forbidden);
-            }
-            let (is_held, even_if_deleted) = (Self::is_held, Self::EVEN_IF_DELETED);
-            RoleGrant { project, is_held, even_if_deleted }.keep(request);
-            Ok(Self::new(access))
+        async move { Self::admit(request, Access::to(request, project).await?) }
+    }
+
+    /// The proof for somebody with this access, if it is enough.
+    fn admit(request: &HttpRequest, access: Access) -> Result<Self, AppError> {
+        if access.project.deleted_at.is_some() && !Self::EVEN_IF_DELETED {
+            return Err(AppError::NotFound);
         }
+        if !Self::is_held(&access) {
+            return Err(AppError::Forbidden);
+        }
+        let (is_held, even_if_deleted) = (Self::is_held, Self::EVEN_IF_DELETED);
+        RoleGrant { project: access.project.id, is_held, even_if_deleted }.keep(request);
+        Ok(Self::new(access))
     }
 
     /// In the project that `{project}` in the address names.

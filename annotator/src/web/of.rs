@@ -6,7 +6,7 @@
 //! of what is in it. In an address without one, the object says its project.
 
 use crate::web::{
-    access::{Admin, ExtractorFuture, RoleArgument, placeholder},
+    access::{Access, Admin, ExtractorFuture, RoleArgument, placeholder},
     error::AppError,
     principal::{Principal, database},
 };
@@ -41,6 +41,16 @@ pub trait ProjectObject: AddressObject {
     fn is_shown_to(&self, _: &account::Model) -> bool {
         true
     }
+
+    /// The object with what the account is in its project, where one statement reads both: for what
+    /// people ask for all day. None: ask for the project first, which tells why there is nothing.
+    fn load_with_access(
+        _: &DatabaseConnection,
+        _: &account::Model,
+        _: Self::Id,
+    ) -> impl Future<Output = Result<Option<(Access, Self)>, DbErr>> {
+        async { Ok(None) }
+    }
 }
 
 /// Whoever asks in their role, and what they ask for. For an [`Admin`] it may be anything of the
@@ -50,6 +60,9 @@ pub struct Of<R, M>(pub R, pub M);
 impl<R: RoleArgument, M: ProjectObject> Of<R, M> {
     async fn find(request: &HttpRequest) -> Result<Self, AppError> {
         if request.match_info().get("project").is_some() {
+            if let Some((access, object)) = together::<M>(request).await? {
+                return Self::checked(R::admit(request, access)?, object);
+            }
             let role = R::in_address(request).await?;
             return Self::checked(role, named(request).await?);
         }
@@ -68,6 +81,19 @@ impl<R: RoleArgument, M: ProjectObject> Of<R, M> {
             Err(AppError::NotFound)
         }
     }
+}
+
+/// What `{project}` and the object's placeholder name, if both were read at once and belong together.
+async fn together<M: ProjectObject>(
+    request: &HttpRequest,
+) -> Result<Option<(Access, M)>, AppError> {
+    let account = Principal::required(request).await?.into_account();
+    let project = placeholder::<ProjectId>(request, "project");
+    let (Ok(project), Ok(id)) = (project, placeholder(request, M::PLACEHOLDER)) else {
+        return Ok(None);
+    };
+    let found = M::load_with_access(&database(request)?, &account, id).await?;
+    Ok(found.filter(|(access, _)| access.project.id == project))
 }
 
 async fn named<M: AddressObject>(request: &HttpRequest) -> Result<M, AppError> {

@@ -29,7 +29,15 @@ const MAX_KEPT: u64 = 1 << 20;
 
 /// The last form of everybody who has just sent one.
 #[derive(Default)]
-pub struct SentForms(Mutex<HashMap<AccountId, SentForm>>);
+pub struct SentForms(Mutex<LastForms>);
+
+#[derive(Default)]
+struct LastForms {
+    of: HashMap<AccountId, SentForm>,
+    /// With so many of them, those that are over are forgotten: twice as many as were left the last
+    /// time, so that a form costs the same however many people there are.
+    n_enough: usize,
+}
 
 #[derive(Clone)]
 struct SentForm {
@@ -61,12 +69,15 @@ impl SentForms {
     /// have sent none for a while are forgotten.
     fn answer_to(&self, account: AccountId, digest: [u8; 32]) -> KeptAnswer {
         let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = forms.get(&account).filter(|last| last.digest == digest) {
+        if let Some(last) = forms.of.get(&account).filter(|last| last.digest == digest) {
             return last.answer.clone();
         }
-        forms.retain(|_, form| !is_over(form));
+        if forms.of.len() >= forms.n_enough {
+            forms.of.retain(|_, form| !is_over(form));
+            forms.n_enough = (2 * forms.of.len()).max(1);
+        }
         let answer = KeptAnswer::default();
-        forms.insert(account, SentForm { digest, answer: answer.clone() });
+        forms.of.insert(account, SentForm { digest, answer: answer.clone() });
         answer
     }
 }
@@ -159,12 +170,12 @@ mod tests {
         let answer = forms.answer_to(anna, [1; 32]);
         let held = answer.lock().await;
         forms.answer_to(AccountId::new(), [1; 32]);
-        assert_eq!(forms.0.lock().unwrap().len(), 2, "what is under way is kept");
+        assert_eq!(forms.0.lock().unwrap().of.len(), 2, "what is under way is kept");
         drop(held);
         forms.answer_to(AccountId::new(), [1; 32]);
-        assert_eq!(forms.0.lock().unwrap().len(), 2, "what a request has in hand is kept");
+        assert_eq!(forms.0.lock().unwrap().of.len(), 2, "what a request has in hand is kept");
         drop(answer);
         forms.answer_to(AccountId::new(), [1; 32]);
-        assert_eq!(forms.0.lock().unwrap().len(), 1);
+        assert_eq!(forms.0.lock().unwrap().of.len(), 1);
     }
 }

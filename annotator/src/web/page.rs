@@ -92,8 +92,10 @@ impl Page {
         };
         session::prolong(&session)?;
         let unread_runs = match &account {
-            Some(account) => UnreadRuns::of(&database(request)?, account).await?,
-            None => UnreadRuns::default(),
+            Some(account) if !session::never_launched(account.id) => {
+                UnreadRuns::of(&database(request)?, account).await?
+            }
+            _ => UnreadRuns::default(),
         };
         Ok(Self {
             language: Language::of(request, account.as_ref()),

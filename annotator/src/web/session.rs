@@ -14,10 +14,12 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
 };
-use entity::{account, hash::sha256_hex, ids::AccountId, session, time::UnixMillis};
+use entity::{account, hash::sha256_hex, ids::AccountId, run, session, time::UnixMillis};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, JoinType,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DerivePartialModel, EntityTrait, JoinType,
     QueryFilter, QuerySelect, RelationDef,
+    sea_query::{Expr, ExprTrait, Query},
 };
 use std::{cell::RefCell, collections::HashMap};
 use storage::database::{WriteTurn, asking, write};
@@ -95,8 +97,30 @@ pub fn prolong(session: &Session) -> Result<(), AppError> {
 }
 
 tokio::task_local! {
-    /// The account that was read together with the session of the request under way.
-    static READ_ALONG: RefCell<Option<account::Model>>;
+    /// What was read together with the session of the request under way.
+    static READ_ALONG: RefCell<Option<SignedInAs>>;
+}
+
+/// A session, and what nearly every request asks of whoever it is of.
+#[derive(Clone, DerivePartialModel)]
+#[sea_orm(entity = "session::Entity", from_query_result)]
+struct SignedInAs {
+    state: String,
+    #[sea_orm(nested)]
+    account: Option<account::Model>,
+    #[sea_orm(from_expr = "has_launched()")]
+    has_launched: bool,
+}
+
+/// Whether the account ever launched a run.
+fn has_launched() -> Expr {
+    let account = Expr::col((account::Entity, account::Column::Id));
+    let launched = Query::select()
+        .expr(Expr::value(1))
+        .from(run::Entity)
+        .and_where(Expr::col((run::Entity, run::Column::CreatedBy)).eq(account))
+        .to_owned();
+    Expr::exists(launched)
 }
 
 /// Middleware around [`middleware`]: keeps the account that is read along with a session, so that
@@ -110,8 +134,15 @@ pub async fn read_account_along(
 
 /// The account, if it was read along with the session.
 pub fn account_read_along(id: AccountId) -> Option<account::Model> {
-    let account = READ_ALONG.try_with(|account| account.borrow().clone()).ok().flatten();
-    account.filter(|account| account.id == id)
+    let read = READ_ALONG.try_with(|read| read.borrow().clone()).ok().flatten();
+    read.and_then(|read| read.account).filter(|account| account.id == id)
+}
+
+/// Whether it is known that this account never launched a run, as most never do.
+pub fn never_launched(id: AccountId) -> bool {
+    let is_theirs = |read: &SignedInAs| read.account.as_ref().is_some_and(|own| own.id == id);
+    let never = |read: &SignedInAs| is_theirs(read) && !read.has_launched;
+    READ_ALONG.try_with(|read| read.borrow().as_ref().is_some_and(never)).unwrap_or(false)
 }
 
 /// A fresh key and a fresh form token: what was known before is worth nothing after it.
@@ -194,17 +225,14 @@ impl SessionStore for DatabaseSessions {
             session::Entity::find_by_id(&key)
                 .filter(session::Column::ExpiresAt.gt(UnixMillis::now()))
                 .join(JoinType::LeftJoin, account_of_session())
-                .select_also(account::Entity)
+                .into_partial_model::<SignedInAs>()
                 .one(&self.0)
         });
         let found = found.await.map_err(|error| LoadError::Other(error.into()))?;
-        let row = found.map(|(row, account)| {
-            let _ = READ_ALONG.try_with(|read| read.replace(account));
-            row
-        });
-        row.map(|row| serde_json::from_str(&row.state))
-            .transpose()
-            .map_err(|error| LoadError::Deserialization(error.into()))
+        let Some(found) = found else { return Ok(None) };
+        let state = serde_json::from_str(&found.state);
+        let _ = READ_ALONG.try_with(|read| read.replace(Some(found)));
+        state.map(Some).map_err(|error| LoadError::Deserialization(error.into()))
     }
 
     async fn save(&self, state: State, ttl: &Duration) -> Result<SessionKey, SaveError> {

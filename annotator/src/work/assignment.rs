@@ -25,8 +25,8 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    DerivePartialModel, EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, RelationDef, Select,
     sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SelectStatement},
 };
 use std::{ops::Deref, time::Duration};
@@ -66,18 +66,20 @@ pub(super) async fn claim_in(
     of: (ProjectId, task::TaskKind),
     after: Option<TaskPlace>,
 ) -> Result<Option<assignment::Model>, DbErr> {
+    // Whoever has just left a task hardly ever holds another: one statement asks for both.
+    if let Some(left) = after
+        && let Some(task) = take_slot_of_any(turn, account, of, Some(left)).await?
+    {
+        return lease(turn, account, task).await.map(Some);
+    }
     if let Some(held) = held(turn, account, of).await?
         // Not if it ran out in between.
         && renew(turn, held.id).await?
     {
         return Ok(Some(held));
     }
-    let mut taken = take_slot_of_any(turn, account, of, after).await?;
-    if taken.is_none() && after.is_some() {
-        taken = take_slot_of_any(turn, account, of, None).await?;
-    }
-    match taken {
-        Some(task) => Ok(Some(lease(turn, account, task).await?)),
+    match take_slot_of_any(turn, account, of, None).await? {
+        Some(task) => lease(turn, account, task).await.map(Some),
         None => Ok(None),
     }
 }
@@ -102,19 +104,28 @@ fn is_leased() -> Expr {
 pub(super) async fn held(
     db: &impl ConnectionTrait,
     account: AccountId,
-    (project, kind): (ProjectId, task::TaskKind),
+    of: (ProjectId, task::TaskKind),
 ) -> Result<Option<assignment::Model>, DbErr> {
+    live_leases(account, of).order_by_asc(assignment::Column::CreatedAt).one(db).await
+}
+
+fn live_leases(
+    account: AccountId,
+    (project, kind): (ProjectId, task::TaskKind),
+) -> Select<assignment::Entity> {
     assignment::Entity::find()
         .join(JoinType::InnerJoin, tasks::of_assignment())
         .filter(assignment::Column::AccountId.eq(account))
         .filter(is_leased())
-        // What ran out is free, whether that was noticed yet or not.
-        .filter(assignment::Column::ExpiresAt.gt(UnixMillis::now()))
+        // What ran out is free, whether that was noticed yet or not. The sum keeps SQLite from the
+        // index of all leases: a person's own are fewer.
+        .filter(
+            Expr::col((assignment::Entity, assignment::Column::ExpiresAt))
+                .add(Expr::Constant(0.into()))
+                .gt(UnixMillis::now()),
+        )
         .filter(task::Column::ProjectId.eq(project))
         .filter(task::Column::Kind.eq(kind))
-        .order_by_asc(assignment::Column::CreatedAt)
-        .one(db)
-        .await
 }
 
 /// Where a task is among those that are given out.
@@ -143,7 +154,8 @@ pub(super) fn candidates(
     tasks::open_of_kind(project, kind).and_where(tasks::none(dealt_with)).to_owned()
 }
 
-/// Moves the counter of the oldest of a person's [`candidates`] behind `after`.
+/// Moves the counter of the oldest of a person's [`candidates`]; with `after`, of those behind that
+/// task, and of none if they hold one.
 async fn take_slot_of_any(
     turn: &DatabaseTransaction,
     account: AccountId,
@@ -155,6 +167,8 @@ async fn take_slot_of_any(
         let order = [task::Column::CreatedAt, task::Column::Id].map(tasks::of_task).map(Expr::col);
         let left = [Expr::value(created_at), Expr::value(id)];
         candidate.and_where(Expr::tuple(order).gt(Expr::tuple(left)));
+        let held = live_leases(account, of).select_only();
+        candidate.and_where(tasks::none(held.into_query()));
     }
     let backend = turn.get_database_backend();
     // Whoever stores an answer to a task holds its key, which a claim does not change.
@@ -233,10 +247,28 @@ pub enum TaskOutcome {
     Skipped,
 }
 
+/// An assignment, to be read with its task and with what is typed so far.
+pub(super) fn with_task_and_draft(id: AssignmentId) -> Select<assignment::Entity> {
+    let draft: RelationDef = assignment::Entity::belongs_to(draft::Entity)
+        .from(assignment::Column::Id)
+        .to(draft::Column::AssignmentId)
+        .into();
+    assignment::Entity::find_by_id(id)
+        .join(JoinType::InnerJoin, tasks::of_assignment())
+        .join(JoinType::LeftJoin, draft)
+}
+
 /// A person's own assignment, which nobody else changes before the transaction ends.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "assignment::Entity", from_query_result)]
 pub struct LockedAssignment {
+    #[sea_orm(nested)]
     assignment: assignment::Model,
+    #[sea_orm(nested)]
     pub task: task::Model,
+    /// What is typed and not sent.
+    #[sea_orm(nested)]
+    pub draft: Option<draft::Model>,
 }
 
 impl LockedAssignment {
@@ -246,16 +278,15 @@ impl LockedAssignment {
         account: AccountId,
         id: AssignmentId,
     ) -> Result<Option<Self>, DbErr> {
+        // By a statement of its own: what the next one reads is then what those before have written.
         one_at_a_time(turn, account).await?;
-        let mut query = assignment::Entity::find_by_id(id)
-            .join(JoinType::InnerJoin, tasks::of_assignment())
-            .select_also(task::Entity);
+        let mut query = with_task_and_draft(id);
         if turn.get_database_backend() == DbBackend::Postgres {
             // The sweep must not end this lease meanwhile.
             QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [assignment::Entity]);
         }
-        let found = query.one(turn).await?.filter(|(row, _)| row.account_id == account);
-        Ok(found.and_then(|(assignment, task)| Some(Self { assignment, task: task? })))
+        let found = query.into_partial_model::<Self>().one(turn).await?;
+        Ok(found.filter(|held| held.account_id == account))
     }
 
     /// A sign of life of its page, which has stored something newer or not; whether the lease goes on.
@@ -295,7 +326,9 @@ impl LockedAssignment {
             }
             TaskOutcome::Answered => AssignmentState::Extra,
         };
-        draft::Entity::delete_by_id(self.id).exec(turn).await?;
+        if self.draft.is_some() {
+            draft::Entity::delete_by_id(self.id).exec(turn).await?;
+        }
         let version = self.draft_version + 1;
         let mut row = self.assignment.into_active_model();
         row.state = Set(state);

@@ -21,7 +21,7 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
     sea_query::OnConflict,
 };
-use storage::database::write;
+use storage::database::write_unsynced;
 
 /// What came of keeping a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,10 @@ pub async fn keep(
 ) -> Result<Option<DraftOutcome>, AppError> {
     let (window, typed) = (form.window(), form.into_draft());
     let (window, typed) = (&window, &typed);
-    write(db, |turn| async move {
+    write_unsynced(db, |turn| async move {
         let Some(held) = LockedAssignment::of(&turn, account, id).await? else { return Ok(None) };
-        let is_newer = *typed != stored(&*turn, &held).await?.form
-            && match overtaking::standing(&turn, &held, window, typed).await? {
+        let is_newer = *typed != stored(&*turn, &held, held.draft.as_ref()).await?.form
+            && match overtaking::standing(&held, window, typed) {
                 Standing::Newer => true,
                 Standing::Late => false,
                 Standing::Overtaken => return Ok(Some(DraftOutcome::Overtaken)),
@@ -98,14 +98,14 @@ pub struct StoredForm {
 pub async fn stored(
     db: &impl ConnectionTrait,
     of: &assignment::Model,
+    draft: Option<&draft::Model>,
 ) -> Result<StoredForm, AppError> {
-    let id = of.id;
-    if let Some(draft) = draft::Entity::find_by_id(id).one(db).await? {
-        let (form, at) = (overtaking::form_of(&draft), Some(draft.updated_at));
+    if let Some(draft) = draft {
+        let (form, at) = (overtaking::form_of(draft), Some(draft.updated_at));
         return Ok(StoredForm { form, at, answer: None });
     }
     let last = match of.state.may_have_answers() {
-        true => judgement::latest(db, id).await?,
+        true => judgement::latest(db, of.id).await?,
         false => None,
     };
     let Some(last) = last else { return Ok(StoredForm::default()) };

@@ -3,7 +3,7 @@
 use crate::{
     data::prompts,
     web::{
-        access::Access,
+        access::{self, Access},
         error::AppError,
         form::FieldErrors,
         format,
@@ -12,23 +12,85 @@ use crate::{
         shown_text,
     },
     work::{
-        drafts, judgement,
+        assignment, drafts, judgement,
         kinds::{self, TaskDefinition, TaskPage, skip::SKIP_REASONS},
         task_view::{OtherText, TaskView, conversation},
         tasks,
     },
 };
 use entity::{
-    account, assignment,
+    account, draft,
     ids::{AssignmentId, ProjectId},
-    task,
+    membership, project, task, text,
 };
 use rand::distr::{Alphanumeric, SampleString};
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait, JoinType, QuerySelect};
+use sea_orm::{
+    DatabaseConnection, DbErr, DerivePartialModel, JoinType, QuerySelect, Select, sea_query::Expr,
+};
 
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "entity::assignment::Entity", from_query_result)]
 pub struct HeldTask {
-    pub assignment: assignment::Model,
+    #[sea_orm(nested)]
+    pub assignment: entity::assignment::Model,
+    #[sea_orm(nested)]
     pub task: task::Model,
+    /// What is typed and not sent.
+    #[sea_orm(nested)]
+    pub draft: Option<draft::Model>,
+}
+
+/// What only its page shows.
+struct TaskSurroundings {
+    /// The prompt, canonical JSON; none when it was removed.
+    prompt: Option<String>,
+    /// The one before it.
+    previous: Option<AssignmentId>,
+}
+
+/// A task whose page is asked for: all of it by one statement.
+pub struct ShownTask {
+    held: HeldTask,
+    surroundings: TaskSurroundings,
+}
+
+/// The same with its project, once for each role of a person there.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "entity::assignment::Entity", from_query_result)]
+struct HeldInProject {
+    #[sea_orm(nested)]
+    held: HeldTask,
+    #[sea_orm(nested)]
+    project: project::Model,
+    #[sea_orm(nested)]
+    membership: Option<membership::Model>,
+}
+
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "entity::assignment::Entity", from_query_result)]
+struct ShownInProject {
+    #[sea_orm(nested)]
+    row: HeldInProject,
+    #[sea_orm(from_expr = "Expr::col((text::Entity, text::Column::Body))")]
+    prompt: Option<String>,
+    #[sea_orm(from_expr = "judgement::newest_of_another()")]
+    previous: Option<AssignmentId>,
+}
+
+/// An assignment with what the person is in its project.
+fn in_project(account: &account::Model, id: AssignmentId) -> Select<entity::assignment::Entity> {
+    assignment::with_task_and_draft(id)
+        .join(JoinType::InnerJoin, tasks::in_project())
+        .join(JoinType::LeftJoin, access::memberships_of(account.id))
+}
+
+fn with_access(account: &account::Model, rows: Vec<HeldInProject>) -> Option<(Access, HeldTask)> {
+    let (mut held, mut found) = (None, Vec::new());
+    for row in rows {
+        held = Some(row.held);
+        found.push((row.project, row.membership));
+    }
+    Access::of_rows(account.clone(), found).zip(held)
 }
 
 impl AddressObject for HeldTask {
@@ -37,12 +99,7 @@ impl AddressObject for HeldTask {
     type Id = AssignmentId;
 
     async fn load(db: &DatabaseConnection, id: AssignmentId) -> Result<Option<Self>, DbErr> {
-        let found = assignment::Entity::find_by_id(id)
-            .join(JoinType::InnerJoin, tasks::of_assignment())
-            .select_also(task::Entity)
-            .one(db)
-            .await?;
-        Ok(found.and_then(|(assignment, task)| Some(Self { assignment, task: task? })))
+        assignment::with_task_and_draft(id).into_partial_model().one(db).await
     }
 }
 
@@ -54,6 +111,78 @@ impl ProjectObject for HeldTask {
     /// Only one's own.
     fn is_shown_to(&self, account: &account::Model) -> bool {
         self.assignment.account_id == account.id
+    }
+
+    async fn load_with_access(
+        db: &DatabaseConnection,
+        account: &account::Model,
+        id: AssignmentId,
+    ) -> Result<Option<(Access, Self)>, DbErr> {
+        let rows = in_project(account, id).into_partial_model().all(db).await?;
+        Ok(with_access(account, rows))
+    }
+}
+
+impl AddressObject for ShownTask {
+    const PLACEHOLDER: &'static str = HeldTask::PLACEHOLDER;
+
+    type Id = AssignmentId;
+
+    async fn load(db: &DatabaseConnection, id: AssignmentId) -> Result<Option<Self>, DbErr> {
+        let Some(held) = HeldTask::load(db, id).await? else { return Ok(None) };
+        let surroundings = held.surroundings(db).await?;
+        Ok(surroundings.map(|surroundings| Self { held, surroundings }))
+    }
+}
+
+impl ProjectObject for ShownTask {
+    fn project(&self) -> Option<ProjectId> {
+        self.held.project()
+    }
+
+    fn is_shown_to(&self, account: &account::Model) -> bool {
+        self.held.is_shown_to(account)
+    }
+
+    async fn load_with_access(
+        db: &DatabaseConnection,
+        account: &account::Model,
+        id: AssignmentId,
+    ) -> Result<Option<(Access, Self)>, DbErr> {
+        let rows = in_project(account, id)
+            .join(JoinType::InnerJoin, tasks::of_prompt())
+            .join(JoinType::LeftJoin, prompts::with_text())
+            .into_partial_model::<ShownInProject>()
+            .all(db)
+            .await?;
+        let (mut held, mut surroundings) = (Vec::new(), None);
+        for ShownInProject { row, prompt, previous } in rows {
+            held.push(row);
+            surroundings = Some(TaskSurroundings { prompt, previous });
+        }
+        let (Some((access, held)), Some(mut surroundings)) =
+            (with_access(account, held), surroundings)
+        else {
+            return Ok(None);
+        };
+        // Of a task that was answered the one before that answer is meant.
+        if held.assignment.state.may_have_answers() {
+            surroundings.previous = judgement::previous(db, &held.assignment, &held.task).await?;
+        }
+        Ok(Some((access, Self { held, surroundings })))
+    }
+}
+
+impl ShownTask {
+    /// The page of the task's kind.
+    pub async fn render(
+        self,
+        page: Page,
+        access: Access,
+        db: &DatabaseConnection,
+    ) -> Result<String, AppError> {
+        let view = self.held.view_with(&page, &access, db, self.surroundings).await?;
+        self.held.render(page, access, view, db).await
     }
 }
 
@@ -78,16 +207,35 @@ impl HeldTask {
         access: &Access,
         db: &DatabaseConnection,
     ) -> Result<TaskView, AppError> {
-        let text = prompts::text(db, self.task.prompt_id).await?.ok_or(AppError::NotFound)?;
+        let surroundings = self.surroundings(db).await?.ok_or(AppError::NotFound)?;
+        self.view_with(page, access, db, surroundings).await
+    }
+
+    /// None: its prompt is gone.
+    async fn surroundings(
+        &self,
+        db: &DatabaseConnection,
+    ) -> Result<Option<TaskSurroundings>, DbErr> {
+        let Some(prompt) = prompts::text(db, self.task.prompt_id).await? else { return Ok(None) };
         let previous = judgement::previous(db, &self.assignment, &self.task).await?;
+        Ok(Some(TaskSurroundings { prompt, previous }))
+    }
+
+    async fn view_with(
+        &self,
+        page: &Page,
+        access: &Access,
+        db: &DatabaseConnection,
+        TaskSurroundings { prompt, previous }: TaskSurroundings,
+    ) -> Result<TaskView, AppError> {
         let reasons = SKIP_REASONS.iter();
         Ok(TaskView {
             url: self.url(access),
-            conversation: conversation(page.language, text.as_deref()).await,
+            conversation: conversation(page.language, prompt.as_deref()).await,
             guidelines: shown_text::markdown(&access.project.guidelines).await,
             state: self.assignment.state,
             previous: previous.map(|id| access.url(&format!("/tasks/{id}"))),
-            form: drafts::stored(db, &self.assignment).await?.form,
+            form: drafts::stored(db, &self.assignment, self.draft.as_ref()).await?.form,
             other: None,
             is_unsaved: false,
             version: self.assignment.draft_version,
@@ -106,7 +254,7 @@ impl HeldTask {
         page: &Page,
         db: &DatabaseConnection,
     ) -> Result<OtherText, AppError> {
-        let stored = drafts::stored(db, &self.assignment).await?;
+        let stored = drafts::stored(db, &self.assignment, self.draft.as_ref()).await?;
         let answer = stored.answer.as_ref().map(|answer| kinds::stored_answer(&answer.payload));
         let text = match &answer {
             Some(skip) if skip.kind().is_none() => skip.gist(page, None),

@@ -20,9 +20,11 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection,
-    DatabaseTransaction, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::ExprTrait,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
+    JoinType, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Order, Query},
 };
 use storage::database::{WriteError, row_chunks, write};
 
@@ -129,15 +131,17 @@ async fn store_in(
     let last = said.first();
     // Whoever says nothing of what they have seen is no window of ours.
     let (window, typed) = (&submission.window, &submission.typed);
-    if window.seen.is_some()
-        && overtaking::standing(turn, &held, window, typed).await? != Standing::Newer
-    {
+    if window.seen.is_some() && overtaking::standing(&held, window, typed) != Standing::Newer {
         return match last.filter(|last| last.payload == payload) {
             Some(same) => Ok(same.clone()),
             None => Err(StoreError::Overtaken),
         };
     }
     let revision = last.map_or(0, |last| last.revision) + 1;
+    let shown_order = match kinds::definition(held.task.kind).shows_answers() {
+        true => shown_answers::order_of(turn, held.task.id, held.order_seed).await?,
+        false => Vec::new(),
+    };
     let row = judgement::ActiveModel {
         id: Set(JudgementId::new()),
         task_id: Set(held.task.id),
@@ -145,9 +149,7 @@ async fn store_in(
         account_id: Set(Some(held.account_id)),
         revision: Set(revision),
         payload: Set(payload),
-        shown_order: Set(ShownOrder(
-            shown_answers::order_of(turn, held.task.id, held.order_seed).await?,
-        )),
+        shown_order: Set(ShownOrder(shown_order)),
         idempotency_key: Set(submission.idempotency_key),
         lead_time_ms: Set(submission.lead_time_ms),
         created_at: Set(UnixMillis::now()),
@@ -214,6 +216,37 @@ pub async fn latest(
         .order_by_desc(judgement::Column::Revision)
         .one(db)
         .await
+}
+
+/// The other assignment that its person answered last, among those of the same kind in the same
+/// project: for a query that has the assignment and its task.
+pub fn newest_of_another() -> Expr {
+    use judgement::Column;
+    const TASK: &str = "task_of_another";
+    let own = |column: assignment::Column| Expr::col((assignment::Entity, column));
+    let of_another = |column: task::Column| Expr::col((TASK, column));
+    let said = |column: Column| (judgement::Entity, column);
+    let newest = Query::select()
+        .column(said(Column::AssignmentId))
+        .from(judgement::Entity)
+        .join_as(
+            JoinType::InnerJoin,
+            task::Entity,
+            TASK,
+            of_another(task::Column::Id).equals(said(Column::TaskId)),
+        )
+        .and_where(Expr::col(said(Column::Revision)).eq(1))
+        .and_where(Expr::col(said(Column::AccountId)).eq(own(assignment::Column::AccountId)))
+        .and_where(Expr::col(said(Column::AssignmentId)).ne(own(assignment::Column::Id)))
+        .and_where(
+            of_another(task::Column::ProjectId).equals(tasks::of_task(task::Column::ProjectId)),
+        )
+        .and_where(of_another(task::Column::Kind).equals(tasks::of_task(task::Column::Kind)))
+        .order_by(said(Column::CreatedAt), Order::Desc)
+        .order_by(said(Column::Id), Order::Desc)
+        .limit(1)
+        .to_owned();
+    Expr::SubQuery(None, Box::new(newest.into()))
 }
 
 /// The assignment that this person answered before this one, for another look: the newest when this

@@ -37,6 +37,9 @@ pub trait TaskDefinition: Sync {
         false
     }
 
+    /// Whether such a task is about answers that are shown.
+    fn shows_answers(&self) -> bool;
+
     /// The answer that a form holds, or what is wrong with it.
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors>;
 

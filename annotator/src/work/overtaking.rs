@@ -9,7 +9,6 @@ use crate::work::{
     form::{TaskForm, WindowState},
 };
 use entity::draft;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
 
 /// How what a window sends stands to what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,28 +22,23 @@ pub enum Standing {
 }
 
 /// How a window that sends `typed` stands to what is stored of an assignment.
-pub async fn standing(
-    turn: &DatabaseTransaction,
-    held: &LockedAssignment,
-    window: &WindowState,
-    typed: &TaskForm,
-) -> Result<Standing, DbErr> {
+pub fn standing(held: &LockedAssignment, window: &WindowState, typed: &TaskForm) -> Standing {
     if window.seen == Some(held.draft_version) {
-        return Ok(Standing::Newer);
+        return Standing::Newer;
     }
-    let Some(draft) = draft::Entity::find_by_id(held.id).one(turn).await? else {
+    let Some(draft) = &held.draft else {
         // Then an answer was stored meanwhile, unless nobody said what they had seen.
         let has_seen_less = window.seen.is_some();
-        return Ok(if has_seen_less { Standing::Overtaken } else { Standing::Newer });
+        return if has_seen_less { Standing::Overtaken } else { Standing::Newer };
     };
     let is_own = !window.name.is_empty() && draft.written_by == window.name;
-    Ok(if is_own && draft.n_writes >= window.n_writes {
+    if is_own && draft.n_writes >= window.n_writes {
         Standing::Late
-    } else if is_own || form_of(&draft) == *typed {
+    } else if is_own || form_of(draft) == *typed {
         Standing::Newer
     } else {
         Standing::Overtaken
-    })
+    }
 }
 
 /// What a draft holds. Only this program writes drafts: what cannot be read would hold nothing.

@@ -4,7 +4,7 @@
 use entity::{
     assignment,
     ids::{ProjectId, PromptId, RunId, TaskId},
-    judgement, prompt,
+    judgement, project, prompt,
     task::{self, TaskKind},
     time::UnixMillis,
 };
@@ -63,6 +63,22 @@ pub fn of_assignment() -> RelationDef {
     assignment::Entity::belongs_to(task::Entity)
         .from(assignment::Column::TaskId)
         .to(task::Column::Id)
+        .into()
+}
+
+/// From a task to its project.
+pub fn in_project() -> RelationDef {
+    task::Entity::belongs_to(project::Entity)
+        .from(task::Column::ProjectId)
+        .to(project::Column::Id)
+        .into()
+}
+
+/// From a task to its prompt.
+pub fn of_prompt() -> RelationDef {
+    task::Entity::belongs_to(prompt::Entity)
+        .from(task::Column::PromptId)
+        .to(prompt::Column::Id)
         .into()
 }
 

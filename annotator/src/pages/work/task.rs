@@ -18,7 +18,7 @@ use crate::{
         assignment,
         drafts::{self, DraftOutcome},
         form::{TaskForm, TaskSubmission},
-        held_task::HeldTask,
+        held_task::{HeldTask, ShownTask},
         judgement::{self, StoreError},
         kinds::{self, TaskDefinition, skip},
     },
@@ -88,11 +88,10 @@ async fn claimed(
 
 pub async fn show(
     page: Page,
-    Of(by, held): Of<Annotator, HeldTask>,
+    Of(by, task): Of<Annotator, ShownTask>,
     db: Db,
 ) -> Result<HttpResponse, AppError> {
-    let view = held.view(&page, &by, &db).await?;
-    let mut shown = page::ok(held.render(page, by.0, view, &db).await?);
+    let mut shown = page::ok(task.render(page, by.0, &db).await?);
     // Whoever comes back to it by "Back" sees what is stored now, not what the browser kept.
     shown.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(shown)

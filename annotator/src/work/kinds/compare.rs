@@ -126,6 +126,10 @@ impl TaskDefinition for CompareTask {
         true
     }
 
+    fn shows_answers(&self) -> bool {
+        true
+    }
+
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let verdict = verdict(form.get("choice"));
         let verdict = verdict.ok_or_else(|| FieldErrors::one("choice", "compare-no-choice"))?;

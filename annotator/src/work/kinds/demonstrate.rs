@@ -47,6 +47,10 @@ impl TaskDefinition for DemonstrateTask {
         Some(DatasetKind::Demonstrations)
     }
 
+    fn shows_answers(&self) -> bool {
+        false
+    }
+
     fn parse(&self, form: &TaskForm) -> Result<TaskSubmission, FieldErrors> {
         let text = form.bounded("answer", MAX_TEXT)?.map(HashedText::new);
         let text = text.ok_or_else(|| FieldErrors::one("answer", "demonstrate-empty"))?;
