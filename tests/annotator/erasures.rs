@@ -246,6 +246,29 @@ async fn check_what_stays(spilt: &Spilt, target: &TestDb) {
 }
 
 on_both_databases! {
+    async fn a_conversation_of_a_thousand_turns_can_be_erased(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let turn = |n| {
+            let role = if n % 2 == 0 { "user" } else { "assistant" };
+            json!({ "role": role, "content": format!("Ignaz Quxtrop said this as number {n}.") })
+        };
+        let body = serde_json::to_string(&(0..1001).map(turn).collect::<Vec<_>>()).unwrap();
+        let hash = sha256_hex(&body);
+        let row = text::ActiveModel {
+            hash: Set(hash.clone()),
+            body: Set(Some(body)),
+            created_at: Set(UnixMillis::now()),
+        };
+        text::Entity::insert(row).exec_without_returning(&app.rows).await.unwrap();
+        let address = format!("/admin/erasures/texts/{hash}");
+        let page = app.admin.get(&address).await;
+        app.admin.submit(page.form(&address).with("reason", "Asked for on paper 18")).await;
+        let gone = text::Entity::find_by_id(&hash).one(&app.rows).await.unwrap().unwrap();
+        assert_eq!(gone.body, None);
+    }
+}
+
+on_both_databases! {
     async fn pages_say_that_a_text_is_gone_and_nothing_can_be_trained_on_it_any_more(database: TestDb) {
         let spilt = Spilt::new(database).await;
         let page = spilt.anna.get(&format!("{}/judgements/{}", spilt.project, spilt.judgement)).await;

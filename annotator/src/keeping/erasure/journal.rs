@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::Path,
 };
@@ -57,26 +57,30 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<JournalLine>> {
     text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
 }
 
-/// Adds the lines that are not in the store's file yet, and waits until they are on the disk.
+/// Adds the lines that are not in the store's file yet, and waits until they are on the disk. The
+/// file is replaced as a whole: half a line would keep everything from being erased after it.
 pub(crate) fn append(store: &ArtifactStore, lines: &[JournalLine]) -> anyhow::Result<()> {
     let path = store.root().join(ERASURES);
     let known = read(&path)?;
     let is_new = |line: &&JournalLine| {
         !known.iter().any(|other| other.kind == line.kind && other.subject == line.subject)
     };
+    let new: Vec<&JournalLine> = lines.iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
     let mut text = String::new();
-    for line in lines.iter().filter(is_new) {
+    for line in known.iter().chain(new) {
         text += &serde_json::to_string(line)?;
         text.push('\n');
     }
-    if text.is_empty() {
-        return Ok(());
-    }
     let shown = path.display();
     let write = || {
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let begun = path.with_extension("jsonl.new");
+        let mut file = File::create(&begun)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
+        fs::rename(&begun, &path)?;
         File::open(store.root())?.sync_all()
     };
     write().with_context(|| format!("cannot write {shown}"))

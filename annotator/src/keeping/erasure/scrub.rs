@@ -12,6 +12,10 @@ pub const ERASED: &str = "[erased]";
 /// Shorter words count only where they are the whole value: "Yes." stands in many texts.
 const MIN_WITHIN: usize = 12;
 
+/// How many signs one statement looks for: SQLite takes a thousand conditions at the most, and a
+/// conversation has two for each message.
+const SIGNS_AT_ONCE: usize = 200;
+
 /// Tables that hold keys, hashes, names and states, or the texts themselves, which go by hash.
 const WITHOUT_WORDS: [&str; 14] = [
     "account",
@@ -167,12 +171,15 @@ async fn in_table(
     words: &ErasedWords,
 ) -> Result<u64, DbErr> {
     let mut n_changed = 0;
+    let signs = words.signs();
     for column in wordy(table) {
-        for row in rows_with(db, table, column, words).await? {
-            let text: String = row.try_get("", "said")?;
-            if let Some(left) = words.removed_from(&text) {
-                replace(db, table, column, &row, left).await?;
-                n_changed += 1;
+        for signs in signs.chunks(SIGNS_AT_ONCE) {
+            for row in rows_with(db, table, column, signs).await? {
+                let text: String = row.try_get("", "said")?;
+                if let Some(left) = words.removed_from(&text) {
+                    replace(db, table, column, &row, left).await?;
+                    n_changed += 1;
+                }
             }
         }
     }
@@ -184,13 +191,12 @@ async fn rows_with(
     db: &impl ConnectionTrait,
     table: &TableShape,
     column: &TableColumn,
-    words: &ErasedWords,
+    signs: &[String],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = db.get_database_backend();
     let is_postgres = backend == DbBackend::Postgres;
     let name = quoted(&column.name);
     let said = if is_postgres { format!("{name}::text") } else { name };
-    let signs = words.signs();
     let conditions: Vec<String> = (1..=signs.len())
         .map(|place| match is_postgres {
             true => format!("position(${place} in {said}) > 0"),
@@ -203,7 +209,7 @@ async fn rows_with(
         quoted(&table.name),
         conditions.join(" OR ")
     );
-    let signs = signs.into_iter().map(SqlValue::from);
+    let signs = signs.iter().cloned().map(SqlValue::from);
     db.query_all_raw(Statement::from_sql_and_values(backend, sql, signs)).await
 }
 
