@@ -91,7 +91,7 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     }
     let details = json!({"new": counts.new_rows(), "known": counts.known});
     let subject = AuditSubject::project(project);
-    audit::record(&db, None, AuditAction::PromptImport, subject, details).await?;
+    audit::record_alone(&db, None, AuditAction::PromptImport, subject, details).await?;
     println!("{}: {}", request.project, summary(&counts));
     if check.n_refused > 0 {
         eprintln!("{} rows were left out:{}", check.n_refused, told(&check));

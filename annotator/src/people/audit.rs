@@ -14,6 +14,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
+use storage::database::write;
 
 /// A refused sign-in is noted once in this time for an account, however many there are.
 const REFUSALS_APART: Duration = Duration::from_secs(60);
@@ -82,6 +83,7 @@ impl AuditAction {
 }
 
 /// What something was done to, by its id, and in which project.
+#[derive(Clone)]
 pub struct AuditSubject {
     id: String,
     project: Option<ProjectId>,
@@ -126,6 +128,23 @@ pub async fn record(
     Ok(())
 }
 
+/// The same in a transaction of its own: for what changes nothing else, such as a download.
+pub async fn record_alone(
+    db: &DatabaseConnection,
+    who: impl Into<Option<AccountId>>,
+    action: AuditAction,
+    subject: AuditSubject,
+    details: Value,
+) -> Result<(), DbErr> {
+    let who = who.into();
+    let (subject, details) = (&subject, &details);
+    write(
+        db,
+        |turn| async move { record(&*turn, who, action, subject.clone(), details.clone()).await },
+    )
+    .await
+}
+
 /// Notes that somebody who is not signed in gave a wrong password for an account: at most once a
 /// minute, so that a stranger cannot fill the log.
 pub async fn record_refusal(db: &DatabaseConnection, account: AccountId) -> Result<(), DbErr> {
@@ -135,7 +154,7 @@ pub async fn record_refusal(db: &DatabaseConnection, account: AccountId) -> Resu
         .filter(audit_log::Column::CreatedAt.gt(UnixMillis::now().minus(REFUSALS_APART)));
     if recent.count(db).await? == 0 {
         let subject = AuditSubject::of_all(account);
-        record(db, None, AuditAction::SessionRefuse, subject, json!({})).await?;
+        record_alone(db, None, AuditAction::SessionRefuse, subject, json!({})).await?;
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use entity::{
     judgement, membership, project, prompt, task,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Query,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::Query,
 };
 use serde_json::{Value, json};
 use std::{
@@ -28,12 +28,18 @@ const CHUNK: u64 = 500;
 /// lines of the audit log by or about the person, sign-ins among them. It has no name and is gone
 /// when it is closed. Who had it made (None: somebody at a shell) is noted. Times are milliseconds since 1970, UTC.
 pub async fn of_person(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     account: &account::Model,
     by: Option<AccountId>,
 ) -> anyhow::Result<File> {
-    audit::record(db, by, AuditAction::AccountExport, AuditSubject::of_all(account.id), json!({}))
-        .await?;
+    audit::record_alone(
+        db,
+        by,
+        AuditAction::AccountExport,
+        AuditSubject::of_all(account.id),
+        json!({}),
+    )
+    .await?;
     let mut file = BufWriter::new(tempfile::tempfile()?);
     line(
         &mut file,

@@ -217,7 +217,7 @@ pub async fn download(
         let (subject, details) =
             (AuditSubject::project(access.project.id), json!({"format": path.format}));
         let by = access.account.id;
-        audit::record(db.get_ref(), by, AuditAction::DataExport, subject, details).await?;
+        audit::record_alone(db.get_ref(), by, AuditAction::DataExport, subject, details).await?;
     }
     let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));

@@ -42,7 +42,7 @@ pub async fn download(
         let (subject, details) =
             (AuditSubject::in_project(access.project.id, model.id), json!({"name": model.name}));
         let by = access.account.id;
-        audit::record(db.get_ref(), by, AuditAction::ModelDownload, subject, details).await?;
+        audit::record_alone(db.get_ref(), by, AuditAction::ModelDownload, subject, details).await?;
     }
     let (writer, reader) = tokio::io::duplex(BUFFER);
     let folder = name.clone();

@@ -58,7 +58,7 @@ impl AuditExport {
                 Some(project) => AuditSubject::project(project),
                 None => AuditSubject::of_all(by),
             };
-            audit::record(&self.db, by, AuditAction::AuditExport, subject, json!({})).await?;
+            audit::record_alone(&self.db, by, AuditAction::AuditExport, subject, json!({})).await?;
         }
         let (kind, name) = match self.format {
             AuditFormat::Csv => ("text/csv; charset=utf-8", "audit.csv"),

@@ -98,7 +98,8 @@ pub async fn sign_in(
     }
     // The line first: there is no session without it.
     let subject = AuditSubject::of_all(account.id);
-    audit::record(db.get_ref(), account.id, AuditAction::SessionCreate, subject, json!({})).await?;
+    audit::record_alone(db.get_ref(), account.id, AuditAction::SessionCreate, subject, json!({}))
+        .await?;
     session::sign_in(&session, &account)?;
     let mut response = page::see_other(&next);
     known_browser::remember(&request, &account, &mut response);
@@ -144,7 +145,8 @@ pub async fn sign_out(
 ) -> Result<HttpResponse, AppError> {
     session.purge();
     let subject = AuditSubject::of_all(account.id);
-    audit::record(db.get_ref(), account.id, AuditAction::SessionDelete, subject, json!({})).await?;
+    audit::record_alone(db.get_ref(), account.id, AuditAction::SessionDelete, subject, json!({}))
+        .await?;
     let mut left = page::see_other(&address::address("/sign-in"));
     // "Back" shows the next person nothing. What is kept by account, the page's script clears: all of
     // the browser's storage would be other people's too.
