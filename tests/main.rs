@@ -33,6 +33,9 @@ mod first_schema;
 // The whole loop: people's hidden taste becomes a policy that suits it.
 mod taste;
 
+// What a run's page concludes from its numbers.
+mod verdicts;
+
 // The same as a person does it, in Chromium; and what they type there is not lost.
 mod browser;
 mod browser_drafts;

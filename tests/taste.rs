@@ -158,15 +158,19 @@ async fn measure(database: TestDb, seed: u64, judging: Judging) -> Measured {
     told("demonstrations are written");
     let sft = app.launch(&engineer, &project, "sft", &with_seed(SFT, seed)).await;
     told("SFT");
-    let sampled = app.launch(&engineer, &project, "sample", &with_seed(SAMPLE, seed)).await;
+    let from_sft = |settings: &[(&str, &str)]| {
+        let model = sft.output_model_id.expect("the run made a model").to_string();
+        [with_seed(settings, seed), vec![("model".to_owned(), model)]].concat()
+    };
+    let sampled = app.launch(&engineer, &project, "sample", &from_sft(SAMPLE)).await;
     wait_for_tasks(&app, sampled.id).await;
     told("sampled");
     let judged = compare(&people, &project, seed, judging).await;
     assert!(judged > N_ASKED * 8 / 10, "only {judged} comparisons");
     told("comparisons are made");
-    let reward = app.launch(&engineer, &project, "reward", &with_seed(REWARD, seed)).await;
+    let reward = app.launch(&engineer, &project, "reward", &from_sft(REWARD)).await;
     told(&format!("reward model: {}", last(&reward)));
-    let ppo = app.launch(&engineer, &project, "ppo", &with_seed(PPO, seed)).await;
+    let ppo = app.launch(&engineer, &project, "ppo", &from_sft(PPO)).await;
     told(&format!("PPO: {}", last(&ppo)));
     policys_answers_wait(&app, &people[0], &project, &ppo).await;
     told("the policy's answers wait for people");

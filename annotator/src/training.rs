@@ -11,6 +11,7 @@ pub mod launch;
 pub mod launch_form;
 pub mod progress;
 pub mod resume;
+pub mod reward_accuracy;
 pub mod run_digest;
 pub mod run_feed;
 pub mod settings;

@@ -50,6 +50,7 @@ mod typed_text;
 mod withdrawn_prompts;
 
 // What an engineer sees of runs.
+mod launch_forms;
 mod model_facts;
 mod run_pages;
 

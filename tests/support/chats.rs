@@ -41,9 +41,15 @@ impl Chats {
 
     /// A question, the answer that suits the taste better, and the other, a row.
     pub(crate) fn preferences(&self) -> String {
-        self.file("preferences.jsonl", |subject, dice| {
+        self.preferences_by("preferences.jsonl", taste)
+    }
+
+    /// The same by what somebody thinks an answer is worth.
+    pub(crate) fn preferences_by(&self, name: &str, worth: impl Fn(&str) -> f64) -> String {
+        self.file(name, |subject, dice| {
             let (one, other) = (subject.answer(dice), subject.answer(dice));
-            let (chosen, rejected) = if taste(&one) >= taste(&other) { (one, other) } else { (other, one) };
+            let (chosen, rejected) =
+                if worth(&one) >= worth(&other) { (one, other) } else { (other, one) };
             json!({"prompt": subject.prompt(), "chosen": said(&chosen), "rejected": said(&rejected)})
         })
     }

@@ -17,6 +17,15 @@ pub(crate) fn trainer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error} in the last line: {last}"))
 }
 
+/// Runs `trainer … --report json`; everything that it reports before the summary.
+pub(crate) fn reports<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
+    let output = output(arguments.into_iter().chain(["--report", "json"]));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "the trainer failed:\n{stdout}");
+    let lines = stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line"));
+    lines.filter(|line: &Value| line.get("event").is_some()).collect()
+}
+
 /// Runs `trainer …`, which must not work; what it said.
 pub(crate) fn refused<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
     let output = output(arguments);

@@ -1,7 +1,10 @@
 //! What a run may start from and read: the models and dataset versions that its form offers, and the
 //! ones that were chosen.
 
-use super::kinds::RunDefinition;
+use super::{
+    kinds::RunDefinition,
+    reward_accuracy::{HeldOutAccuracy, accuracies, sort_by_soundness},
+};
 use crate::{
     data::{
         dataset,
@@ -13,6 +16,7 @@ use entity::{
     artifact, dataset_version,
     ids::{DatasetVersionId, ModelId, ProjectId},
     model,
+    run_input::InputSlot,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
@@ -44,17 +48,30 @@ pub async fn offered(
     Ok(models)
 }
 
-/// The models that the fields of a kind's form offer.
+/// What the fields for models of a kind's form offer.
+pub struct OfferedModels {
+    /// In the order of the fields.
+    pub by_field: Vec<Vec<model::Model>>,
+    /// Of the reward models among them.
+    pub accuracies: HashMap<ModelId, HeldOutAccuracy>,
+}
+
+/// The models that the fields of a kind's form offer. Reward models that may be coins come last.
 pub async fn offered_models(
     db: &impl ConnectionTrait,
     project: ProjectId,
     definition: &RunDefinition,
-) -> Result<Vec<Vec<model::Model>>, DbErr> {
-    let mut offered_models = Vec::new();
+) -> Result<OfferedModels, DbErr> {
+    let mut all = OfferedModels { by_field: Vec::new(), accuracies: HashMap::new() };
     for field in definition.models {
-        offered_models.push(offered(db, project, field.kinds).await?);
+        let mut models = offered(db, project, field.kinds).await?;
+        if field.slot == InputSlot::Reward {
+            all.accuracies = accuracies(db, &models).await?;
+            sort_by_soundness(&mut models, &all.accuracies);
+        }
+        all.by_field.push(models);
     }
-    Ok(offered_models)
+    Ok(all)
 }
 
 /// What the run reads: a version that is there, or one that is about to be.

@@ -100,7 +100,8 @@ pub struct ModelField {
     pub name: &'static str,
     pub slot: InputSlot,
     pub label: &'static str,
-    /// The kinds of model that fit, the best first.
+    /// The kinds of model that fit, in the order in which they are offered: what is trained starts from
+    /// a base unless another is chosen.
     pub kinds: &'static [ModelKind],
     /// What is said where nothing was chosen.
     pub not_chosen: &'static str,
@@ -135,6 +136,17 @@ pub enum FollowUp {
         /// From the settings that the policy was trained with.
         config: fn(&Value) -> serde_json::Result<SampleConfig>,
     },
+}
+
+impl FollowUp {
+    /// What is asked of a launch form and what that means; nothing where nothing follows.
+    pub fn words(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Nothing => None,
+            Self::MakeTasks => Some(("follow-up-tasks", "follow-up-tasks-help")),
+            Self::SamplePolicy { .. } => Some(("follow-up-sample", "follow-up-sample-help")),
+        }
+    }
 }
 
 /// The prompts that a new policy answers.

@@ -10,7 +10,10 @@ use entity::{
     run_input::{self, InputSlot},
     time::UnixMillis,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
+    QueryFilter, sea_query::Expr,
+};
 use serde_json::{Value, json};
 
 /// A run that is about to be queued; its settings have been checked.
@@ -68,6 +71,16 @@ pub async fn queue(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<
         run_input::Entity::insert_many(inputs).exec_without_returning(db).await?;
     }
     Ok(id)
+}
+
+/// Lets nothing follow a run that was just queued. Call it in the same transaction.
+pub async fn leave_alone(db: &impl ConnectionTrait, run: RunId) -> Result<(), DbErr> {
+    run::Entity::update_many()
+        .col_expr(run::Column::FollowedUpAt, Expr::col(run::Column::CreatedAt))
+        .filter(run::Column::Id.eq(run))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 async fn add_row(db: &impl ConnectionTrait, launch: &LaunchRequest) -> Result<RunId, DbErr> {

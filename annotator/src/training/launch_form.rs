@@ -15,6 +15,9 @@ use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
 use storage::{artifact_store::ArtifactStore, database::write};
 
+/// The field that says whether what follows such a run is to follow this one.
+pub const FOLLOW_UP: &str = "follow_up";
+
 /// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
 /// of the version are written first; its rows and the run's appear in one transaction.
 pub async fn launch_from_form(
@@ -54,7 +57,11 @@ pub async fn launch_from_form(
         }));
         let (kind, config) = (definition.kind, config.clone());
         let request = LaunchRequest { project, kind, config, inputs, by };
-        Ok(launch::queue(&*changes, &request).await?)
+        let run = launch::queue(&*changes, &request).await?;
+        if typed.get(FOLLOW_UP).is_some_and(|follows| follows == "false") {
+            launch::leave_alone(&*changes, run).await?;
+        }
+        Ok(run)
     })
     .await
 }

@@ -29,11 +29,13 @@ pub enum ResumeOutcome {
     NotOver,
 }
 
-/// Queues the run again; the next worker that is free goes on from its newest checkpoint.
+/// Queues the run again with these settings, which may differ where that changes no weight; the next
+/// worker that is free goes on from its newest checkpoint.
 pub async fn resume(
     db: &DatabaseConnection,
     store: &ArtifactStore,
     run: &run::Model,
+    config: &Json,
     by: AccountId,
 ) -> Result<ResumeOutcome, HoldError> {
     write(db, |changes| async move {
@@ -45,12 +47,15 @@ pub async fn resume(
         };
         hold(&*changes, run.project_id, models_of(&*changes, run).await?).await?;
         hold_rows(&*changes, rows_of(&*changes, run).await?).await?;
-        if !put_back(&*changes, run.id).await? {
+        if !put_back(&*changes, run.id, config).await? {
             return Ok(ResumeOutcome::NotOver);
         }
         let subject = AuditSubject::in_project(run.project_id, run.id);
-        audit::record(&*changes, by, AuditAction::RunResume, subject, json!({"step": step}))
-            .await?;
+        let mut details = json!({"step": step});
+        if run.config != *config {
+            details["config"] = config.clone();
+        }
+        audit::record(&*changes, by, AuditAction::RunResume, subject, details).await?;
         Ok(ResumeOutcome::Queued)
     })
     .await
@@ -103,9 +108,10 @@ async fn rows_of(
 
 /// The next worker that is free takes it as it takes an interrupted run. False when it was not over,
 /// or had succeeded.
-async fn put_back(db: &impl ConnectionTrait, run: RunId) -> Result<bool, DbErr> {
+async fn put_back(db: &impl ConnectionTrait, run: RunId, config: &Json) -> Result<bool, DbErr> {
     let put_back = run::Entity::update_many()
         .col_expr(run::Column::Status, Expr::value(RunStatus::Interrupted))
+        .col_expr(run::Column::Config, Expr::value(config.clone()))
         .col_expr(run::Column::CancelRequested, false.into())
         .col_expr(run::Column::FruitlessAttempts, 0.into())
         .col_expr(run::Column::Error, Expr::value(None::<String>))

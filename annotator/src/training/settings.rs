@@ -5,7 +5,7 @@ use super::{
     kinds::RunDefinition,
 };
 use crate::web::message::Message;
-use entity::run_config::{ConfigError, ConfigProblem};
+use entity::run_config::{CHANGEABLE, ConfigError, ConfigProblem};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -54,6 +54,24 @@ pub fn parse(
     let place = |name: &str| definition.fields().position(|field| field.name == name);
     mistakes.sort_by_key(|(name, _)| place(name));
     Err(mistakes)
+}
+
+/// A run's settings with those that were typed of the [`CHANGEABLE`] ones; every mistake is returned.
+pub fn changed(
+    definition: &RunDefinition,
+    config: &Value,
+    typed: &HashMap<String, String>,
+) -> Result<Value, Vec<FormMistake>> {
+    let mut settings = config.as_object().cloned().unwrap_or_default();
+    let mut mistakes = Vec::new();
+    for field in definition.fields().filter(|field| CHANGEABLE.contains(&field.name)) {
+        let Some(text) = typed.get(field.name) else { continue };
+        match value(field, text.trim()) {
+            Ok(value) => drop(settings.insert(field.name.to_owned(), value)),
+            Err(problem) => mistakes.push((field.name, problem)),
+        }
+    }
+    if mistakes.is_empty() { Ok(Value::Object(settings)) } else { Err(mistakes) }
 }
 
 /// Whether one value is accepted for one field, the others at their defaults.

@@ -79,7 +79,8 @@ pub struct Model {
     /// What it made: a model's folder or `completions.jsonl`, in the artifact store.
     pub output_hash: Option<String>,
     pub output_model_id: Option<ModelId>,
-    /// Set once the web app has done what follows a finished run.
+    /// Set once the web app has done what follows a finished run, and from the launch on where nothing
+    /// is to follow.
     pub followed_up_at: Option<UnixMillis>,
     pub created_by: Option<AccountId>,
     pub created_at: UnixMillis,
@@ -91,6 +92,11 @@ pub struct Model {
 pub enum Relation {}
 
 impl Model {
+    /// Whether it was launched so that nothing follows it.
+    pub fn is_left_alone(&self) -> bool {
+        self.followed_up_at == Some(self.created_at)
+    }
+
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<KeyedMessage> {
         let text = self.error.as_ref()?;

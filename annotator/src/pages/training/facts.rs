@@ -5,7 +5,12 @@
 use super::list::KindPath;
 use crate::{
     models::facts::{self, ModelFacts},
-    training::{inputs::offered_models, kinds::RunDefinition, settings},
+    training::{
+        inputs::{OfferedModels, offered_models},
+        kinds::RunDefinition,
+        reward_accuracy::HeldOutAccuracy,
+        settings,
+    },
     web::{
         access::Engineer,
         error::AppError,
@@ -16,7 +21,7 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{artifact, model};
+use entity::{artifact, model, run_input::InputSlot};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
@@ -36,6 +41,8 @@ pub struct ChosenFacts {
     pub languages: Option<String>,
     /// What a run needs, in sentences.
     pub memory: Option<String>,
+    /// Why the reward model should not be learnt from.
+    pub warning: Option<String>,
 }
 
 impl ChosenFacts {
@@ -46,12 +53,15 @@ impl ChosenFacts {
         store: &ArtifactStore,
         page: &Page,
         definition: &RunDefinition,
-        offered: &[Vec<model::Model>],
+        offered: &OfferedModels,
         typed: &HashMap<String, String>,
     ) -> Result<Option<Self>, AppError> {
-        let mut chosen_models = Vec::new();
-        for (field, models) in definition.models.iter().zip(offered) {
+        let (mut chosen_models, mut warning) = (Vec::new(), None);
+        for (field, models) in definition.models.iter().zip(&offered.by_field) {
             if let Some(model) = chosen(models, typed.get(field.name)) {
+                if field.slot == InputSlot::Reward {
+                    warning = unsound(page, model, offered.accuracies.get(&model.id));
+                }
                 chosen_models.push((model, facts::of(db, store, model).await?));
             }
         }
@@ -65,6 +75,7 @@ impl ChosenFacts {
             .ok()
             .zip(in_memory)
             .and_then(|(config, models)| (definition.memory)(&config, &models));
+        facts.warning = warning;
         facts.memory = memory.map(|memory| in_words(page, definition, &memory));
         Ok(Some(facts))
     }
@@ -81,8 +92,26 @@ impl ChosenFacts {
             is_reward: model.kind == model::ModelKind::Reward,
             languages: (!known.languages.is_empty()).then(|| known.languages.join(", ")),
             memory: None,
+            warning: None,
         }
     }
+}
+
+/// What is said of a reward model that may be no better than a coin, or was never measured.
+fn unsound(page: &Page, model: &model::Model, known: Option<&HeldOutAccuracy>) -> Option<String> {
+    let percent = |part: f64| format!("{:.0}", part * 100.0);
+    let said = match known {
+        None => page.text("facts-reward-unmeasured").arg("name", model.name.as_str()),
+        Some(known) if known.is_coin() => page
+            .text("facts-reward-coin")
+            .arg("name", model.name.as_str())
+            .arg("percent", percent(known.accuracy))
+            .arg("pairs", known.n_pairs)
+            .arg("low", percent(known.low))
+            .arg("high", percent(known.high)),
+        Some(_) => return None,
+    };
+    Some(said.to_string())
 }
 
 /// What a browser's select shows: the chosen one, or the first.
@@ -128,7 +157,7 @@ pub async fn show(
 ) -> Result<HttpResponse, AppError> {
     let (definition, db) = (path.definition()?, db.get_ref());
     let offered = offered_models(db, access.project.id, definition).await?;
-    for (field, models) in definition.models.iter().zip(&offered) {
+    for (field, models) in definition.models.iter().zip(&offered.by_field) {
         let is_named = |id: &&String| !id.is_empty();
         if let Some(id) = typed.get(field.name).filter(is_named)
             && !models.iter().any(|model| model.id.to_string() == *id)

@@ -7,9 +7,9 @@ use crate::{
     keeping::deletion::needs,
     training::{
         fields::{FieldControl, FieldGroup, FormField},
-        inputs::offered_models,
+        inputs::{OfferedModels, offered_models},
         kinds::{ModelField, RunDefinition, definition},
-        launch_form::launch_from_form,
+        launch_form::{FOLLOW_UP, launch_from_form},
         settings,
     },
     web::{
@@ -27,7 +27,8 @@ use askama::Template;
 use entity::{
     dataset_version,
     ids::{ModelId, ProjectId, RunId},
-    model, run, run_input,
+    model, run,
+    run_input::{self, InputSlot},
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
@@ -43,8 +44,7 @@ struct NewRunPage {
     page: Page,
     access: Access,
     definition: &'static RunDefinition,
-    /// What the fields for models offer, in their order.
-    offered: Vec<Vec<model::Model>>,
+    offered: OfferedModels,
     versions: Vec<dataset_version::Model>,
     /// What freezing a version now is called.
     freezes: &'static str,
@@ -93,7 +93,7 @@ impl NewRunPage {
 
     /// The fields for models, each with what it offers.
     fn model_fields(&self) -> impl Iterator<Item = (&ModelField, &Vec<model::Model>)> {
-        self.definition.models.iter().zip(&self.offered)
+        self.definition.models.iter().zip(&self.offered.by_field)
     }
 
     /// Where a model that is missing is made: the page, and what it is called.
@@ -132,6 +132,27 @@ impl NewRunPage {
 
     fn model_kind(&self, model: &model::Model) -> &'static str {
         format::model_kind(model.kind)
+    }
+
+    /// How sound a reward model is.
+    fn soundness(&self, field: &ModelField, model: &model::Model) -> Option<String> {
+        if field.slot != InputSlot::Reward {
+            return None;
+        }
+        let said = match self.offered.accuracies.get(&model.id) {
+            None => self.page.text("reward-not-measured"),
+            Some(known) => {
+                let key = if known.is_coin() { "reward-accuracy-coin" } else { "reward-accuracy" };
+                let percent = format!("{:.0}", known.accuracy * 100.0);
+                self.page.text(key).arg("percent", percent).arg("pairs", known.n_pairs)
+            }
+        };
+        Some(said.to_string())
+    }
+
+    /// What follows the run, if something does: what it is called, and what it is.
+    fn follow_up(&self) -> Option<(&'static str, &'static str)> {
+        self.definition.follow_up.words()
     }
 
     fn version_line(&self, version: &dataset_version::Model) -> String {
@@ -192,6 +213,9 @@ async fn as_typed(
         }
         _ => HashMap::new(),
     };
+    if run.is_left_alone() {
+        typed.insert(FOLLOW_UP.to_owned(), "false".to_owned());
+    }
     let inputs =
         run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
     for input in inputs {

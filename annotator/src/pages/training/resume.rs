@@ -4,17 +4,20 @@ use crate::{
     training::{
         kinds::definition,
         resume::{self, ResumeOutcome},
+        settings,
     },
-    web::{access::Engineer, error::AppError, of::Of, page},
+    web::{access::Engineer, error::AppError, of::Of, page, typed::TypedForm},
 };
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use entity::run;
 use sea_orm::DatabaseConnection;
+use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
 
 pub async fn resume(
     Of(Engineer(access), run): Of<Engineer, run::Model>,
+    typed: TypedForm<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
@@ -22,12 +25,17 @@ pub async fn resume(
     if !definition(run.kind).may_resume(&run, &access.account) {
         return Err(AppError::Forbidden);
     }
-    match resume::resume(&db, &store, &run, access.account.id).await? {
+    let page = access.url(&format!("/runs/{}", run.id));
+    let Ok(config) = settings::changed(definition(run.kind), &run.config, &typed) else {
+        page::notify(&session, "notice-run-settings-wrong", "")?;
+        return Ok(page::see_other(&page));
+    };
+    match resume::resume(&db, &store, &run, &config, access.account.id).await? {
         ResumeOutcome::Queued => page::notify(&session, "notice-run-queued", "")?,
         ResumeOutcome::NoCheckpoint => {
             page::notify(&session, "notice-run-has-no-checkpoint", "")?;
         }
         ResumeOutcome::NotOver => {}
     }
-    Ok(page::see_other(&access.url(&format!("/runs/{}", run.id))))
+    Ok(page::see_other(&page))
 }

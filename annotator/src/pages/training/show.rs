@@ -36,6 +36,7 @@ use entity::{
     dataset_version, model,
     report::{LogLevel, RunEnvironment},
     run::{self, RunStatus},
+    run_config::CHANGEABLE,
     run_input, task,
 };
 use sea_orm::{
@@ -166,6 +167,13 @@ impl RunPage {
             Some((field.label, shown, defaults.get(field.name) != Some(value)))
         };
         self.definition().fields().filter_map(setting).collect()
+    }
+
+    /// The settings that may change while it is half done, with their values.
+    fn changeable(&self) -> Vec<(&'static FormField, String)> {
+        let value = |field: &FormField| self.run.config.get(field.name).map(settings::shown);
+        let fields = self.definition().fields().filter(|field| CHANGEABLE.contains(&field.name));
+        fields.map(|field| (field, value(field).unwrap_or_default())).collect()
     }
 
     fn changed_settings(&self) -> Vec<(&'static str, String, bool)> {

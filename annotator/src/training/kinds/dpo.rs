@@ -29,7 +29,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     launch: "run-new-dpo",
     lead: "run-lead-dpo",
     form_path: "/runs/new/dpo",
-    models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
+    models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
     form: FORM,
     charts: &[

@@ -33,7 +33,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     lead: "run-lead-ppo",
     form_path: "/runs/new/ppo",
     models: &[
-        model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base]),
+        model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy]),
         ModelField {
             name: "reward_model",
             slot: InputSlot::Reward,

@@ -24,7 +24,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     launch: "run-new-reward",
     lead: "run-lead-reward",
     form_path: "/runs/new/reward",
-    models: &[model_field(&[ModelKind::Sft, ModelKind::Policy, ModelKind::Base])],
+    models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
     form: FORM,
     charts: &[
