@@ -376,6 +376,8 @@ on_both_databases! {
             assert!(file.html.contains("Changed the guidelines or settings"), "{format}");
         }
         assert_eq!(n_lines(&app.rows, "audit.export").await, 2);
+        let nowhere = "/admin/audit/export/csv?project=01890000-0000-7000-8000-000000000000";
+        assert_eq!(app.admin.try_get(nowhere).await.status, StatusCode::NOT_FOUND);
         let head = app.admin.ask("head", &format!("{project}/audit/export/csv"), &[]).await;
         assert_eq!(head.status(), StatusCode::OK);
         assert_eq!(n_lines(&app.rows, "audit.export").await, 2, "HEAD takes nothing away");

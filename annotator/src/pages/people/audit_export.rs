@@ -21,9 +21,9 @@ use actix_web::{
     web::{Bytes, Data, Path},
 };
 use async_stream::try_stream;
-use entity::ids::AccountId;
+use entity::{ids::AccountId, project};
 use futures_util::Stream;
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, EntityTrait};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -53,6 +53,10 @@ struct AuditExport {
 impl AuditExport {
     /// Its line comes first; HEAD takes nothing away.
     async fn answer(self, by: AccountId, method: &Method) -> Result<HttpResponse, AppError> {
+        if let Some(id) = self.filter.project {
+            let named = project::Entity::find_by_id(id).one(&self.db).await?;
+            named.ok_or(AppError::NotFound)?;
+        }
         if method == Method::GET {
             let subject = match self.filter.project {
                 Some(project) => AuditSubject::project(project),
