@@ -42,6 +42,10 @@ const MIN_WRITTEN: usize = 16 << 10;
 /// a socket takes megabytes and then nothing for minutes.
 const MAX_UNSENT: u32 = 128 << 10;
 
+/// What a connection reads before the others have their turn. The server would take as much as comes,
+/// a hundred kilobytes and more, before it looks at the first of it.
+const READ_IN_A_ROW: usize = 16 << 10;
+
 /// How many requests of a connection have begun to be answered, and how many still are.
 #[derive(Default)]
 struct ConnectionCount {
@@ -104,6 +108,7 @@ pub struct WatchedStream<T = TcpStream> {
     head: Deadline,
     stuck: Deadline,
     n_written: usize,
+    n_read_in_a_row: usize,
 }
 
 impl WatchedStream {
@@ -117,7 +122,16 @@ impl WatchedStream {
 impl<T> WatchedStream<T> {
     fn new(stream: T, patience: StreamPatience) -> Self {
         let (head, stuck) = (Deadline::default(), Deadline::default());
-        Self { stream, patience, count: Rc::default(), n_begun: 0, head, stuck, n_written: 0 }
+        Self {
+            stream,
+            patience,
+            count: Rc::default(),
+            n_begun: 0,
+            head,
+            stuck,
+            n_written: 0,
+            n_read_in_a_row: 0,
+        }
     }
 
     /// Lets [`count_answers`] find the connection of a request.
@@ -137,6 +151,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedStream<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.n_read_in_a_row >= READ_IN_A_ROW {
+            this.n_read_in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let n_before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         let n_begun = this.count.n_begun.get();
@@ -144,7 +163,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedStream<T> {
             this.n_begun = n_begun;
             this.head.clear();
         }
-        let has_read = buffer.filled().len() > n_before;
+        let n_read = buffer.filled().len() - n_before;
+        this.n_read_in_a_row = if read.is_pending() { 0 } else { this.n_read_in_a_row + n_read };
+        let has_read = n_read > 0;
         if has_read && this.count.n_answering.get() == 0 && !this.head.is_set() {
             this.head.set(Instant::now() + this.patience.head);
         }
@@ -196,6 +217,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedStream<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         time::{sleep, timeout},
@@ -210,6 +232,32 @@ mod tests {
     fn watched() -> (DuplexStream, WatchedStream<DuplexStream>) {
         let (other, stream) = duplex(1 << 10);
         (other, WatchedStream::new(stream, SHORT))
+    }
+
+    #[tokio::test]
+    async fn whoever_sends_without_end_lets_others_have_their_turn() {
+        let (mut sender, stream) = duplex(READ_IN_A_ROW * 4);
+        let mut watched = WatchedStream::new(stream, SHORT);
+        let sent = vec![b'a'; READ_IN_A_ROW * 4];
+        sender.write_all(&sent).await.unwrap();
+        drop(sender);
+        let mut piece = vec![0; READ_IN_A_ROW];
+        let mut read = vec![0; 0];
+        let (mut n_pauses, mut is_over) = (0, false);
+        while !is_over {
+            let mut buffer = ReadBuf::new(&mut piece);
+            let polled =
+                poll_fn(|cx| Poll::Ready(Pin::new(&mut watched).poll_read(cx, &mut buffer)));
+            match polled.await {
+                Poll::Pending => n_pauses += 1,
+                Poll::Ready(done) => {
+                    done.unwrap();
+                    is_over = buffer.filled().is_empty();
+                    read.extend_from_slice(buffer.filled());
+                }
+            }
+        }
+        assert_eq!((read, n_pauses), (sent, 4));
     }
 
     #[tokio::test]

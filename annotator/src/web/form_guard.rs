@@ -6,7 +6,9 @@ use crate::web::{
     csrf,
     error::AppError,
     principal::Principal,
-    request_body::{ArrivingBody, BodyKind, LargeBodies, LargeBodyPlace, SMALL_BYTES},
+    request_body::{
+        ArrivingBody, BodyKind, LargeBodies, LargeBodyPlace, SMALL_BYTES, STRANGERS_BYTES,
+    },
 };
 use actix_multipart::Multipart;
 use actix_web::{
@@ -43,11 +45,13 @@ async fn admit(
     kind.check(request.headers())?;
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > SMALL_BYTES) {
+    let is_known = Principal::of(request.request()).await?.is_some();
+    let n_small = if is_known { SMALL_BYTES } else { STRANGERS_BYTES };
+    if length.is_some_and(|length| length > n_small) {
         sender(request.request()).await?;
     }
     let mut body = ArrivingBody::new(request.take_payload(), kind);
-    let (beginning, is_all) = body.beginning().await?;
+    let (beginning, is_all) = body.beginning(n_small).await?;
     let token = match request.headers().get(csrf::FIELD) {
         Some(value) => value.to_str().ok().map(str::to_owned),
         None => sent_token(request.request(), kind, &beginning, is_all).await,

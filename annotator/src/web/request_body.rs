@@ -21,8 +21,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// What is read of anybody's body.
+/// What is read of the body of somebody who is signed in before it needs a place among the large.
 pub const SMALL_BYTES: usize = 64 << 10;
+
+/// What is read of anybody else's: a sign-in is not longer.
+pub const STRANGERS_BYTES: usize = 8 << 10;
 
 /// The largest form: an answer with room to spare.
 pub const MAX_FORM_BYTES: usize = 8 << 20;
@@ -125,10 +128,10 @@ impl ArrivingBody {
         }
     }
 
-    /// The body's beginning, which is all of it if it is small; and whether it is.
-    pub async fn beginning(&mut self) -> Result<(Bytes, bool), AppError> {
+    /// The body's beginning, which is all of it if it has no more than `n_bytes`; and whether it is.
+    pub async fn beginning(&mut self, n_bytes: usize) -> Result<(Bytes, bool), AppError> {
         let mut read = BytesMut::new();
-        while read.len() <= SMALL_BYTES {
+        while read.len() <= n_bytes {
             match self.next().await {
                 None => return Ok((read.freeze(), true)),
                 Some(piece) => read.extend_from_slice(&piece?),
@@ -240,7 +243,7 @@ mod tests {
         });
         let mut body = arriving(trickle, BodyKind::Form);
         body.patience = Duration::from_millis(200);
-        let refused = body.beginning().await;
+        let refused = body.beginning(SMALL_BYTES).await;
         assert!(matches!(refused, Err(AppError::TooSlow)), "{refused:?}");
         assert!(body.n_bytes > 0);
     }
@@ -253,7 +256,7 @@ mod tests {
         });
         let mut body = arriving(slow, BodyKind::Form);
         body.patience = Duration::from_millis(200);
-        let (beginning, is_all) = body.beginning().await.unwrap();
+        let (beginning, is_all) = body.beginning(SMALL_BYTES).await.unwrap();
         assert!(!is_all && beginning.len() <= SMALL_BYTES + (16 << 10));
         assert_eq!(body.rest(beginning).await.unwrap().len(), 60 << 14);
     }
@@ -261,12 +264,12 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_a_length_ends_at_its_bound() {
         let mut form = arriving(pieces(600, 16 << 10), BodyKind::Form);
-        let (beginning, _) = form.beginning().await.unwrap();
+        let (beginning, _) = form.beginning(SMALL_BYTES).await.unwrap();
         let refused = form.rest(beginning).await;
         assert!(matches!(refused, Err(AppError::TooLarge)), "{refused:?}");
 
         let mut upload = arriving(pieces(4_000, 16 << 10), BodyKind::Upload);
-        let (beginning, _) = upload.beginning().await.unwrap();
+        let (beginning, _) = upload.beginning(SMALL_BYTES).await.unwrap();
         let read: Vec<_> = upload.onward(beginning).collect().await;
         let n_bytes: usize = read.iter().flatten().map(Bytes::len).sum();
         assert!(n_bytes <= MAX_UPLOAD_BYTES, "{n_bytes}");
@@ -276,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_is_asked_again_after_its_end_stays_ended() {
         let mut upload = arriving(pieces(10, 16 << 10), BodyKind::Upload);
-        let (beginning, _) = upload.beginning().await.unwrap();
+        let (beginning, _) = upload.beginning(SMALL_BYTES).await.unwrap();
         let mut payload = upload.onward(beginning);
         while payload.next().await.is_some() {}
         assert!(payload.next().await.is_none() && payload.next().await.is_none());
