@@ -61,7 +61,9 @@ test-long: libtorch ## The trials that take too long for every change: 50 kills 
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test upload_fuzz -- --nocapture
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test attune -- --nocapture \
 		nothing_that_anybody_sends
-	ATTUNE_FLOOD=$${ATTUNE_FLOOD:-500} cargo test --workspace --test attune -- --nocapture \
+	cargo build --release --package annotator
+	ATTUNE_ANNOTATOR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/annotator \
+		ATTUNE_FLOOD=$${ATTUNE_FLOOD:-500} cargo test --workspace --test attune -- --nocapture \
 		--test-threads 1 a_flood_of_strangers
 
 lint: libtorch ## Check format, clippy without warnings, links in the documentation, licences and sources of dependencies
