@@ -219,7 +219,10 @@ on_both_databases! {
             let project = format!("/projects/{}", text_of(&version["project"]));
             let page = erik.get(&format!("{project}/datasets/{}", text_of(&version["version"]))).await;
             let counts = &version["counts"];
-            let counted = format!("{} to train on, {} held out", counts["train"], counts["eval"]);
+            let counted = match (text_of(&version["kind"]), counts["eval"].as_u64()) {
+                ("prompts", Some(0)) => format!("{} to answer", counts["train"]),
+                _ => format!("{} to train on, {} held out", counts["train"], counts["eval"]),
+            };
             let shown = page.text();
             assert!(shown.contains(&counted) && shown.contains(text_of(&version["hash"])), "{shown}");
         }

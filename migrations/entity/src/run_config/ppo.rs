@@ -70,6 +70,7 @@ pub struct PpoConfig {
     pub missing_eos_penalty: f64,
     /// Measure the policy on held-out prompts every so many rollout batches; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
+    #[serde(default)] // runs that are older than the setting are followed up
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
