@@ -337,8 +337,7 @@ on_both_databases! {
         assert_eq!(of_theirs.len(), 1, "{of_theirs:?}");
         assert!(shown(&app.admin.get("/admin/audit?until=2020-01-01").await).is_empty());
         assert!(!shown(&app.admin.get("/admin/audit?from=2020-01-01").await).is_empty());
-        let elsewhere = format!("{mine}/audit?project={id}");
-        let still_mine = shown(&manager.get(&elsewhere).await).join("\n");
+        let still_mine = shown(&manager.get(&format!("{mine}/audit?project={id}")).await).join("\n");
         assert!(!still_mine.contains("theo"), "a filter opens no other project: {still_mine}");
 
         app.admin.read_in("ru").await;
@@ -396,7 +395,6 @@ on_both_databases! {
             }
         }
         let noted = async || (n_lines(&app.rows, "session.refuse").await == 1).then_some(());
-        let patience = std::time::Duration::from_secs(30);
-        crate::support::eventually(patience, noted, || "not one line".to_owned()).await;
+        crate::support::eventually(std::time::Duration::from_secs(30), noted, || "not one line".to_owned()).await;
     }
 }
