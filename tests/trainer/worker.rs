@@ -1,5 +1,6 @@
 //! Workers on a real database. The child is a script where the training itself is not the matter.
 
+mod clocks;
 mod site;
 
 use crate::support::{binaries, database::on_both_databases, leash::Leash};

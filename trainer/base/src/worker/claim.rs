@@ -6,12 +6,11 @@ use entity::{
     message,
     message::KeyedMessage,
     run::{self, RunStatus},
-    time::UnixMillis,
 };
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, Func, LockBehavior, LockType},
+    ColumnTrait, Condition, DatabaseConnection, DbBackend, DbErr, EntityTrait, ExprTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, Func, LockBehavior, LockType, SimpleExpr},
 };
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -33,11 +32,11 @@ pub(super) async fn next(
     worker: &str,
     lease: Duration,
 ) -> Result<Option<run::Model>, DbErr> {
-    let now = UnixMillis::now();
+    let now = database_now(db);
     let waits = run::Column::Status.is_in([RunStatus::Queued, RunStatus::Interrupted]);
     let is_silent = Condition::all()
         .add(run::Column::Status.is_in([RunStatus::Claimed, RunStatus::Running]))
-        .add(run::Column::LeaseExpiresAt.lt(now));
+        .add(Expr::col(run::Column::LeaseExpiresAt).lt(now.clone()));
     let oldest = run::Entity::find()
         .select_only()
         .column(run::Column::Id)
@@ -47,7 +46,7 @@ pub(super) async fn next(
         .limit(1)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_query();
-    let started_at = Func::coalesce([Expr::col(run::Column::StartedAt), Expr::val(now)]);
+    let started_at = Func::coalesce([Expr::col(run::Column::StartedAt), now.clone()]);
     let got_further = Expr::col(run::Column::Step).gt(Expr::col(run::Column::FurthestStep));
     let fruitless = Expr::case(got_further.clone(), 1)
         .finally(Expr::col(run::Column::FruitlessAttempts).add(1));
@@ -59,12 +58,25 @@ pub(super) async fn next(
         .col_expr(run::Column::FruitlessAttempts, fruitless.into())
         .col_expr(run::Column::FurthestStep, furthest.into())
         .col_expr(run::Column::Worker, Expr::val(worker))
-        .col_expr(run::Column::LeaseExpiresAt, Expr::val(now.plus(lease)))
+        .col_expr(run::Column::LeaseExpiresAt, lease_end(now, lease))
         .col_expr(run::Column::StartedAt, started_at.into())
         .filter(run::Column::Id.in_subquery(oldest))
         .exec_with_returning(db)
         .await?;
     Ok(taken.into_iter().next())
+}
+
+/// Now, in milliseconds since 1970, by the one clock that all workers share: one of them may have its
+/// own set wrongly, and would take runs that others hold.
+fn database_now(db: &DatabaseConnection) -> SimpleExpr {
+    Expr::cust(match db.get_database_backend() {
+        DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+        _ => "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    })
+}
+
+fn lease_end(now: SimpleExpr, lease: Duration) -> SimpleExpr {
+    now.add(lease.as_millis() as i64)
 }
 
 /// Why a run that dies again and again at the same place is given up, if it is.
@@ -156,7 +168,7 @@ pub(super) async fn renew(
     lease: Duration,
 ) -> Result<LeaseHold, DbErr> {
     let kept = run::Entity::update_many()
-        .col_expr(run::Column::LeaseExpiresAt, Expr::val(UnixMillis::now().plus(lease)))
+        .col_expr(run::Column::LeaseExpiresAt, lease_end(database_now(db), lease))
         .filter(held_here(run))
         .exec_with_returning(db)
         .await?;
