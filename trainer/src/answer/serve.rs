@@ -18,6 +18,7 @@ use trainer_base::{
 
 mod engine;
 mod http;
+mod not_there;
 mod protocol;
 mod text;
 

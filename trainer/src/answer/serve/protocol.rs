@@ -1,9 +1,10 @@
 //! What clients send and get, in OpenAI's words: requests, answers, pieces of answers, errors.
 
+use super::not_there;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use entity::report::FinishReason;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt;
 
 /// Stop texts that a request may name.
@@ -58,7 +59,8 @@ impl ResponseError for ApiError {
     }
 }
 
-/// The body of `/v1/chat/completions`. What is not here changes nothing and is passed over.
+/// The body of `/v1/chat/completions`. What is not here is passed over, but for what
+/// would change the answer (`not_there`).
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatRequest {
     pub model: String,
@@ -76,12 +78,15 @@ pub(super) struct ChatRequest {
     tools: Option<Vec<Value>>,
     logprobs: Option<bool>,
     response_format: Option<ResponseFormat>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ChatMessage {
     role: String,
     content: Option<MessageContent>,
+    tool_calls: Option<Vec<Value>>,
 }
 
 /// A text, or texts in parts; pictures and sounds are refused.
@@ -156,6 +161,10 @@ impl ChatRequest {
         if self.n.is_some_and(|n| n != 1) {
             return Err(ApiError::invalid("n", "This server gives one answer per request: n = 1."));
         }
+        if let Some(name) = not_there::asked_for(&self.others) {
+            let message = format!("This server has no {name}: leave it out.");
+            return Err(ApiError::invalid(name, message));
+        }
         if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
             return Err(ApiError::invalid("tools", "This server calls no tools."));
         }
@@ -204,6 +213,9 @@ impl ChatMessage {
                 return Err(ApiError::invalid("messages", message));
             }
         };
+        if self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty()) {
+            return Err(ApiError::invalid("messages", "This server calls no tools."));
+        }
         let content = match &self.content {
             None => String::new(),
             Some(MessageContent::Text(text)) => text.clone(),
@@ -325,11 +337,29 @@ mod tests {
             (json!({"top_p": 0}), "top_p"),
             (json!({"max_tokens": 0}), "max_tokens"),
             (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
+            (json!({"top_k": 40}), "top_k"),
+            (json!({"logit_bias": {"50256": -100}}), "logit_bias"),
+            (json!({"presence_penalty": 0.5}), "presence_penalty"),
+            (json!({"frequency_penalty": -0.5}), "frequency_penalty"),
+            (json!({"repetition_penalty": 1.1}), "repetition_penalty"),
+            (json!({"min_p": "0.1"}), "min_p"),
+            (json!({"ignore_eos": true}), "ignore_eos"),
+            (json!({"guided_choice": ["yes", "no"]}), "guided_choice"),
         ] {
             let error = parse(&more).drawing().unwrap_err();
             assert_eq!(error.body()["error"]["param"], param);
             assert_eq!(error.body()["error"]["type"], "invalid_request_error");
         }
+    }
+
+    #[test]
+    fn calls_of_tools_in_a_conversation_are_refused_and_none_are_passed_over() {
+        let with = |calls: Value| {
+            let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+            parse(&json!({"messages": [message]})).conversation()
+        };
+        assert!(with(Value::Null).is_ok() && with(json!([])).is_ok());
+        assert!(with(json!([{"function": {"name": "f"}}])).is_err());
     }
 
     #[test]

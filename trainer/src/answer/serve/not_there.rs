@@ -1,0 +1,74 @@
+//! Fields of a request that change an answer on other servers and are not there here: they are refused
+//! rather than passed over.
+
+use serde_json::{Map, Value};
+
+/// What changes an answer on other servers (OpenAI, vLLM, llama.cpp, text-generation-inference) and
+/// is not there here, with the values beside null at which it changes nothing.
+const NOT_THERE: [(&str, &[f64]); 28] = [
+    ("top_k", &[0.0, -1.0]),
+    ("min_p", &[0.0]),
+    ("typical_p", &[1.0]),
+    ("top_a", &[0.0]),
+    ("tfs_z", &[1.0]),
+    ("mirostat", &[0.0]),
+    ("presence_penalty", &[0.0]),
+    ("frequency_penalty", &[0.0]),
+    ("repetition_penalty", &[1.0]),
+    ("repeat_penalty", &[1.0]),
+    ("length_penalty", &[1.0]),
+    ("no_repeat_ngram_size", &[0.0]),
+    ("logit_bias", &[]),
+    ("bad_words", &[]),
+    ("top_logprobs", &[0.0]),
+    ("best_of", &[1.0]),
+    ("use_beam_search", &[]),
+    ("min_tokens", &[0.0]),
+    ("ignore_eos", &[]),
+    ("stop_token_ids", &[]),
+    ("functions", &[]),
+    ("guided_json", &[]),
+    ("guided_regex", &[]),
+    ("guided_choice", &[]),
+    ("guided_grammar", &[]),
+    ("grammar", &[]),
+    ("chat_template", &[]),
+    ("continue_final_message", &[]),
+];
+
+/// Whether a value asks for nothing: null, false, an empty list or object, or one of these numbers.
+fn is_neutral(value: &Value, neutral: &[f64]) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Number(number) => number.as_f64().is_some_and(|number| neutral.contains(&number)),
+        Value::Bool(true) | Value::String(_) => false,
+    }
+}
+
+/// The first field that asks for what is not there.
+pub(super) fn asked_for(fields: &Map<String, Value>) -> Option<&'static str> {
+    let asks = |name: &str, neutral: &[f64]| {
+        fields.get(name).is_some_and(|value| !is_neutral(value, neutral))
+    };
+    NOT_THERE.into_iter().find(|(name, neutral)| asks(name, neutral)).map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_asks_for_nothing_is_passed_over() {
+        let neutral = json!({
+            "top_k": -1, "min_p": 0, "presence_penalty": 0.0, "frequency_penalty": 0,
+            "repetition_penalty": 1.0, "logit_bias": {}, "stop_token_ids": [], "ignore_eos": false,
+            "best_of": null, "metadata": {"a": "b"}, "parallel_tool_calls": true, "store": true,
+        });
+        assert_eq!(asked_for(neutral.as_object().unwrap()), None);
+        let asking = json!({"user": "u", "top_k": 40});
+        assert_eq!(asked_for(asking.as_object().unwrap()), Some("top_k"));
+    }
+}
