@@ -21,7 +21,7 @@ fn help(program: &Path, verb: &str) -> String {
 /// The flags that scripts rely on.
 const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs --max-steps --max-length --warmup-steps \
     --lr-scheduler --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --resume \
-    --config";
+    --overwrite --config";
 
 const TRAINER: &[(&str, &str)] = &[
     ("sft", "--model --data --out --eval-data"),

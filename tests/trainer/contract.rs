@@ -41,10 +41,12 @@ fn sft_reports_every_step_and_ends_with_a_summary() {
     let lines = read_lines(Path::new(&metrics));
     assert_eq!(
         lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(),
-        [1, 2, 3, 4, 5, 6]
+        [0, 1, 2, 3, 4, 5, 6]
     );
-    for line in &lines {
-        for key in ["loss", "grad_norm", "learning_rate"] {
+    assert!(lines[0]["eval_loss"].is_number(), "before the first step: {lines:?}");
+    let lines = &lines[1..];
+    for line in lines {
+        for key in ["loss", "grad_norm", "learning_rate", "seconds", "peak_rss_mb"] {
             assert!(line[key].is_number(), "{key} in {line}");
         }
     }

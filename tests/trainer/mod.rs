@@ -16,6 +16,9 @@ mod resume;
 mod kills;
 mod measuring;
 
+// What a command finds in its folders, its data and its environment.
+mod inputs;
+
 // Every mistake has its clear error.
 mod mistakes;
 

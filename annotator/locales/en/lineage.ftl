@@ -47,6 +47,7 @@ judgement-said = What was said
 judgement-learnt = What learnt from it
 row-too-long = not used: longer than the run allowed
 row-empty = not used: nothing to learn from
+row-identical = not used: both answers are the same
 row-not-reached = not used: the run ended before it came to it
 row-use-unknown = left out some rows; whether this one is not known:
 row-measured-on = measured on it:

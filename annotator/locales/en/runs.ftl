@@ -67,6 +67,10 @@ rows-empty = { $n ->
     [one] { $n } is left out, with nothing to learn from.
    *[other] { $n } are left out, with nothing to learn from.
 }
+rows-identical = { $n ->
+    [one] { $n } is left out: both of its answers are the same.
+   *[other] { $n } are left out: both of their answers are the same.
+}
 rows-not-reached = { $n ->
     [one] { $n } is not reached before the last step.
    *[other] { $n } are not reached before the last step.

@@ -41,6 +41,8 @@ pub enum LeftOutReason {
     TooLong,
     /// Nothing in it to learn from.
     Empty,
+    /// Both answers of the pair are the same.
+    Identical,
     /// The run ends before its first pass comes to it.
     NotReached,
 }
@@ -69,6 +71,12 @@ impl RowUse {
     /// How many rows were left out, whatever the reason.
     pub fn n_left_out(&self) -> u64 {
         self.left_out.iter().map(|left_out| left_out.rows).sum()
+    }
+
+    /// How many rows were left out for this reason.
+    pub fn n_left_out_for(&self, reason: LeftOutReason) -> u64 {
+        let of_reason = |left_out: &&LeftOutRows| left_out.reason == reason;
+        self.left_out.iter().filter(of_reason).map(|left_out| left_out.rows).sum()
     }
 
     /// What became of the row at a place, counted from 0.

@@ -1,8 +1,10 @@
 //! `config.json` of a model folder.
 
 mod family;
+mod rope;
 
 pub use family::ModelFamily;
+pub use rope::{Llama3Scaling, RopeConfig};
 
 use crate::{errors::WithMessage, model_files};
 use anyhow::{Result, bail, ensure};
@@ -63,22 +65,6 @@ pub enum ModelPurpose {
     Language,
     /// One score for a sequence: `…ForSequenceClassification` with one label.
     Score,
-}
-
-/// Rotary position embedding: theta^(−2i/d), for Llama 3.1 stretched.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RopeConfig {
-    pub theta: f64,
-    pub llama3: Option<Llama3Scaling>,
-}
-
-/// How Llama 3.1 stretches long wavelengths (transformers: `_compute_llama3_parameters`).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Llama3Scaling {
-    pub factor: f64,
-    pub low_freq_factor: f64,
-    pub high_freq_factor: f64,
-    pub original_max_position_embeddings: f64,
 }
 
 /// The keys as transformers writes them; version 5 moved RoPE into `rope_parameters`.
@@ -183,7 +169,7 @@ impl ModelConfig {
             head_dim,
             max_positions,
             rms_norm_eps: file.rms_norm_eps,
-            rope: rope(&file)?,
+            rope: rope::of_file(&file)?,
             tie_word_embeddings: file.tie_word_embeddings,
             qkv_bias: family == ModelFamily::Qwen2 || file.attention_bias,
             output_bias: family != ModelFamily::Qwen2 && file.attention_bias,
@@ -195,47 +181,6 @@ impl ModelConfig {
             raw,
         })
     }
-}
-
-impl ConfigFile {
-    fn rope_values(&self) -> Option<&Value> {
-        self.rope_parameters.as_ref().or(self.rope_scaling.as_ref()).filter(|v| !v.is_null())
-    }
-}
-
-fn rope(file: &ConfigFile) -> Result<RopeConfig> {
-    let values = file.rope_values();
-    let get = |key: &str| values.and_then(|values| values.get(key));
-    let theta = get("rope_theta").and_then(Value::as_f64).or(file.rope_theta).unwrap_or(10_000.0);
-    let rotated = get("partial_rotary_factor").and_then(Value::as_f64);
-    ensure!(
-        rotated.or(file.partial_rotary_factor).is_none_or(|part| part == 1.0),
-        message!(
-            "model-partly-rotated",
-            "partial_rotary_factor is not 1; this trainer rotates whole heads"
-        )
-    );
-    let kind = get("rope_type").or_else(|| get("type")).and_then(Value::as_str);
-    let llama3 = match kind {
-        None | Some("default") => None,
-        Some("llama3") => {
-            let mut values = values.cloned().unwrap_or_default();
-            // As transformers fills it in.
-            if values["original_max_position_embeddings"].is_null() {
-                values["original_max_position_embeddings"] = file.max_position_embeddings.into();
-            }
-            let read = serde_json::from_value(values);
-            Some(read.with_message(|| message!("model-rope-scaling", "the scaling of RoPE"))?)
-        }
-        Some(kind) => {
-            bail!(message!(
-                "model-other-rope",
-                "rope_type is {found}; this trainer computes \"default\" and \"llama3\"",
-                found = format!("{kind:?}")
-            ))
-        }
-    };
-    Ok(RopeConfig { theta, llama3 })
 }
 
 fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
@@ -296,7 +241,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parse(changes: Value) -> Result<ModelConfig> {
+    pub(super) fn parse(changes: Value) -> Result<ModelConfig> {
         let mut config = json!({
             "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 320,
             "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -316,24 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_rope_are_read() {
-        let new = json!({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}});
-        assert_eq!(parse(new).unwrap().rope.theta, 5e5);
-        let old = json!({"rope_scaling": {
-            "type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192
-        }});
-        let rope = parse(old).unwrap().rope;
-        assert_eq!((rope.theta, rope.llama3.unwrap().factor), (1e5, 8.0));
-    }
-
-    #[test]
     fn what_cannot_be_computed_is_refused_by_name() {
         for (changes, name) in [
             (json!({"model_type": "mamba"}), "mamba"),
             (json!({"architectures": ["LlamaForTokenClassification"]}), "TokenClassification"),
             (json!({"rope_scaling": {"rope_type": "yarn"}}), "yarn"),
+            (json!({"rope_scaling": {"rope_type": "yarn"}, "rope_parameters": {}}), "yarn"),
             (json!({"hidden_act": "gelu"}), "gelu"),
+            (json!({"layer_types": ["full_attention", "sliding_attention"]}), "sliding_attention"),
             (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
             (json!({"use_sliding_window": true}), "use_sliding_window is true"),
             (json!({"quantization_config": {"quant_method": "gptq"}}), "quantised"),

@@ -36,12 +36,14 @@ pub struct TrainingExample {
 }
 
 /// Two whole sequences that share a prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AnswerPair {
     /// The 0-based row of the data file.
     pub index: usize,
     pub chosen: Vec<i64>,
     pub rejected: Vec<i64>,
+    /// By how much their scores are to part (TRL's `margin`); 0 where the row does not say.
+    pub margin: f64,
 }
 
 /// Two whole sequences that share a prompt of known length.
@@ -67,7 +69,7 @@ pub struct PromptIds {
 }
 
 /// What a reward model is asked to score.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RowToScore {
     /// One whole sequence.
     Answer {
@@ -91,6 +93,8 @@ pub struct RowCounts {
     pub blank: usize,
     /// How many rows there are, how many are kept, and which were left out and why.
     pub of_file: RowUse,
+    /// Pairs with a margin for a loss that has none.
+    pub unused_margins: usize,
 }
 
 /// What to do with a prompt that is too long.
@@ -122,7 +126,18 @@ pub fn longest_sequence(
     Ok(context)
 }
 
-/// Rows for SFT (and for `logprobs`): `messages`, or `prompt` + `completion`.
+/// Rows for SFT: those of [`load_examples`], but for answers that are marked as bad by `"label": false`
+/// (TRL's unpaired preferences), which are refused: the model would learn to write them.
+pub fn load_demonstrations(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+) -> Result<LoadedRows<TrainingExample>, DataError> {
+    examples(file, tokenizer, max_length, report, columns::refuse_bad_label)
+}
+
+/// Rows for `logprobs`: `messages`, or `prompt` + `completion`.
 ///
 /// The answer starts where the ids of the prompt and of prompt and answer stop being the same
 /// (TRL: `common_prefix_length`). Rows longer than `max_length` are cut at the end; those without
@@ -133,7 +148,18 @@ pub fn load_examples(
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<TrainingExample>, DataError> {
+    examples(file, tokenizer, max_length, report, |_| Ok(()))
+}
+
+fn examples(
+    file: &Path,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    report: &mut Report,
+    check: fn(&Columns) -> Result<(), KeyedMessage>,
+) -> Result<LoadedRows<TrainingExample>, DataError> {
     let texts = |columns: &Columns| {
+        check(columns)?;
         prompt_and_whole_texts(&columns::answered(columns)?, columns, tokenizer)
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
@@ -153,7 +179,8 @@ pub fn load_examples(
 }
 
 /// Pairs for the reward model: `chosen` + `rejected`, with `prompt` or with the prompt inside
-/// both. A pair with a side longer than `max_length` is dropped.
+/// both, and with a `margin` if they have one. A pair with a side longer than `max_length` is dropped,
+/// and so is one of two answers that are the same.
 pub fn load_pairs(
     file: &Path,
     tokenizer: &Tokenizer,
@@ -166,7 +193,12 @@ pub fn load_pairs(
             counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
             return Ok(Vec::new());
         }
-        Ok(vec![row.into_pair()])
+        let pair = row.into_pair();
+        if pair.chosen == pair.rejected {
+            counts.of_file.leave_out(pair.index as u64, LeftOutReason::Identical);
+            return Ok(Vec::new());
+        }
+        Ok(vec![pair])
     })
 }
 
@@ -187,6 +219,7 @@ pub fn load_preferences(
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
+        counts.unused_margins += usize::from(row.margin != 0.0);
         let [prompt, mut chosen, mut rejected] =
             <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
         let prompt_len = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
@@ -199,6 +232,10 @@ pub fn load_preferences(
         counts.of_file.cut += u64::from(chosen.len().max(rejected.len()) > max_length);
         chosen.truncate(max_length);
         rejected.truncate(max_length);
+        if chosen == rejected {
+            counts.of_file.leave_out(index as u64, LeftOutReason::Identical);
+            return Ok(Vec::new());
+        }
         Ok(vec![PreferencePair { index, chosen, rejected, prompt_len: prompt_len.max(1) }])
     })
 }

@@ -10,6 +10,7 @@ mod logprobs;
 mod measure;
 mod ppo;
 mod pretrain;
+mod repeated;
 mod reward;
 mod run_command;
 mod sample;
@@ -43,6 +44,8 @@ use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 ///
 /// Models are Hugging Face folders, data are JSON lines in TRL's formats (`.gz` too):
 /// `messages`; `prompt` and `completion`; `prompt`, `chosen` and `rejected`; or `prompt` alone.
+///
+/// Of a setting that is given twice the last one counts; a file or folder can be given once.
 #[derive(Debug, Parser)]
 #[command(
     name = "trainer",
@@ -63,8 +66,11 @@ impl CommandLine {
     /// What was typed, over the settings of its `--config` file. An error names the key of the file
     /// that is wrong; for a wrong flag, and for `--help`, the program ends here.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
-        let typed = arguments.into_iter().collect();
-        let arguments = config_file::merged(&Self::command(), typed)?;
+        let typed: Vec<OsString> = arguments.into_iter().collect();
+        let mut command = Self::command();
+        command.build();
+        repeated::refuse_files(&command, &typed)?;
+        let arguments = config_file::merged(&command, typed)?;
         Ok(Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit()))
     }
 }
@@ -156,7 +162,8 @@ pub struct OutputFlags {
     /// Take settings from this TOML file: keys are the flags' names; a flag given here wins
     #[arg(long, value_name = "F.toml")]
     pub config: Option<PathBuf>,
-    /// Write one JSON line per step (loss, grad_norm, learning_rate, …) to this file
+    /// Write one JSON line per step (loss, grad_norm, learning_rate, seconds, tokens_per_second,
+    /// peak_rss_mb, …) to this file or pipe; what was measured before the first is step 0
     #[arg(long, value_name = "F.jsonl")]
     pub metrics: Option<PathBuf>,
     /// How to tell what happens
@@ -178,6 +185,18 @@ pub enum ReportFormat {
     Text,
     /// For a program: one JSON object per event on stdout
     Json,
+}
+
+/// What a run does about what its output folder holds already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct StartFlags {
+    /// Whether to go on from a checkpoint in the output folder
+    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
+    pub resume: ResumeMode,
+    /// Replace a finished model in the output folder, and with --resume never its checkpoints too;
+    /// without this flag a folder that holds a model is left alone
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Whether to go on from a checkpoint in the output folder.

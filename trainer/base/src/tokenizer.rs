@@ -24,6 +24,8 @@ pub struct Tokenizer {
     eos_ids: Vec<i64>,
     pad_id: Option<i64>,
     template_tail: Vec<i64>,
+    /// Rows of the model's embedding, where its config.json says it.
+    n_embeddings: Option<i64>,
 }
 
 impl Tokenizer {
@@ -74,8 +76,10 @@ impl Tokenizer {
             }
             None => None,
         };
+        let n_embeddings = model.get("vocab_size").and_then(Value::as_i64);
+        let template_tail = Vec::new();
         let mut tokenizer =
-            Self { inner, template, eos_token, eos_ids, pad_id, template_tail: Vec::new() };
+            Self { inner, template, eos_token, eos_ids, pad_id, template_tail, n_embeddings };
         tokenizer.template_tail = tokenizer.find_template_tail();
         Ok(tokenizer)
     }
@@ -85,10 +89,28 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i64>> {
         let encoding =
             self.inner.encode_fast(text, add_special_tokens).map_err(|error| anyhow!("{error}"))?;
-        Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
+        let ids: Vec<i64> = encoding.get_ids().iter().copied().map(i64::from).collect();
+        self.check_embedded(&ids)?;
+        Ok(ids)
     }
 
-    /// [`Self::encode`] for many texts, on all processors.
+    /// An error that names the token where the model's embedding ends before one of `ids`: tokens
+    /// were added to the tokenizer, and no rows to the model.
+    pub fn check_embedded(&self, ids: &[i64]) -> Result<(), KeyedMessage> {
+        let Some(n) = self.n_embeddings else { return Ok(()) };
+        let Some(id) = ids.iter().copied().find(|id| *id >= n) else { return Ok(()) };
+        let token = u32::try_from(id).ok().and_then(|id| self.inner.id_to_token(id));
+        Err(message!(
+            "tokenizer-beyond-embedding",
+            "the token {token} has the id {id}, and the model's embedding has {n} rows (vocab_size in config.json): resize the model's embedding, as transformers' resize_token_embeddings does, or leave the token out",
+            token = format!("{:?}", token.unwrap_or_default()),
+            id = id,
+            n = n
+        ))
+    }
+
+    /// [`Self::encode`] for many texts, on all processors; whoever asks has to
+    /// [check](Self::check_embedded) the ids.
     pub fn encode_batch(
         &self,
         texts: Vec<String>,

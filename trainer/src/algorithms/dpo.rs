@@ -28,7 +28,7 @@ use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
     rows::{self, LoadedRows, PreferencePair},
-    settings::{DpoPaths, ResumeMode},
+    settings::{DpoPaths, StartFlags},
     tokenizer::Tokenizer,
 };
 
@@ -54,7 +54,7 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
         pairs: &pairs,
         held_out: &held_out,
         out: &paths.out,
-        resume: paths.resume,
+        start: paths.start,
     };
     train(task, config, report)
 }
@@ -66,7 +66,7 @@ struct DpoTask<'a> {
     pairs: &'a [PreferencePair],
     held_out: &'a [PreferencePair],
     out: &'a Path,
-    resume: ResumeMode,
+    start: StartFlags,
 }
 
 impl<'a> DpoTask<'a> {
@@ -78,13 +78,14 @@ impl<'a> DpoTask<'a> {
             optimisation: &config.optimisation,
             identity: identity(&self.model, self.pairs, self.held_out, config)?,
             out: self.out,
-            resume: self.resume,
+            start: self.start,
             n_rows: self.pairs.len(),
             work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
                 * EVALUATION_COST,
             work_per_epoch: n_tokens_of(self.pairs) as f64 * LEARNING_COST,
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            check_checkpoint: |checkpoint| ReferenceLogprobs::load(checkpoint).map(drop),
         })
     }
 }

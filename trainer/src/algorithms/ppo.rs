@@ -234,6 +234,8 @@ impl<'a> Ppo<'a> {
             .zip(completions)
             .map(|(prompt, answer)| score::ids_to_score(prompt, answer, &self.tokenizer))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let drawn = completions.iter().map(|completion| &completion.token_ids);
+        sequences.iter().chain(drawn).try_for_each(|ids| self.models.check_embedded(ids))?;
         let mut scores = self.models.scores(&sequences, self.config.optimisation.batch_size);
         self.penalise(&mut scores, completions);
         Ok(scores)

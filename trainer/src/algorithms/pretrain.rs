@@ -47,7 +47,7 @@ pub fn run(
         examples: &texts.rows,
         held_out: &[],
         out: &paths.out,
-        resume: paths.resume,
+        start: paths.start,
         tokenizer: None,
     };
     let config = SftConfig {

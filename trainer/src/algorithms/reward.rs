@@ -21,7 +21,7 @@ use tch::{Device, Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
     rows::{self, AnswerPair, LoadedRows},
-    settings::{ResumeMode, RewardPaths},
+    settings::{RewardPaths, StartFlags},
     tokenizer::Tokenizer,
 };
 
@@ -47,7 +47,7 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         pairs: &pairs,
         held_out: &held_out,
         out: &paths.out,
-        resume: paths.resume,
+        start: paths.start,
     };
     train(task, config, report)
 }
@@ -59,7 +59,7 @@ struct RewardTask<'a> {
     pairs: &'a [AnswerPair],
     held_out: &'a [AnswerPair],
     out: &'a Path,
-    resume: ResumeMode,
+    start: StartFlags,
 }
 
 impl<'a> RewardTask<'a> {
@@ -71,12 +71,13 @@ impl<'a> RewardTask<'a> {
             optimisation: &config.optimisation,
             identity: identity(&self.model, self.pairs, config)?,
             out: self.out,
-            resume: self.resume,
+            start: self.start,
             n_rows: self.pairs.len(),
             work_before: 0.0,
             work_per_epoch: n_tokens_of(self.pairs) as f64,
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            check_checkpoint: |_| Ok(()),
         })
     }
 }
@@ -155,9 +156,12 @@ fn identity(
     pairs: &[AnswerPair],
     config: &RewardConfig,
 ) -> Result<RunIdentity> {
+    let margins: Vec<i64> = pairs.iter().map(|pair| pair.margin.to_bits().cast_signed()).collect();
+    let has_margins = pairs.iter().any(|pair| pair.margin != 0.0);
     let sequences =
         pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), pair.rejected.as_slice()]);
-    let inputs = [("model", hash_of_model(&model.folder)?), ("data", hash_of_sequences(sequences))];
+    let data = hash_of_sequences(sequences.chain(has_margins.then_some(margins.as_slice())));
+    let inputs = [("model", hash_of_model(&model.folder)?), ("data", data)];
     Ok(RunIdentity::new("reward", config, inputs))
 }
 
@@ -176,6 +180,20 @@ fn score_pairs(model: &Transformer, pairs: &[&AnswerPair]) -> (Tensor, Tensor) {
     let scores = model.sequence_scores(&chosen.chain(rejected).collect::<Vec<_>>());
     let n = pairs.len() as i64;
     (scores.narrow(0, 0, n), scores.narrow(0, n, n))
+}
+
+/// With the margins that the rows name (TRL's column `margin`).
+fn loss(
+    chosen: &Tensor,
+    rejected: &Tensor,
+    pairs: &[&AnswerPair],
+    config: &RewardConfig,
+) -> Tensor {
+    let margins = pairs.iter().any(|pair| pair.margin != 0.0).then(|| {
+        let margins: Vec<f32> = pairs.iter().map(|pair| pair.margin as f32).collect();
+        Tensor::from_slice(&margins).to_device(chosen.device())
+    });
+    ops::bradley_terry(chosen, rejected, margins.as_ref(), config.center_rewards_coefficient)
 }
 
 /// Statistics of the scores of n pairs.
@@ -222,7 +240,7 @@ fn learn(
     n_micro_batches: f64,
 ) -> Result<ScoredPairs> {
     let (chosen, rejected) = score_pairs(&session.model, pairs);
-    let loss = ops::bradley_terry(&chosen, &rejected, config.center_rewards_coefficient);
+    let loss = loss(&chosen, &rejected, pairs, config);
     (&loss / n_micro_batches).backward();
     session.optimizer.gather_gradients()?;
     Ok(ScoredPairs::new(&chosen, &rejected, &loss))
@@ -235,21 +253,16 @@ fn evaluate(
     config: &RewardConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
-    let (mut loss, mut n_right, mut margin) = (0.0, 0.0, 0.0);
+    let (mut sum, mut n_right, mut margin) = (0.0, 0.0, 0.0);
     let mut bias = LengthBias::default();
     for pairs in pairs.chunks(config.optimisation.batch_size) {
         let pairs: Vec<&AnswerPair> = pairs.iter().collect();
         let scored = {
             let _guard = tch::no_grad_guard();
             let (chosen, rejected) = score_pairs(&session.model, &pairs);
-            let coefficient = config.center_rewards_coefficient;
-            ScoredPairs::new(
-                &chosen,
-                &rejected,
-                &ops::bradley_terry(&chosen, &rejected, coefficient),
-            )
+            ScoredPairs::new(&chosen, &rejected, &loss(&chosen, &rejected, &pairs, config))
         };
-        loss += scored.loss * scored.n;
+        sum += scored.loss * scored.n;
         n_right += scored.n_right;
         margin += scored.margin;
         for (pair, margin) in pairs.iter().zip(&scored.margins) {
@@ -263,7 +276,7 @@ fn evaluate(
     let n = pairs.len() as f64;
     let (low, high) = wilson_interval(n_right, n);
     let mut metrics = object(json!({
-        "eval_loss": loss / n,
+        "eval_loss": sum / n,
         "eval_accuracy": n_right / n,
         "eval_accuracy_low": low,
         "eval_accuracy_high": high,

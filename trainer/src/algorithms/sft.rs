@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
     rows::{self, LoadedRows, TrainingExample},
-    settings::{ResumeMode, SftPaths},
+    settings::{SftPaths, StartFlags},
     tokenizer::Tokenizer,
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct SftTask<'a> {
     pub(crate) examples: &'a [TrainingExample],
     pub(crate) held_out: &'a [TrainingExample],
     pub(crate) out: &'a Path,
-    pub(crate) resume: ResumeMode,
+    pub(crate) start: StartFlags,
     /// For answers that people read meanwhile; none shows none.
     pub(crate) tokenizer: Option<&'a Tokenizer>,
 }
@@ -44,12 +44,13 @@ impl<'a> SftTask<'a> {
             optimisation: &config.optimisation,
             identity: identity(self.kind, &self.model, self.examples, config)?,
             out: self.out,
-            resume: self.resume,
+            start: self.start,
             n_rows: self.examples.len(),
             work_before: 0.0,
             work_per_epoch: n_tokens(self.examples) as f64,
             work_per_evaluation: n_tokens(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            check_checkpoint: |_| Ok(()),
         })
     }
 }
@@ -62,7 +63,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| rows::load_examples(file, &tokenizer, max_length, report);
+    let mut load = |file: &Path| rows::load_demonstrations(file, &tokenizer, max_length, report);
     let LoadedRows { rows: examples, counts } = load(&paths.data)?;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,
@@ -78,7 +79,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         examples,
         held_out,
         out: &paths.out,
-        resume: paths.resume,
+        start: paths.start,
         tokenizer: Some(&tokenizer),
     };
     train(task, config, report)

@@ -199,13 +199,10 @@ impl Decoder<'_> {
         let prompts: Vec<&[i64]> = requests.iter().map(|request| request.ids).collect();
         let batch = PackedBatch::new(&prompts, self.model.device);
         let (hidden, prompts) = self.model.prefill(&batch); // (P, D)
-        let n: Vec<i64> = requests.iter().map(|request| request.n as i64).collect();
-        let n = Tensor::from_slice(&n).to_device(self.model.device);
-        let hidden = hidden.repeat_interleave_self_tensor(&n, 0, None::<i64>); // (answers, D)
         let keys: Vec<_> = (first..self.next_request)
             .flat_map(|request| (0..self.requests[request].n).map(move |sample| (request, sample)))
             .collect();
-        let first_tokens = self.draw(&hidden, keys.iter().map(|&(r, s)| (r, s, 0)));
+        let first_tokens = self.draw_first(&hidden, &keys, first);
         let prompts: Vec<_> = prompts.into_iter().map(Rc::new).collect();
         for ((request, sample), first_token) in keys.into_iter().zip(first_tokens) {
             self.drawn.push((request, first_token));
@@ -213,6 +210,21 @@ impl Decoder<'_> {
             self.waiting.push_back(WaitingAnswer { request, sample, first_token, prompt });
         }
         true
+    }
+
+    /// The first token of each answer, a key being (request, sample): hidden (P, D) is that of the
+    /// requests from `first` on. At most as many at a time as are decoded at once, whatever `n` is:
+    /// each takes a row of logits.
+    fn draw_first(&mut self, hidden: &Tensor, keys: &[(usize, usize)], first: usize) -> Vec<i64> {
+        let mut tokens = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(self.slots) {
+            let rows: Vec<i64> =
+                keys.iter().map(|&(request, _)| (request - first) as i64).collect();
+            let rows = Tensor::from_slice(&rows).to_device(self.model.device);
+            let hidden = hidden.index_select(0, &rows);
+            tokens.extend(self.draw(&hidden, keys.iter().map(|&(r, s)| (r, s, 0))));
+        }
+        tokens
     }
 
     /// Draws the next token of every live answer; ended ones leave their slot to the last one.

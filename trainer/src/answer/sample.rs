@@ -17,7 +17,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use trainer_base::errors::WithMessage;
 use trainer_base::{
@@ -54,6 +54,11 @@ pub fn run(
     let Some(environment) = ComputeEnvironment::start(config.device, config.dtype, report)? else {
         return Ok(VerbOutcome::Stopped);
     };
+    let unwritten = || {
+        let path = paths.out.display();
+        message!("sample-unwritten", "writing the answers to {path}", path = path)
+    };
+    let answers = AnswerFile::begin(&paths.out).with_message(unwritten)?;
     let tokenizer = Tokenizer::load(&paths.model)?;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
@@ -84,10 +89,7 @@ pub fn run(
         return Ok(VerbOutcome::Stopped);
     }
     let (rows, progress, n_stopped) = sampler.finish();
-    write_rows(&paths.out, &rows).with_message(|| {
-        let path = paths.out.display();
-        message!("sample-unwritten", "writing the answers to {path}", path = path)
-    })?;
+    answers.finish(&rows).with_message(unwritten)?;
     let n_answers = rows.len() * config.n;
     let last = Map::from_iter([
         ("completions".to_owned(), json!(n_answers)),
@@ -217,16 +219,39 @@ impl<'a, 'b> Sampler<'a, 'b> {
     }
 }
 
-/// Writes under a temporary name and renames, so that the file is whole or not there.
-fn write_rows(path: &Path, rows: &[SampleRow]) -> anyhow::Result<()> {
-    let mut name = path.file_name().context("it names no file")?.to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let mut file = BufWriter::new(File::create(&partial)?);
-    for row in rows {
-        serde_json::to_writer(&mut file, row)?;
-        file.write_all(b"\n")?;
+/// The file of answers, under a temporary name until it is whole. It is begun before the work, so that
+/// a place where nothing can be written is known then.
+struct AnswerFile<'a> {
+    path: &'a Path,
+    partial: PathBuf,
+    file: File,
+}
+
+impl<'a> AnswerFile<'a> {
+    fn begin(path: &'a Path) -> anyhow::Result<Self> {
+        let mut name = path.file_name().context("it names no file")?.to_owned();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        let file = File::create(&partial)?;
+        Ok(Self { path, partial, file })
     }
-    file.into_inner()?.sync_all()?;
-    Ok(fs::rename(partial, path)?)
+
+    fn finish(self, rows: &[SampleRow]) -> anyhow::Result<()> {
+        let mut file = BufWriter::new(&self.file);
+        for row in rows {
+            serde_json::to_writer(&mut file, row)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+        drop(file);
+        self.file.sync_all()?;
+        Ok(fs::rename(&self.partial, self.path)?)
+    }
+}
+
+impl Drop for AnswerFile<'_> {
+    fn drop(&mut self) {
+        // Nothing of a run that came to nothing; what is finished has another name by now.
+        let _ = fs::remove_file(&self.partial);
+    }
 }

@@ -128,12 +128,23 @@ fn larger_of(unclipped: &Tensor, clipped: &Tensor) -> ClippedLoss {
     }
 }
 
-/// Bradley–Terry loss of pairs, a scalar: (N), (N) → ().
+/// Bradley–Terry loss of pairs, a scalar: (N), (N), margins (N) where there are any → ().
 ///
-/// −mean log σ(r⁺ − r⁻) + c · mean (r⁺ + r⁻)², TRL's `RewardTrainer`; the second term keeps the
-/// scores around zero (Eisenstein et al. 2023, §A).
-pub fn bradley_terry(chosen: &Tensor, rejected: &Tensor, center_coefficient: f64) -> Tensor {
-    let loss = -(chosen - rejected).log_sigmoid().mean(chosen.kind());
+/// −mean log σ(r⁺ − r⁻ − m) + c · mean (r⁺ + r⁻)², TRL's `RewardTrainer`; m says by how much a pair's
+/// scores are to part (Touvron et al. 2023, eq. 2), the last term keeps the scores around zero
+/// (Eisenstein et al. 2023, §A).
+pub fn bradley_terry(
+    chosen: &Tensor,
+    rejected: &Tensor,
+    margins: Option<&Tensor>,
+    center_coefficient: f64,
+) -> Tensor {
+    let apart = chosen - rejected;
+    let apart = match margins {
+        Some(margins) => apart - margins,
+        None => apart,
+    };
+    let loss = -apart.log_sigmoid().mean(chosen.kind());
     if center_coefficient == 0.0 {
         return loss;
     }

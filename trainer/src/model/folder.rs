@@ -8,9 +8,9 @@ use crate::tensor_file::write_tensors;
 use anyhow::{Result, ensure};
 use entity::message;
 use serde_json::{Map, Value, json};
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 use trainer_base::{
-    errors::{WithMessage, cannot_make, cannot_write},
+    errors::{WithMessage, cannot_make, cannot_read, cannot_write},
     model_config::ModelPurpose,
 };
 
@@ -45,10 +45,16 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         );
     }
     fs::create_dir_all(folder).with_message(|| cannot_make(folder))?;
+    // An earlier model in the same folder is none any more from here on; its shards would contradict
+    // the new file.
+    for old in [WEIGHTS, INDEX] {
+        remove_if_there(&folder.join(old))?;
+    }
     for file in COMPANIONS {
         let (from, to) = (model.folder.join(file), folder.join(file));
         if from.is_file() && from != to {
-            fs::copy(&from, &to).with_message(|| cannot_write(&to))?;
+            let bytes = fs::read(&from).with_message(|| cannot_read(&from))?;
+            replace(&to, bytes)?;
         }
     }
     let mut config = model.config.raw.clone();
@@ -63,15 +69,23 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     }
     config.extend(changes.clone());
     let text = serde_json::to_string_pretty(&config)? + "\n";
-    fs::write(folder.join("config.json"), text).with_message(|| {
-        let folder = folder.display();
-        message!("weights-no-config", "cannot write config.json in {folder}", folder = folder)
-    })?;
+    replace(&folder.join("config.json"), text)?;
     let weights = model.parameters().iter().map(|(name, weight)| (name.clone(), weight));
-    write_tensors(&folder.join(WEIGHTS), weights)?;
-    // Shards of an earlier model in the same folder would contradict the new file.
-    match fs::remove_file(folder.join(INDEX)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+    write_tensors(&folder.join(WEIGHTS), weights)
+}
+
+/// Writes a file anew, with the rights of new files: the one that it is a copy of may be read-only, and
+/// so may the one in its place.
+pub(super) fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    remove_if_there(path)?;
+    fs::write(path, content).with_message(|| cannot_write(path))
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_message(|| cannot_write(path))
+        }
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::tensor_file::for_each_tensor;
 use anyhow::{Result, bail, ensure};
-use entity::message;
+use entity::{message, message::KeyedMessage};
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -54,6 +54,7 @@ impl FolderWeights {
             );
             weights.push((name, weight));
         }
+        refuse_untied_head(folder, config, &found, &weights[0].1)?;
         // A tied LM head and old RoPE caches repeat other weights.
         let unknown: BTreeSet<_> = found
             .into_keys()
@@ -74,6 +75,28 @@ impl FolderWeights {
     pub(crate) fn into_vec(self) -> Vec<(String, Tensor)> {
         self.0
     }
+}
+
+/// An error where config.json says that the LM head is the embedding, and the file's is another:
+/// versions of transformers differ in which of the two they take.
+fn refuse_untied_head(
+    folder: &Path,
+    config: &ModelConfig,
+    found: &HashMap<String, Tensor>,
+    embedding: &Tensor,
+) -> Result<()> {
+    let is_tied = config.purpose == ModelPurpose::Language && config.tie_word_embeddings;
+    let Some(head) = found.get(LM_HEAD).filter(|_| is_tied) else { return Ok(()) };
+    ensure!(
+        head.size() == embedding.size() && head.equal(embedding),
+        message!(
+            "weights-untied-head",
+            "{folder} holds an {name} that is not the embedding, and config.json says by tie_word_embeddings that they are one: set it to false if the model has a head of its own, else remove the weight",
+            folder = folder.display(),
+            name = LM_HEAD
+        )
+    );
+    Ok(())
 }
 
 /// Every weight in a folder's files, whatever config.json asks for.
@@ -104,11 +127,24 @@ fn found_in(folder: &Path, kind: Kind, device: Device) -> Result<HashMap<String,
             );
             // The score head, which is small, stays f32.
             let kind = if name == SCORE { Kind::Float } else { kind };
-            found.insert(name.to_owned(), weight.to_device(device).to_kind(kind));
+            let weight = weight.to_device(device).to_kind(kind);
+            if let Some(other) = found.insert(name.to_owned(), weight) {
+                let is_same = other.size() == found[name].size() && other.equal(&found[name]);
+                ensure!(is_same, twice(name, folder));
+            }
             Ok(())
         })?;
     }
     Ok(found)
+}
+
+fn twice(name: &str, folder: &Path) -> KeyedMessage {
+    message!(
+        "weights-twice",
+        "two files of {folder} hold different weights {name}: shards of two models lie in it; fetch the model again into an empty folder",
+        folder = folder.display(),
+        name = name
+    )
 }
 
 /// Name and shape of every parameter, in transformers' order.

@@ -5,8 +5,9 @@
 //! from it.
 
 use super::identity::RunIdentity;
-use anyhow::{Result, bail};
-use entity::{message, message::KeyedMessage};
+use crate::model::weights::has_weights;
+use anyhow::{Result, bail, ensure};
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
@@ -14,8 +15,15 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use trainer_base::errors::{WithMessage, cannot_make, cannot_read, is_damaged};
-use trainer_base::{checkpoint_folder, settings::ResumeMode};
+use trainer_base::errors::{
+    WithMessage, cannot_make, cannot_read, cannot_write, is_damaged, message_of,
+};
+use trainer_base::{
+    checkpoint_folder,
+    job::Report,
+    progress::say,
+    settings::{ResumeMode, StartFlags},
+};
 
 const STATE: &str = "attune_state.json";
 const KEPT: usize = 2;
@@ -87,38 +95,88 @@ pub(crate) struct FoundCheckpoint<S> {
 }
 
 impl RunCheckpoints {
-    /// Looks into the output folder `out`, which is made if it is missing.
+    /// Looks into the output folder `out`, which is made if it is missing, and goes on from the newest
+    /// checkpoint that `restore` can take models and optimisers out of. Damaged ones that are newer
+    /// are removed, which is told.
     pub(crate) fn open<S: DeserializeOwned>(
         out: &Path,
         identity: RunIdentity,
-        resume: ResumeMode,
+        start: StartFlags,
+        report: &mut Report,
+        mut restore: impl FnMut(&FoundCheckpoint<S>) -> Result<()>,
     ) -> Result<(Self, Option<FoundCheckpoint<S>>)> {
-        fs::create_dir_all(out).with_message(|| cannot_make(out))?;
-        let held = resume == ResumeMode::Held;
+        prepare(out)?;
+        let held = start.resume == ResumeMode::Held;
         let checkpoints = Self { out: out.to_path_buf(), identity, held };
-        let Some((_, folder)) = checkpoints.list()?.pop() else { return Ok((checkpoints, None)) };
-        if resume == ResumeMode::Never {
-            bail!(message!(
-                "checkpoint-unfinished",
-                "{folder} holds a checkpoint of an unfinished run; go on with --resume auto, or remove it",
-                folder = out.display()
-            ));
+        if start.resume == ResumeMode::Never && !checkpoints.list()?.is_empty() {
+            ensure!(
+                start.overwrite,
+                message!(
+                    "checkpoint-unfinished",
+                    "{folder} holds a checkpoint of an unfinished run; go on with --resume auto, or replace it with --overwrite",
+                    folder = out.display()
+                )
+            );
+            checkpoint_folder::remove_all_in(out)?;
         }
+        let mut damaged = Vec::new();
+        for (_, folder) in checkpoints.list()?.into_iter().rev() {
+            let opened = checkpoints.read(&folder)?.and_then(|found| {
+                restore(&found)?;
+                Ok(found)
+            });
+            match opened {
+                Ok(found) => {
+                    give_up_damaged(&damaged, found.step, report)?;
+                    return Ok((checkpoints, Some(found)));
+                }
+                Err(error) => damaged.push((folder, error)),
+            }
+        }
+        if let Some((_, error)) = damaged.into_iter().next() {
+            return Err(error).with_message(|| {
+                message!(
+                    "checkpoints-damaged",
+                    "no checkpoint in {folder} can be gone on from; start anew with --resume never --overwrite",
+                    folder = out.display()
+                )
+            });
+        }
+        ensure!(
+            held || start.overwrite || !has_weights(out),
+            message!(
+                "out-is-finished",
+                "{folder} holds a finished model; take another --out, or replace it with --overwrite",
+                folder = out.display()
+            )
+        );
+        Ok((checkpoints, None))
+    }
+
+    /// What a checkpoint holds, or how it is damaged; one of another run is an error.
+    fn read<S: DeserializeOwned>(&self, folder: &Path) -> Result<Result<FoundCheckpoint<S>>> {
         let file = folder.join(STATE);
-        let text = fs::read(&file).with_message(|| cannot_read(&file))?;
-        let saved: SavedCheckpoint<Value> =
-            serde_json::from_slice(&text).with_message(|| is_damaged(&file))?;
-        let theirs = checkpoints.identity.completed(saved.identity);
-        if let Some(difference) = first_difference(&theirs, checkpoints.identity.value()) {
+        let read = || -> Result<SavedCheckpoint<Value>> {
+            let text = fs::read(&file).with_message(|| cannot_read(&file))?;
+            serde_json::from_slice(&text).with_message(|| is_damaged(&file))
+        };
+        let saved = match read() {
+            Ok(saved) => saved,
+            Err(error) => return Ok(Err(error)),
+        };
+        let theirs = self.identity.completed(saved.identity);
+        if let Some(difference) = first_difference(&theirs, self.identity.value()) {
             bail!(message!(
                 "checkpoint-other-run",
-                "{folder} is a checkpoint of another run: {difference}; take another --out, or remove it",
+                "{folder} is a checkpoint of another run: {difference}; take another --out, or replace it with --resume never --overwrite",
                 folder = folder.display(),
                 difference = difference
             ));
         }
-        let state = serde_json::from_value(saved.state).with_message(|| is_damaged(&file))?;
-        Ok((checkpoints, Some(FoundCheckpoint { folder, step: saved.step, state })))
+        let state = serde_json::from_value(saved.state).with_message(|| is_damaged(&file));
+        let found =
+            |state| FoundCheckpoint { folder: folder.to_path_buf(), step: saved.step, state };
+        Ok(state.map(found))
     }
 
     /// Writes a checkpoint after `step` steps; `write` puts its files into the folder it is given.
@@ -130,9 +188,10 @@ impl RunCheckpoints {
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
         let folder = self.out.join(checkpoint_folder::name(step));
-        if folder.is_dir() {
+        if folder.join(STATE).is_file() {
             return Ok(folder);
         }
+        checkpoint_folder::remove(&folder)?;
         let unfinished = self.out.join(checkpoint_folder::unfinished_name(step));
         checkpoint_folder::remove(&unfinished)?;
         fs::create_dir(&unfinished)?;
@@ -175,6 +234,37 @@ impl RunCheckpoints {
         found.sort();
         Ok(found)
     }
+}
+
+/// Makes the output folder, and looks whether anything can be written there: a run finds that out
+/// before its work and not after it.
+fn prepare(out: &Path) -> Result<()> {
+    fs::create_dir_all(out).with_message(|| cannot_make(out))?;
+    let probe = out.join(checkpoint_folder::unfinished_name(0));
+    checkpoint_folder::remove(&probe)?;
+    fs::create_dir(&probe).with_message(|| cannot_write(out))?;
+    checkpoint_folder::remove(&probe)
+}
+
+/// Removes checkpoints that could not be gone on from, newer than the one after `step` steps that
+/// could: their steps are done again.
+fn give_up_damaged(
+    damaged: &[(PathBuf, anyhow::Error)],
+    step: u64,
+    report: &mut Report,
+) -> Result<()> {
+    for (folder, why) in damaged {
+        checkpoint_folder::remove(folder)?;
+        let given_up = message!(
+            "checkpoint-given-up",
+            "{folder} could not be gone on from and was removed, so the steps after step {step} are done again ({why})",
+            folder = folder.display(),
+            step = step,
+            why = message_of(why)
+        );
+        say(report, LogLevel::Warning, given_up);
+    }
+    Ok(())
 }
 
 fn sync(path: &Path) -> Result<()> {
@@ -227,92 +317,4 @@ fn first_difference(saved: &Value, own: &Value) -> Option<KeyedMessage> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use entity::run_config::SampleConfig;
-
-    #[test]
-    fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() {
-        let schedule = CheckpointSchedule::new(100);
-        let after = |seconds| schedule.since + Duration::from_secs(seconds);
-        assert!(!schedule.is_due_at(7, after(299)) && schedule.is_due_at(7, after(300)));
-        assert!(schedule.is_due_at(200, after(0)));
-        assert!(!CheckpointSchedule::new(0).is_due_at(100, after(1000)), "0 writes none");
-        let mut slow = CheckpointSchedule::new(100);
-        slow.written(Instant::now() - Duration::from_secs(30));
-        assert!(
-            !slow.is_due_at(7, slow.since + Duration::from_secs(599)),
-            "a twentieth of the time"
-        );
-        assert!(slow.is_due_at(7, slow.since + Duration::from_secs(601)));
-    }
-
-    type Opened = Result<(RunCheckpoints, Option<FoundCheckpoint<u64>>)>;
-
-    fn open(out: &Path, seed: u64, resume: ResumeMode) -> Opened {
-        let config = SampleConfig { seed, ..SampleConfig::default() };
-        RunCheckpoints::open(out, RunIdentity::new("sample", &config, []), resume)
-    }
-
-    fn save(checkpoints: &RunCheckpoints, step: u64) {
-        let write = |folder: &Path| Ok(fs::write(folder.join("weights"), step.to_string())?);
-        checkpoints.save(step, &(step * 10), write).unwrap();
-    }
-
-    #[test]
-    fn a_run_goes_on_from_the_newest_of_the_two_that_are_kept() {
-        let out = tempfile::tempdir().unwrap();
-        let (checkpoints, found) = open(out.path(), 1, ResumeMode::Auto).unwrap();
-        assert_eq!(found, None);
-        [5, 10, 100].into_iter().for_each(|step| save(&checkpoints, step));
-        let names = ["checkpoint-5", "checkpoint-10", "checkpoint-100"];
-        assert_eq!(names.map(|name| out.path().join(name).exists()), [false, true, true]);
-        let found = open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap();
-        assert_eq!((found.step, found.state), (100, 1000));
-        assert_eq!(fs::read_to_string(found.folder.join("weights")).unwrap(), "100");
-    }
-
-    #[test]
-    fn an_unfinished_checkpoint_is_not_seen() {
-        let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Auto).unwrap();
-        save(&checkpoints, 1);
-        let killed = checkpoints.save(2, &0, |folder| {
-            fs::write(folder.join("weights"), "half")?;
-            bail!("killed")
-        });
-        assert!(killed.is_err());
-        assert_eq!(open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap().step, 1);
-        save(&checkpoints, 2);
-        assert_eq!(open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap().step, 2);
-    }
-
-    #[test]
-    fn another_run_does_not_go_on_from_it_and_is_told_what_differs() {
-        let out = tempfile::tempdir().unwrap();
-        save(&open(out.path(), 1, ResumeMode::Auto).unwrap().0, 3);
-        let error = open(out.path(), 2, ResumeMode::Auto).unwrap_err().to_string();
-        assert!(error.contains("config: seed is 1 there and 2 here"), "{error}");
-        assert!(open(out.path(), 1, ResumeMode::Never).is_err());
-    }
-
-    #[test]
-    fn whoever_holds_a_run_removes_its_checkpoints() {
-        let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Held).unwrap();
-        save(&checkpoints, 3);
-        checkpoints.remove_all().unwrap();
-        assert_eq!(open(out.path(), 1, ResumeMode::Held).unwrap().1.unwrap().step, 3);
-    }
-
-    #[test]
-    fn nothing_is_left_of_a_finished_run() {
-        let out = tempfile::tempdir().unwrap();
-        let (checkpoints, _) = open(out.path(), 1, ResumeMode::Auto).unwrap();
-        save(&checkpoints, 3);
-        fs::create_dir(out.path().join(".checkpoint-4.unfinished")).unwrap();
-        fs::write(out.path().join("model.safetensors"), "result").unwrap();
-        checkpoints.remove_all().unwrap();
-        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use signal_hook::{
     flag,
 };
 use std::{
+    env,
     io::Read,
     ops::ControlFlow,
     process,
@@ -34,10 +35,30 @@ pub(crate) fn configured<P: Args, C: Args + RunConfig>(
     verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
     openmp::restart_with_short_spins();
-    match flags.check() {
+    match refuse_launchers(|name| env::var(name).ok()).and_then(|()| flags.check()) {
         Ok(()) => reported(&flags.output, |report| verb(&flags.paths, &flags.config, report)),
         Err(problem) => told(&flags.output, Err(VerbFailure::Usage(problem))),
     }
+}
+
+/// How launchers of many processes for one run say how many there are: torchrun and accelerate, Open
+/// MPI, MPICH.
+const LAUNCHERS: [&str; 3] = ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+
+/// An error where this is one of several processes: each would train alone, and all of them write
+/// into the same folder.
+fn refuse_launchers(variable: impl Fn(&str) -> Option<String>) -> Result<(), String> {
+    for name in LAUNCHERS {
+        let n = variable(name).and_then(|value| value.trim().parse::<u64>().ok());
+        if let Some(n) = n.filter(|n| *n > 1) {
+            return Err(format!(
+                "{name} is {n}: this program trains in one process on one device, and {n} of them \
+                 would write over each other; start it once, without a launcher such as torchrun \
+                 (or unset {name})"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Runs a verb with a reporter that does as these flags say.
@@ -119,4 +140,21 @@ pub(crate) fn exit_with_stdin() {
         while !matches!(stdin.read(&mut unread), Ok(0) | Err(_)) {}
         process::exit(1);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuse_launchers;
+
+    #[test]
+    fn one_of_several_processes_is_refused_and_a_single_one_is_not() {
+        for name in ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+            let with = |value: &'static str| {
+                refuse_launchers(move |asked| (asked == name).then(|| value.to_owned()))
+            };
+            let error = with("4").unwrap_err();
+            assert!(error.contains(&format!("{name} is 4")) && error.contains("unset"), "{error}");
+            assert_eq!((with("1"), with(""), with("many")), (Ok(()), Ok(()), Ok(())));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What every training run keeps beside its models: how far it is, its last metrics, and its
 //! checkpoints.
 
-use super::checkpoint::{CheckpointSchedule, RunCheckpoints};
+use super::checkpoint::{CheckpointSchedule, FoundCheckpoint, RunCheckpoints};
 use super::identity::RunIdentity;
 use anyhow::{Result, ensure};
 use entity::{message, message::KeyedMessage, report::LogLevel};
@@ -11,7 +11,7 @@ use std::{ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
 use trainer_base::{
     job::{Report, VerbOutcome},
     progress::{RunProgress, say},
-    settings::ResumeMode,
+    settings::StartFlags,
 };
 
 /// What a journal is opened with.
@@ -19,7 +19,7 @@ pub(crate) struct JournalOpening<'a> {
     /// "sft", "reward", …
     pub(crate) kind: &'static str,
     pub(crate) out: &'a Path,
-    pub(crate) resume: ResumeMode,
+    pub(crate) start: StartFlags,
     /// What tells this run from others: configuration and inputs.
     pub(crate) identity: RunIdentity,
     pub(crate) save_every: usize,
@@ -63,10 +63,17 @@ impl RunJournal {
     pub(crate) fn open(
         opening: JournalOpening,
         report: &mut Report,
-        restore: impl FnOnce(&Path, u64) -> Result<()>,
+        mut restore: impl FnMut(&Path, u64) -> Result<()>,
     ) -> Result<Self> {
-        let (checkpoints, found) =
-            RunCheckpoints::open::<JournalState>(opening.out, opening.identity, opening.resume)?;
+        let (checkpoints, found) = RunCheckpoints::open(
+            opening.out,
+            opening.identity,
+            opening.start,
+            report,
+            |found: &FoundCheckpoint<JournalState>| {
+                restore(&found.folder, found.state.n_updates.unwrap_or(found.step))
+            },
+        )?;
         let mut journal = Self {
             step: 0,
             n_steps: opening.n_steps,
@@ -80,7 +87,6 @@ impl RunJournal {
         };
         if let Some(found) = found {
             let state = found.state;
-            restore(&found.folder, state.n_updates.unwrap_or(found.step))?;
             journal.step = found.step;
             journal.progress.resume(state.work, state.tokens, state.seconds);
             journal.last = state.last;
@@ -181,7 +187,7 @@ mod tests {
         let opening = JournalOpening {
             kind: "ppo",
             out,
-            resume: ResumeMode::Auto,
+            start: StartFlags::default(),
             identity: RunIdentity::new("sample", &SampleConfig::default(), []),
             save_every: 1,
             n_steps: 4,

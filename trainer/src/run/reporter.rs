@@ -23,6 +23,8 @@ pub struct RunReporter {
     view: ReportView,
     /// The newest value of the metric that a person follows.
     headline: String,
+    /// As it was told last.
+    tokens_per_second: Option<f64>,
 }
 
 enum ReportView {
@@ -46,14 +48,17 @@ impl RunReporter {
             ReportFormat::Text => ReportView::Lines { last_line: None },
         };
         let metrics = metrics.map(MetricsFile::open).transpose()?;
-        Ok(Self { metrics, view, headline: String::new() })
+        Ok(Self { metrics, view, headline: String::new(), tokens_per_second: None })
     }
 
     /// Writes one event. `Break` when nobody can read any more: the program that watched is gone.
     pub fn event(&mut self, event: &RunReport) -> Result<ControlFlow<()>> {
+        if let RunReport::Progress { tokens_per_second, .. } = event {
+            self.tokens_per_second = *tokens_per_second;
+        }
         if let RunReport::Metrics { metrics } = event {
             if let Some(file) = &mut self.metrics {
-                file.write(metrics)?;
+                file.write(metrics, self.tokens_per_second)?;
             }
             self.headline = headline(metrics).unwrap_or(std::mem::take(&mut self.headline));
         }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    settings::ResumeMode,
+    settings::StartFlags,
 };
 
 /// Time of a forward pass, as a part of forward and backward.
@@ -32,7 +32,7 @@ pub(crate) struct SessionOpening<'a> {
     /// What tells this run from others: configuration and inputs.
     pub(crate) identity: RunIdentity,
     pub(crate) out: &'a Path,
-    pub(crate) resume: ResumeMode,
+    pub(crate) start: StartFlags,
     pub(crate) n_rows: usize,
     /// Work before the first step, of one pass over the rows, and of one evaluation, in tokens
     /// trained on.
@@ -40,6 +40,8 @@ pub(crate) struct SessionOpening<'a> {
     pub(crate) work_per_epoch: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
+    /// Looks at what a checkpoint holds besides model and optimiser: one that lacks it is damaged.
+    pub(crate) check_checkpoint: fn(&Path) -> Result<()>,
 }
 
 /// A supervised run in progress.
@@ -73,13 +75,14 @@ impl TrainingSession {
         let journal = JournalOpening {
             kind: opening.kind,
             out: opening.out,
-            resume: opening.resume,
+            start: opening.start,
             identity: opening.identity,
             save_every: optimisation.save_every,
             n_steps: batches.n_steps,
             work,
         };
         let journal = RunJournal::open(journal, report, |folder, n_updates| {
+            (opening.check_checkpoint)(folder)?;
             model.set_weights(folder)?;
             optimizer.restore(&folder.join(OPTIMIZER), n_updates)
         })?;

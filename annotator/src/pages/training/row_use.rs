@@ -35,6 +35,7 @@ fn reason(reason: LeftOutReason) -> &'static str {
     match reason {
         LeftOutReason::TooLong => "rows-too-long",
         LeftOutReason::Empty => "rows-empty",
+        LeftOutReason::Identical => "rows-identical",
         LeftOutReason::NotReached => "rows-not-reached",
     }
 }
@@ -44,6 +45,7 @@ pub fn why(reason: LeftOutReason) -> &'static str {
     match reason {
         LeftOutReason::TooLong => "row-too-long",
         LeftOutReason::Empty => "row-empty",
+        LeftOutReason::Identical => "row-identical",
         LeftOutReason::NotReached => "row-not-reached",
     }
 }

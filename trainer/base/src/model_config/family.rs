@@ -51,6 +51,15 @@ impl ModelFamily {
                 "use_sliding_window is true, and this trainer computes full attention only: set it to false if the texts are shorter than the window, or take another base"
             ));
         }
+        let layer_types = file.get("layer_types").and_then(Value::as_array).into_iter().flatten();
+        let other = layer_types.filter_map(Value::as_str).find(|kind| *kind != "full_attention");
+        if let Some(kind) = other {
+            bail!(message!(
+                "model-other-layer",
+                "layer_types has {found}, and this trainer computes full attention only: take another base",
+                found = format!("{kind:?}")
+            ));
+        }
         Ok(*family)
     }
 

@@ -135,6 +135,31 @@ pub(super) fn text(columns: &Columns) -> Result<String, KeyedMessage> {
     }
 }
 
+/// TRL's `margin` of a pair: by how much the scores are to part; 0 where the row has none.
+pub(super) fn margin(columns: &Columns) -> Result<f64, KeyedMessage> {
+    if !has(columns, &["chosen", "rejected", "margin"]) {
+        return Ok(0.0);
+    }
+    columns["margin"].as_f64().filter(|margin| margin.is_finite()).ok_or_else(|| {
+        message!(
+            "columns-bad-margin",
+            "`margin` is {found}; expected a number, by how much the score of `chosen` is to be above that of `rejected`",
+            found = kind(&columns["margin"])
+        )
+    })
+}
+
+/// An error where a row's answer is marked as bad.
+pub(super) fn refuse_bad_label(columns: &Columns) -> Result<(), KeyedMessage> {
+    if columns.get("label") == Some(&Value::Bool(false)) {
+        return Err(message!(
+            "columns-bad-label",
+            "`label` is false: the answer is marked as bad, and the model would learn to write it; leave such rows out"
+        ));
+    }
+    Ok(())
+}
+
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a
 /// string, and `chat_template_kwargs` such as `{"enable_thinking": false}`.
 pub(super) fn template_variables(columns: &Columns) -> Result<Columns, KeyedMessage> {

@@ -11,6 +11,7 @@ pub enum DataError {
     Line { file: PathBuf, line: usize, problem: KeyedMessage },
     NoRows { file: PathBuf },
     NothingLeft { file: PathBuf, rows: usize, max_length: usize },
+    AllIdentical { file: PathBuf, rows: usize },
 }
 
 impl DataError {
@@ -34,6 +35,12 @@ impl DataError {
                 file = file.display(),
                 rows = *rows,
                 max_length = *max_length
+            ),
+            Self::AllIdentical { file, rows } => message!(
+                "data-all-identical",
+                "{file}: in all of its {rows} pairs both answers are the same, which teaches nothing",
+                file = file.display(),
+                rows = *rows
             ),
         }
     }

@@ -22,6 +22,10 @@ pub(super) struct JsonLine {
     pub columns: Map<String, Value>,
 }
 
+/// Bytes that a line may have: a whole book in one row, and not what a compressed file of a few
+/// megabytes can grow to.
+const MOST_OF_A_LINE: u64 = 256 << 20;
+
 /// The rows of a file in order. After an error the file is at its end.
 pub(super) struct RowReader {
     file: PathBuf,
@@ -30,11 +34,17 @@ pub(super) struct RowReader {
     n_blank: usize,
     n_bytes: u64,
     n_bytes_read: Arc<AtomicU64>,
+    most_of_a_line: u64,
     is_done: bool,
 }
 
 impl RowReader {
     pub(super) fn open(file: &Path) -> Result<Self, DataError> {
+        Self::open_within(file, MOST_OF_A_LINE)
+    }
+
+    /// [`Self::open`] with another longest line.
+    pub(super) fn open_within(file: &Path, most_of_a_line: u64) -> Result<Self, DataError> {
         let cannot_open = |source: io::Error| DataError::Open { file: file.to_path_buf(), source };
         let opened = File::open(file).map_err(cannot_open)?;
         let n_bytes = opened.metadata().map_err(cannot_open)?.len();
@@ -48,7 +58,16 @@ impl RowReader {
             Box::new(bytes)
         };
         let file = file.to_path_buf();
-        Ok(Self { file, lines, number: 0, n_blank: 0, n_bytes, n_bytes_read, is_done: false })
+        Ok(Self {
+            file,
+            lines,
+            number: 0,
+            n_blank: 0,
+            n_bytes,
+            n_bytes_read,
+            most_of_a_line,
+            is_done: false,
+        })
     }
 
     /// Blank lines seen so far.
@@ -66,7 +85,9 @@ impl RowReader {
         loop {
             bytes.clear();
             self.number += 1;
-            let n = self.lines.read_until(b'\n', &mut bytes).map_err(|error| {
+            let mut line = (&mut self.lines).take(self.most_of_a_line + 1);
+            let read = line.read_until(b'\n', &mut bytes);
+            let n = read.map_err(|error| {
                 let cut = error.kind() == io::ErrorKind::UnexpectedEof;
                 self.problem(if cut {
                     message!("data-cut-off", "the compressed file ends too early")
@@ -76,6 +97,13 @@ impl RowReader {
             })?;
             if n == 0 {
                 return Ok(None);
+            }
+            if n as u64 > self.most_of_a_line {
+                return Err(self.problem(message!(
+                    "data-long-line",
+                    "the line has more than {most} MB: a file of rows has a line break after each of them",
+                    most = self.most_of_a_line >> 20
+                )));
             }
             let text = match self.number {
                 1 => bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes),

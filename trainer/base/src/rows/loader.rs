@@ -1,12 +1,12 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
-use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, jsonl};
+use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, columns, jsonl};
 use crate::{errors::message_of, job::Report, tokenizer::Tokenizer};
 use entity::{
     message,
     message::KeyedMessage,
     report::{LogLevel, RunReport},
-    row_use::RowUse,
+    row_use::{LeftOutReason, RowUse},
 };
 use std::{
     path::Path,
@@ -25,6 +25,8 @@ pub(super) struct EncodedRow {
     pub(super) index: usize,
     pub(super) ids: Vec<Vec<i64>>,
     pub(super) is_conversation: bool,
+    /// 0 where the row names none.
+    pub(super) margin: f64,
 }
 
 impl EncodedRow {
@@ -34,7 +36,7 @@ impl EncodedRow {
 
     pub(super) fn into_pair(self) -> AnswerPair {
         let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(self.ids).expect("two answers");
-        AnswerPair { index: self.index, chosen, rejected }
+        AnswerPair { index: self.index, chosen, rejected, margin: self.margin }
     }
 }
 
@@ -59,7 +61,7 @@ impl RowLoader<'_, '_> {
         let mut lines = jsonl::RowReader::open(self.file)?;
         let of_file =
             RowUse { file: self.name(), max_length: self.max_length as u64, ..RowUse::default() };
-        let (mut rows, mut counts) = (Vec::new(), RowCounts { blank: 0, of_file });
+        let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
         let mut told = Instant::now();
         loop {
             let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
@@ -77,7 +79,10 @@ impl RowLoader<'_, '_> {
                 chunk.iter().enumerate().map(|(row, line)| texts(&line.columns).map_err(at(row)));
             let encoded = self.encode(n_rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
             counts.of_file.used += numbers.len() as u64;
-            for (row, encoded) in encoded.into_iter().enumerate() {
+            for (row, mut encoded) in encoded.into_iter().enumerate() {
+                encoded.margin = columns::margin(&chunk[row].columns).map_err(at(row))?;
+                let known = |ids: &Vec<i64>| self.tokenizer.check_embedded(ids);
+                encoded.ids.iter().try_for_each(known).map_err(at(row))?;
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
             }
             counts.of_file.rows += numbers.len() as u64;
@@ -113,6 +118,7 @@ impl RowLoader<'_, '_> {
                 index: first + row,
                 ids: vec![Vec::new(); texts.len()],
                 is_conversation: texts.iter().any(|text| text.is_conversation),
+                margin: 0.0,
             })
             .collect();
         let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
@@ -138,8 +144,12 @@ impl RowLoader<'_, '_> {
     fn finish<T>(mut self, rows: Vec<T>, counts: RowCounts) -> Result<LoadedRows<T>, DataError> {
         let (file, max_length) = (self.file.to_path_buf(), self.max_length);
         let of_file = &counts.of_file;
+        let n_identical = of_file.n_left_out_for(LeftOutReason::Identical) as usize;
         match (rows.is_empty(), of_file.rows as usize) {
             (true, 0) => return Err(DataError::NoRows { file }),
+            (true, rows) if n_identical == rows => {
+                return Err(DataError::AllIdentical { file, rows });
+            }
             (true, rows) => return Err(DataError::NothingLeft { file, rows, max_length }),
             _ => {}
         }
@@ -155,16 +165,37 @@ impl RowLoader<'_, '_> {
             );
             self.tell(LogLevel::Warning, cut);
         }
-        if of_file.n_left_out() > 0 {
+        let n_dropped = of_file.n_left_out() as usize - n_identical;
+        if n_dropped > 0 {
             let dropped = message!(
                 "data-dropped",
                 "{file}: {n} of {rows} rows dropped, empty or too long for max_length {max_length}",
                 file = self.name(),
-                n = of_file.n_left_out(),
+                n = n_dropped,
                 rows = of_file.rows,
                 max_length = max_length
             );
             self.tell(LogLevel::Warning, dropped);
+        }
+        if n_identical > 0 {
+            let identical = message!(
+                "data-identical",
+                "{file}: {n} of {rows} pairs left out: both of their answers are the same, which teaches nothing",
+                file = self.name(),
+                n = n_identical,
+                rows = of_file.rows
+            );
+            self.tell(LogLevel::Warning, identical);
+        }
+        if counts.unused_margins > 0 {
+            let unused = message!(
+                "data-margin-unused",
+                "{file}: {n} of {rows} pairs have a `margin`, which DPO does not use; `trainer reward` does",
+                file = self.name(),
+                n = counts.unused_margins,
+                rows = of_file.rows
+            );
+            self.tell(LogLevel::Warning, unused);
         }
         Ok(LoadedRows { rows, counts })
     }

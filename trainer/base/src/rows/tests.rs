@@ -1,6 +1,7 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
 mod templates;
+mod unusable;
 
 use super::*;
 use entity::{report::RunReport, row_use::UseOfRow};

@@ -1,7 +1,7 @@
 //! The files of `trainer dpo`.
 
 use super::{
-    ResumeMode,
+    StartFlags,
     run_command::{RunCommand, RunOutput},
 };
 use entity::{model::ModelKind, run_input::InputSlot};
@@ -22,9 +22,8 @@ pub struct DpoPaths {
     /// Comparisons that are not trained on, to measure the accuracy on
     #[arg(long, value_name = "FILE")]
     pub eval_data: Option<PathBuf>,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
-    pub resume: ResumeMode,
+    #[command(flatten)]
+    pub start: StartFlags,
 }
 
 pub(super) const COMMAND: RunCommand = RunCommand {

@@ -1,7 +1,7 @@
 //! The files of `trainer ppo`.
 
 use super::{
-    ResumeMode,
+    StartFlags,
     run_command::{RunCommand, RunOutput},
 };
 use entity::{model::ModelKind, run_input::InputSlot};
@@ -24,9 +24,8 @@ pub struct PpoPaths {
     /// Where the new policy goes
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
-    pub resume: ResumeMode,
+    #[command(flatten)]
+    pub start: StartFlags,
 }
 
 pub(super) const COMMAND: RunCommand = RunCommand {

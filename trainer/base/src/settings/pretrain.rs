@@ -1,6 +1,6 @@
 //! The files of `trainer pretrain`.
 
-use super::ResumeMode;
+use super::StartFlags;
 use std::path::PathBuf;
 
 /// Where `trainer pretrain` reads and writes.
@@ -15,7 +15,6 @@ pub struct PretrainPaths {
     /// Folder for the trained model, and for checkpoints meanwhile
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Whether to go on from a checkpoint in the output folder
-    #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
-    pub resume: ResumeMode,
+    #[command(flatten)]
+    pub start: StartFlags,
 }

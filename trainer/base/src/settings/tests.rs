@@ -43,3 +43,29 @@ fn settings_that_make_no_sense_are_told_by_their_flags() {
     let told = "--max-length: must be at least 2\n       --batch-size: must be at least 1";
     assert_eq!(job.check(), Err(told.to_owned()));
 }
+
+#[test]
+fn of_a_setting_the_last_value_counts_and_a_file_can_be_given_once() {
+    let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o"];
+    let line = read(&[&typed[..], &["--seed", "1", "--seed", "2"]].concat()).unwrap();
+    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
+    assert_eq!(job.config.optimisation.seed, 2);
+    for again in
+        [&["--data", "e"][..], &["--data=e"], &["--model", "m"], &["--config", "x", "--config=y"]]
+    {
+        let error = read(&[&typed[..], again].concat()).unwrap_err();
+        let flag = again[0].split('=').next().unwrap();
+        assert!(error.contains(flag) && error.contains("twice"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_typed_wins_over_that_of_a_config_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sft.toml");
+    fs::write(&file, "data = \"theirs\"\n").unwrap();
+    let typed = ["trainer", "sft", "--model", "m", "--data", "mine", "--out", "o", "--config"];
+    let line = read(&[&typed[..], &[file.to_str().unwrap()]].concat()).unwrap();
+    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
+    assert_eq!(job.paths.data, PathBuf::from("mine"));
+}

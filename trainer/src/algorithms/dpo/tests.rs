@@ -37,7 +37,7 @@ fn paths(golden: &Value, out: &Path) -> DpoPaths {
         data: data.clone(),
         out: out.into(),
         eval_data: Some(data),
-        resume: ResumeMode::Auto,
+        start: StartFlags::default(),
     }
 }
 

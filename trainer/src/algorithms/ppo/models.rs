@@ -3,8 +3,8 @@
 use super::PpoPaths;
 use crate::model::{PackedBatch, Transformer, head};
 use anyhow::ensure;
-use entity::message;
 use entity::run_config::PpoConfig;
+use entity::{message, message::KeyedMessage};
 use tch::{Device, Kind, Tensor};
 use trainer_base::{model_config::ModelPurpose, rows::TrainingExample};
 
@@ -34,6 +34,21 @@ impl PpoModels {
             )
         );
         Ok(models)
+    }
+
+    /// An error where the embedding of the reward model, and so of the value model, ends before an
+    /// id that the policy's has.
+    pub(super) fn check_embedded(&self, ids: &[i64]) -> Result<(), KeyedMessage> {
+        let n = self.reward.config.vocab_size;
+        match ids.iter().find(|id| **id >= n) {
+            None => Ok(()),
+            Some(id) => Err(message!(
+                "ppo-beyond-embedding",
+                "the policy's id {id} is beyond the {n} rows of the reward model's embedding (vocab_size in its config.json): train a reward model that starts from the policy's own base",
+                id = *id,
+                n = n
+            )),
+        }
     }
 
     /// The reward model's score of each sequence, read at its last token.

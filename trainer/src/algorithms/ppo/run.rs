@@ -41,7 +41,7 @@ impl PpoRun {
         let opening = JournalOpening {
             kind: "ppo",
             out: &paths.out,
-            resume: paths.resume,
+            start: paths.start,
             identity: identity(ppo, prompts, paths)?,
             save_every: ppo.config.optimisation.save_every,
             n_steps: plan.n_steps,

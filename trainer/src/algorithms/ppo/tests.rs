@@ -9,7 +9,7 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use tch::Device;
-use trainer_base::settings::ResumeMode;
+use trainer_base::settings::StartFlags;
 
 /// `golden.numbers` of the fixtures: the top 24 bits of a linear congruential generator.
 fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
@@ -255,7 +255,7 @@ impl Desk {
             prompts: at("prompts.jsonl"),
             eval_prompts: Some(at("prompts.jsonl")),
             out: at(out),
-            resume: ResumeMode::Auto,
+            start: StartFlags::default(),
         }
     }
 

@@ -58,7 +58,7 @@ fn follows_trl(kind: &str) {
         data: data.clone(),
         out: out.path().into(),
         eval_data: Some(data),
-        resume: ResumeMode::Auto,
+        start: StartFlags::default(),
     };
     let metrics = run_all(&paths, &traced(golden), None);
     let steps = golden["steps"].as_array().unwrap();
@@ -115,7 +115,7 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
         data: fixture_path(golden["data"].as_str().unwrap()),
         out: out.into(),
         eval_data: None,
-        resume: ResumeMode::Auto,
+        start: StartFlags::default(),
     };
     run_all(&paths(whole.path()), &config, None);
     run_all(&paths(parts.path()), &config, Some(4));
@@ -130,4 +130,18 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
     assert_eq!(exported["id2label"], json!({"0": "LABEL_0"}));
     // <|endoftext|>, as the base's pad token is its EOS.
     assert_eq!(exported["pad_token_id"], json!(0));
+}
+
+#[test]
+fn a_margin_asks_for_more_than_a_higher_score() {
+    let (chosen, rejected) = (Tensor::from_slice(&[1.5f32, 0.5]), Tensor::from_slice(&[0f32, 0.0]));
+    let pair = |margin| AnswerPair { index: 0, chosen: vec![1], rejected: vec![2], margin };
+    let of = |margins: [f64; 2]| {
+        let pairs = margins.map(pair);
+        loss(&chosen, &rejected, &[&pairs[0], &pairs[1]], &RewardConfig::default())
+            .double_value(&[])
+    };
+    // -F.logsigmoid(torch.tensor([1.5 - 1.5, 0.5 - 0.5])).mean()
+    assert!((of([1.5, 0.5]) - std::f64::consts::LN_2).abs() < 1e-7);
+    assert!(of([0.0, 0.0]) < std::f64::consts::LN_2, "{}", of([0.0, 0.0]));
 }

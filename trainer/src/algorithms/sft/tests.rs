@@ -19,7 +19,7 @@ fn paths(data: &str, out: &Path) -> SftPaths {
         data: data.clone(),
         out: out.into(),
         eval_data: Some(data),
-        resume: ResumeMode::Auto,
+        start: StartFlags::default(),
     }
 }
 

@@ -174,12 +174,17 @@ fn logprobs_and_entropy_at_a_temperature_are_trls() {
 }
 
 #[test]
-fn the_bradley_terry_loss_is_trls_with_and_without_centering() {
+fn the_bradley_terry_loss_is_trls_with_and_without_margins_and_centering() {
     let golden = golden("bradley_terry");
     let (chosen, rejected) = (tensor(&golden["chosen"]), tensor(&golden["rejected"]));
+    let margins = tensor(&golden["margin"]);
     let coefficient = golden["center_rewards_coefficient"].as_f64().unwrap();
-    for (coefficient, name) in [(0.0, "loss"), (coefficient, "loss_centered")] {
-        let loss = bradley_terry(&chosen, &rejected, coefficient);
+    for (margins, coefficient, name) in [
+        (None, 0.0, "loss"),
+        (Some(&margins), 0.0, "loss_margin"),
+        (None, coefficient, "loss_centered"),
+    ] {
+        let loss = bradley_terry(&chosen, &rejected, margins, coefficient);
         assert_close(&[scalar(&loss)], &numbers(&golden[name]), 1e-8);
     }
 }

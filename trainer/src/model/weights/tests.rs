@@ -66,6 +66,63 @@ fn a_model_whose_weights_ran_away_is_not_written() {
     }
 }
 
+/// A copy of tiny_llama that ties its head to the embedding and yet holds `head`.
+fn tied_with(head: &Tensor) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(fixture_path("tiny_llama/config.json")).unwrap();
+    let mut config: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    config.insert("tie_word_embeddings".into(), json!(true));
+    fs::write(folder.path().join("config.json"), json!(config).to_string()).unwrap();
+    let model = tiny();
+    let mut weights: Vec<(String, &Tensor)> = model
+        .parameters()
+        .iter()
+        .filter(|(name, _)| name != LM_HEAD)
+        .map(|(name, weight)| (name.clone(), weight))
+        .collect();
+    weights.push((LM_HEAD.into(), head));
+    write_tensors(&folder.path().join(WEIGHTS), weights.into_iter()).unwrap();
+    folder
+}
+
+#[test]
+fn a_tied_head_may_repeat_the_embedding_and_nothing_else() {
+    let embedding = tiny().embedding.detach();
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let folder = tied_with(&embedding);
+        assert!(Transformer::load_frozen(folder.path(), kind, Device::Cpu).is_ok());
+    }
+    let message = refusal(tied_with(&(&embedding * 1.5)).path());
+    assert!(message.contains("lm_head.weight that is not the embedding"), "{message}");
+    assert!(message.contains("tie_word_embeddings"), "{message}");
+    let reward = tied_with(&(&embedding * 1.5));
+    let text = fs::read_to_string(reward.path().join("config.json")).unwrap();
+    let text = text.replace("LlamaForCausalLM", "LlamaForSequenceClassification");
+    let config = ModelConfig::parse(&text.replacen('{', r#"{"id2label":{"0":"a"},"#, 1)).unwrap();
+    let none = FolderWeights::read(reward.path(), &config, Kind::Float, Device::Cpu);
+    let message = format!("{:#}", none.err().expect("it has no score head"));
+    assert!(message.contains("has no weight score.weight"), "its head is not looked at: {message}");
+}
+
+#[test]
+fn a_weight_that_two_shards_hold_differently_is_named() {
+    let folder = altered(|_, weight| Some(weight));
+    let path = |name: &str| folder.path().join(name);
+    fs::rename(path(WEIGHTS), path("a.safetensors")).unwrap();
+    let map = json!({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}});
+    fs::write(path(INDEX), map.to_string()).unwrap();
+    let norm = tiny().norm.detach();
+    let shard = |weight: &Tensor| {
+        let weights = [("model.norm.weight".to_owned(), weight)];
+        write_tensors(&path("b.safetensors"), weights.into_iter()).unwrap();
+    };
+    shard(&norm);
+    assert!(Transformer::load(folder.path(), Kind::Float, Device::Cpu).is_ok(), "the same twice");
+    shard(&(&norm + 1.0));
+    let message = refusal(folder.path());
+    assert!(message.contains("different weights model.norm.weight"), "{message}");
+}
+
 #[test]
 fn weights_of_another_shape_or_none_at_all_are_named() {
     let norm = "model.norm.weight";
