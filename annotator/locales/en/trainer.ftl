@@ -21,6 +21,7 @@ cannot-make = cannot make { $path }
 cannot-remove = cannot remove { $path }
 cannot-sync = cannot sync { $path }
 file-damaged = { $path } is damaged
+reader-gave-up = it contradicts itself, and its reader gave up
 
 ## How a run ends
 

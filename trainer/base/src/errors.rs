@@ -5,7 +5,12 @@
 //! text the message would be found no more.
 
 use entity::{json_problem, message, message::KeyedMessage};
-use std::{error::Error, fmt, io, path::Path};
+use std::{
+    error::Error,
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
 
 /// Says what could not be done, before why.
 pub trait WithMessage<T> {
@@ -67,6 +72,13 @@ fn own_message(link: &(dyn Error + 'static)) -> KeyedMessage {
     } else {
         KeyedMessage::technical(link.to_string())
     }
+}
+
+/// What a library's reader panics about is an error of what it reads: files come from anywhere.
+pub fn without_panic<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(message!("reader-gave-up", "it contradicts itself, and its reader gave up").into())
+    })
 }
 
 pub fn cannot_read(path: &Path) -> KeyedMessage {

@@ -3,7 +3,7 @@
 
 use crate::{
     chat_template::ChatTemplate,
-    errors::{WithMessage, cannot_read, is_damaged},
+    errors::{WithMessage, cannot_read, is_damaged, message_of, without_panic},
     model_files,
 };
 use anyhow::{Result, anyhow, bail};
@@ -42,8 +42,8 @@ impl Tokenizer {
             )
         };
         let bytes = model_files::read(&file).map_err(|error| unreadable((&error).into()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|error| unreadable(KeyedMessage::technical(error.to_string())))?;
+        let read = || tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{error}"));
+        let mut inner = without_panic(read).map_err(|error| unreadable(message_of(&error)))?;
         // transformers switches off what a file may say about padding and cutting.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| {
@@ -87,8 +87,9 @@ impl Tokenizer {
     /// The ids of `text`. Plain text takes the special tokens that the tokenizer adds by itself
     /// (a BOS, say); rendered conversations do not, as they already have them.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i64>> {
-        let encoding =
-            self.inner.encode_fast(text, add_special_tokens).map_err(|error| anyhow!("{error}"))?;
+        let encoding = without_panic(|| {
+            self.inner.encode_fast(text, add_special_tokens).map_err(|error| anyhow!("{error}"))
+        })?;
         let ids: Vec<i64> = encoding.get_ids().iter().copied().map(i64::from).collect();
         self.check_embedded(&ids)?;
         Ok(ids)
@@ -116,10 +117,10 @@ impl Tokenizer {
         texts: Vec<String>,
         add_special_tokens: bool,
     ) -> Result<Vec<Vec<i64>>> {
-        let encodings = self
-            .inner
-            .encode_batch_fast(texts, add_special_tokens)
-            .map_err(|error| anyhow!("{error}"))?;
+        let encodings = without_panic(|| {
+            let encoded = self.inner.encode_batch_fast(texts, add_special_tokens);
+            encoded.map_err(|error| anyhow!("{error}"))
+        })?;
         let ids = |encoding: &tokenizers::Encoding| {
             encoding.get_ids().iter().copied().map(i64::from).collect()
         };
@@ -144,7 +145,9 @@ impl Tokenizer {
 
     fn decode_ids(&self, ids: &[i64], skip_special_tokens: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|&id| u32::try_from(id).ok()).collect();
-        self.inner.decode(&ids, skip_special_tokens).unwrap_or_default()
+        let decode =
+            || self.inner.decode(&ids, skip_special_tokens).map_err(|error| anyhow!("{error}"));
+        without_panic(decode).unwrap_or_default()
     }
 
     /// The conversation as text, by the folder's chat template.

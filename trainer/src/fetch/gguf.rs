@@ -1,12 +1,13 @@
 //! A Llama in a GGUF file, with Hugging Face's names and layout.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{
     Device,
     quantized::gguf_file::{self, Content},
 };
 use serde_json::{Value, json};
 use std::io::Cursor;
+use trainer_base::errors::without_panic;
 
 /// A GGUF file in memory.
 pub(super) struct GgufFile {
@@ -37,8 +38,9 @@ const BLOCK: [(&str, &str); 9] = [
 impl GgufFile {
     pub(super) fn read(bytes: Vec<u8>) -> Result<Self> {
         let mut bytes = Cursor::new(bytes);
-        let content = Content::read(&mut bytes)?;
+        let content = without_panic(|| Ok(Content::read(&mut bytes)?))?;
         let gguf = Self { content, bytes };
+        gguf.check_sizes()?;
         match gguf.text("general.architecture") {
             Some("llama") => Ok(gguf),
             other => bail!("expected a Llama, found {}", other.unwrap_or("no architecture")),
@@ -51,18 +53,41 @@ impl GgufFile {
         names
     }
 
+    /// An error where the weights together have more numbers than the file has room for, two bits being
+    /// the least that one takes, or one has none: then every claim of a size is backed by bytes.
+    fn check_sizes(&self) -> Result<()> {
+        let mut total = 0_usize;
+        for (name, info) in &self.content.tensor_infos {
+            let sizes = info.shape.dims();
+            let count = sizes.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+            let count = count.filter(|count| *count > 0);
+            let sum = count.and_then(|count| total.checked_add(count));
+            total = sum.with_context(|| format!("{name} has the impossible sizes {sizes:?}"))?;
+        }
+        let room = self.bytes.get_ref().len().saturating_mul(4);
+        ensure!(total <= room, "it names {total} numbers, more than it has room for");
+        Ok(())
+    }
+
     /// Dequantises the weight that llama.cpp calls `name`.
     pub(super) fn weight(&mut self, name: &str) -> Result<GgufWeight> {
-        let tensor = self.content.tensor(&mut self.bytes, name, &Device::Cpu)?;
-        let tensor = tensor.dequantize(&Device::Cpu)?;
-        let shape = tensor.dims().to_vec();
-        let mut values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+        let (content, bytes) = (&self.content, &mut self.bytes);
+        let (shape, mut values) = without_panic(|| {
+            let tensor = content.tensor(bytes, name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+            Ok((tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1::<f32>()?))
+        })?;
         let n_heads = match name.split('.').nth(2) {
             Some("attn_q") => Some(self.number("llama.attention.head_count")?),
             Some("attn_k") => Some(self.number("llama.attention.head_count_kv")?),
             _ => None,
         };
         if let Some(n_heads) = n_heads {
+            ensure!(
+                n_heads > 0
+                    && shape.len() == 2
+                    && shape[0].is_multiple_of(n_heads.saturating_mul(2)),
+                "{name} has the shape {shape:?}, which does not go with {n_heads} heads"
+            );
             values = unpermuted(&values, n_heads, shape[0], shape[1]);
         }
         let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
@@ -73,6 +98,7 @@ impl GgufFile {
     pub(super) fn config(&self) -> Result<Value> {
         let heads = self.number("llama.attention.head_count")?;
         let hidden = self.number("llama.embedding_length")?;
+        ensure!(heads > 0, "the GGUF file says that its model has no attention heads");
         let eps = self.metadata("llama.attention.layer_norm_rms_epsilon")?.to_f32()?;
         let theta = self.metadata("llama.rope.freq_base")?.to_f32()?;
         Ok(json!({

