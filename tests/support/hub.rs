@@ -200,7 +200,7 @@ fn route(state: &mut State, asked: &Asked, port: u16) -> Reply {
         ["api", "models", org, name, "revision", revision] => {
             listing(state, &format!("{org}/{name}"), revision)
         }
-        [org, name, "resolve", commit, file] => {
+        [org, name, "resolve", commit, file @ ..] => {
             let repository = format!("{org}/{name}");
             let Some(found) = state.repositories.get(&repository) else {
                 return refuse("404 Not Found", "RepoNotFound");
@@ -215,11 +215,12 @@ fn route(state: &mut State, asked: &Asked, port: u16) -> Reply {
                 return refuse(status, "GatedRepo");
             }
             assert_eq!(*commit, COMMIT, "every file is asked for at one commit");
-            let Some(content) = found.files.get(*file) else {
+            let file = file.join("/");
+            let Some(content) = found.files.get(&file) else {
                 return refuse("404 Not Found", "EntryNotFound");
             };
-            if !is_large(file) {
-                return bytes(state, &repository, file, asked);
+            if !is_large(&file) {
+                return bytes(state, &repository, &file, asked);
             }
             let headers = vec![
                 // Another name of the same machine, as the hub's storage is another host.

@@ -297,6 +297,33 @@ fn a_folder_of_this_machine_is_a_base_after_the_same_checks() {
 }
 
 #[test]
+fn named_chat_templates_come_along_from_the_hub_and_from_a_folder() {
+    let named = "additional_chat_templates/tool_use.jinja";
+    let mut repository = Repository::tiny();
+    let harm = "additional_chat_templates/../../harm.jinja";
+    for name in [named, harm, "additional_chat_templates/.hidden.jinja", "other/rag.jinja"] {
+        repository.files.insert(name.to_owned(), b"{{ messages }}".to_vec());
+    }
+    let hub = Hub::start(NAME, repository);
+    let desk = Desk::new();
+    events(&desk.command(&hub.endpoint(), NAME).output().unwrap());
+    let names = |folder: &Path| {
+        let folder = folder.join("additional_chat_templates");
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&desk.out()), ["tool_use.jinja"]);
+    assert_eq!(fs::read(desk.out().join(named)).unwrap(), b"{{ messages }}");
+    assert!(!desk.0.path().join("harm.jinja").exists() && !desk.out().join("other").exists());
+
+    let source = desk.0.path().join("mine");
+    fs::rename(desk.out(), &source).unwrap();
+    let nowhere = "http://127.0.0.1:1"; // nothing listens there
+    events(&desk.command(nowhere, source.to_str().unwrap()).output().unwrap());
+    assert_eq!(names(&desk.out()), ["tool_use.jinja"]);
+}
+
+#[test]
 fn a_repository_that_means_harm_is_refused_in_a_sentence_and_nothing_of_it_stays() {
     let endless_header = [&(1_u64 << 62).to_le_bytes()[..], b"{}"].concat();
     let huge =

@@ -122,6 +122,7 @@ tokenizer-beyond-embedding = the token { $token } has the id { $id }, and the mo
 template-invalid = the chat template is not valid Jinja
 template-refuses = the chat template does not render these messages
 template-endless = the chat template does not come to an end with these messages: it is damaged, or meant to do harm; take another model
+template-not-named = the model has no chat template named { $name }, but { $names }; choose one of these with chat_template_kwargs, such as {"{"}"chat_template": { $example }{"}"}
 model-unreadable = cannot read { $path }: a model is a Hugging Face folder with config.json, model.safetensors and tokenizer.json
 model-unusable = { $path } cannot be used
 model-file-too-long = { $name } is longer than { $most } MB, which no model needs: it is damaged, or meant to do harm; take the model from elsewhere

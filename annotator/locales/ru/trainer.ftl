@@ -121,6 +121,7 @@ tokenizer-beyond-embedding = у токена { $token } номер { $id }, а �
 template-invalid = шаблон чата написан с ошибкой
 template-refuses = шаблон чата не принимает эти сообщения
 template-endless = шаблон чата не доходит до конца на этих сообщениях: он повреждён или сделан, чтобы навредить; возьмите другую модель
+template-not-named = у модели нет шаблона чата с именем { $name }, есть { $names }. Выберите один из них через `chat_template_kwargs`, например {"{"}"chat_template": { $example }{"}"}
 model-unreadable = не удалось прочитать { $path }: модель — это папка Hugging Face с `config.json`, `model.safetensors` и `tokenizer.json`
 model-unusable = { $path } не подходит
 model-file-too-long = { $name } длиннее { $most } МБ, столько не нужно ни одной модели: файл повреждён или сделан, чтобы навредить; возьмите модель из другого места

@@ -15,7 +15,7 @@ use std::{
     path::Path,
 };
 use storage::artifact_store::ArtifactStore;
-use trainer_base::memory::ModelShape;
+use trainer_base::{chat_template::named_files, memory::ModelShape};
 
 /// Bytes of a file that are read. A tokenizer's configuration may name thousands of tokens.
 const MOST_READ: u64 = 16 << 20;
@@ -64,6 +64,7 @@ fn in_folder(folder: &Path) -> ModelFacts {
             .and_then(|config| serde_json::from_str(&config).ok())
             .filter(ModelShape::is_possible),
         has_chat_template: folder.join("chat_template.jinja").is_file()
+            || !named_files(folder).is_empty()
             || text("tokenizer_config.json").is_some_and(|config| has_template(&config)),
         languages: languages_in(folder),
     }
@@ -156,6 +157,11 @@ mod tests {
         assert!(in_folder(folder.path()).has_chat_template);
         write("tokenizer_config.json", "{}");
         write("chat_template.jinja", "{{ messages }}");
+        assert!(in_folder(folder.path()).has_chat_template);
+        fs::remove_file(folder.path().join("chat_template.jinja")).unwrap();
+        fs::create_dir(folder.path().join("additional_chat_templates")).unwrap();
+        assert!(!in_folder(folder.path()).has_chat_template);
+        write("additional_chat_templates/tool_use.jinja", "{{ messages }}");
         assert!(in_folder(folder.path()).has_chat_template);
     }
 

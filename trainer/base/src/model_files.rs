@@ -12,9 +12,9 @@ use std::{
 /// for weights, which are never read whole.
 pub fn most_bytes(name: &str) -> Option<u64> {
     match name {
-        "chat_template.jinja" => Some(1 << 20),
         "config.json" | "generation_config.json" => Some(4 << 20),
         "tokenizer.json" | "tokenizer.model" | "model.safetensors.index.json" => Some(64 << 20),
+        name if name.ends_with(".jinja") => Some(1 << 20),
         name if name.ends_with(".safetensors") => None,
         _ => Some(16 << 20),
     }

@@ -2,7 +2,7 @@
 //! its chat template.
 
 use crate::{
-    chat_template::ChatTemplate,
+    chat_template::NamedTemplates,
     errors::{WithMessage, cannot_read, is_damaged, message_of, without_panic},
     model_files,
 };
@@ -19,7 +19,7 @@ use std::{
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    template: Option<ChatTemplate>,
+    templates: Option<NamedTemplates>,
     eos_token: Option<String>,
     eos_ids: Vec<i64>,
     pad_id: Option<i64>,
@@ -68,18 +68,11 @@ impl Tokenizer {
             Some(token) => Some(token.clone()),
             None => eos_ids.first().and_then(|&id| inner.id_to_token(u32::try_from(id).ok()?)),
         };
-        let template = match template_source(folder, &config)? {
-            Some(source) => {
-                Some(ChatTemplate::new(&source, special_tokens).with_message(|| {
-                    message!("in-folder", "in {folder}", folder = folder.display())
-                })?)
-            }
-            None => None,
-        };
+        let templates = NamedTemplates::read(folder, &config, &special_tokens)?;
         let n_embeddings = model.get("vocab_size").and_then(Value::as_i64);
         let template_tail = Vec::new();
         let mut tokenizer =
-            Self { inner, template, eos_token, eos_ids, pad_id, template_tail, n_embeddings };
+            Self { inner, templates, eos_token, eos_ids, pad_id, template_tail, n_embeddings };
         tokenizer.template_tail = tokenizer.find_template_tail();
         Ok(tokenizer)
     }
@@ -162,8 +155,8 @@ impl Tokenizer {
         add_generation_prompt: bool,
         variables: &Map<String, Value>,
     ) -> Result<String> {
-        match &self.template {
-            Some(template) => template.render_with(messages, add_generation_prompt, variables),
+        match &self.templates {
+            Some(templates) => templates.render(messages, add_generation_prompt, variables),
             None => bail!(message!(
                 "data-no-template",
                 "the data are lists of messages, but the model has no chat template: add a chat_template.jinja to its folder, or give prompts and answers as plain strings"
@@ -172,7 +165,7 @@ impl Tokenizer {
     }
 
     pub fn has_chat_template(&self) -> bool {
-        self.template.is_some()
+        self.templates.is_some()
     }
 
     /// The token that ends a plain answer, as text.
@@ -255,25 +248,6 @@ fn eos_ids(
     ids
 }
 
-/// `chat_template.jinja`, else the `chat_template` of tokenizer_config.json (one, or named ones of
-/// which `default` is taken).
-fn template_source(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
-    let file = folder.join("chat_template.jinja");
-    match model_files::read_text(&file) {
-        Ok(source) => return Ok(Some(source)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_message(|| cannot_read(&file)),
-    }
-    let source = match config.get("chat_template") {
-        Some(Value::Array(named)) => named
-            .iter()
-            .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))
-            .and_then(|entry| entry.get("template")),
-        other => other,
-    };
-    Ok(source.and_then(Value::as_str).map(str::to_owned))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,5 +280,38 @@ mod tests {
             tokenizer.render(&turns, true).unwrap(),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
         );
+    }
+
+    #[test]
+    fn a_template_is_taken_by_its_name_from_where_transformers_takes_it() {
+        let named = &fixture("jinja.json")["named"];
+        let asked = named["asked"].as_array().unwrap();
+        for golden in named["folders"].as_array().unwrap() {
+            let folder = tempfile::tempdir().unwrap();
+            let file = "tokenizer.json";
+            fs::copy(fixture_path("tiny_llama").join(file), folder.path().join(file)).unwrap();
+            let config = json!({"eos_token": "<|im_end|>", "chat_template": golden["config"]});
+            fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+            for (name, source) in golden["files"].as_object().unwrap() {
+                let file = folder.path().join(name);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, source.as_str().unwrap()).unwrap();
+            }
+            let tokenizer = Tokenizer::load(folder.path()).unwrap();
+            for (variables, text) in asked.iter().zip(golden["texts"].as_array().unwrap()) {
+                let messages = [json!({"role": "user", "content": "Hi"})];
+                let rendered =
+                    tokenizer.render_with(&messages, false, variables.as_object().unwrap());
+                match (text.as_str(), rendered) {
+                    (Some(text), rendered) => {
+                        assert_eq!(rendered.unwrap(), text, "{golden}, {variables}");
+                    }
+                    (None, rendered) => {
+                        let error = rendered.unwrap_err().to_string();
+                        assert!(error.contains("no chat template named"), "{error}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use entity::message;
 use serde_json::{Map, Value, json};
 use std::{fs, io::ErrorKind, path::Path};
 use trainer_base::{
+    chat_template::{NAMED_TEMPLATES, named_files},
     errors::{WithMessage, cannot_make, cannot_read, cannot_write},
     model_config::ModelPurpose,
 };
@@ -55,6 +56,15 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         if from.is_file() && from != to {
             let bytes = fs::read(&from).with_message(|| cannot_read(&from))?;
             replace(&to, bytes)?;
+        }
+    }
+    let named = named_files(&model.folder);
+    if !named.is_empty() && model.folder != folder {
+        let place = folder.join(NAMED_TEMPLATES);
+        fs::create_dir_all(&place).with_message(|| cannot_make(&place))?;
+        for from in &named {
+            let to = place.join(from.file_name().unwrap_or_default());
+            replace(&to, fs::read(from).with_message(|| cannot_read(from))?)?;
         }
     }
     let mut config = model.config.raw.clone();

@@ -11,10 +11,15 @@ use std::io;
 
 /// What `{{ value }}` writes.
 pub(super) fn format(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
-    Ok(out.write_str(&to_str(value))?)
+    match value.as_str() {
+        Some(text) => out.write_str(text)?,
+        None => out.write_str(&to_str(value))?,
+    }
+    Ok(())
 }
 
-fn to_str(value: &Value) -> String {
+/// What `str(value)` gives.
+pub(super) fn to_str(value: &Value) -> String {
     match value.as_str() {
         Some(text) => text.to_owned(),
         None if value.is_undefined() => String::new(),
@@ -30,9 +35,16 @@ fn to_repr(value: &Value) -> String {
         ValueKind::None => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
+        ValueKind::Number if !value.is_integer() => {
+            f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
+        }
         ValueKind::Seq => {
             let items: Vec<_> = items(value).iter().map(to_repr).collect();
-            format!("[{}]", items.join(", "))
+            match (value.is_tuple(), items.as_slice()) {
+                (true, [one]) => format!("({one},)"),
+                (true, items) => format!("({})", items.join(", ")),
+                (false, items) => format!("[{}]", items.join(", ")),
+            }
         }
         ValueKind::Map => {
             let pair = |key: &Value| {
@@ -41,25 +53,51 @@ fn to_repr(value: &Value) -> String {
             };
             format!("{{{}}}", items(value).iter().map(pair).collect::<Vec<_>>().join(", "))
         }
+        ValueKind::Undefined => "Undefined".to_owned(),
         _ => value.to_string(),
     }
+}
+
+/// `repr(number)`: the shortest digits, with an exponent where Python writes one.
+pub(super) fn float(number: f64) -> String {
+    let short = format!("{number:e}");
+    let Some((digits, exponent)) = short.split_once('e') else {
+        // inf, -inf and nan are told apart by nothing else.
+        return short.to_lowercase();
+    };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if number == 0.0 || (-4..16).contains(&exponent) {
+        let text = number.to_string();
+        return if text.contains('.') { text } else { text + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
 
 fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(quote);
     for letter in text.chars() {
+        let code = u32::from(letter);
         match letter {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             '\\' => quoted.push_str("\\\\"),
             letter if letter == quote => quoted.extend(['\\', letter]),
-            letter => quoted.push(letter),
+            letter if is_printable(letter) => quoted.push(letter),
+            _ if code < 0x100 => quoted.push_str(&format!("\\x{code:02x}")),
+            _ if code < 0x1_0000 => quoted.push_str(&format!("\\u{code:04x}")),
+            _ => quoted.push_str(&format!("\\U{code:08x}")),
         }
     }
     quoted.push(quote);
     quoted
+}
+
+/// Whether Python prints the letter as it is. Rust escapes the same classes of Unicode within a text.
+fn is_printable(letter: char) -> bool {
+    matches!(letter, '\'' | '"') || format!("a{letter}").escape_debug().nth(1) == Some(letter)
 }
 
 /// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)` with transformers' defaults.
@@ -68,11 +106,26 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let cannot = |error: serde_json::Error| {
         Error::new(ErrorKind::BadSerialization, "tojson: not JSON").with_source(error)
     };
+    ensure_defined(value)?;
     let mut json = serde_json::to_value(value).map_err(cannot)?;
     if dumps.is_sorted {
         json.sort_all_objects();
     }
     Ok(Value::from_safe_string(dumps.write(&json).map_err(cannot)?))
+}
+
+/// Python refuses to write what is not there, rather than to call it null.
+fn ensure_defined(value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Undefined => {
+            Err(Error::new(ErrorKind::BadSerialization, "tojson: the value is undefined"))
+        }
+        ValueKind::Seq => value.try_iter()?.try_for_each(|item| ensure_defined(&item)),
+        ValueKind::Map => {
+            value.try_iter()?.try_for_each(|key| ensure_defined(&value.get_item(&key)?))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Python's layout for serde_json.
@@ -180,6 +233,10 @@ impl Formatter for Dumps {
         writer.write_all(self.key.as_bytes())
     }
 
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        writer.write_all(float(number).as_bytes())
+    }
+
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,
@@ -190,7 +247,7 @@ impl Formatter for Dumps {
         }
         for unit in fragment.encode_utf16() {
             match u8::try_from(unit) {
-                Ok(byte) if byte.is_ascii() => writer.write_all(&[byte])?,
+                Ok(byte @ ..0x7f) => writer.write_all(&[byte])?,
                 _ => write!(writer, "\\u{unit:04x}")?,
             }
         }

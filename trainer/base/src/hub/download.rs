@@ -3,6 +3,7 @@
 use super::{
     client::{HubProblem, OpenedFile},
     files::RemoteFile,
+    make_folder,
     origin::BaseOrigin,
 };
 use crate::{
@@ -115,6 +116,7 @@ enum DownloadEnd {
 impl PartialFile {
     /// Goes on with what is there.
     fn open(path: PathBuf, expected: RemoteFile) -> Result<Self> {
+        path.parent().map_or(Ok(()), make_folder)?;
         let mut options = OpenOptions::new();
         let mut file = options
             .read(true)

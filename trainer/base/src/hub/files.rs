@@ -1,6 +1,7 @@
 //! Which files of a repository, or of a folder, make a model folder.
 
 use crate::{
+    chat_template::{NAMED_TEMPLATES, named_files},
     errors::{WithMessage, cannot_read},
     model_files,
 };
@@ -27,6 +28,18 @@ const OPTIONAL: [&str; 7] = [
     "README.md",
 ];
 
+/// Chat templates besides the default one that are fetched at most.
+const MOST_TEMPLATES: usize = 32;
+
+/// Whether this is a template that lies where transformers looks for it, under a name that is one
+/// everywhere.
+fn is_named_template(file: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    file.strip_prefix(NAMED_TEMPLATES)
+        .and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".jinja"))
+        .is_some_and(|name| !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain))
+}
+
 /// What the hub says of a repository at one commit (`/api/models/ORG/NAME/revision/…?blobs=true`).
 #[derive(Debug, Deserialize)]
 pub(super) struct FileListing {
@@ -51,7 +64,7 @@ struct LargeFile {
 /// A file to fetch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RemoteFile {
-    /// Without folders: it lies at the root.
+    /// It lies at the root, but for named chat templates.
     pub name: String,
     /// Bytes, where the hub says it beforehand.
     pub size: Option<u64>,
@@ -97,11 +110,13 @@ impl FileListing {
         );
         let read = || -> io::Result<Self> {
             let (mut siblings, mut state) = (Vec::new(), Vec::new());
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                let Ok(file) = fs::metadata(entry.path()) else { continue };
+            let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+            for path in entries.chain(named_files(folder).into_iter().map(Ok)) {
+                let path = path?;
+                let Ok(file) = fs::metadata(&path) else { continue };
                 // Links out of the folder are refused when the file is opened.
-                let name = entry.file_name().into_string().unwrap_or_default();
+                let name = path.strip_prefix(folder).ok().and_then(Path::to_str);
+                let name = name.unwrap_or_default().to_owned();
                 let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
                 state.push(format!("{name} {} {}", file.len(), since.as_nanos()));
                 if file.is_file() {
@@ -159,7 +174,10 @@ impl FileListing {
         };
         let legal =
             self.siblings.iter().map(|s| s.rfilename.as_str()).filter(|name| is_legal(name));
-        let others = OPTIONAL.into_iter().chain(legal).filter_map(|name| self.file(name));
+        let named = self.siblings.iter().map(|s| s.rfilename.as_str());
+        let named = named.filter(|name| is_named_template(name)).take(MOST_TEMPLATES);
+        let others = OPTIONAL.into_iter().chain(legal).chain(named);
+        let others = others.filter_map(|name| self.file(name));
         Ok(std::iter::once(tokenizer).chain(others).chain(weights).collect())
     }
 

@@ -1,5 +1,6 @@
 //! The types of row that TRL knows, told apart by their columns.
 
+use crate::chat_template::without_nulls;
 use entity::{json_problem, json_problem::kind, message, message::KeyedMessage};
 use serde_json::{Map, Value};
 
@@ -74,7 +75,9 @@ pub(super) fn pair_with_prompt(columns: &Columns) -> Result<AnsweredPrompt, Keye
     }
     match row.answers.as_slice() {
         [RowContent::Messages(chosen), RowContent::Messages(rejected)] => {
-            let n = chosen.iter().zip(rejected).take_while(|(one, other)| one == other).count();
+            let is_same =
+                |(one, other): &(&Value, &Value)| without_nulls(one) == without_nulls(other);
+            let n = chosen.iter().zip(rejected).take_while(is_same).count();
             let answers = [chosen, rejected]
                 .map(|answer| RowContent::Messages(answer[n..].to_vec()))
                 .to_vec();
