@@ -30,3 +30,6 @@ mod worker;
 
 // Live answers over HTTP.
 mod serve;
+
+// Answers end where the chat template ends them.
+mod turn_end;

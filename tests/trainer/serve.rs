@@ -17,14 +17,14 @@ use std::{
 };
 
 /// A server on a free port.
-struct Server {
+pub(super) struct Server {
     _leash: Leash,
     url: String,
     client: Client,
 }
 
 impl Server {
-    fn start(model: &Path, more: &[&str]) -> Self {
+    pub(super) fn start(model: &Path, more: &[&str]) -> Self {
         let model = model.to_str().expect("a plain path");
         let mut arguments =
             vec!["serve", "--model", model, "--name", "tiny", "--listen", "127.0.0.1:0"];
@@ -40,7 +40,7 @@ impl Server {
         Self { _leash: leash, url, client: Client::builder().no_proxy().build().unwrap() }
     }
 
-    async fn ask(&self, body: &Value) -> (StatusCode, Value) {
+    pub(super) async fn ask(&self, body: &Value) -> (StatusCode, Value) {
         let url = format!("{}/v1/chat/completions", self.url);
         let answer = self.client.post(url).json(body).send().await.expect("an answer");
         (answer.status(), answer.json().await.expect("JSON"))
@@ -65,7 +65,7 @@ impl Server {
 
 const QUESTION: &str = "Tell me of the red fox by the lake.";
 
-fn greedy(question: &str) -> Value {
+pub(super) fn greedy(question: &str) -> Value {
     json!({"model": "tiny", "messages": [{"role": "user", "content": question}],
         "temperature": 0, "max_tokens": 40})
 }

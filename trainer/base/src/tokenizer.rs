@@ -1,6 +1,8 @@
 //! The tokenizer of a Hugging Face folder: text to ids and back, its end-of-sequence tokens and
 //! its chat template.
 
+mod tokens;
+
 use crate::{
     chat_template::NamedTemplates,
     errors::{WithMessage, cannot_read, is_damaged, message_of, without_panic},
@@ -9,11 +11,11 @@ use crate::{
 use anyhow::{Result, anyhow, bail};
 use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::ErrorKind,
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
+use tokens::{FolderTokens, read_json, set_spaces_of_llama};
+
+/// An answer that no template writes by itself.
+const ANSWER: &str = "qazwsxedc";
 
 /// A tokenizer with what its folder says about special tokens.
 #[derive(Debug)]
@@ -23,14 +25,17 @@ pub struct Tokenizer {
     eos_token: Option<String>,
     eos_ids: Vec<i64>,
     pad_id: Option<i64>,
-    template_tail: Vec<i64>,
     /// Rows of the model's embedding, where its config.json says it.
     n_embeddings: Option<i64>,
+    /// What the chat template writes behind an answer; none where it renders no answer.
+    after_answer: Option<String>,
+    /// Whether it is not EOS that ends an answer there.
+    has_turn_end: bool,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` and, where they exist, `tokenizer_config.json`,
-    /// `special_tokens_map.json`, `generation_config.json`, `config.json` and `chat_template.jinja`.
+    /// `special_tokens_map.json`, `added_tokens.json`, `generation_config.json`, `config.json` and `chat_template.jinja`.
     pub fn load(folder: &Path) -> Result<Self> {
         let file = folder.join("tokenizer.json");
         let unreadable = |why: KeyedMessage| {
@@ -52,16 +57,17 @@ impl Tokenizer {
         })?;
 
         let config = read_json(&folder.join("tokenizer_config.json"))?;
-        let mut special_tokens =
-            special_tokens(&read_json(&folder.join("special_tokens_map.json"))?);
-        special_tokens.extend(self::special_tokens(&config));
+        let tokens = FolderTokens::read(folder, &config)?;
+        tokens.add_to(&mut inner)?;
+        let model = read_json(&folder.join("config.json"))?;
+        set_spaces_of_llama(&mut inner, &config, &model)?;
 
+        let special_tokens = tokens.named;
         let id_of = |name: &str| {
             let id = inner.token_to_id(special_tokens.get(name)?)?;
             Some(i64::from(id))
         };
         let generation = read_json(&folder.join("generation_config.json"))?;
-        let model = read_json(&folder.join("config.json"))?;
         let eos_ids = eos_ids(id_of("eos_token"), &generation, &model);
         let pad_id = id_of("pad_token").or_else(|| model.get("pad_token_id")?.as_i64());
         let eos_token = match special_tokens.get("eos_token") {
@@ -70,10 +76,22 @@ impl Tokenizer {
         };
         let templates = NamedTemplates::read(folder, &config, &special_tokens)?;
         let n_embeddings = model.get("vocab_size").and_then(Value::as_i64);
-        let template_tail = Vec::new();
-        let mut tokenizer =
-            Self { inner, templates, eos_token, eos_ids, pad_id, template_tail, n_embeddings };
-        tokenizer.template_tail = tokenizer.find_template_tail();
+        let (after_answer, has_turn_end) = (None, false);
+        let mut tokenizer = Self {
+            inner,
+            templates,
+            eos_token,
+            eos_ids,
+            pad_id,
+            n_embeddings,
+            after_answer,
+            has_turn_end,
+        };
+        tokenizer.after_answer = tokenizer.find_after_answer();
+        if let Some(id) = tokenizer.find_turn_end() {
+            tokenizer.eos_ids.push(id);
+            tokenizer.has_turn_end = true;
+        }
         Ok(tokenizer)
     }
 
@@ -186,44 +204,45 @@ impl Tokenizer {
         self.pad_id
     }
 
-    /// What the chat template writes after the EOS of an answer (SmolLM2: a line break), which a
-    /// reward model read in training and therefore has to read when it scores. Empty where there
-    /// is no template, or none that ends an answer with EOS.
-    pub fn template_tail(&self) -> &[i64] {
-        &self.template_tail
-    }
-
-    fn find_template_tail(&self) -> Vec<i64> {
-        let turns =
-            [json!({"role": "user", "content": "A"}), json!({"role": "assistant", "content": "B"})];
-        // A template that refuses even these two turns will say so about the data.
-        let Ok(ids) = self.render(&turns, false).and_then(|text| self.encode(&text, false)) else {
-            return Vec::new();
-        };
-        match ids.iter().rposition(|&id| self.is_eos(id)) {
-            Some(eos) => ids[eos + 1..].to_vec(),
-            None => Vec::new(),
+    /// What a finished answer ends with, and what a reward model therefore has to read behind one: EOS
+    /// after a plain prompt, in a conversation what the chat template writes there (SmolLM2: its EOS and
+    /// a line break).
+    pub fn answer_end(&self, is_conversation: bool) -> Option<&str> {
+        match &self.after_answer {
+            Some(after) if is_conversation => Some(after),
+            _ => self.eos_token(),
         }
     }
-}
 
-/// An absent file is an empty object.
-fn read_json(file: &Path) -> Result<Map<String, Value>> {
-    match model_files::read(file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_message(|| is_damaged(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Map::new()),
-        Err(error) => Err(error).with_message(|| cannot_read(file)),
+    /// Whether answers end with a token of the chat template that the folder does not call EOS: the last
+    /// of [`Self::eos_ids`].
+    pub fn has_turn_end(&self) -> bool {
+        self.has_turn_end
     }
-}
 
-/// `bos_token`, `eos_token`, …: a string, or an object with its `content`.
-fn special_tokens(config: &Map<String, Value>) -> BTreeMap<String, String> {
-    let content = |value: &Value| Some(value.get("content").unwrap_or(value).as_str()?.to_owned());
-    config
-        .iter()
-        .filter(|(name, _)| name.ends_with("_token"))
-        .filter_map(|(name, value)| Some((name.clone(), content(value)?)))
-        .collect()
+    fn find_after_answer(&self) -> Option<String> {
+        let turns = [
+            json!({"role": "user", "content": "A"}),
+            json!({"role": "assistant", "content": ANSWER}),
+        ];
+        // A template that refuses even these two turns will say so about the data.
+        let text = self.render(&turns, false).ok()?;
+        Some(text.rsplit_once(ANSWER)?.1.to_owned())
+    }
+
+    /// The token with which the chat template ends an answer, where nothing in the folder says that
+    /// generation stops at it: a base that was pretrained on plain texts often calls another one EOS.
+    fn find_turn_end(&self) -> Option<i64> {
+        let after = self.encode(self.after_answer.as_deref()?, false).ok()?;
+        if after.iter().any(|&id| self.is_eos(id)) {
+            return None;
+        }
+        let added = self.inner.get_added_tokens_decoder();
+        let token = |id: &i64| added.get(&u32::try_from(*id).ok()?);
+        let is_special = |id: &&i64| token(id).is_some_and(|token| token.special);
+        let first = after.iter().find(is_special);
+        first.or_else(|| after.iter().find(|id| token(id).is_some())).copied()
+    }
 }
 
 /// The tokenizer's own EOS, then those that generation stops at; the model's where neither says.
@@ -249,69 +268,4 @@ fn eos_ids(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{fixture, fixture_path};
-    use std::fs;
-
-    #[test]
-    fn qwens_special_tokens_are_taken_from_where_its_folders_have_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        let file = "tokenizer.json";
-        fs::copy(fixture_path("tiny_llama").join(file), folder.path().join(file)).unwrap();
-        let template = fixture("chat_templates.json")["qwen3"]["template"].take();
-        let config = json!({
-            "add_bos_token": false, "bos_token": null, "eos_token": "<|im_end|>",
-            "pad_token": "<|endoftext|>", "unk_token": null, "chat_template": template
-        });
-        write("tokenizer_config.json", &config.to_string());
-        write("generation_config.json", r#"{"eos_token_id": [2, 0], "pad_token_id": 0}"#);
-        write("config.json", r#"{"bos_token_id": 0, "eos_token_id": 2}"#);
-
-        let tokenizer = Tokenizer::load(folder.path()).unwrap();
-        assert_eq!((tokenizer.eos_ids(), tokenizer.pad_id()), ([2, 0].as_slice(), Some(0)));
-        assert_eq!(tokenizer.eos_token(), Some("<|im_end|>"));
-        let text = tokenizer.encode("The sea", true).unwrap();
-        assert_eq!(tokenizer.decode(&text), "The sea", "no token begins a text");
-        assert_eq!(tokenizer.decode(tokenizer.template_tail()), "\n");
-        let turns = [json!({"role": "user", "content": "Hi"})];
-        assert_eq!(
-            tokenizer.render(&turns, true).unwrap(),
-            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
-        );
-    }
-
-    #[test]
-    fn a_template_is_taken_by_its_name_from_where_transformers_takes_it() {
-        let named = &fixture("jinja.json")["named"];
-        let asked = named["asked"].as_array().unwrap();
-        for golden in named["folders"].as_array().unwrap() {
-            let folder = tempfile::tempdir().unwrap();
-            let file = "tokenizer.json";
-            fs::copy(fixture_path("tiny_llama").join(file), folder.path().join(file)).unwrap();
-            let config = json!({"eos_token": "<|im_end|>", "chat_template": golden["config"]});
-            fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
-            for (name, source) in golden["files"].as_object().unwrap() {
-                let file = folder.path().join(name);
-                fs::create_dir_all(file.parent().unwrap()).unwrap();
-                fs::write(file, source.as_str().unwrap()).unwrap();
-            }
-            let tokenizer = Tokenizer::load(folder.path()).unwrap();
-            for (variables, text) in asked.iter().zip(golden["texts"].as_array().unwrap()) {
-                let messages = [json!({"role": "user", "content": "Hi"})];
-                let rendered =
-                    tokenizer.render_with(&messages, false, variables.as_object().unwrap());
-                match (text.as_str(), rendered) {
-                    (Some(text), rendered) => {
-                        assert_eq!(rendered.unwrap(), text, "{golden}, {variables}");
-                    }
-                    (None, rendered) => {
-                        let error = rendered.unwrap_err().to_string();
-                        assert!(error.contains("no chat template named"), "{error}");
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

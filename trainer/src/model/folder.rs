@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use std::{fs, io::ErrorKind, path::Path};
 use trainer_base::{
     chat_template::{NAMED_TEMPLATES, named_files},
-    errors::{WithMessage, cannot_make, cannot_read, cannot_write},
+    errors::{WithMessage, cannot_make, cannot_read, cannot_write, is_damaged},
     model_config::ModelPurpose,
+    tokenizer::Tokenizer,
 };
 
 /// Files beside the weights, which are copied as they are.
@@ -67,6 +68,9 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
             replace(&to, fs::read(from).with_message(|| cannot_read(from))?)?;
         }
     }
+    if model.config.purpose == ModelPurpose::Language {
+        name_turn_end(&model.folder, folder)?;
+    }
     let mut config = model.config.raw.clone();
     let architecture = model.config.family.architecture(model.config.purpose);
     config.insert("architectures".into(), json!([architecture]));
@@ -98,4 +102,21 @@ fn remove_if_there(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whoever generates with the folder stops where its chat template ends an answer, though the base in
+/// `from` calls another token EOS.
+fn name_turn_end(from: &Path, folder: &Path) -> Result<()> {
+    let Ok(tokenizer) = Tokenizer::load(from) else { return Ok(()) };
+    if !tokenizer.has_turn_end() {
+        return Ok(());
+    }
+    let path = folder.join("generation_config.json");
+    let mut config: Map<String, Value> = match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).with_message(|| is_damaged(&path))?,
+        Err(_) => Map::new(),
+    };
+    config.insert("eos_token_id".into(), json!(tokenizer.eos_ids()));
+    let text = serde_json::to_string_pretty(&config)? + "\n";
+    fs::write(&path, text).with_message(|| cannot_write(&path))
 }

@@ -9,29 +9,26 @@ use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
 /// The ids that the reward model scores, at the last of them.
 ///
 /// A finished answer is read as `trainer score` reads the same text: tokenised as the reward
-/// model's training data were, which need not be the tokens that were drawn, and followed by what
-/// the chat template writes after EOS. A truncated one is read as it is.
+/// model's training data were, which need not be the tokens that were drawn, and followed by EOS, or by
+/// what the chat template writes there. A truncated one is read as it is.
 pub(super) fn ids_to_score(
     prompt: &PromptIds,
     completion: &Completion,
     tokenizer: &Tokenizer,
 ) -> anyhow::Result<Vec<i64>> {
-    let drawn = || [prompt.ids.as_slice(), &completion.token_ids].concat();
-    let (FinishReason::Stop, Some(eos)) = (completion.finish_reason, tokenizer.eos_token()) else {
-        return Ok(drawn());
+    let end = tokenizer.answer_end(prompt.is_conversation);
+    let (FinishReason::Stop, Some(end)) = (completion.finish_reason, end) else {
+        return Ok([prompt.ids.as_slice(), &completion.token_ids].concat());
     };
-    let tail = if prompt.is_conversation { tokenizer.template_tail() } else { &[] };
-    let answer = tokenizer.completion_text(&completion.token_ids) + eos;
+    let answer = tokenizer.completion_text(&completion.token_ids) + end;
     let prompt_text = tokenizer.decode(&prompt.ids);
     // Where the prompt's text does not come back as its ids (a tokenizer that adds a space in
     // front), the seam between prompt and answer is kept instead.
-    let mut ids = if tokenizer.encode(&prompt_text, false)? == prompt.ids {
-        tokenizer.encode(&(prompt_text + &answer), false)?
+    if tokenizer.encode(&prompt_text, false)? == prompt.ids {
+        tokenizer.encode(&(prompt_text + &answer), false)
     } else {
-        [prompt.ids.clone(), tokenizer.encode(&answer, false)?].concat()
-    };
-    ids.extend(tail);
-    Ok(ids)
+        Ok([prompt.ids.clone(), tokenizer.encode(&answer, false)?].concat())
+    }
 }
 
 /// A reward model reads the policy's ids: both need the same tokenizer.
@@ -55,3 +52,6 @@ pub(super) fn ensure_same_vocabulary(policy: &Path, reward: &Path) -> anyhow::Re
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

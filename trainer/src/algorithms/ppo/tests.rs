@@ -6,7 +6,7 @@ use crate::{
     model,
     run::recording,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use tch::Device;
 use trainer_base::settings::StartFlags;
@@ -321,46 +321,6 @@ fn a_reward_model_with_another_tokenizer_is_refused() {
     std::fs::write(&file, tokenizer).unwrap();
     let error = run(&desk.paths("policy"), &Desk::config(), &mut |_| ControlFlow::Continue(()));
     assert!(error.unwrap_err().to_string().contains("another tokenizer"));
-}
-
-#[test]
-fn a_finished_answer_is_scored_on_the_ids_that_trainer_score_makes_of_its_text() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rows.jsonl");
-    let rows = [
-        json!({"prompt": "The sea is", "completion": " wide and cold."}),
-        json!({"prompt": "Где лодка?", "completion": " В море. 42"}),
-        json!({
-            "prompt": [{"role": "user", "content": "Is the sea wide?"}],
-            "completion": [{"role": "assistant", "content": "The sea — море — is wide."}]
-        }),
-    ];
-    std::fs::write(&file, rows.each_ref().map(Value::to_string).join("\n")).unwrap();
-    let tokenizer = Tokenizer::load(&fixture_path("tiny_llama")).unwrap();
-    let log = &mut |_| ControlFlow::Continue(());
-    let prompts =
-        rows::load_prompts(&file, &tokenizer, 512, LongPrompts::Refuse, log).unwrap().rows;
-    let wanted = rows::load_to_score(&file, &tokenizer, 512, log).unwrap().rows;
-    for ((prompt, wanted), row) in prompts.iter().zip(wanted).zip(&rows) {
-        let rows::RowToScore::Answer { ids: wanted, .. } = wanted else {
-            panic!("no pairs were given")
-        };
-        let answer = &row["completion"];
-        let text = answer.as_str().or_else(|| answer[0]["content"].as_str()).unwrap();
-        // Letter by letter, as no tokenizer would have written it.
-        let mut token_ids: Vec<i64> = text
-            .chars()
-            .flat_map(|letter| tokenizer.encode(&letter.to_string(), false).unwrap())
-            .collect();
-        let truncated = [prompt.ids.as_slice(), &token_ids].concat();
-        let completion =
-            Completion { token_ids: token_ids.clone(), finish_reason: FinishReason::Length };
-        assert_eq!(score::ids_to_score(prompt, &completion, &tokenizer).unwrap(), truncated);
-
-        token_ids.push(tokenizer.eos_ids()[0]);
-        let completion = Completion { token_ids, finish_reason: FinishReason::Stop };
-        assert_eq!(score::ids_to_score(prompt, &completion, &tokenizer).unwrap(), wanted);
-    }
 }
 
 #[test]

@@ -87,6 +87,10 @@ struct ChatMessage {
     role: String,
     content: Option<MessageContent>,
     tool_calls: Option<Vec<Value>>,
+    // What the model thought before an earlier answer, under one of the names in use.
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    thinking: Option<String>,
 }
 
 /// A text, or texts in parts; pictures and sounds are refused.
@@ -228,7 +232,12 @@ impl ChatMessage {
                 texts.ok_or_else(|| ApiError::invalid("messages", message))?.concat()
             }
         };
-        Ok(json!({ "role": role, "content": content }))
+        let mut message = json!({ "role": role, "content": content });
+        let thoughts = self.reasoning_content.as_ref().or(self.reasoning.as_ref());
+        if let Some(thoughts) = thoughts.or(self.thinking.as_ref()) {
+            message["reasoning_content"] = json!(thoughts);
+        }
+        Ok(message)
     }
 }
 
@@ -360,6 +369,17 @@ mod tests {
         };
         assert!(with(Value::Null).is_ok() && with(json!([])).is_ok());
         assert!(with(json!([{"function": {"name": "f"}}])).is_err());
+    }
+
+    #[test]
+    fn what_was_thought_before_an_answer_reaches_the_chat_template() {
+        for name in ["reasoning_content", "reasoning", "thinking"] {
+            let said =
+                json!({"role": "assistant", "content": "4", name: "2 + 2", "tool_calls": null});
+            let said = parse(&json!({"messages": [said]})).conversation().unwrap();
+            let wanted = json!({"role": "assistant", "content": "4", "reasoning_content": "2 + 2"});
+            assert_eq!(said, [wanted]);
+        }
     }
 
     #[test]
