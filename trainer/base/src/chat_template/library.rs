@@ -14,6 +14,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("tojson", python::tojson);
     environment.add_filter("string", |value: &Value| python::to_str(value));
     environment.add_filter("trim", trim);
+    environment.add_filter("indent", indent);
     environment.add_filter("join", join);
     environment.add_filter(LOOPED, looped);
     environment.add_test("sequence", is_sequence);
@@ -50,6 +51,41 @@ fn trim(value: &Value, letters: Option<String>) -> String {
         Some(letters) => text.trim_matches(|letter| letters.contains(letter)).to_owned(),
         None => text.trim_matches(is_space).to_owned(),
     }
+}
+
+/// Jinja's `indent`, which keeps a line break at the end.
+fn indent(
+    state: &State,
+    text: &str,
+    width: Option<Value>,
+    first: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let flag = |name| Ok::<_, Error>(options.get::<Option<bool>>(name)?.unwrap_or(false));
+    let width = width.or(options.get("width")?).unwrap_or_else(|| Value::from(4));
+    let (first, blank) = (first.unwrap_or(flag("first")?), flag("blank")?);
+    options.assert_all_used()?;
+    let n_lines = text.split(is_line_end).count();
+    let indentation = match width.as_str() {
+        Some(indentation) => indentation.to_owned(),
+        None => {
+            let width = usize::try_from(width)?;
+            state.consume_fuel((width.saturating_mul(n_lines) / 64) as u64)?;
+            " ".repeat(width)
+        }
+    };
+    // Two letters may end one line.
+    let text = text.replace("\r\n", "\n");
+    let lines = text.split(is_line_end).enumerate().map(|(at, line)| {
+        let is_indented = if at == 0 { first } else { blank || !line.is_empty() };
+        if is_indented { format!("{indentation}{line}") } else { line.to_owned() }
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// What ends a line for Python's `str.splitlines`.
+fn is_line_end(letter: char) -> bool {
+    matches!(letter, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Jinja's `join`, of items as Python writes them.

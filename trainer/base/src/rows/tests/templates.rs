@@ -67,3 +67,17 @@ fn template_variables_that_are_none_are_told_with_their_line() {
         assert!(error.contains("line 1") && error.contains(word), "{error}");
     }
 }
+
+#[test]
+fn prompts_of_a_pair_that_differ_by_a_key_that_is_null_are_one_prompt() {
+    let tokenizer = under_qwen3(&fixture("chat_templates.json"));
+    let load = |file: &Path, report: &mut Report| load_preferences(file, &tokenizer, 1024, report);
+    let answer = |text: &str| json!({"role": "assistant", "content": text});
+    let asked = json!({"role": "user", "content": "Hi"});
+    let asked_with_nulls =
+        json!({"role": "user", "content": "Hi", "tool_calls": null, "name": null});
+    let row = json!({"chosen": [asked, answer("A")], "rejected": [asked_with_nulls, answer("B")]});
+    let pair = loaded(&jsonl([&row]), load).0.unwrap().rows.remove(0);
+    let prompt = tokenizer.decode(&pair.chosen[..pair.prompt_len]);
+    assert_eq!(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
