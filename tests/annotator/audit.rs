@@ -358,15 +358,12 @@ on_both_databases! {
             let details = serde_json::json!({"overlap": overlap});
             annotator::people::audit::record(&app.rows, None, action, subject, details).await.unwrap();
         }
-        let (mut address, mut n_shown, mut n_pages) = (format!("{project}/audit?action=project.change"), 0, 0);
-        loop {
+        let (mut next, mut n_shown, mut n_pages) = (Some(format!("{project}/audit?action=project.change")), 0, 0);
+        while let Some(address) = next {
             let page = app.admin.get(&address).await;
             n_shown += shown(&page).len();
             n_pages += 1;
-            match page.links("a[rel=next]").pop() {
-                Some(older) => address = older,
-                None => break,
-            }
+            next = page.links("a[rel=next]").pop();
         }
         assert_eq!((n_shown, n_pages), (250, 3));
         for (format, n_heads) in [("csv", 1), ("jsonl", 0)] {
