@@ -5,7 +5,7 @@ mod tokens;
 
 use crate::{
     chat_template::NamedTemplates,
-    errors::{WithMessage, cannot_read, is_damaged, message_of, without_panic},
+    errors::{message_of, without_panic},
     model_files,
 };
 use anyhow::{Result, anyhow, bail};

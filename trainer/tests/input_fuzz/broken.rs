@@ -114,7 +114,7 @@ pub(crate) fn json(value: &mut Value, dice: &mut StdRng) {
             (1, Value::Object(map)) => drop(map.insert("added".into(), elsewhere)),
             (2, Value::Number(_)) => *place = json!(number(dice)),
             (2, Value::String(text)) => {
-                text.push_str(["é", "\u{0}", " ", "Ġ", "\\"][dice.random_range(0..5)])
+                text.push_str(["é", "\u{0}", " ", "Ġ", "\\"][dice.random_range(0..5)]);
             }
             (3, _) => *place = elsewhere,
             _ => *place = other(dice),

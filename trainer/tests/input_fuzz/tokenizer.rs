@@ -126,6 +126,7 @@ pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) ->
     }
     let turns = [json!({"role": "user", "content": "Why?"})];
     let _ = tokenizer.render(&turns, true);
-    let _ = (tokenizer.template_tail(), tokenizer.decode(&[-1, 0, i64::MAX, 1 << 32]));
+    let _ =
+        (tokenizer.answer_end(true).map(str::len), tokenizer.decode(&[-1, 0, i64::MAX, 1 << 32]));
     n_bytes
 }
