@@ -66,14 +66,12 @@ fn indent(
     let (first, blank) = (first.unwrap_or(flag("first")?), flag("blank")?);
     options.assert_all_used()?;
     let n_lines = text.split(is_line_end).count();
-    let indentation = match width.as_str() {
-        Some(indentation) => indentation.to_owned(),
-        None => {
-            let width = usize::try_from(width)?;
-            state.consume_fuel((width.saturating_mul(n_lines) / 64) as u64)?;
-            " ".repeat(width)
-        }
+    let n_wide = match width.as_str() {
+        Some(indentation) => indentation.len(),
+        None => usize::try_from(width.clone())?,
     };
+    state.consume_fuel((n_wide.saturating_mul(n_lines) / 64) as u64)?;
+    let indentation = width.as_str().map_or_else(|| " ".repeat(n_wide), str::to_owned);
     // Two letters may end one line.
     let text = text.replace("\r\n", "\n");
     let lines = text.split(is_line_end).enumerate().map(|(at, line)| {

@@ -100,6 +100,10 @@ fn is_printable(letter: char) -> bool {
     matches!(letter, '\'' | '"') || format!("a{letter}").escape_debug().nth(1) == Some(letter)
 }
 
+/// The widest indent of JSON: every line has it as often as it is deep, and nothing counts what that
+/// takes.
+const MAX_INDENT: usize = 64;
+
 /// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)` with transformers' defaults.
 pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let dumps = Dumps::try_from(options)?;
@@ -144,6 +148,9 @@ impl TryFrom<Kwargs> for Dumps {
 
     fn try_from(options: Kwargs) -> Result<Self, Error> {
         let indent: Option<usize> = options.get("indent")?;
+        if indent.is_some_and(|indent| indent > MAX_INDENT) {
+            return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the indent is too wide"));
+        }
         let item = if indent.is_some() { "," } else { ", " };
         let (mut item, mut key) = (item.to_owned(), ": ".to_owned());
         if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {

@@ -38,6 +38,17 @@ fn the_generation_prompt_is_asked_for_by_name() {
 }
 
 #[test]
+fn an_indent_takes_no_memory_without_end() {
+    for source in [
+        "{{ messages | tojson(indent=99999999) }}",
+        "{{ messages[0]['content'] | indent(99999999999) }}",
+        "{{ ('\\n' * 99999) | indent('a' * 99999) }}",
+    ] {
+        render(source, &hello(), false).unwrap_err();
+    }
+}
+
+#[test]
 fn json_and_constants_are_written_as_python_writes_them() {
     let source = "{{ messages[0] | tojson }} {{ none }} {{ true }} {{ [1, 'a', none] }}";
     assert_eq!(
