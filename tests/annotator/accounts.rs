@@ -6,7 +6,7 @@ use crate::support::{
     builders::add_run,
     database::{TestDb, on_both_databases},
     eventually,
-    web::{Page, Visitor},
+    web::{Form, Page, Visitor},
 };
 use annotator::web::format;
 use entity::{
@@ -35,12 +35,17 @@ async fn account(app: &TestApp, login: &str) -> account::Model {
 
 /// What an administrator does with an account on the page of all people.
 async fn act(by: &Visitor, account: AccountId, action: &str) -> Page {
+    by.try_submit(form_to(by, account, action).await).await
+}
+
+/// The form that does it.
+async fn form_to(by: &Visitor, account: AccountId, action: &str) -> Form {
     let form = by.get("/admin/people").await.form("/admin/people");
     let mut fields: Vec<_> = form.fields.into_iter().filter(|(name, _)| name == "csrf").collect();
     // The same form again is another form, and not a double click.
     fields.push(("sent".to_owned(), uuid::Uuid::now_v7().to_string()));
     let action = format!("/admin/people/{account}/{action}");
-    by.try_submit(crate::support::web::Form { action, fields }).await
+    Form { action, fields }
 }
 
 /// Somebody new, as an administrator makes them; the link that is shown.
@@ -80,7 +85,9 @@ on_both_databases! {
             let other = administrator(&app, &left, &login).await;
             let other_id = account(&app, &login).await.id;
             let action = if round % 2 == 0 { "disable" } else { "reset" };
-            tokio::join!(act(&left, other_id, action), act(&other, left_id, action));
+            // Both have their form before either is sent.
+            let forms = (form_to(&left, other_id, action).await, form_to(&other, left_id, action).await);
+            tokio::join!(left.try_submit(forms.0), other.try_submit(forms.1));
             let people = [(left.clone(), left_id), (other, other_id)];
             let mut still_in = Vec::new();
             for (who, id) in people {

@@ -258,7 +258,8 @@ on_both_databases! {
         let page = office.app.admin.bring_in(&office.project, bomb).await;
         let told = &page.texts(".note.failure")[0];
         assert_eq!(told, "unpacked, the file is larger than 256 MB; send it in parts");
-        let taken = peak(office.app.server.process()) - before;
+        // The system counts pages in steps: a peak may look a little lower than it did.
+        let taken = peak(office.app.server.process()).saturating_sub(before);
         assert!(taken < 64 << 20, "it took {} MB", taken >> 20);
     }
 }
