@@ -58,9 +58,11 @@ impl Tokenizer {
 
         let config = read_json(&folder.join("tokenizer_config.json"))?;
         let tokens = FolderTokens::read(folder, &config)?;
-        tokens.add_to(&mut inner)?;
         let model = read_json(&folder.join("config.json"))?;
-        set_spaces_of_llama(&mut inner, &config, &model)?;
+        without_panic(|| {
+            tokens.add_to(&mut inner)?;
+            set_spaces_of_llama(&mut inner, &config, &model)
+        })?;
 
         let special_tokens = tokens.named;
         let id_of = |name: &str| {

@@ -105,7 +105,7 @@ fn is_printable(letter: char) -> bool {
 const MAX_INDENT: usize = 64;
 
 /// `json.dumps(value, ensure_ascii, indent, separators, sort_keys)` with transformers' defaults.
-pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
+pub(super) fn tojson(state: &State, value: &Value, options: Kwargs) -> Result<Value, Error> {
     let dumps = Dumps::try_from(options)?;
     let cannot = |error: serde_json::Error| {
         Error::new(ErrorKind::BadSerialization, "tojson: not JSON").with_source(error)
@@ -115,7 +115,10 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     if dumps.is_sorted {
         json.sort_all_objects();
     }
-    Ok(Value::from_safe_string(dumps.write(&json).map_err(cannot)?))
+    let text = dumps.write(&json).map_err(cannot)?;
+    // Of JSON that is written as JSON again and again every backslash doubles: what it takes counts.
+    state.consume_fuel(text.len() as u64)?;
+    Ok(Value::from_safe_string(text))
 }
 
 /// Python refuses to write what is not there, rather than to call it null.

@@ -38,10 +38,11 @@ fn the_generation_prompt_is_asked_for_by_name() {
 }
 
 #[test]
-fn an_indent_takes_no_memory_without_end() {
+fn a_filter_takes_no_memory_without_end() {
     for source in [
         "{{ messages | tojson(indent=99999999) }}",
         "{{ messages[0]['content'] | indent(99999999999) }}",
+        &format!("{{{{ messages {} }}}}", "| tojson".repeat(60)),
         "{{ ('\\n' * 99999) | indent('a' * 99999) }}",
     ] {
         render(source, &hello(), false).unwrap_err();
