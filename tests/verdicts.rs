@@ -6,19 +6,13 @@
 
 use crate::support::{
     app::{TestApp, Worker},
+    builders::add_finished_run,
     chats::{Chats, run},
     database::TestDb,
     trainer::{read_lines, reports, write_lines},
     world::taste,
 };
-use entity::{
-    ids::{ProjectId, RunId},
-    run::{self, RunKind, RunStatus},
-    run_config::PpoConfig,
-    run_event,
-    time::UnixMillis,
-};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+use entity::{run::RunKind, run_config::PpoConfig};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -72,33 +66,8 @@ impl Desk {
 
 /// What the page of a run says at a glance that reported this.
 async fn page_of(app: &TestApp, project: &str, events: &[Value]) -> (Vec<String>, String) {
-    let id = RunId::new();
-    let project_id: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
-    let run = run::ActiveModel {
-        id: Set(id),
-        project_id: Set(project_id),
-        kind: Set(RunKind::Ppo),
-        config: Set(json!(PpoConfig::default())),
-        status: Set(RunStatus::Succeeded),
-        attempt: Set(1),
-        cancel_requested: Set(false),
-        progress: Set(1.0),
-        step: Set(1),
-        n_steps: Set(1),
-        created_at: Set(UnixMillis::now()),
-        ..<run::ActiveModel as Default>::default()
-    };
-    run.insert(&app.rows).await.unwrap();
-    for (sequence, event) in (1..).zip(events) {
-        let row = run_event::ActiveModel {
-            run_id: Set(id),
-            sequence: Set(sequence),
-            attempt: Set(1),
-            event: Set(event.clone()),
-            created_at: Set(UnixMillis::now()),
-        };
-        run_event::Entity::insert(row).exec_without_returning(&app.rows).await.unwrap();
-    }
+    let config = json!(PpoConfig::default());
+    let id = add_finished_run(&app.rows, project, RunKind::Ppo, config, events).await;
     let page = app.admin.get(&format!("{project}/runs/{id}")).await;
     (page.texts("#run-glance .finding p"), page.text())
 }

@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use crate::support::{
     app::{TestApp, Worker},
+    builders::add_finished_run,
     database::on_both_databases,
 };
 use annotator::{
@@ -11,57 +12,14 @@ use annotator::{
 };
 use entity::{
     account,
-    ids::{ProjectId, RunId},
+    ids::RunId,
     model,
-    run::{self, RunKind, RunStatus},
+    run::{self, RunKind},
     run_config::{RewardConfig, SftConfig},
     run_event,
-    time::UnixMillis,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-
-/// A run that is over, with what it said.
-async fn finished(
-    rows: &DatabaseConnection,
-    project: &str,
-    kind: RunKind,
-    config: Value,
-    events: &[Value],
-) -> RunId {
-    let project: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
-    let id = RunId::new();
-    let run = run::ActiveModel {
-        id: Set(id),
-        project_id: Set(project),
-        kind: Set(kind),
-        config: Set(config),
-        status: Set(RunStatus::Succeeded),
-        attempt: Set(1),
-        cancel_requested: Set(false),
-        progress: Set(1.0),
-        step: Set(2),
-        n_steps: Set(2),
-        created_at: Set(UnixMillis(1_000)),
-        started_at: Set(Some(UnixMillis(2_000))),
-        finished_at: Set(Some(UnixMillis(62_000))),
-        ..<run::ActiveModel as Default>::default()
-    };
-    run.insert(rows).await.unwrap();
-    for (sequence, event) in (1..).zip(events) {
-        let row = run_event::ActiveModel {
-            run_id: Set(id),
-            sequence: Set(sequence),
-            attempt: Set(1),
-            event: Set(event.clone()),
-            created_at: Set(UnixMillis(2_000 + sequence)),
-        };
-        run_event::Entity::insert(row).exec_without_returning(rows).await.unwrap();
-    }
-    id
-}
 
 fn sft(learning_rate: f64) -> Value {
     json!(SftConfig { learning_rate, ..SftConfig::default() })
@@ -86,7 +44,7 @@ on_both_databases! {
             measured(json!({"step": 2, "loss": 2.0, "eval_loss": 2.25, "num_tokens": 12_000})),
             answered(2, "The fox runs gladly at dawn."),
         ];
-        let run = finished(&app.rows, &project, RunKind::Sft, sft(1e-3), &said).await;
+        let run = add_finished_run(&app.rows, &project, RunKind::Sft, sft(1e-3), &said).await;
         let page = app.admin.get(&format!("{project}/runs/{run}")).await;
         assert_eq!(page.texts("[data-finding=glance-loss-fell] .figure"), ["3 → 2.25"]);
         let text = page.text();
@@ -110,11 +68,11 @@ on_both_databases! {
             [measured(json!({"step": 1, "loss": loss})), answered(1, answer)]
         };
         let (rows, kind) = (&app.rows, RunKind::Sft);
-        let slow = finished(rows, &project, kind, sft(1e-5), &loss(2.5, "Fox.")).await;
-        let fast = finished(rows, &project, kind, sft(1e-3), &loss(1.5, "The fox runs.")).await;
+        let slow = add_finished_run(rows, &project, kind, sft(1e-5), &loss(2.5, "Fox.")).await;
+        let fast = add_finished_run(rows, &project, kind, sft(1e-3), &loss(1.5, "The fox runs.")).await;
         let other =
-            finished(rows, &project, RunKind::Reward, json!(RewardConfig::default()), &[]).await;
-        let foreign = finished(rows, &elsewhere, kind, sft(1.0), &[]).await;
+            add_finished_run(rows, &project, RunKind::Reward, json!(RewardConfig::default()), &[]).await;
+        let foreign = add_finished_run(rows, &elsewhere, kind, sft(1.0), &[]).await;
         let compare = async |runs: &[RunId]| {
             let query: Vec<String> = runs.iter().map(|run| format!("run={run}")).collect();
             app.admin.get(&format!("{project}/runs/compare?{}", query.join("&"))).await
@@ -175,7 +133,7 @@ on_both_databases! {
             .unwrap();
         let mut runs = Vec::new();
         for _ in 0..2 {
-            let run = finished(&app.rows, &project, RunKind::Sft, sft(1e-3), &[]).await;
+            let run = add_finished_run(&app.rows, &project, RunKind::Sft, sft(1e-3), &[]).await;
             let mine = run::ActiveModel {
                 id: Set(run),
                 created_by: Set(Some(launcher.id)),

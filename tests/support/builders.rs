@@ -14,13 +14,14 @@ use entity::{
     ids::{
         CompletionId, DatasetVersionId, JudgementId, ModelId, ProjectId, PromptId, RunId, TaskId,
     },
-    model, prompt, run, run_input, task, task_completion, text,
+    model, prompt, run, run_event, run_input, task, task_completion, text,
     time::UnixMillis,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
     IntoActiveModel, ModelTrait, QueryFilter,
 };
+use serde_json::Value;
 use std::time::SystemTime;
 use storage::artifact_store::{ArtifactStore, SPARED};
 
@@ -56,6 +57,46 @@ pub(crate) async fn add_comparisons(
         tasks.push(task_id);
     }
     tasks
+}
+
+/// A run of the project at that address that is over, with what it said.
+pub(crate) async fn add_finished_run(
+    rows: &DatabaseConnection,
+    project: &str,
+    kind: run::RunKind,
+    config: Value,
+    events: &[Value],
+) -> RunId {
+    let project: ProjectId = project.rsplit('/').next().unwrap().parse().unwrap();
+    let id = RunId::new();
+    let run = run::ActiveModel {
+        id: Set(id),
+        project_id: Set(project),
+        kind: Set(kind),
+        config: Set(config),
+        status: Set(run::RunStatus::Succeeded),
+        attempt: Set(1),
+        cancel_requested: Set(false),
+        progress: Set(1.0),
+        step: Set(2),
+        n_steps: Set(2),
+        created_at: Set(UnixMillis(1_000)),
+        started_at: Set(Some(UnixMillis(2_000))),
+        finished_at: Set(Some(UnixMillis(62_000))),
+        ..<run::ActiveModel as Default>::default()
+    };
+    run.insert(rows).await.unwrap();
+    for (sequence, event) in (1..).zip(events) {
+        let row = run_event::ActiveModel {
+            run_id: Set(id),
+            sequence: Set(sequence),
+            attempt: Set(1),
+            event: Set(event.clone()),
+            created_at: Set(UnixMillis(2_000 + sequence)),
+        };
+        run_event::Entity::insert(row).exec_without_returning(rows).await.unwrap();
+    }
+    id
 }
 
 /// A sample run that is over and left nothing.
