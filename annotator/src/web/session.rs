@@ -134,14 +134,15 @@ pub async fn read_account_along(
 
 /// The account, if it was read along with the session.
 pub fn account_read_along(id: AccountId) -> Option<account::Model> {
-    let read = READ_ALONG.try_with(|read| read.borrow().clone()).ok().flatten();
-    read.and_then(|read| read.account).filter(|account| account.id == id)
+    let account = |read: &SignedInAs| read.account.clone().filter(|account| account.id == id);
+    READ_ALONG.try_with(|read| read.borrow().as_ref().and_then(account)).ok().flatten()
 }
 
 /// Whether it is known that this account never launched a run, as most never do.
 pub fn never_launched(id: AccountId) -> bool {
-    let is_theirs = |read: &SignedInAs| read.account.as_ref().is_some_and(|own| own.id == id);
-    let never = |read: &SignedInAs| is_theirs(read) && !read.has_launched;
+    let never = |read: &SignedInAs| {
+        !read.has_launched && read.account.as_ref().is_some_and(|account| account.id == id)
+    };
     READ_ALONG.try_with(|read| read.borrow().as_ref().is_some_and(never)).unwrap_or(false)
 }
 

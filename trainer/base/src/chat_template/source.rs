@@ -4,7 +4,7 @@
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
-/// The filter that a loop's values pass (`python::looped`).
+/// The filter that a loop's values pass (`library::looped`).
 pub(super) const LOOPED: &str = "looped__";
 
 /// `{% generation %}` and its end, with their whitespace marks.
