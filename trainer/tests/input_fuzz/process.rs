@@ -52,6 +52,8 @@ pub(crate) fn fuzz(name: &str, round: FuzzRound) {
     for threads in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
         child.env(threads, "1");
     }
+    // A batch is split in the round's own thread.
+    child.env("TOKENIZERS_PARALLELISM", "false");
     let status = child.status().expect("it starts");
     assert!(status.success(), "{name}: {status}; what it said is above");
 }

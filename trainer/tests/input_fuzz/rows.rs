@@ -57,9 +57,14 @@ fn kinds() -> [Value; 7] {
     ]
 }
 
-fn file(dice: &mut StdRng) -> Vec<u8> {
+/// Which of the kinds each verb's reader takes.
+const TAKEN: [&[usize]; 6] = [&[1, 2], &[3, 4, 5], &[3, 4, 5], &[0], &[6], &[1, 2]];
+
+/// A file of rows, most often of a kind that the reader takes.
+fn file(reader: usize, dice: &mut StdRng) -> Vec<u8> {
     let kinds = kinds();
-    let kind = kinds.choose(dice).expect("some");
+    let taken = &kinds[*TAKEN[reader].choose(dice).expect("some")];
+    let kind = if broken::one_in(4, dice) { kinds.choose(dice).expect("some") } else { taken };
     let mut text = Vec::new();
     for _ in 0..dice.random_range(0..6) {
         let mut row =
@@ -90,12 +95,13 @@ fn file(dice: &mut StdRng) -> Vec<u8> {
 
 pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) -> usize {
     let path = folder.join("rows.jsonl");
-    let text = file(dice);
+    let reader = dice.random_range(0..TAKEN.len());
+    let text = file(reader, dice);
     fs::write(&path, &text).expect("it can be written");
     let max_length = *[2, 16, 1024].choose(dice).expect("some");
     let deaf: &mut Report = &mut |_| ControlFlow::Continue(());
     let tokenizer = &*TOKENIZER;
-    match dice.random_range(0..6) {
+    match reader {
         0 => {
             let loaded = rows::load_demonstrations(&path, tokenizer, max_length, deaf);
             for row in tally.count(loaded).into_iter().flat_map(|loaded| loaded.rows) {

@@ -3,7 +3,7 @@
 use super::{RoundTally, broken};
 use rand::{rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
+use std::{collections::BTreeMap, fs, panic, path::Path, sync::LazyLock, thread};
 use trainer_base::tokenizer::Tokenizer;
 
 const PIECES: &[&[u8]] = &[
@@ -34,7 +34,11 @@ static FILES: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
     };
     let files =
         ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json"];
-    files.map(|name| (name, fixture(name))).into()
+    let mut files = BTreeMap::from(files.map(|name| (name, fixture(name))));
+    for empty in ["added_tokens.json", "special_tokens_map.json"] {
+        files.insert(empty, json!({}));
+    }
+    files
 });
 
 /// Other kinds of model, normaliser, pre-tokenizer, post-processor and decoder.
@@ -86,6 +90,36 @@ fn parts() -> [(&'static str, Value); 16] {
     ]
 }
 
+/// What the files beside tokenizer.json may say of tokens and templates.
+fn further() -> [(&'static str, &'static str, Value); 14] {
+    let template = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}";
+    let token = json!({"content": "<extra>", "lstrip": true, "rstrip": false, "normalized": false, "single_word": false, "special": true, "__type": "AddedToken"});
+    [
+        ("tokenizer_config.json", "added_tokens_decoder", json!({"0": token, "600": token})),
+        (
+            "tokenizer_config.json",
+            "added_tokens_decoder",
+            json!({"-1": token, "4294967295": token}),
+        ),
+        ("tokenizer_config.json", "additional_special_tokens", json!(["<extra>", token, ""])),
+        ("tokenizer_config.json", "extra_special_tokens", json!({"image": "<image>"})),
+        ("tokenizer_config.json", "chat_template", json!(template)),
+        (
+            "tokenizer_config.json",
+            "chat_template",
+            json!([{"name": "default", "template": template}, {"name": "tool_use", "template": "{{ tools }}"}]),
+        ),
+        ("tokenizer_config.json", "eos_token", token.clone()),
+        ("tokenizer_config.json", "legacy", json!(false)),
+        ("tokenizer_config.json", "tokenizer_class", json!("LlamaTokenizer")),
+        ("tokenizer_config.json", "add_prefix_space", json!(true)),
+        ("added_tokens.json", "<added>", json!(601)),
+        ("added_tokens.json", "<|im_end|>", json!(u32::MAX)),
+        ("special_tokens_map.json", "eos_token", json!("<added>")),
+        ("special_tokens_map.json", "additional_special_tokens", json!(["<extra>", "\u{0}"])),
+    ]
+}
+
 const TEXTS: [&str; 6] = [
     "",
     "The sea ab <|im_end|>",
@@ -95,7 +129,14 @@ const TEXTS: [&str; 6] = [
     "▁Ġ<0xFF>",
 ];
 
+/// A round in a thread of its own: the library keeps the words that a tokenizer has split for as long as
+/// the thread lives, also when the tokenizer is gone, and a process of ours loads only one.
 pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) -> usize {
+    let ended = thread::scope(|scope| scope.spawn(|| load_and_use(dice, folder, tally)).join());
+    ended.unwrap_or_else(|payload| panic::resume_unwind(payload))
+}
+
+fn load_and_use(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) -> usize {
     let mut n_bytes = 0;
     for (name, whole) in FILES.iter() {
         let mut file = whole.clone();
@@ -103,6 +144,12 @@ pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) ->
         while is_tokenizer && broken::one_in(2, dice) {
             let (part, other) = parts().choose(dice).expect("some").clone();
             file[part] = other;
+        }
+        while !is_tokenizer && broken::one_in(3, dice) {
+            let (of, key, value) = further().choose(dice).expect("some").clone();
+            if of == *name {
+                file[key] = value;
+            }
         }
         if broken::one_in(if is_tokenizer { 2 } else { 6 }, dice) {
             broken::json(&mut file, dice);
