@@ -1,5 +1,7 @@
-//! Claims under a crowd: nothing is given out twice, nothing gets lost.
+//! Claims under a crowd: nothing is given out twice, nothing gets lost. Changes that get in each
+//! other's way: both are made.
 
+use super::bench::Bench;
 use crate::support::{
     app::{Server, TestApp, Worker},
     builders::add_comparisons,
@@ -7,14 +9,21 @@ use crate::support::{
     people::{self, Judging},
     web::Visitor,
 };
+use annotator::people::{account_changes, accounts, links};
 use entity::{
+    account,
+    account_link::LinkPurpose,
     assignment::{self, AssignmentState},
     ids::TaskId,
     judgement, task,
 };
 use futures_util::future::join_all;
-use sea_orm::EntityTrait;
-use std::collections::{BTreeMap, BTreeSet};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Statement};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use storage::database::begin_write;
 
 const N_TASKS: usize = 200;
 const N_PEOPLE: usize = 16;
@@ -64,5 +73,59 @@ on_both_databases! {
         let judgements = judgement::Entity::find().all(&app.rows).await.unwrap();
         let assignments: BTreeSet<_> = judgements.iter().map(|row| row.assignment_id).collect();
         assert_eq!((judgements.len(), assignments.len()), (n_slots, n_slots), "nothing lost, nothing doubled");
+    }
+}
+
+async fn person(db: &DatabaseConnection, login: &str, is_admin: bool) -> account::Model {
+    let new = accounts::NewAccount {
+        login: login.to_owned(),
+        display_name: login.to_owned(),
+        password_hash: "none".to_owned(),
+        is_admin,
+        password_is_one_time: false,
+    };
+    accounts::create_account(db, new).await.unwrap()
+}
+
+/// Until a statement waits for a row that another transaction has changed. (On SQLite whoever writes
+/// waits for its turn before its first statement.)
+async fn somebody_waits(db: &DatabaseConnection) {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return;
+    }
+    let waiting = "SELECT 1 AS one FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for _ in 0..500 {
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        if db.query_one_raw(waiting).await.unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits");
+}
+
+on_both_databases! {
+    async fn a_change_that_a_deadlock_takes_back_is_made_again(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let (admin, anna) = (person(&bench.db, "admin", true).await, person(&bench.db, "anna", false).await);
+        links::make(&bench.db, &anna, LinkPurpose::Reset).await.unwrap();
+        let other = begin_write(&bench.db).await.unwrap();
+        if other.get_database_backend() == DbBackend::Postgres {
+            // So it is the other one that the server takes back.
+            other.execute_unprepared("SET LOCAL deadlock_timeout = '1min'").await.unwrap();
+        }
+        other.execute_unprepared("UPDATE account_link SET expires_at = expires_at + 1").await.unwrap();
+        let crossing = async {
+            somebody_waits(&bench.db).await;
+            other.execute_unprepared("UPDATE account SET language = 'ru'").await.unwrap();
+            other.commit().await.unwrap();
+        };
+        let (disabled, ()) =
+            tokio::join!(account_changes::disable(&bench.db, &admin, anna.id), crossing);
+        disabled.unwrap();
+        let anna = account::Entity::find_by_id(anna.id).one(&bench.db).await.unwrap().unwrap();
+        assert!(anna.disabled_at.is_some());
+        assert_eq!(anna.language.as_deref(), Some("ru"), "the other's change stands as well");
     }
 }

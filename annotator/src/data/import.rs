@@ -34,7 +34,7 @@ use entity::{
     ids::ProjectId,
     import::{ImportCounts, RefusedLine},
 };
-use sea_orm::{DatabaseConnection, Iterable};
+use sea_orm::{DatabaseConnection, DbErr, Iterable};
 use serde_json::json;
 use std::{
     fs::File,
@@ -42,7 +42,7 @@ use std::{
     path::Path,
     time::Instant,
 };
-use storage::database::{begin_write, retrying};
+use storage::database::write;
 
 /// The formats as an import counts them: prompts first.
 pub fn counted_kinds() -> Vec<DatasetKind> {
@@ -123,14 +123,11 @@ async fn project_of(db: &DatabaseConnection, name: &str) -> anyhow::Result<Proje
         return Ok(project.id);
     }
     let name = &projects::checked_name(name).map_err(|mistake| anyhow!("--project: {mistake}"))?;
-    let made = retrying(|| async {
-        let turn = begin_write(db).await?;
-        if let Some(project) = projects::find_by_name(&turn, name).await? {
-            return Ok(project.id); // somebody was faster
+    let made = write(db, |turn| async move {
+        if let Some(project) = projects::find_by_name(&*turn, name).await? {
+            return Ok::<_, DbErr>(project.id); // somebody was faster
         }
-        let project = projects::create(&turn, name, projects::FIRST_GUIDELINES).await?;
-        turn.commit().await?;
-        Ok(project.id)
+        Ok(projects::create(&*turn, name, projects::FIRST_GUIDELINES).await?.id)
     });
     let project = made.await?;
     println!("there was no project of that name: made {name}");

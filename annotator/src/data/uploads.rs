@@ -32,10 +32,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::io;
-use storage::{
-    database::{begin_write, retrying},
-    storable::storable,
-};
+use storage::{database::write, storable::storable};
 use tempfile::NamedTempFile;
 use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
 
@@ -66,7 +63,7 @@ pub async fn paste(
     }
     let alone = |prompt| ImportRow::new(DatasetKind::Prompts, prompt, []);
     let rows: Vec<ImportRow> = prompts.into_iter().map(alone).collect();
-    Ok(PastedPrompts::Stored(retrying(|| store_now(db, by, project, &rows)).await?))
+    Ok(PastedPrompts::Stored(store_now(db, by, project, &rows).await?))
 }
 
 async fn store_now(
@@ -75,13 +72,14 @@ async fn store_now(
     project: ProjectId,
     rows: &[ImportRow],
 ) -> Result<ImportCounts, DbErr> {
-    let turn = begin_write(db).await?;
-    let counts = store::store(&turn, project, rows).await?;
-    let details = json!({"new": counts.new_rows(), "known": counts.known});
-    let subject = AuditSubject::project(project);
-    audit::record(&turn, by, AuditAction::PromptImport, subject, details).await?;
-    turn.commit().await?;
-    Ok(counts)
+    write(db, |turn| async move {
+        let counts = store::store(&turn, project, rows).await?;
+        let details = json!({"new": counts.new_rows(), "known": counts.known});
+        let subject = AuditSubject::project(project);
+        audit::record(&*turn, by, AuditAction::PromptImport, subject, details).await?;
+        Ok(counts)
+    })
+    .await
 }
 
 async fn queue_pasted(

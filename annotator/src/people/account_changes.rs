@@ -26,9 +26,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 use serde_json::json;
-use storage::database::begin_write;
+use storage::database::write;
 
 /// Somebody who is to get an account, as typed.
+#[derive(Clone)]
 pub struct NewPerson {
     pub login: String,
     pub name: String,
@@ -58,13 +59,15 @@ pub async fn create(
     mut person: NewPerson,
 ) -> Result<FreshLink, FormError> {
     person.mistakes().or_invalid()?;
-    let turn = begin_write(db).await?;
-    administrators::hold(&turn, by).await?;
-    let Some((_, link)) = invite(&turn, by.id, person).await? else {
-        return Err(FieldErrors::one("login", "people-login-taken").into());
-    };
-    turn.commit().await?;
-    Ok(link)
+    let person = &person;
+    write(db, |turn| async move {
+        administrators::hold(&*turn, by).await?;
+        let Some((_, link)) = invite(&*turn, by.id, person.clone()).await? else {
+            return Err(FieldErrors::one("login", "people-login-taken").into());
+        };
+        Ok(link)
+    })
+    .await
 }
 
 /// Stores an account without a password, its invitation and its line. None when the login is taken.
@@ -90,13 +93,15 @@ pub async fn invite(
 
 /// Stores an account that somebody at a shell makes; its login.
 pub async fn create_from_shell(db: &DatabaseConnection, new: NewAccount) -> Result<String, DbErr> {
-    let turn = begin_write(db).await?;
-    let account = accounts::create_account(&turn, new).await?;
-    let details = json!({"login": account.login, "is_admin": account.is_admin, "shell": true});
-    let subject = AuditSubject::of_all(account.id);
-    audit::record(&turn, None, AuditAction::AccountCreate, subject, details).await?;
-    turn.commit().await?;
-    Ok(account.login)
+    let new = &new;
+    write(db, |turn| async move {
+        let account = accounts::create_account(&*turn, new.clone()).await?;
+        let details = json!({"login": account.login, "is_admin": account.is_admin, "shell": true});
+        let subject = AuditSubject::of_all(account.id);
+        audit::record(&*turn, None, AuditAction::AccountCreate, subject, details).await?;
+        Ok(account.login)
+    })
+    .await
 }
 
 /// Takes the password of somebody who lost it away; their sessions end, and a link lets them set a
@@ -109,20 +114,21 @@ pub async fn reset_password(
     if account.id == by.id {
         return Err(AdministratorError::OwnAccount);
     }
-    let turn = begin_write(db).await?;
-    administrators::hold(&turn, by).await?;
-    let changes = account::ActiveModel {
-        password_hash: Set(NO_PASSWORD.to_owned()),
-        password_is_one_time: Set(false),
-        password_expires_at: Set(None),
-        ..Default::default()
-    };
-    passwords::change(&turn, account.id, changes).await?;
-    let link = links::make(&turn, account, LinkPurpose::Reset).await?;
-    let subject = AuditSubject::of_all(account.id);
-    audit::record(&turn, by.id, AuditAction::AccountResetPassword, subject, json!({})).await?;
-    turn.commit().await?;
-    Ok(link)
+    write(db, |turn| async move {
+        administrators::hold(&*turn, by).await?;
+        let changes = account::ActiveModel {
+            password_hash: Set(NO_PASSWORD.to_owned()),
+            password_is_one_time: Set(false),
+            password_expires_at: Set(None),
+            ..Default::default()
+        };
+        passwords::change(&*turn, account.id, changes).await?;
+        let link = links::make(&*turn, account, LinkPurpose::Reset).await?;
+        let subject = AuditSubject::of_all(account.id);
+        audit::record(&*turn, by.id, AuditAction::AccountResetPassword, subject, json!({})).await?;
+        Ok(link)
+    })
+    .await
 }
 
 /// Gives an account that is there a one-time password that lapses, from a shell: for an
@@ -132,23 +138,24 @@ pub async fn reset_from_shell(
     login: &str,
     password: &str,
 ) -> anyhow::Result<bool> {
-    let hash = accounts::hash_password(password.to_owned()).await?;
-    let turn = begin_write(db).await?;
-    let Some(account) = accounts::find_by_login(&turn, login).await? else { return Ok(false) };
-    let until = UnixMillis::now().plus(links::lifetime(LinkPurpose::Reset));
-    let changes = account::ActiveModel {
-        password_hash: Set(hash),
-        password_is_one_time: Set(true),
-        password_expires_at: Set(Some(until)),
-        disabled_at: Set(None),
-        ..Default::default()
-    };
-    passwords::change(&turn, account.id, changes).await?;
-    links::withdraw(&turn, account.id).await?;
-    let (subject, details) = (AuditSubject::of_all(account.id), json!({"shell": true}));
-    audit::record(&turn, None, AuditAction::AccountResetPassword, subject, details).await?;
-    turn.commit().await?;
-    Ok(true)
+    let hash = &accounts::hash_password(password.to_owned()).await?;
+    write(db, |turn| async move {
+        let Some(account) = accounts::find_by_login(&*turn, login).await? else { return Ok(false) };
+        let until = UnixMillis::now().plus(links::lifetime(LinkPurpose::Reset));
+        let changes = account::ActiveModel {
+            password_hash: Set(hash.clone()),
+            password_is_one_time: Set(true),
+            password_expires_at: Set(Some(until)),
+            disabled_at: Set(None),
+            ..Default::default()
+        };
+        passwords::change(&*turn, account.id, changes).await?;
+        links::withdraw(&*turn, account.id).await?;
+        let (subject, details) = (AuditSubject::of_all(account.id), json!({"shell": true}));
+        audit::record(&*turn, None, AuditAction::AccountResetPassword, subject, details).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Lets somebody in no more: their sessions, streams and link end. What they wrote stays. Twice is
@@ -180,26 +187,28 @@ async fn set_disabled(
     if account == by.id {
         return Err(AdministratorError::OwnAccount);
     }
-    let turn = begin_write(db).await?;
-    administrators::hold(&turn, by).await?;
-    let is_other = match disabled_at {
-        Some(_) => account::Column::DisabledAt.is_null(),
-        None => account::Column::DisabledAt.is_not_null(),
-    };
-    let changed = account::Entity::update_many()
-        .col_expr(account::Column::DisabledAt, Expr::value(disabled_at))
-        .col_expr(account::Column::Stamp, Expr::col(account::Column::Stamp).add(1))
-        .filter(account::Column::Id.eq(account))
-        .filter(is_other)
-        .exec(&turn)
-        .await?;
-    if changed.rows_affected == 0 {
-        return Ok(());
-    }
-    session::end_all(&turn, account).await?;
-    links::withdraw(&turn, account).await?;
-    audit::record(&turn, by.id, action, AuditSubject::of_all(account), json!({})).await?;
-    Ok(turn.commit().await?)
+    write(db, |turn| async move {
+        administrators::hold(&*turn, by).await?;
+        let is_other = match disabled_at {
+            Some(_) => account::Column::DisabledAt.is_null(),
+            None => account::Column::DisabledAt.is_not_null(),
+        };
+        let changed = account::Entity::update_many()
+            .col_expr(account::Column::DisabledAt, Expr::value(disabled_at))
+            .col_expr(account::Column::Stamp, Expr::col(account::Column::Stamp).add(1))
+            .filter(account::Column::Id.eq(account))
+            .filter(is_other)
+            .exec(&*turn)
+            .await?;
+        if changed.rows_affected == 0 {
+            return Ok(());
+        }
+        session::end_all(&*turn, account).await?;
+        links::withdraw(&*turn, account).await?;
+        audit::record(&*turn, by.id, action, AuditSubject::of_all(account), json!({})).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// A change of one's own password, as typed.
@@ -221,17 +230,18 @@ pub async fn change_password(
     }
     typed.new.check(&mut errors);
     errors.or_invalid()?;
-    let hash = typed.new.hashed().await?;
-    let turn = begin_write(db).await?;
-    let Some(account) = passwords::set(&turn, &account, hash).await? else {
-        // Reset or locked since the current one was looked at: that stands.
-        return Err(AppError::Forbidden.into());
-    };
-    let subject = AuditSubject::of_all(account.id);
-    audit::record(&turn, account.id, AuditAction::AccountChangePassword, subject, json!({}))
-        .await?;
-    turn.commit().await?;
-    Ok(account)
+    let (account, hash) = (&account, &typed.new.hashed().await?);
+    write(db, |turn| async move {
+        let Some(account) = passwords::set(&*turn, account, hash.clone()).await? else {
+            // Reset or locked since the current one was looked at: that stands.
+            return Err(AppError::Forbidden.into());
+        };
+        let subject = AuditSubject::of_all(account.id);
+        audit::record(&*turn, account.id, AuditAction::AccountChangePassword, subject, json!({}))
+            .await?;
+        Ok(account)
+    })
+    .await
 }
 
 /// Keeps the language that a person chose: the code of one that the app speaks.

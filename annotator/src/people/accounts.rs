@@ -109,6 +109,7 @@ pub fn is_login(login: &str) -> bool {
 }
 
 /// Someone who does not exist yet.
+#[derive(Clone)]
 pub struct NewAccount {
     pub login: String,
     pub display_name: String,

@@ -7,6 +7,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
+use storage::database::WriteError;
 
 /// Why an administrator's change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,15 @@ pub enum AdministratorError {
     NoLonger,
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl WriteError for AdministratorError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::OwnAccount | Self::NoLonger => None,
+        }
+    }
 }
 
 impl From<AdministratorError> for AppError {

@@ -18,11 +18,11 @@ use entity::{
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    QueryFilter, sea_query::OnConflict,
+    QueryFilter, QuerySelect, sea_query::OnConflict,
 };
 use serde_json::json;
 use std::time::Duration;
-use storage::database::begin_write;
+use storage::database::write;
 
 /// Of 62 letters each: 190 random bits.
 const TOKEN_LENGTH: usize = 32;
@@ -102,22 +102,27 @@ pub async fn accept(
     typed: NewPassword,
 ) -> Result<Option<account::Model>, FormError> {
     let Some((purpose, account)) = find(db, token).await? else { return Ok(None) };
-    let hash = typed.hashed().await?;
-    let turn = begin_write(db).await?;
-    let used = account_link::Entity::delete_many()
-        .filter(account_link::Column::AccountId.eq(account.id))
-        .filter(account_link::Column::TokenHash.eq(sha256_hex(token)))
-        .exec(&turn)
-        .await?;
-    if used.rows_affected == 0 {
-        return Ok(None); // somebody was faster
-    }
-    let Some(account) = passwords::set(&turn, &account, hash).await? else { return Ok(None) };
-    let is_invitation = purpose == LinkPurpose::Invitation;
-    let (subject, details) = (AuditSubject::of_all(account.id), json!({"first": is_invitation}));
-    audit::record(&turn, account.id, AuditAction::AccountAccept, subject, details).await?;
-    turn.commit().await?;
-    Ok(Some(account))
+    let (account, hash) = (&account, &typed.hashed().await?);
+    write(db, |turn| async move {
+        let held = account_link::Entity::find_by_id(account.id)
+            .filter(account_link::Column::TokenHash.eq(sha256_hex(token)))
+            .lock_exclusive()
+            .one(&*turn)
+            .await?;
+        if held.is_none() {
+            return Ok(None); // somebody was faster
+        }
+        let Some(account) = passwords::set(&*turn, account, hash.clone()).await? else {
+            return Ok(None);
+        };
+        withdraw(&*turn, account.id).await?;
+        let is_invitation = purpose == LinkPurpose::Invitation;
+        let (subject, details) =
+            (AuditSubject::of_all(account.id), json!({"first": is_invitation}));
+        audit::record(&*turn, account.id, AuditAction::AccountAccept, subject, details).await?;
+        Ok(Some(account))
+    })
+    .await
 }
 
 /// Removes the links whose time is over.

@@ -25,9 +25,10 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 use serde_json::json;
-use storage::database::begin_write;
+use storage::database::{WriteError, write};
 
 /// Somebody who is to work on a project, as typed.
+#[derive(Clone)]
 pub struct NewMember {
     pub login: String,
     /// Of somebody who has no account yet.
@@ -54,29 +55,32 @@ pub fn may_give(by: &Access, role: ProjectRole) -> bool {
 pub async fn add(
     db: &DatabaseConnection,
     by: &Access,
-    mut new: NewMember,
+    new: NewMember,
 ) -> Result<AddedMember, FormError> {
-    let turn = begin_write(db).await?;
-    let known = accounts::find_by_login(&turn, &new.login).await?;
-    mistakes(by, &mut new, known.as_ref()).or_invalid()?;
-    let NewMember { login, name, roles } = new;
-    let person = NewPerson { login, name, is_admin: false };
-    let (account, created) = match known {
-        Some(account) => (account, None),
-        None => match account_changes::invite(&turn, by.account.id, person).await? {
-            Some((account, link)) => (account, Some(link)),
-            // Somebody else has made it in this moment: sent again, the form finds it.
-            None => return Err(FieldErrors::one("login", "people-login-just-taken").into()),
-        },
-    };
-    for role in &roles {
-        give_role(&turn, account.id, by.project.id, *role).await?;
-    }
-    let subject = AuditSubject::in_project(by.project.id, account.id);
-    let details = json!({"project": by.project.id, "roles": roles});
-    audit::record(&turn, by.account.id, AuditAction::MembershipAdd, subject, details).await?;
-    turn.commit().await?;
-    Ok(AddedMember { display_name: account.display_name, created })
+    let new = &new;
+    write(db, |turn| async move {
+        let known = accounts::find_by_login(&*turn, &new.login).await?;
+        let mut new = new.clone();
+        mistakes(by, &mut new, known.as_ref()).or_invalid()?;
+        let NewMember { login, name, roles } = new;
+        let person = NewPerson { login, name, is_admin: false };
+        let (account, created) = match known {
+            Some(account) => (account, None),
+            None => match account_changes::invite(&*turn, by.account.id, person).await? {
+                Some((account, link)) => (account, Some(link)),
+                // Somebody else has made it in this moment: sent again, the form finds it.
+                None => return Err(FieldErrors::one("login", "people-login-just-taken").into()),
+            },
+        };
+        for role in &roles {
+            give_role(&*turn, account.id, by.project.id, *role).await?;
+        }
+        let subject = AuditSubject::in_project(by.project.id, account.id);
+        let details = json!({"project": by.project.id, "roles": roles});
+        audit::record(&*turn, by.account.id, AuditAction::MembershipAdd, subject, details).await?;
+        Ok(AddedMember { display_name: account.display_name, created })
+    })
+    .await
 }
 
 /// Of what was typed, whose name is cleaned.
@@ -106,6 +110,15 @@ pub enum RemovalError {
     Database(#[from] DbErr),
 }
 
+impl WriteError for RemovalError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::RoleNotYours => None,
+        }
+    }
+}
+
 impl From<RemovalError> for AppError {
     fn from(error: RemovalError) -> Self {
         match error {
@@ -122,24 +135,27 @@ pub async fn remove(
     by: &Access,
     account: AccountId,
 ) -> Result<(), RemovalError> {
-    let turn = begin_write(db).await?;
-    let taken = membership::Entity::delete_many()
-        .filter(membership::Column::AccountId.eq(account))
-        .filter(membership::Column::ProjectId.eq(by.project.id))
-        .exec_with_returning(&turn)
-        .await?;
-    if taken.is_empty() {
-        return Ok(());
-    }
-    // Everybody may leave.
-    if account != by.account.id && !taken.iter().all(|row| may_give(by, row.role)) {
-        return Err(RemovalError::RoleNotYours);
-    }
-    let roles: Vec<ProjectRole> = taken.into_iter().map(|row| row.role).collect();
-    let subject = AuditSubject::in_project(by.project.id, account);
-    let details = json!({"project": by.project.id, "roles": roles});
-    audit::record(&turn, by.account.id, AuditAction::MembershipRemove, subject, details).await?;
-    Ok(turn.commit().await?)
+    write(db, |turn| async move {
+        let taken = membership::Entity::delete_many()
+            .filter(membership::Column::AccountId.eq(account))
+            .filter(membership::Column::ProjectId.eq(by.project.id))
+            .exec_with_returning(&*turn)
+            .await?;
+        if taken.is_empty() {
+            return Ok(());
+        }
+        // Everybody may leave.
+        if account != by.account.id && !taken.iter().all(|row| may_give(by, row.role)) {
+            return Err(RemovalError::RoleNotYours);
+        }
+        let roles: Vec<ProjectRole> = taken.into_iter().map(|row| row.role).collect();
+        let subject = AuditSubject::in_project(by.project.id, account);
+        let details = json!({"project": by.project.id, "roles": roles});
+        audit::record(&*turn, by.account.id, AuditAction::MembershipRemove, subject, details)
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Gives a role; giving it twice is giving it once.

@@ -28,7 +28,7 @@ use sea_orm::{
 use serde::Deserialize;
 use serde_json::json;
 use std::ops::RangeInclusive;
-use storage::{database::begin_write, storable::stored_forms};
+use storage::{database::write, storable::stored_forms};
 
 /// What a good answer is, to begin with; a manager rewrites it.
 pub const FIRST_GUIDELINES: &str = include_str!("../../demo/guidelines.md");
@@ -124,19 +124,20 @@ pub async fn found(
     }
     errors.within("guidelines", guidelines, MAX_NOTE);
     errors.or_invalid()?;
-    let turn = begin_write(db).await?;
-    if find_by_name(&turn, name).await?.is_some() {
-        return Err(FieldErrors::one("name", "project-name-taken").into());
-    }
-    let project = create(&turn, name, guidelines).await;
-    let project = project.map_err(FormError::if_taken("name", "project-name-taken"))?;
-    for role in FOUNDERS_ROLES {
-        members::give_role(&turn, by, project.id, role).await?;
-    }
-    let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
-    audit::record(&turn, by, AuditAction::ProjectCreate, subject, details).await?;
-    turn.commit().await?;
-    Ok(project)
+    write(db, |turn| async move {
+        if find_by_name(&*turn, name).await?.is_some() {
+            return Err(FieldErrors::one("name", "project-name-taken").into());
+        }
+        let project = create(&*turn, name, guidelines).await;
+        let project = project.map_err(FormError::if_taken("name", "project-name-taken"))?;
+        for role in FOUNDERS_ROLES {
+            members::give_role(&*turn, by, project.id, role).await?;
+        }
+        let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
+        audit::record(&*turn, by, AuditAction::ProjectCreate, subject, details).await?;
+        Ok(project)
+    })
+    .await
 }
 
 /// What a manager may change of a project, as typed.
@@ -175,10 +176,20 @@ pub async fn change(
     let mut row = project.into_active_model();
     row.guidelines = Set(typed.guidelines.clone());
     row.comparison_overlap = Set(overlap);
-    let turn = begin_write(db).await?;
-    row.update(&turn).await?;
-    audit::record(&turn, by, AuditAction::ProjectChange, AuditSubject::project(id), before).await?;
-    Ok(turn.commit().await?)
+    let (row, before) = (&row, &before);
+    write(db, |turn| async move {
+        row.clone().update(&*turn).await?;
+        audit::record(
+            &*turn,
+            by,
+            AuditAction::ProjectChange,
+            AuditSubject::project(id),
+            before.clone(),
+        )
+        .await?;
+        Ok(())
+    })
+    .await
 }
 
 /// The name that somebody means at a shell, as it is stored.

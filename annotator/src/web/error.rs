@@ -95,6 +95,7 @@ impl WriteError for AppError {
     fn of_database(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
+            Self::Internal(error) => error.downcast_ref(),
             _ => None,
         }
     }

@@ -93,18 +93,41 @@ where
     E: WriteError,
     F: Future<Output = Result<T, E>>,
 {
-    let started = Instant::now();
-    for pause in PAUSES {
+    let mut tries = Tries::begun_now();
+    loop {
         match attempt(db, sync, &mut work).await {
             Ok(done) => return Ok(done),
-            Err(failed) if failed.may_be_tried_again && started.elapsed() < ENOUGH => {
+            Err(failed) => {
+                if !failed.may_be_tried_again || !tries.another().await {
+                    return Err(failed.error);
+                }
                 tracing::debug!(error = ?failed.error.of_database(), "trying again");
             }
-            Err(failed) => return Err(failed.error),
         }
-        tokio::time::sleep(pause).await;
     }
-    attempt(db, sync, &mut work).await.map_err(|failed| failed.error)
+}
+
+/// How often something is tried that another writer gets in the way of, and with which pauses.
+struct Tries {
+    started: Instant,
+    pauses: std::slice::Iter<'static, Duration>,
+}
+
+impl Tries {
+    fn begun_now() -> Self {
+        Self { started: Instant::now(), pauses: PAUSES.iter() }
+    }
+
+    /// Waits before another try; false when there were enough.
+    async fn another(&mut self) -> bool {
+        match self.pauses.next() {
+            Some(pause) if self.started.elapsed() < ENOUGH => {
+                tokio::time::sleep(*pause).await;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Whether a commit on SQLite waits until the disk has it.
@@ -156,8 +179,8 @@ where
     }
 }
 
-/// Starts a transaction that will write. [`write()`] does it again where it must be; this is for what
-/// holds a transaction over more than one step.
+/// Starts a transaction that will write, and is done once, whatever gets in its way: for tests that
+/// hold one. Both programs write with [`write()`].
 pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     retrying(|| begin(db)).await
 }
@@ -185,23 +208,20 @@ async fn begin_on(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr>
     db.begin_with_options(immediate).await
 }
 
-/// Does something again when another writer got in its way: SQLite was busy, or PostgreSQL broke a
-/// deadlock or could not order two transactions. Whatever it does must begin its own transaction.
-pub async fn retrying<T, F>(mut operation: impl FnMut() -> F) -> Result<T, DbErr>
+/// Tries to begin again while another writer holds the lock.
+async fn retrying<T, F>(mut operation: impl FnMut() -> F) -> Result<T, DbErr>
 where
     F: Future<Output = Result<T, DbErr>>,
 {
-    let started = Instant::now();
-    for pause in PAUSES {
+    let mut tries = Tries::begun_now();
+    loop {
         match operation().await {
-            Err(error) if is_conflict(&error) && started.elapsed() < ENOUGH => {
+            Err(error) if is_conflict(&error) && tries.another().await => {
                 tracing::debug!(%error, "trying again");
             }
             done => return done,
         }
-        tokio::time::sleep(pause).await;
     }
-    operation().await
 }
 
 /// How long a server that went away is asked again.

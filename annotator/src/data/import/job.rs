@@ -26,7 +26,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use storage::database::{begin_write, retrying};
+use storage::database::write;
 use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
 
 /// How often a file that is looked through says how far it is.
@@ -166,7 +166,7 @@ impl<'a> ImportJob<'a> {
                 Ok(chunk) => (chunk, Instant::now()),
                 Err(why) => return Ok(StoreOutcome::Failed(why)),
             };
-            if !retrying(|| self.store_chunk(&chunk)).await? {
+            if !self.store_chunk(&chunk).await? {
                 return Ok(StoreOutcome::Stopped);
             }
             let_others_through(began).await;
@@ -176,25 +176,24 @@ impl<'a> ImportJob<'a> {
 
     /// Stores a chunk and how far the import is with it; false when nobody wants it any more.
     async fn store_chunk(&self, chunk: &RowChunk) -> Result<bool, DbErr> {
-        let turn = begin_write(&self.records.db).await?;
-        // First, so that the project cannot be deleted nor the import be stopped meanwhile.
-        let n_done = Expr::col(import::Column::NDone).add(chunk.rows.len() as i64);
-        let went_on = wanted(self.id())
-            .col_expr(import::Column::NDone, n_done)
-            .col_expr(import::Column::LineDone, Expr::value(chunk.last_line as i64));
-        if went_on.exec(&turn).await?.rows_affected == 0 {
-            return Ok(false);
-        }
-        let stored = store::store(&turn, self.import.project_id, &chunk.rows).await?;
-        let Some(row) = import::Entity::find_by_id(self.id()).one(&turn).await? else {
-            return Ok(false);
-        };
-        let mut counts = row.counts;
-        counts.include(&stored);
-        let counted = import::ActiveModel { counts: Set(counts), ..Default::default() };
-        wanted(self.id()).set(counted).exec(&turn).await?;
-        turn.commit().await?;
-        Ok(true)
+        write(&self.records.db, |turn| async move {
+            // First, so that the project cannot be deleted nor the import be stopped meanwhile.
+            let n_done = Expr::col(import::Column::NDone).add(chunk.rows.len() as i64);
+            let went_on = wanted(self.id())
+                .col_expr(import::Column::NDone, n_done)
+                .col_expr(import::Column::LineDone, Expr::value(chunk.last_line as i64));
+            if went_on.exec(&*turn).await?.rows_affected == 0 {
+                return Ok(false);
+            }
+            let stored = store::store(&turn, self.import.project_id, &chunk.rows).await?;
+            let row = import::Entity::find_by_id(self.id()).one(&*turn).await?;
+            let mut counts = row.map(|row| row.counts).unwrap_or_default();
+            counts.include(&stored);
+            let counted = import::ActiveModel { counts: Set(counts), ..Default::default() };
+            wanted(self.id()).set(counted).exec(&*turn).await?;
+            Ok(true)
+        })
+        .await
     }
 }
 

@@ -27,7 +27,7 @@ use std::{
     path::Path,
     time::Duration,
 };
-use storage::database::{begin_write, retrying};
+use storage::database::write;
 use tempfile::NamedTempFile;
 use tokio::{
     sync::{Notify, watch},
@@ -95,7 +95,7 @@ impl ImportQueue {
     pub async fn add(&self, new: NewImport, file: NamedTempFile) -> Result<ImportId, QueueError> {
         let id = ImportId::new();
         self.records.spool.keep(file, id)?;
-        let added = retrying(|| self.insert(id, &new)).await;
+        let added = self.insert(id, &new).await;
         if !matches!(added, Ok(Some(added)) if added == id) {
             self.records.spool.remove(id);
         }
@@ -105,51 +105,52 @@ impl ImportQueue {
 
     /// The import of a file: this one, or that which is the same; none when there are too many.
     async fn insert(&self, id: ImportId, new: &NewImport) -> Result<Option<ImportId>, DbErr> {
-        let turn = begin_write(&self.records.db).await?;
-        let now = UnixMillis::now();
-        let of_project =
-            || import::Entity::find().filter(import::Column::ProjectId.eq(new.project));
-        let recent = Condition::any()
-            .add(import::Column::FinishedAt.is_null())
-            .add(import::Column::CreatedAt.gt(now.minus(SAME)));
-        let same = of_project()
-            .filter(import::Column::CreatedBy.eq(new.by))
-            .filter(import::Column::FileHash.eq(&new.file_hash))
-            .filter(import::Column::LeavesOut.eq(new.leaves_out))
-            .filter(import::Column::CancelRequested.eq(false))
-            .filter(recent);
-        if let Some(same) = same.one(&turn).await? {
-            return Ok(Some(same.id));
-        }
-        let under_way = of_project().filter(import::Column::FinishedAt.is_null());
-        if under_way.count(&turn).await? >= MOST_UNDER_WAY {
-            return Ok(None);
-        }
-        let row = import::ActiveModel {
-            id: Set(id),
-            project_id: Set(new.project),
-            created_by: Set(Some(new.by)),
-            file_name: Set(new.file_name.clone()),
-            file_hash: Set(new.file_hash.clone()),
-            n_bytes: Set(new.n_bytes as i64),
-            leaves_out: Set(new.leaves_out),
-            state: Set(ImportState::Waiting),
-            cancel_requested: Set(false),
-            n_lines: Set(0),
-            n_rows: Set(0),
-            n_refused: Set(0),
-            n_done: Set(0),
-            line_done: Set(0),
-            counts: Set(ImportCounts::default()),
-            refused: Set(RefusedLines::default()),
-            reason: Set(None),
-            created_at: Set(now),
-            updated_at: Set(now),
-            finished_at: Set(None),
-        };
-        import::Entity::insert(row).exec_without_returning(&turn).await?;
-        turn.commit().await?;
-        Ok(Some(id))
+        write(&self.records.db, |turn| async move {
+            let now = UnixMillis::now();
+            let of_project =
+                || import::Entity::find().filter(import::Column::ProjectId.eq(new.project));
+            let recent = Condition::any()
+                .add(import::Column::FinishedAt.is_null())
+                .add(import::Column::CreatedAt.gt(now.minus(SAME)));
+            let same = of_project()
+                .filter(import::Column::CreatedBy.eq(new.by))
+                .filter(import::Column::FileHash.eq(&new.file_hash))
+                .filter(import::Column::LeavesOut.eq(new.leaves_out))
+                .filter(import::Column::CancelRequested.eq(false))
+                .filter(recent);
+            if let Some(same) = same.one(&*turn).await? {
+                return Ok(Some(same.id));
+            }
+            let under_way = of_project().filter(import::Column::FinishedAt.is_null());
+            if under_way.count(&*turn).await? >= MOST_UNDER_WAY {
+                return Ok(None);
+            }
+            let row = import::ActiveModel {
+                id: Set(id),
+                project_id: Set(new.project),
+                created_by: Set(Some(new.by)),
+                file_name: Set(new.file_name.clone()),
+                file_hash: Set(new.file_hash.clone()),
+                n_bytes: Set(new.n_bytes as i64),
+                leaves_out: Set(new.leaves_out),
+                state: Set(ImportState::Waiting),
+                cancel_requested: Set(false),
+                n_lines: Set(0),
+                n_rows: Set(0),
+                n_refused: Set(0),
+                n_done: Set(0),
+                line_done: Set(0),
+                counts: Set(ImportCounts::default()),
+                refused: Set(RefusedLines::default()),
+                reason: Set(None),
+                created_at: Set(now),
+                updated_at: Set(now),
+                finished_at: Set(None),
+            };
+            import::Entity::insert(row).exec_without_returning(&*turn).await?;
+            Ok(Some(id))
+        })
+        .await
     }
 
     /// Waits until an import is over, but not for long.
@@ -168,16 +169,14 @@ impl ImportQueue {
 
     /// Asks an import to stop; false when it is over.
     pub async fn cancel(&self, id: ImportId, by: AccountId) -> Result<bool, DbErr> {
-        let asked = retrying(|| async {
-            let turn = begin_write(&self.records.db).await?;
+        let asked = write(&self.records.db, |turn| async move {
             let asked = wanted(id).col_expr(import::Column::CancelRequested, Expr::value(true));
-            if asked.exec(&turn).await?.rows_affected == 0 {
-                return Ok(false);
+            if asked.exec(&*turn).await?.rows_affected == 0 {
+                return Ok::<_, DbErr>(false);
             }
-            let import = import::Entity::find_by_id(id).one(&turn).await?;
+            let import = import::Entity::find_by_id(id).one(&*turn).await?;
             let subject = AuditSubject::in_project(import.map(|import| import.project_id), id);
-            audit::record(&turn, by, AuditAction::ImportCancel, subject, json!({})).await?;
-            turn.commit().await?;
+            audit::record(&*turn, by, AuditAction::ImportCancel, subject, json!({})).await?;
             Ok(true)
         });
         let asked = asked.await?;

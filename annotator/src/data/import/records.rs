@@ -19,7 +19,7 @@ use sea_orm::{
     QuerySelect, UpdateMany, sea_query::Expr,
 };
 use serde_json::json;
-use storage::database::{begin_write, retrying};
+use storage::database::write;
 use tokio::sync::watch;
 
 /// Their rows, and their files.
@@ -71,9 +71,8 @@ impl ImportRecords {
         why: Option<KeyedMessage>,
         check: Option<&FileCheck>,
     ) -> Result<(), DbErr> {
-        let reason = why.map(|why| json!(why));
-        retrying(|| async {
-            let turn = begin_write(&self.db).await?;
+        let reason = &why.map(|why| json!(why));
+        write(&self.db, |turn| async move {
             let now = UnixMillis::now();
             let mut ended = import::ActiveModel {
                 state: Set(state),
@@ -89,16 +88,16 @@ impl ImportRecords {
                 .set(ended)
                 .filter(import::Column::Id.eq(id))
                 .filter(import::Column::FinishedAt.is_null())
-                .exec(&turn)
+                .exec(&*turn)
                 .await?;
-            let import = import::Entity::find_by_id(id).one(&turn).await?;
+            let import = import::Entity::find_by_id(id).one(&*turn).await?;
             if let Some(import) = import.filter(|row| row.n_done > 0 && ended.rows_affected == 1) {
                 let (new, known) = (import.counts.new_rows(), import.counts.known);
                 let details = json!({"import": id, "new": new, "known": known});
                 let (by, subject) = (import.created_by, AuditSubject::project(import.project_id));
-                audit::record(&turn, by, AuditAction::PromptImport, subject, details).await?;
+                audit::record(&*turn, by, AuditAction::PromptImport, subject, details).await?;
             }
-            turn.commit().await
+            Ok::<_, DbErr>(())
         })
         .await?;
         self.spool.remove(id);

@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, Iterable};
 use std::time::{Duration, Instant};
-use storage::database::{begin_write, retrying};
+use storage::database::write;
 
 /// Rows that go into one transaction.
 pub const CHUNK_ROWS: usize = 200;
@@ -127,12 +127,7 @@ pub async fn store_all(
 ) -> Result<ImportCounts, DbErr> {
     let mut counts = ImportCounts::default();
     for chunk in rows.chunks(CHUNK_ROWS) {
-        let stored = retrying(|| async {
-            let turn = begin_write(db).await?;
-            let stored = store(&turn, project, chunk).await?;
-            turn.commit().await?;
-            Ok(stored)
-        });
+        let stored = write(db, |turn| async move { store(&turn, project, chunk).await });
         counts.include(&stored.await?);
     }
     Ok(counts)

@@ -18,11 +18,11 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, Select,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use serde_json::json;
-use storage::{artifact_store::ArtifactStore, database::begin_write};
+use storage::{artifact_store::ArtifactStore, database::write};
 
 /// What hangs on a model. Of projects that are deleted nothing is told.
 pub struct ModelDeletionImpact {
@@ -179,26 +179,30 @@ pub async fn delete(
     model: &model::Model,
     by: AccountId,
 ) -> Result<DeletionOutcome, DbErr> {
-    let turn = begin_write(db).await?;
-    // The mark comes first: it waits for launches that hold the model, and whoever launches after
-    // it finds it.
-    let marked = model::Entity::update_many()
-        .col_expr(model::Column::DeletedAt, Expr::value(UnixMillis::now()))
-        .col_expr(model::Column::DeletedBy, Expr::value(by))
-        .filter(model::Column::Id.eq(model.id))
-        .filter(model::Column::DeletedAt.is_null())
-        .exec(&turn)
-        .await?;
-    if marked.rows_affected == 0 {
-        return Ok(DeletionOutcome::DeletedBefore);
-    }
-    if needing(model.id).count(&turn).await? > 0 {
-        turn.rollback().await?;
-        return Ok(DeletionOutcome::Needed);
-    }
-    let details = json!({"name": model.name, "artifact": model.artifact_hash});
-    let subject = AuditSubject::in_project(model.project_id, model.id);
-    audit::record(&turn, by, AuditAction::ModelDelete, subject, details).await?;
-    turn.commit().await?;
-    Ok(DeletionOutcome::Deleted)
+    write(db, |turn| async move {
+        // The lock comes first: it waits for launches that hold the model, and whoever launches
+        // after it finds the mark.
+        let there = model::Entity::find_by_id(model.id)
+            .filter(model::Column::DeletedAt.is_null())
+            .lock_exclusive()
+            .one(&*turn)
+            .await?;
+        if there.is_none() {
+            return Ok(DeletionOutcome::DeletedBefore);
+        }
+        if needing(model.id).count(&*turn).await? > 0 {
+            return Ok(DeletionOutcome::Needed);
+        }
+        model::Entity::update_many()
+            .col_expr(model::Column::DeletedAt, Expr::value(UnixMillis::now()))
+            .col_expr(model::Column::DeletedBy, Expr::value(by))
+            .filter(model::Column::Id.eq(model.id))
+            .exec(&*turn)
+            .await?;
+        let details = json!({"name": model.name, "artifact": model.artifact_hash});
+        let subject = AuditSubject::in_project(model.project_id, model.id);
+        audit::record(&*turn, by, AuditAction::ModelDelete, subject, details).await?;
+        Ok(DeletionOutcome::Deleted)
+    })
+    .await
 }

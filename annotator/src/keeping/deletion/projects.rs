@@ -29,7 +29,7 @@ use sea_orm::{
 };
 use serde_json::json;
 use std::{collections::HashSet, time::Duration};
-use storage::database::begin_write;
+use storage::database::write;
 
 /// For how long a deleted project can be restored.
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -123,25 +123,26 @@ pub async fn delete(
     project: &project::Model,
     by: AccountId,
 ) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    // The mark comes first, as for a model: no run is queued after it.
-    let marked = project::Entity::update_many()
-        .col_expr(project::Column::DeletedAt, Expr::value(UnixMillis::now()))
-        .col_expr(project::Column::DeletedBy, Expr::value(by))
-        .filter(project::Column::Id.eq(project.id))
-        .filter(project::Column::DeletedAt.is_null())
-        .exec(&turn)
-        .await?;
-    if marked.rows_affected == 0 {
-        return Ok(false);
-    }
-    let of_project = Condition::all().add(run::Column::ProjectId.eq(project.id));
-    let n_stopped = stop::ask_to_stop(&turn, of_project).await?;
-    let details = json!({"name": project.name, "stopped_runs": n_stopped});
-    let subject = AuditSubject::project(project.id);
-    audit::record(&turn, by, AuditAction::ProjectDelete, subject, details).await?;
-    turn.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        // The mark comes first, as for a model: no run is queued after it.
+        let marked = project::Entity::update_many()
+            .col_expr(project::Column::DeletedAt, Expr::value(UnixMillis::now()))
+            .col_expr(project::Column::DeletedBy, Expr::value(by))
+            .filter(project::Column::Id.eq(project.id))
+            .filter(project::Column::DeletedAt.is_null())
+            .exec(&*turn)
+            .await?;
+        if marked.rows_affected == 0 {
+            return Ok(false);
+        }
+        let of_project = Condition::all().add(run::Column::ProjectId.eq(project.id));
+        let n_stopped = stop::ask_to_stop(&*turn, of_project).await?;
+        let details = json!({"name": project.name, "stopped_runs": n_stopped});
+        let subject = AuditSubject::project(project.id);
+        audit::record(&*turn, by, AuditAction::ProjectDelete, subject, details).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Deletes a project for somebody who typed its name, and so means this one. False when it was
@@ -195,23 +196,24 @@ pub async fn restore(
     project: &project::Model,
     by: AccountId,
 ) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    let restored = project::Entity::update_many()
-        .col_expr(project::Column::DeletedAt, Expr::value(None::<UnixMillis>))
-        .col_expr(project::Column::DeletedBy, Expr::value(None::<AccountId>))
-        .filter(project::Column::Id.eq(project.id))
-        .filter(project::Column::DeletedAt.is_not_null())
-        .filter(project::Column::PurgedAt.is_null())
-        .exec(&turn)
-        .await?;
-    if restored.rows_affected == 0 {
-        return Ok(false);
-    }
-    let details = json!({"name": project.name});
-    let subject = AuditSubject::project(project.id);
-    audit::record(&turn, by, AuditAction::ProjectRestore, subject, details).await?;
-    turn.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        let restored = project::Entity::update_many()
+            .col_expr(project::Column::DeletedAt, Expr::value(None::<UnixMillis>))
+            .col_expr(project::Column::DeletedBy, Expr::value(None::<AccountId>))
+            .filter(project::Column::Id.eq(project.id))
+            .filter(project::Column::DeletedAt.is_not_null())
+            .filter(project::Column::PurgedAt.is_null())
+            .exec(&*turn)
+            .await?;
+        if restored.rows_affected == 0 {
+            return Ok(false);
+        }
+        let details = json!({"name": project.name});
+        let subject = AuditSubject::project(project.id);
+        audit::record(&*turn, by, AuditAction::ProjectRestore, subject, details).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// A project that can be restored.
@@ -259,25 +261,26 @@ async fn purge(
     project: &project::Model,
     now: UnixMillis,
 ) -> Result<bool, DbErr> {
-    let turn = begin_write(db).await?;
-    let purged = project::Entity::update_many()
-        .col_expr(project::Column::PurgedAt, Expr::value(now))
-        .filter(project::Column::Id.eq(project.id))
-        .filter(project::Column::DeletedAt.eq(project.deleted_at))
-        .filter(project::Column::PurgedAt.is_null())
-        .exec(&turn)
-        .await?;
-    if purged.rows_affected == 0 {
-        return Ok(false);
-    }
-    model::Entity::update_many()
-        .col_expr(model::Column::DeletedAt, Expr::value(now))
-        .filter(model::Column::ProjectId.eq(project.id))
-        .filter(model::Column::DeletedAt.is_null())
-        .exec(&turn)
-        .await?;
-    let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
-    audit::record(&turn, None, AuditAction::ProjectPurge, subject, details).await?;
-    turn.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        let purged = project::Entity::update_many()
+            .col_expr(project::Column::PurgedAt, Expr::value(now))
+            .filter(project::Column::Id.eq(project.id))
+            .filter(project::Column::DeletedAt.eq(project.deleted_at))
+            .filter(project::Column::PurgedAt.is_null())
+            .exec(&*turn)
+            .await?;
+        if purged.rows_affected == 0 {
+            return Ok(false);
+        }
+        model::Entity::update_many()
+            .col_expr(model::Column::DeletedAt, Expr::value(now))
+            .filter(model::Column::ProjectId.eq(project.id))
+            .filter(model::Column::DeletedAt.is_null())
+            .exec(&*turn)
+            .await?;
+        let (subject, details) = (AuditSubject::project(project.id), json!({"name": project.name}));
+        audit::record(&*turn, None, AuditAction::ProjectPurge, subject, details).await?;
+        Ok(true)
+    })
+    .await
 }

@@ -21,7 +21,7 @@ use sea_orm::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
-use storage::database::begin_write;
+use storage::database::{WriteError, write};
 
 /// What becomes of what somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,15 @@ pub enum PersonErasureError {
     LastAdministrator,
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
+}
+
+impl WriteError for PersonErasureError {
+    fn of_database(&self) -> Option<&DbErr> {
+        match self {
+            Self::Failed(error) => error.downcast_ref(),
+            Self::OwnAccount | Self::LastAdministrator => None,
+        }
+    }
 }
 
 impl From<DbErr> for PersonErasureError {
@@ -67,19 +76,20 @@ pub async fn erase(
     if order.by == Some(account) {
         return Err(PersonErasureError::OwnAccount);
     }
-    let turn = begin_write(db).await?;
-    if is_last_administrator(&turn, account).await? {
-        return Err(PersonErasureError::LastAdministrator);
-    }
-    let mut n_texts = 0;
-    if written == WrittenTexts::Go {
-        for hash in texts_of(&turn, account).await? {
-            n_texts += usize::from(texts::erase_one(&turn, &hash, order).await?);
+    write(db, |turn| async move {
+        if is_last_administrator(&*turn, account).await? {
+            return Err(PersonErasureError::LastAdministrator);
         }
-    }
-    erase_one(&turn, account, order).await?;
-    turn.commit().await?;
-    Ok(n_texts)
+        let mut n_texts = 0;
+        if written == WrittenTexts::Go {
+            for hash in texts_of(&*turn, account).await? {
+                n_texts += usize::from(texts::erase_one(&*turn, &hash, order).await?);
+            }
+        }
+        erase_one(&*turn, account, order).await?;
+        Ok(n_texts)
+    })
+    .await
 }
 
 /// Also keeps others from changing who is one until this transaction ends.

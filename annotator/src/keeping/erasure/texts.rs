@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
-use storage::database::{begin_write, write};
+use storage::database::write;
 
 /// Texts that a page shows at the most.
 pub const FOUND: u64 = 100;
@@ -264,9 +264,11 @@ pub(super) async fn empty_again(
     hash: &str,
     at: UnixMillis,
 ) -> anyhow::Result<()> {
-    let turn = begin_write(db).await?;
-    empty_artifacts(&turn, &TextUses::of(&turn, hash).await?, at).await?;
-    Ok(turn.commit().await?)
+    write(db, |turn| async move {
+        let uses = TextUses::of(&*turn, hash).await?;
+        Ok(empty_artifacts(&*turn, &uses, at).await?)
+    })
+    .await
 }
 
 /// Marks the files that hold it as gone, and stops the runs that would read them.

@@ -22,7 +22,7 @@ use sea_orm::{
 };
 use std::time::Duration;
 use storage::base_model::{self, NewBase, RegisteredBase};
-use storage::database::{begin_write, is_conflict};
+use storage::database::{is_conflict, write};
 use storage::storable::{storable, storable_json};
 
 /// Seconds between tries to write how a run ended: a database may be away for a moment.
@@ -94,13 +94,14 @@ async fn append_all(
     run: &run::Model,
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
-    let transaction = begin_write(db).await?;
-    if progress(run, events).filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
-        return Ok(false);
-    }
-    insert_events(&transaction, run, events).await?;
-    transaction.commit().await?;
-    Ok(true)
+    write(db, |turn| async move {
+        if progress(run, events).filter(held_here(run)).exec(&*turn).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        insert_events(&*turn, run, events).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// The update of the run's own columns that a batch of events asks for.
@@ -187,37 +188,38 @@ async fn try_succeed(
     summary: &RunSummary,
     made: &KeptOutput,
 ) -> Result<bool, DbErr> {
-    let transaction = begin_write(db).await?;
-    let now = UnixMillis::now();
-    let ended = ending(RunStatus::Succeeded, now)
-        .col_expr(run::Column::Progress, Expr::val(1.0))
-        .col_expr(run::Column::Summary, Expr::val(json(summary)))
-        .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
-        .filter(held_here(run))
-        .exec(&transaction)
+    write(db, |turn| async move {
+        let now = UnixMillis::now();
+        let ended = ending(RunStatus::Succeeded, now)
+            .col_expr(run::Column::Progress, Expr::val(1.0))
+            .col_expr(run::Column::Summary, Expr::val(json(summary)))
+            .col_expr(run::Column::OutputHash, Expr::val(made.stored.hash.clone()))
+            .filter(held_here(run))
+            .exec(&*turn)
+            .await?;
+        if ended.rows_affected == 0 {
+            return Ok(false);
+        }
+        artifact::Entity::insert(artifact::ActiveModel {
+            hash: Set(made.stored.hash.clone()),
+            n_bytes: Set(made.stored.n_bytes as i64),
+            created_at: Set(now),
+            erased_at: Set(None),
+        })
+        .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
+        .exec_without_returning(&*turn)
         .await?;
-    if ended.rows_affected == 0 {
-        return Ok(false);
-    }
-    artifact::Entity::insert(artifact::ActiveModel {
-        hash: Set(made.stored.hash.clone()),
-        n_bytes: Set(made.stored.n_bytes as i64),
-        created_at: Set(now),
-        erased_at: Set(None),
+        if let Some(model) = register(&*turn, run, inputs, made).await? {
+            let made = run::ActiveModel {
+                id: Set(run.id),
+                output_model_id: Set(Some(model)),
+                ..<run::ActiveModel as Default>::default()
+            };
+            made.update(&*turn).await?;
+        }
+        Ok(true)
     })
-    .on_conflict(OnConflict::column(artifact::Column::Hash).do_nothing().to_owned())
-    .exec_without_returning(&transaction)
-    .await?;
-    if let Some(model) = register(&transaction, run, inputs, made).await? {
-        let made = run::ActiveModel {
-            id: Set(run.id),
-            output_model_id: Set(Some(model)),
-            ..<run::ActiveModel as Default>::default()
-        };
-        made.update(&transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(true)
+    .await
 }
 
 /// Makes a model of the run's output; none of answers.
@@ -350,13 +352,15 @@ async fn write_end(
     update: UpdateMany<run::Entity>,
     events: &[RunReport],
 ) -> Result<bool, DbErr> {
-    let transaction = begin_write(db).await?;
-    if update.filter(held_here(run)).exec(&transaction).await?.rows_affected == 0 {
-        return Ok(false);
-    }
-    insert_events(&transaction, run, events).await?;
-    transaction.commit().await?;
-    Ok(true)
+    let update = &update;
+    write(db, |turn| async move {
+        if update.clone().filter(held_here(run)).exec(&*turn).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        insert_events(&*turn, run, events).await?;
+        Ok(true)
+    })
+    .await
 }
 
 fn ending(status: RunStatus, now: UnixMillis) -> UpdateMany<run::Entity> {
