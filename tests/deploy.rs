@@ -151,3 +151,90 @@ fn a_release_runs_with_the_libtorch_that_lies_in_it_and_the_container_is_made_of
         line.iter().map(String::as_str).skip_while(|word| *word != "annotator").collect();
     assert_starts(&line);
 }
+
+/// Metrics that Prometheus itself makes.
+const OF_PROMETHEUS: [&str; 1] = ["up"];
+
+/// What stands in an expression and is no metric: functions, words, labels before `=`.
+fn metrics_of(expression: &str) -> Vec<String> {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut found = Vec::new();
+    let mut is_quoted = false;
+    let (mut word, mut depth) = (String::new(), 0);
+    for letter in expression.chars().chain([' ']) {
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            _ if is_letter(letter) => word.push(letter),
+            _ => {
+                let is_metric = word.contains('_') || OF_PROMETHEUS.contains(&word.as_str());
+                let is_call = letter == '(';
+                if depth == 0 && is_metric && !is_call {
+                    found.push(std::mem::take(&mut word));
+                }
+                word.clear();
+                depth += i32::from(letter == '{') - i32::from(letter == '}');
+            }
+        }
+    }
+    found
+}
+
+/// The name under which docs/operations.md lists a series.
+fn listed(series: &str) -> &str {
+    let ends = ["_bucket", "_sum", "_count"];
+    ends.into_iter().find_map(|end| series.strip_suffix(end)).unwrap_or(series)
+}
+
+#[test]
+fn prometheus_is_told_where_to_ask_and_alerts_speak_of_metrics_that_there_are() {
+    let read = |name: &str| -> serde_json::Value {
+        let text = fs::read_to_string(deploy().join(name)).unwrap();
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let operations = fs::read_to_string(binaries::root().join("docs/operations.md")).unwrap();
+    let scrapes = read("prometheus.yml")["scrape_configs"].as_array().unwrap().clone();
+    assert_eq!(scrapes.len(), 3);
+    for scrape in scrapes {
+        let targets = scrape["static_configs"][0]["targets"].as_array().unwrap();
+        for target in targets {
+            let flag = format!("--metrics-listen {}", target.as_str().unwrap());
+            assert!(operations.contains(&flag), "docs/operations.md says nothing of {flag}");
+        }
+    }
+    let mut n = 0;
+    let rules = read("alerts.yml")["groups"][0]["rules"].as_array().unwrap().clone();
+    let in_table = operations.lines().filter(|line| line.starts_with("| `")).filter_map(|line| {
+        let alert = line.rsplit_once(" | ")?.1.trim_end_matches(" |").trim();
+        Some(alert.strip_prefix('`')?.strip_suffix('`')?.replace("\\|", "|"))
+    });
+    let expressions = rules.iter().map(|rule| {
+        assert!(rule["annotations"]["summary"].is_string(), "{rule}");
+        rule["expr"].as_str().unwrap().to_owned()
+    });
+    for expression in
+        expressions.chain(in_table.filter(|alert| {
+            alert.contains(" > ") || alert.contains(" < ") || alert.contains(" == ")
+        }))
+    {
+        let metrics = metrics_of(&expression);
+        assert!(!metrics.is_empty(), "{expression}");
+        for metric in metrics.iter().filter(|name| !OF_PROMETHEUS.contains(&name.as_str())) {
+            n += 1;
+            let (plain, with_labels) =
+                (format!("| `{}` |", listed(metric)), format!("| `{}{{", listed(metric)));
+            assert!(
+                operations.contains(&plain) || operations.contains(&with_labels),
+                "{metric} is not listed"
+            );
+        }
+    }
+    assert!(n > 20, "only {n} metrics were looked for");
+    if Command::new("promtool").arg("--version").stdout(Stdio::null()).status().is_ok() {
+        let checked = Command::new("promtool")
+            .args(["check", "config"])
+            .arg(deploy().join("prometheus.yml"))
+            .status();
+        assert!(checked.unwrap().success());
+    }
+}

@@ -24,6 +24,9 @@ mod command_lines;
 // What they say when they cannot start.
 mod refusals;
 
+// What Prometheus is told of them.
+mod metrics;
+
 // What is given to those who run it: service files, a container image, a release.
 mod deploy;
 

@@ -5,6 +5,7 @@ use crate::{
     data::import::queue::ImportQueue,
     database,
     keeping::readiness::ReadinessCheck,
+    metrics::metrics,
     models::live::LiveModels,
     people::sign_in_limit::SignInLimit,
     routes,
@@ -18,7 +19,7 @@ use crate::{
         i18n::Language,
         once, prefetch,
         request_body::{self, LargeBodies},
-        request_log, session,
+        request_log, security_headers, session,
         streams::OpenStreams,
         watched_streams::{self, WatchedStreams},
     },
@@ -28,7 +29,7 @@ use actix_web::{
     body::{self, BodySize, BoxBody, MessageBody},
     dev::{Server, ServerHandle, ServiceRequest, ServiceResponse},
     http::Method,
-    middleware::{Compress, Condition, DefaultHeaders, Next, from_fn},
+    middleware::{Compress, Next, from_fn},
     web,
 };
 use anyhow::Context;
@@ -36,13 +37,6 @@ use sea_orm::DatabaseConnection;
 use std::pin::pin;
 use storage::artifact_store::ArtifactStore;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Everything comes from here, and nothing inline is executed or applied.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; object-src 'none'; \
-     form-action 'self'; frame-ancestors 'none'";
-
-/// For a year browsers come back over HTTPS alone.
-const STRICT_TRANSPORT_SECURITY: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 
 pub struct App {
     server: Server,
@@ -69,6 +63,14 @@ impl App {
         let imports = web::Data::new(ImportQueue::new(db.clone(), &config.storage.data_dir));
         let shared = (live.clone(), web::Data::new(feed.clone()), imports.clone());
         let (server, address) = bind(config.clone(), db.clone(), store.clone(), shared)?;
+        if let Some(listen) = &config.metrics_listen {
+            let folders = [
+                ("data", config.storage.data_dir.clone()),
+                ("artifacts", config.storage.artifacts_dir()),
+            ];
+            let address = metrics().serve(listen, &db, folders)?;
+            tracing::info!("metrics are on http://{address}/metrics");
+        }
         // Last, because the password that it makes is said once: nothing may fail after it.
         let first_password = first_start::prepare(&db).await?;
         Ok(Self { server, config, store, address, db, live, imports, feed, first_password })
@@ -198,8 +200,7 @@ fn bind(
             .wrap(from_fn(error_pages::last_resort))
             .wrap(Compress::default())
             .wrap(from_fn(prefetch::refuse_guesses))
-            .wrap(security_headers())
-            .wrap(Condition::new(secure, DefaultHeaders::new().add(STRICT_TRANSPORT_SECURITY)))
+            .wrap(from_fn(security_headers::security_headers))
             .wrap(from_fn(head_without_stream))
             .wrap(from_fn(request_log::log_requests))
             .wrap(from_fn(connection::count_answers))
@@ -235,16 +236,6 @@ async fn head_without_stream(
         return Ok(response.map_body(|_, _| BoxBody::new(body::None::new())));
     }
     Ok(response)
-}
-
-fn security_headers() -> DefaultHeaders {
-    DefaultHeaders::new()
-        .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
-        .add(("X-Content-Type-Options", "nosniff"))
-        .add(("X-Frame-Options", "DENY"))
-        .add(("Referrer-Policy", "same-origin"))
-        .add(("Cross-Origin-Opener-Policy", "same-origin"))
-        .add(("Cache-Control", "private, no-cache"))
 }
 
 mod listening;

@@ -129,6 +129,10 @@ pub struct ServeConfig {
         value_name = "CIDR,…"
     )]
     pub trusted_proxies: Vec<IpNet>,
+    /// Address on which Prometheus finds the numbers of this process, at /metrics: HOST:PORT, of a
+    /// network that strangers do not reach [default: none].
+    #[arg(long, env = "ATTUNE_METRICS_LISTEN", value_name = "HOST:PORT")]
+    pub metrics_listen: Option<ListenAddress>,
     /// How log lines are written to standard error; RUST_LOG chooses which.
     #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

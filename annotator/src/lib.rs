@@ -1,7 +1,7 @@
 //! The web app in which people teach a language model. In reading order:
 //!
 //! 1. [`config`] (what is typed), [`app`] (build, then run), [`routes`] (the site map),
-//!    [`database`].
+//!    [`database`], [`metrics`].
 //! 2. The rooms, each with what is known and done of one matter: [`people`], [`work`], [`data`],
 //!    [`training`], [`models`], [`keeping`].
 //! 3. [`web`]: what every request passes and every page shows.
@@ -18,6 +18,7 @@
 pub mod app;
 pub mod config;
 pub mod database;
+pub mod metrics;
 pub mod routes;
 
 pub mod data;

@@ -1,4 +1,4 @@
-//! What every request passes ([`connection`], [`request_log`], [`prefetch`], [`session`],
+//! What every request passes ([`connection`], [`request_log`], [`security_headers`], [`prefetch`], [`session`],
 //! [`form_guard`] with [`request_body`] and [`csrf`], [`streams`], [`watched_streams`],
 //! [`principal`], [`access`], [`of`], [`error`],
 //! [`error_pages`]), what is known of a browser ([`client_address`], [`cookies`], [`known_browser`]),
@@ -28,6 +28,7 @@ pub mod prefetch;
 pub mod principal;
 pub mod request_body;
 pub mod request_log;
+pub mod security_headers;
 pub mod session;
 pub mod shown_text;
 pub mod streams;

@@ -10,6 +10,7 @@ pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod hub;
 pub(crate) mod leash;
+pub(crate) mod openmetrics;
 pub(crate) mod people;
 pub(crate) mod small_disk;
 pub(crate) mod statistics;

@@ -3,8 +3,12 @@
 
 use crate::web::{address, message::Message};
 use actix_web::{
-    HttpResponse, ResponseError,
-    http::{StatusCode, header},
+    Error, HttpResponse, ResponseError,
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap},
+    },
 };
 use sea_orm::DbErr;
 use storage::database::{WriteError, is_unavailable};
@@ -163,4 +167,11 @@ pub const RETRY_AFTER: (header::HeaderName, u32) = (header::RETRY_AFTER, AWAY_SE
 /// For every address without a page.
 pub async fn not_found() -> Result<HttpResponse, AppError> {
     Err(AppError::NotFound)
+}
+
+/// A failure of whatever stands around the handlers, whose answer gets these headers, too.
+pub fn with_headers(error: Error, add: impl FnOnce(&mut HeaderMap)) -> Error {
+    let mut response = error.error_response();
+    add(response.headers_mut());
+    InternalError::from_response(error, response).into()
 }

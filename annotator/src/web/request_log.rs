@@ -1,6 +1,7 @@
 //! One line in the log for every request, and a number that ties together whatever is said while
 //! it is answered: it is in the log, in the response, and on error pages for people to tell.
 
+use crate::{metrics::metrics, web::error::with_headers};
 use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::MessageBody,
@@ -62,8 +63,9 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Middleware: numbers the request and says how it was answered. Who asked is added by
-/// [`crate::web::principal::Principal`]. What programs ask all the time is said at `debug` only.
+/// Middleware: numbers the request, counts it, and says how it was answered, also where a middleware
+/// failed and no handler was reached. Who asked is added by [`crate::web::principal::Principal`]. What
+/// programs ask all the time is said at `debug` only.
 pub async fn log_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -72,21 +74,29 @@ pub async fn log_requests(
     request.extensions_mut().insert(id.clone());
     let method = clipped(request.method().as_str()).to_owned();
     let path = clipped(request.path()).to_owned();
+    let route = request.match_pattern();
     let is_routine = path.starts_with("/static/") || ROUTINE.contains(&path.as_str());
     let span = tracing::info_span!("request", request_id = %id, %method, path, account = Empty);
     let started = Instant::now();
+    let _in_flight = metrics().http.arrived();
     let answering = async move {
-        let (response, n_statements) = statements::counted(next.call(request)).await;
-        let mut response = response?;
-        response.headers_mut().insert(HEADER, id.0);
-        let (status, duration_ms) =
-            (response.status().as_u16(), started.elapsed().as_millis() as u64);
+        let (mut answer, n_statements) = statements::counted(next.call(request)).await;
+        let status = match &answer {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        let (status, took) = (status.as_u16(), started.elapsed());
+        metrics().http.answered(&method, route, status, took);
+        let duration_ms = took.as_millis() as u64;
         if is_routine {
             tracing::debug!(status, duration_ms, n_statements, "answered");
         } else {
             tracing::info!(status, duration_ms, n_statements, "answered");
         }
-        Ok(response)
+        if let Ok(response) = &mut answer {
+            response.headers_mut().insert(HEADER, id.0.clone());
+        }
+        answer.map_err(|error| with_headers(error, |headers| drop(headers.insert(HEADER, id.0))))
     };
     answering.instrument(span).await
 }

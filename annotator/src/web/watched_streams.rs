@@ -2,9 +2,12 @@
 //! any more: their account was locked or reset, they were removed from the project, or the project
 //! was deleted. Looked at once a second, so that it holds whichever process the change was made in.
 
-use crate::web::{
-    access::{Access, RoleGrant},
-    principal::{Principal, database},
+use crate::{
+    metrics::metrics,
+    web::{
+        access::{Access, RoleGrant},
+        principal::{Principal, database},
+    },
 };
 use actix_web::{
     Error,
@@ -78,6 +81,7 @@ struct ListedStream {
 impl Drop for ListedStream {
     fn drop(&mut self) {
         self.streams.list().open.remove(&self.number);
+        metrics().open_streams.dec();
     }
 }
 
@@ -142,6 +146,7 @@ impl WatchedStreams {
         list.n_opened += 1;
         let number = list.n_opened;
         list.open.insert(number, open);
+        metrics().open_streams.inc();
         if !list.is_watched {
             list.is_watched = true;
             tokio::spawn(watch(self.clone(), db.clone()));

@@ -7,7 +7,7 @@ use crate::{
     writing::{self, SqliteWriters},
 };
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
+    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
         Connection,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -129,4 +129,25 @@ pub fn row_chunks<R: IntoIterator>(rows: R) -> impl Iterator<Item = Vec<R::Item>
         let chunk: Vec<_> = rows.by_ref().take(3000).collect();
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// The connections of a database's pool; the writers of SQLite are not among them.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolState {
+    pub n_open: u32,
+    pub n_idle: u32,
+}
+
+/// How many connections are open now.
+pub fn pool_state(db: &DatabaseConnection) -> PoolState {
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            let pool = db.get_postgres_connection_pool();
+            PoolState { n_open: pool.size(), n_idle: pool.num_idle() as u32 }
+        }
+        _ => {
+            let pool = db.get_sqlite_connection_pool();
+            PoolState { n_open: pool.size(), n_idle: pool.num_idle() as u32 }
+        }
+    }
 }

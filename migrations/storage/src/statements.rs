@@ -2,7 +2,33 @@
 //! tests look at them.
 
 use sea_orm::{Statement, metric};
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+static N: AtomicU64 = AtomicU64::new(0);
+static N_FAILED: AtomicU64 = AtomicU64::new(0);
+static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
+
+/// The statements of this process since it started.
+#[derive(Clone, Copy, Debug)]
+pub struct StatementTotals {
+    pub n: u64,
+    pub n_failed: u64,
+    /// How long they took, without the wait for a connection.
+    pub time: Duration,
+}
+
+/// What the statements of this process come to.
+pub fn totals() -> StatementTotals {
+    StatementTotals {
+        n: N.load(Ordering::Relaxed),
+        n_failed: N_FAILED.load(Ordering::Relaxed),
+        time: Duration::from_micros(MICROSECONDS.load(Ordering::Relaxed)),
+    }
+}
 
 struct Watch {
     n: Cell<usize>,
@@ -37,6 +63,9 @@ pub async fn recorded<F: Future>(work: F) -> (F::Output, Vec<Statement>) {
 
 /// What every connection of ours calls after a statement.
 pub(crate) fn note(sent: &metric::Info<'_>) {
+    N.fetch_add(1, Ordering::Relaxed);
+    N_FAILED.fetch_add(u64::from(sent.failed), Ordering::Relaxed);
+    MICROSECONDS.fetch_add(sent.elapsed.as_micros() as u64, Ordering::Relaxed);
     // Outside of a watch there is nobody to tell.
     let _ = WATCH.try_with(|watch| {
         watch.n.set(watch.n.get() + 1);

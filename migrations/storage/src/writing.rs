@@ -1,6 +1,7 @@
 //! Transactions that write: through a connection of their own on SQLite, so that no reader waits for
 //! a writer and writers take turns, and tried again where another got in the way.
 
+use crate::write_totals::WriteWait;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseConnectionType,
     DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
@@ -157,6 +158,7 @@ where
         FailedAttempt { error, may_be_tried_again }
     };
     let writers = writers_of(db);
+    let wait = WriteWait::begin();
     // Held until the transaction has ended, however it does.
     let _place = match &writers {
         Some(writers) => Some(writers.wait().await.map_err(|error| before_commit(error.into()))?),
@@ -164,6 +166,7 @@ where
     };
     let by = writers.as_ref().map_or(db, |writers| writers.of(sync));
     let turn = begin_on(by).await.map_err(|error| before_commit(error.into()))?;
+    drop(wait);
     let turn = WriteTurn(Arc::new(turn));
     let done = work(turn.clone()).await.map_err(before_commit)?;
     let turn = Arc::into_inner(turn.0).ok_or_else(|| {

@@ -12,7 +12,7 @@
 //!    [`checkpoint_folder`]: what it knows of a run's checkpoints; [`child_environment`]: which
 //!    variables a child process is given.
 //!
-//! [`errors`] keep the keys of what they say.
+//! [`errors`] keep the keys of what they say; [`metrics`] are numbers for Prometheus, of any program.
 //!
 //! **Invariant:** nothing here links libtorch, so that plain `cargo test` covers it and the web app
 //! can use it.
@@ -35,6 +35,7 @@ pub mod hub;
 
 pub mod checkpoint_folder;
 pub mod child_environment;
+pub mod metrics;
 pub mod worker;
 
 #[cfg(test)]

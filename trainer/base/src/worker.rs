@@ -15,12 +15,14 @@ mod claim;
 mod command;
 mod database;
 mod death;
+mod metrics;
 mod output;
 mod prune;
 mod store;
 
 use crate::{errors::message_of, settings::WorkerArgs};
 use entity::{log_format::LogFormat, message::KeyedMessage, run};
+use metrics::metrics;
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
     fmt,
@@ -109,6 +111,10 @@ pub fn run(
             lease: Duration::from_secs(args.lease_seconds.max(1)),
             keep_checkpoints: Duration::from_secs(u64::from(args.keep_checkpoints) * 24 * 60 * 60),
         };
+        if let Some(listen) = &args.metrics_listen {
+            let address = metrics().serve(listen, &worker.db)?;
+            tracing::info!("metrics are on http://{address}/metrics");
+        }
         let stop = stop_signal(args.exit_with_stdin)?;
         worker.work(stop, args.once, Duration::from_millis(args.poll_ms)).await
     })
@@ -183,12 +189,15 @@ impl Worker {
 
     /// Takes the oldest run that waits for a worker, if there is one.
     pub async fn claim(&self) -> Result<Option<run::Model>, DbErr> {
-        claim::next(&self.db, &self.name, self.lease).await
+        let next = claim::next(&self.db, &self.name, self.lease).await?;
+        metrics().looked();
+        Ok(next)
     }
 
     /// Brings one claimed run to an end, whatever happens, and writes that end down.
     pub async fn execute(&self, run: &run::Model, stop: watch::Receiver<bool>) -> RunEnding {
         tracing::info!(run = %run.id, attempt = run.attempt, "{:?} begins", run.kind);
+        let _active = metrics().begins(run.kind);
         let lease = claim::RunLease::keep(self.db.clone(), run, self.lease);
         let ended = match self.attempt(run, &lease, stop).await {
             Ok(ended) => ended,
@@ -202,6 +211,7 @@ impl Worker {
             // The lease runs out, and the next worker brings the run to its end.
             Err(error) => tracing::error!(run = %run.id, "cannot write how it ended: {error}"),
         }
+        metrics().ended(run.kind, &ended);
         tracing::info!(run = %run.id, attempt = run.attempt, "{ended}");
         ended
     }

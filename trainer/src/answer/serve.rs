@@ -4,13 +4,14 @@
 //! One thread owns the model and answers one request after the other; the others wait in line. A
 //! client that goes away stops its answer at the next token.
 
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware::from_fn, web};
 use anyhow::{Context, Result, ensure};
 use engine::AnswerEngine;
 use entity::message;
 use serde_json::json;
 use std::{io::Write, net::SocketAddr, path::Path, sync::Arc};
 use trainer_base::{
+    metrics::http::HttpMetrics,
     model_config::{ModelConfig, ModelPurpose},
     settings::ServeArgs,
     tokenizer::Tokenizer,
@@ -18,6 +19,7 @@ use trainer_base::{
 
 mod engine;
 mod http;
+mod metrics;
 mod not_there;
 mod protocol;
 mod text;
@@ -54,15 +56,22 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         engine,
         started: http::now(),
     };
-    actix_web::rt::System::new().block_on(serve(args.listen, state))
+    let http = HttpMetrics::default();
+    if let Some(listen) = &args.metrics_listen {
+        let address = metrics::serve(listen, &http, state.engine.counts())?;
+        eprintln!("metrics are on http://{address}/metrics");
+    }
+    actix_web::rt::System::new().block_on(serve(args.listen, state, http))
 }
 
-async fn serve(listen: SocketAddr, state: ServerState) -> Result<()> {
+async fn serve(listen: SocketAddr, state: ServerState, http: HttpMetrics) -> Result<()> {
     let name = state.name.clone();
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .app_data(web::ThinData(http.clone()))
+            .wrap(from_fn(metrics::count))
             .app_data(web::PayloadConfig::new(http::MAX_BODY_BYTES))
             .configure(http::routes)
     })

@@ -2,6 +2,7 @@
 
 use crate::{
     data::import::{check::FileCheck, spool::ImportSpool},
+    metrics::metrics,
     people::{
         audit::{self, AuditAction, AuditSubject},
         projects,
@@ -100,6 +101,7 @@ impl ImportRecords {
             Ok::<_, DbErr>(())
         })
         .await?;
+        metrics().import_ended(state);
         self.spool.remove(id);
         self.ended.send_modify(|n| *n += 1);
         Ok(())

@@ -1,6 +1,7 @@
 //! `/sign-in` and `/sign-out`.
 
 use crate::{
+    metrics::{SignInResult, metrics},
     people::{
         accounts,
         audit::{self, AuditAction, AuditSubject},
@@ -77,6 +78,7 @@ pub async fn sign_in(
     let SignInForm { login, password, next } = form.into_inner();
     let next = address::local_or_home(&next);
     if !accounts::is_login(&login) {
+        metrics().signed_in(SignInResult::Refused);
         return page::invalid(&SignInPage {
             page,
             login: String::new(),
@@ -85,15 +87,21 @@ pub async fn sign_in(
         });
     }
     let login = accounts::normal_login(&login);
-    let sender = count_attempt(&request, &limit, &login, &db).await?;
+    let sender = count_attempt(&request, &limit, &login, &db).await.inspect_err(|error| {
+        if matches!(error, AppError::TooManyAttempts) {
+            metrics().signed_in(SignInResult::Limited);
+        }
+    })?;
     let Some(account) = accounts::authenticate(db.get_ref(), sender, &login, password).await?
     else {
         let from = client_address(&request).map(tracing::field::display);
         tracing::info!(login, from, "sign-in refused");
+        metrics().signed_in(SignInResult::Refused);
         note_refusal(&db, &login).await?;
         return page::invalid(&SignInPage { page, login, next, refused: Some("sign-in-refused") });
     };
     if accounts::has_lapsed(&account) {
+        metrics().signed_in(SignInResult::Lapsed);
         return page::invalid(&SignInPage { page, login, next, refused: Some("sign-in-lapsed") });
     }
     // The line first: there is no session without it.
@@ -101,6 +109,7 @@ pub async fn sign_in(
     audit::record_alone(db.get_ref(), account.id, AuditAction::SessionCreate, subject, json!({}))
         .await?;
     session::sign_in(&session, &account)?;
+    metrics().signed_in(SignInResult::Accepted);
     let mut response = page::see_other(&next);
     known_browser::remember(&request, &account, &mut response);
     Ok(response)

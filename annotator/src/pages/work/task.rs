@@ -3,6 +3,7 @@
 //! one is in [`crate::work::kinds`].
 
 use crate::{
+    metrics::{SubmitResult, metrics},
     training::follow_up,
     web::{
         access::{Access, Annotator, Author},
@@ -83,6 +84,7 @@ async fn claimed(
     db: &DatabaseConnection,
 ) -> Result<Option<String>, AppError> {
     let claimed = assignment::claim(db, access.account.id, access.project.id, kind.kind()).await?;
+    metrics().claimed(kind.kind(), claimed.is_some());
     Ok(claimed.map(|claimed| HeldTask::url_of(access, claimed.id)))
 }
 
@@ -128,9 +130,11 @@ async fn store_or_explain(
     session: &Session,
     db: &DatabaseConnection,
 ) -> Result<HttpResponse, AppError> {
+    let count = |result| metrics().submitted(held.definition().kind(), result);
     let submission = match parsed {
         Ok(submission) => submission,
         Err(errors) => {
+            count(SubmitResult::Invalid);
             // Only here, because a page asks for more than the next task's address does.
             let page = Page::extract(request).await?;
             let mut view = held.view(&page, &by, db).await?;
@@ -147,9 +151,12 @@ async fn store_or_explain(
         false => judgement::store_and_claim(db, account, id, submission).await,
     };
     if let Err(StoreError::Overtaken) = stored {
+        count(SubmitResult::Overtaken);
         return both(Page::extract(request).await?, by.0, &held, form, db).await;
     }
     let (stored, next) = stored?;
+    let is_skipped = kinds::stored_answer(&stored.payload).kind().is_none();
+    count(if is_skipped { SubmitResult::Skipped } else { SubmitResult::Answered });
     if is_deleted {
         page::notify(session, "notice-kept-of-deleted", "")?;
         return Ok(page::see_other(&address::address("/")));
@@ -157,6 +164,7 @@ async fn store_or_explain(
     if stored.revision > 1 {
         page::notify(session, "notice-answer-replaced", "")?;
     }
+    metrics().claimed(held.definition().kind(), next.is_some());
     // That nothing is left is told at the kind's own address.
     let next = next.map(|next| HeldTask::url_of(&by, next.id));
     Ok(page::see_other(&next.unwrap_or_else(|| by.url(held.definition().path()))))

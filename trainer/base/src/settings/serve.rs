@@ -15,6 +15,10 @@ pub struct ServeArgs {
     /// Address to listen on; port 0 takes a free one, and the first line on stdout says which
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
+    /// Address on which Prometheus finds the server's numbers, at /metrics, of a network that
+    /// strangers do not reach [default: none]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_listen: Option<String>,
     /// Answer only to those who send this key, as `Authorization: Bearer KEY`
     #[arg(long, env = "ATTUNE_SERVE_KEY", hide_env_values = true, value_name = "KEY")]
     pub api_key: Option<String>,

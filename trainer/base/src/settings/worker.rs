@@ -15,6 +15,10 @@ pub struct WorkerArgs {
     /// How the web app calls this worker [default: host name and process id]
     #[arg(long, env = "ATTUNE_WORKER_NAME")]
     pub name: Option<String>,
+    /// Address on which Prometheus finds the worker's numbers, at /metrics: HOST:PORT, of a network
+    /// that strangers do not reach [default: none]
+    #[arg(long, env = "ATTUNE_WORKER_METRICS_LISTEN", value_name = "HOST:PORT")]
+    pub metrics_listen: Option<String>,
     /// How log lines are written to standard error
     #[arg(long, env = "ATTUNE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

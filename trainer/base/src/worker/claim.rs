@@ -1,6 +1,6 @@
 //! A worker's hold on a run: taken by one statement, kept by renewing, lost by silence.
 
-use super::store::held_here;
+use super::{metrics::metrics, store::held_here};
 use crate::settings::{RunOutput, run_command};
 use entity::{
     message,
@@ -147,9 +147,13 @@ async fn keep(
         match renew(db, run, lease).await {
             Ok(found) => {
                 renewed = begun;
+                metrics().renewed(if found == LeaseHold::Lost { "lost" } else { "kept" });
                 hold.send_if_modified(|hold| std::mem::replace(hold, found) != found);
             }
-            Err(error) => tracing::warn!(run = %run.id, "cannot renew the lease: {error}"),
+            Err(error) => {
+                metrics().renewed("failed");
+                tracing::warn!(run = %run.id, "cannot renew the lease: {error}");
+            }
         }
         // Without an answer for so long, another worker may have taken the run.
         if renewed.elapsed() >= lease {

@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow};
 use entity::report::FinishReason;
+use prometheus_client::metrics::histogram::Histogram;
 use std::{
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,6 +18,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Instant,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use trainer_base::tokenizer::Tokenizer;
@@ -55,12 +57,33 @@ pub(super) struct AnswerEngine {
     counts: Arc<EngineCounts>,
 }
 
-/// How many answers wait, and how many tokens were drawn.
-#[derive(Debug, Default)]
-struct EngineCounts {
-    waiting: AtomicUsize,
-    /// Tokens drawn since the start.
-    tokens: AtomicUsize,
+/// Bounds of the histogram of tokens, in seconds.
+const TOKEN_SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+/// How many answers wait, and what was done since the start.
+#[derive(Debug)]
+pub(super) struct EngineCounts {
+    pub waiting: AtomicUsize,
+    pub prompt_tokens: AtomicUsize,
+    /// Tokens drawn.
+    pub tokens: AtomicUsize,
+    pub answers: AtomicUsize,
+    pub failed_answers: AtomicUsize,
+    /// Seconds from one token to the next, reading the prompt apart.
+    pub token_durations: Histogram,
+}
+
+impl Default for EngineCounts {
+    fn default() -> Self {
+        Self {
+            waiting: AtomicUsize::default(),
+            prompt_tokens: AtomicUsize::default(),
+            tokens: AtomicUsize::default(),
+            answers: AtomicUsize::default(),
+            failed_answers: AtomicUsize::default(),
+            token_durations: Histogram::new(TOKEN_SECONDS),
+        }
+    }
 }
 
 impl AnswerEngine {
@@ -80,6 +103,10 @@ impl AnswerEngine {
         thread::Builder::new().name("model".into()).spawn(work)?;
         loaded.recv().map_err(|_| anyhow!("the model could not be loaded"))??;
         Ok(Self { jobs, counts })
+    }
+
+    pub(super) fn counts(&self) -> Arc<EngineCounts> {
+        self.counts.clone()
     }
 
     /// Answers that wait in line.
@@ -126,7 +153,9 @@ fn work(
         // tch makes a panic of every refusal of libtorch; the next request may fare better.
         let answered =
             catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &sender, counts)));
+        counts.answers.fetch_add(1, Ordering::Relaxed);
         if answered.is_err() {
+            counts.failed_answers.fetch_add(1, Ordering::Relaxed);
             let reason = "the model failed on this request, as the server's log says; a shorter \
                           prompt or answer needs less memory";
             let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
@@ -152,9 +181,14 @@ fn answer(
     };
     let mut text = TextStream::new(tokenizer, &wanted.stops);
     let mut finish_reason = FinishReason::Stop;
+    counts.prompt_tokens.fetch_add(wanted.ids.len(), Ordering::Relaxed);
+    let mut last = None::<Instant>;
     let flow = generate::generate(model, &[request], &settings, &mut |step| {
         for (_, token) in step.drawn {
             counts.tokens.fetch_add(1, Ordering::Relaxed);
+            if let Some(last) = last.replace(Instant::now()) {
+                counts.token_durations.observe(last.elapsed().as_secs_f64());
+            }
             let piece = text.push(token);
             let is_gone = sender.is_closed()
                 || (!piece.is_empty() && sender.send(AnswerPiece::Text(piece)).is_err());
