@@ -35,8 +35,8 @@ const NAME: &str = "chat_template";
 
 /// Steps and bytes that rendering may take, and how many more for each byte of what is rendered: a
 /// template comes with its model, from anywhere, and one that loops would never end. A thousand turns
-/// through Qwen3's template take a tenth of it.
-const FUEL: u64 = 20_000_000;
+/// through Qwen3's template take a quarter of it.
+const FUEL: u64 = 8_000_000;
 const FUEL_PER_BYTE: u64 = 100;
 
 impl ChatTemplate {

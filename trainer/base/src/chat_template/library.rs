@@ -70,7 +70,7 @@ fn indent(
         Some(indentation) => indentation.len(),
         None => usize::try_from(width.clone())?,
     };
-    state.consume_fuel((n_wide.saturating_mul(n_lines) / 64) as u64)?;
+    state.consume_fuel(n_wide.saturating_mul(n_lines) as u64)?;
     let indentation = width.as_str().map_or_else(|| " ".repeat(n_wide), str::to_owned);
     // Two letters may end one line.
     let text = text.replace("\r\n", "\n");
@@ -119,9 +119,10 @@ fn joined(state: &State, between: &str, values: &Value) -> Result<String, Error>
         if at > 0 {
             text.push_str(between);
         }
-        text.push_str(&python::to_str(&item));
-        // The text between is written again for every item.
-        state.consume_fuel(1 + (between.len() / 64) as u64)?;
+        let item = python::to_str(&item);
+        // The text between is written again for every item, and an item can be there many times.
+        state.consume_fuel((1 + between.len() + item.len()) as u64)?;
+        text.push_str(&item);
     }
     Ok(text)
 }

@@ -116,8 +116,9 @@ pub(super) fn tojson(state: &State, value: &Value, options: Kwargs) -> Result<Va
         json.sort_all_objects();
     }
     let text = dumps.write(&json).map_err(cannot)?;
-    // Of JSON that is written as JSON again and again every backslash doubles: what it takes counts.
-    state.consume_fuel(text.len() as u64)?;
+    // Of JSON that is written as JSON again and again every backslash doubles: what the text takes counts,
+    // and what it was made of, which is about as much.
+    state.consume_fuel(2 * text.len() as u64)?;
     Ok(Value::from_safe_string(text))
 }
 

@@ -44,6 +44,8 @@ fn a_filter_takes_no_memory_without_end() {
         "{{ messages[0]['content'] | indent(99999999999) }}",
         &format!("{{{{ messages {} }}}}", "| tojson".repeat(60)),
         "{{ ('\\n' * 99999) | indent('a' * 99999) }}",
+        "{{ ('\\n' * 9999) | indent('a' * 9999) }}",
+        "{{ (['a' * 99999] * 9999) | join }}",
     ] {
         render(source, &hello(), false).unwrap_err();
     }
