@@ -19,6 +19,9 @@ mod measuring;
 // What a command finds in its folders, its data and its environment.
 mod inputs;
 
+// Memory that does not grow with what is done.
+mod flat_memory;
+
 // Every mistake has its clear error.
 mod mistakes;
 

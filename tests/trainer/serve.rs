@@ -18,7 +18,7 @@ use std::{
 
 /// A server on a free port.
 pub(super) struct Server {
-    _leash: Leash,
+    leash: Leash,
     url: String,
     client: Client,
 }
@@ -28,7 +28,9 @@ impl Server {
         let model = model.to_str().expect("a plain path");
         let mut arguments =
             vec!["serve", "--model", model, "--name", "tiny", "--listen", "127.0.0.1:0"];
-        arguments.extend(["--dtype", "f32"]);
+        if !more.contains(&"--dtype") {
+            arguments.extend(["--dtype", "f32"]);
+        }
         arguments.extend(more);
         let mut leash = Leash::start(&binaries::trainer(), arguments, |command| {
             clean(command).stdout(Stdio::piped()).stderr(Stdio::null())
@@ -37,13 +39,22 @@ impl Server {
         let line = lines.next().expect("a line").expect("a text");
         let told: Value = serde_json::from_str(&line).expect("JSON");
         let url = told["listening"].as_str().expect("an address").to_owned();
-        Self { _leash: leash, url, client: Client::builder().no_proxy().build().unwrap() }
+        Self { leash, url, client: Client::builder().no_proxy().build().unwrap() }
     }
 
     pub(super) async fn ask(&self, body: &Value) -> (StatusCode, Value) {
         let url = format!("{}/v1/chat/completions", self.url);
         let answer = self.client.post(url).json(body).send().await.expect("an answer");
         (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    /// The most memory that its process has held, in MB of 10⁶ bytes.
+    pub(super) fn peak_mb(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.leash.program());
+        let status = std::fs::read_to_string(status).expect("the server runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024 / 1_000_000
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {

@@ -8,7 +8,7 @@ use crate::{
     run::{
         execute::{exit_with_stdin, reported},
         failure::{VerbFailure, catching},
-        openmp,
+        library_settings,
     },
 };
 use anyhow::Context;
@@ -37,7 +37,7 @@ fn run(verb: Verb) -> Result<(), VerbFailure> {
         Verb::Fetch(flags) => reported(&flags.output, |report| fetch::run(&flags.paths, report)),
         Verb::Doctor(args) => Ok(doctor::run(&args)?),
         Verb::Serve(args) => {
-            openmp::restart_with_short_spins();
+            library_settings::restart_with_settings();
             if args.exit_with_stdin {
                 exit_with_stdin();
             }

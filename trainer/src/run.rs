@@ -12,7 +12,7 @@ pub(crate) mod execute;
 pub(crate) mod failure;
 pub(crate) mod identity;
 pub(crate) mod journal;
-pub(crate) mod openmp;
+pub(crate) mod library_settings;
 #[cfg(test)]
 pub(crate) mod recording;
 pub mod reporter;

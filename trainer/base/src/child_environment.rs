@@ -15,7 +15,7 @@ pub enum ChildPurpose {
 }
 
 /// Whole names, and beginnings of names, of what every program and libtorch look at.
-const COMPUTING: [&str; 15] = [
+const COMPUTING: [&str; 17] = [
     "PATH",
     "HOME",
     "USER",
@@ -28,16 +28,20 @@ const COMPUTING: [&str; 15] = [
     "RUST_BACKTRACE",
     "MALLOC_ARENA_MAX",
     "MALLOC_CONF",
+    "GLIBC_TUNABLES",
+    "LRU_CACHE_CAPACITY",
     "XDG_CACHE_HOME",
     "XDG_RUNTIME_DIR",
     "ATTUNE_DETERMINISTIC",
 ];
-const COMPUTING_BEGINNINGS: [&str; 12] = [
+const COMPUTING_BEGINNINGS: [&str; 14] = [
     "LC_",
     "OMP_",
     "GOMP_",
     "KMP_",
     "MKL_",
+    "ONEDNN_",
+    "DNNL_",
     "OPENBLAS_",
     "CUDA_",
     "CUBLAS_",
@@ -94,6 +98,9 @@ mod tests {
             ("PATH", true, true, true),
             ("OMP_NUM_THREADS", true, true, true),
             ("CUDA_VISIBLE_DEVICES", true, true, true),
+            ("LRU_CACHE_CAPACITY", true, true, true),
+            ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", true, true, true),
+            ("DNNL_PRIMITIVE_CACHE_CAPACITY", true, true, true),
             ("HF_TOKEN", false, true, true),
             ("HUGGING_FACE_HUB_TOKEN", false, true, true),
             ("HTTPS_PROXY", false, true, true),

@@ -2,7 +2,7 @@
 
 use super::{
     failure::{VerbFailure, catching},
-    openmp,
+    library_settings,
     reporter::RunReporter,
     row_use::UsedRows,
 };
@@ -34,7 +34,7 @@ pub(crate) fn configured<P: Args, C: Args + RunConfig>(
     flags: &VerbFlags<P, C>,
     verb: impl FnOnce(&P, &C, &mut Report) -> Result<VerbOutcome>,
 ) -> Result<(), VerbFailure> {
-    openmp::restart_with_short_spins();
+    library_settings::restart_with_settings();
     match refuse_launchers(|name| env::var(name).ok()).and_then(|()| flags.check()) {
         Ok(()) => reported(&flags.output, |report| verb(&flags.paths, &flags.config, report)),
         Err(problem) => told(&flags.output, Err(VerbFailure::Usage(problem))),
