@@ -11,16 +11,17 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace")
 }
 
-/// `ATTUNE_ANNOTATOR` names another one: a release build, where a trial is about speed or memory.
 pub(crate) fn annotator() -> PathBuf {
-    match std::env::var_os("ATTUNE_ANNOTATOR") {
-        Some(program) => program.into(),
-        None => folder().join("annotator"),
-    }
+    program("annotator", "ATTUNE_ANNOTATOR")
 }
 
 pub(crate) fn trainer() -> PathBuf {
-    folder().join("trainer")
+    program("trainer", "ATTUNE_TRAINER")
+}
+
+/// The variable names another one: a release build, where a trial is about speed or memory.
+fn program(name: &str, variable: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| folder().join(name), PathBuf::from)
 }
 
 /// Cargo gives `CARGO_BIN_EXE_…` only to tests of the package that has the binary, so the tests
