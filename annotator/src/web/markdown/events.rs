@@ -5,7 +5,7 @@ use super::{
     LayoutWork, MAX_DEPTH, MAX_EVENTS, blanks, formula,
     protect::{Kept, Piece, Protected},
 };
-use pulldown_cmark::{Alignment, CodeBlockKind, CowStr, Event, Tag, TagEnd};
+use pulldown_cmark::{Alignment, CodeBlockKind, CowStr, Event, LinkType, Tag, TagEnd};
 use std::ops::Range;
 
 /// The events of a text on their way to its HTML.
@@ -19,6 +19,8 @@ pub(super) struct Events<'a, I> {
     lists: Vec<bool>,
     /// Of each item around: where its text begins.
     columns: Vec<usize>,
+    /// Of each link around: where it leads, if it is shown as it was written.
+    links: Vec<Option<String>>,
     columns_of_table: Vec<Alignment>,
     cell: usize,
     is_in_head: bool,
@@ -46,6 +48,7 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
             quotes: 0,
             lists: Vec::new(),
             columns: Vec::new(),
+            links: Vec::new(),
             columns_of_table: Vec::new(),
             cell: 0,
             is_in_head: false,
@@ -95,12 +98,16 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
                 Event::Start(tag)
             }
             Tag::TableCell => raw(self.cell()),
-            Tag::Link { link_type, dest_url, title, id } => Event::Start(Tag::Link {
-                link_type,
-                dest_url: self.protected.written(&dest_url).into(),
-                title: self.protected.written(&title).into(),
-                id,
-            }),
+            Tag::Link { link_type, dest_url, title, id } => {
+                let dest_url = self.protected.written(&dest_url).to_string();
+                if link_type != LinkType::Email && !leads_elsewhere(&dest_url) {
+                    self.links.push(Some(dest_url));
+                    return Some(Event::Text("[".into()));
+                }
+                self.links.push(None);
+                let title = self.protected.written(&title).into();
+                Event::Start(Tag::Link { link_type, dest_url: dest_url.into(), title, id })
+            }
             tag => Event::Start(tag),
         })
     }
@@ -139,6 +146,11 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
             TagEnd::HtmlBlock => {
                 self.block = Block::Prose;
                 return Some(raw("</p>\n".to_owned()));
+            }
+            TagEnd::Link => {
+                if let Some(written) = self.links.pop().flatten() {
+                    return Some(Event::Text(format!("]({written})").into()));
+                }
             }
             TagEnd::CodeBlock => self.block = Block::Prose,
             TagEnd::BlockQuote(_) => self.quotes -= 1,
@@ -223,6 +235,17 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
             event => event,
         })
     }
+}
+
+/// Whether a link leads to another site, or to a mailbox, whatever page it stands on. One that a browser
+/// would complete (`/admin`, `//host`, `http:admin`) would lead into this app from under somebody's text.
+fn leads_elsewhere(address: &str) -> bool {
+    let lower = address.to_ascii_lowercase();
+    ["http://", "https://", "mailto:"].iter().any(|start| {
+        lower
+            .strip_prefix(start)
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '\\']))
+    })
 }
 
 fn raw(html: String) -> Event<'static> {
