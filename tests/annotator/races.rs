@@ -129,3 +129,28 @@ on_both_databases! {
         assert_eq!(anna.language.as_deref(), Some("ru"), "the other's change stands as well");
     }
 }
+
+on_both_databases! {
+    async fn the_last_task_that_somebody_is_about_to_take_is_waited_for(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("The last").await;
+        add_comparisons(&app.rows, &project, [2]).await;
+        let anna = app.new_person(&project, "anna", &["annotator"]).await;
+        let boris = app.new_person(&project, "boris", &["annotator"]).await;
+        // Somebody takes a slot of the only task, and a moment later does not after all.
+        let taken = begin_write(&app.rows).await.unwrap();
+        let take = "UPDATE task SET open_slots = open_slots - 1 WHERE kind = 'compare'";
+        taken.execute_unprepared(take).await.unwrap();
+        let address = format!("{project}/compare");
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            taken.rollback().await.unwrap();
+        };
+        let (one, other, ()) = tokio::join!(anna.get(&address), boris.get(&address), end);
+        for page in [one, other] {
+            assert!(page.url.path().contains("/tasks/"), "nothing is left: {}", page.text());
+        }
+        let late = app.new_person(&project, "late", &["annotator"]).await;
+        assert_eq!(late.get(&address).await.url.path(), address, "now nothing is");
+    }
+}

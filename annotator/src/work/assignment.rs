@@ -43,18 +43,30 @@ pub async fn claim(
     project: ProjectId,
     kind: task::TaskKind,
 ) -> Result<Option<assignment::Model>, DbErr> {
-    let claim = || async {
-        write(db, |turn| async move {
-            one_at_a_time(&turn, account).await?;
-            claim_in(&turn, account, (project, kind), None).await
-        })
-        .await
-    };
-    if let Some(claimed) = claim().await? {
+    let of = (project, kind);
+    let claimed = write(db, |turn| async move {
+        one_at_a_time(&turn, account).await?;
+        claim_in(&turn, account, of, None).await
+    });
+    if let Some(claimed) = claimed.await? {
         return Ok(Some(claimed));
     }
     // What ran out a moment ago is free, too.
-    if expire_lapsed(db).await? == 0 { Ok(None) } else { claim().await }
+    let n_expired = expire_lapsed(db).await?;
+    if n_expired == 0 && db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    // What somebody takes at this moment may have a slot left, or be given back: nothing is left only
+    // when nobody is at anything.
+    write(db, |turn| async move {
+        one_at_a_time(&turn, account).await?;
+        let task = take_slot_of_any(&turn, account, of, None, true).await?;
+        match task {
+            Some(task) => lease(&turn, account, task).await.map(Some),
+            None => Ok(None),
+        }
+    })
+    .await
 }
 
 /// The same in a transaction in which this person takes turns with themself already. The search
@@ -68,7 +80,7 @@ pub(super) async fn claim_in(
 ) -> Result<Option<assignment::Model>, DbErr> {
     // Whoever has just left a task hardly ever holds another: one statement asks for both.
     if let Some(left) = after
-        && let Some(task) = take_slot_of_any(turn, account, of, Some(left)).await?
+        && let Some(task) = take_slot_of_any(turn, account, of, Some(left), false).await?
     {
         return lease(turn, account, task).await.map(Some);
     }
@@ -78,7 +90,7 @@ pub(super) async fn claim_in(
     {
         return Ok(Some(held));
     }
-    match take_slot_of_any(turn, account, of, None).await? {
+    match take_slot_of_any(turn, account, of, None, false).await? {
         Some(task) => lease(turn, account, task).await.map(Some),
         None => Ok(None),
     }
@@ -155,12 +167,14 @@ pub(super) fn candidates(
 }
 
 /// Moves the counter of the oldest of a person's [`candidates`]; with `after`, of those behind that
-/// task, and of none if they hold one.
+/// task, and of none if they hold one. A task that another transaction is at is passed over, or waited
+/// for (`waits`) by one that holds nothing which the other may want.
 async fn take_slot_of_any(
     turn: &DatabaseTransaction,
     account: AccountId,
     of: (ProjectId, task::TaskKind),
     after: Option<TaskPlace>,
+    waits: bool,
 ) -> Result<Option<TaskId>, DbErr> {
     let mut candidate = candidates(account, of);
     if let Some((created_at, id)) = after {
@@ -172,7 +186,11 @@ async fn take_slot_of_any(
     }
     let backend = turn.get_database_backend();
     // Whoever stores an answer to a task holds its key, which a claim does not change.
-    let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE SKIP LOCKED" } else { "" };
+    let lock = match (backend, waits) {
+        (DbBackend::Postgres, false) => " FOR NO KEY UPDATE SKIP LOCKED",
+        (DbBackend::Postgres, true) => " FOR NO KEY UPDATE",
+        _ => "",
+    };
     // Not `IN`, for which PostgreSQL may ask the subquery again and lock a second task. The limit is
     // written out, because with a bound one PostgreSQL plans for a tenth of all tasks.
     let mut claim = backend.build(&candidate);
