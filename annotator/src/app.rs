@@ -195,6 +195,7 @@ fn bind(
             .wrap(from_fn(guard_forms))
             .wrap(from_fn(error_pages::error_pages))
             .wrap(from_fn(csrf::keep_token))
+            .wrap(from_fn(error_pages::unknown_sender))
             .wrap(session::middleware(db.clone(), secure))
             .wrap(from_fn(session::read_account_along))
             .wrap(from_fn(error_pages::last_resort))
@@ -220,8 +221,10 @@ async fn guard_forms(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let kind = routes::body_kind(request.match_pattern().as_deref());
-    form_guard::guard_form(kind, request, next).await
+    let route = request.match_pattern();
+    let kind = routes::body_kind(route.as_deref());
+    let is_open = routes::is_open(route.as_deref());
+    form_guard::guard_form((kind, is_open), request, next).await
 }
 
 /// Middleware: HEAD is answered as GET, but what would be streamed (a download, a run's events) is

@@ -44,6 +44,12 @@ macro_rules! site_map {
             }).unwrap_or(BodyKind::Form)
         }
 
+        /// Whether pages of people who are not signed in have the form that is sent there.
+        pub fn is_open(pattern: Option<&str>) -> bool {
+            let listed = [$((stringify!($method), $path)),*];
+            listed.iter().any(|(method, path)| *method == "open" && pattern == Some(*path))
+        }
+
         pub fn configure(app: &mut ServiceConfig) {
             app$(.route($path, $method().to($handler)))*;
             for (path, kind) in task_addresses() {
@@ -61,6 +67,11 @@ fn task_addresses() -> impl Iterator<Item = (String, &'static dyn TaskDefinition
 
 /// A form with a file.
 fn upload() -> Route {
+    post()
+}
+
+/// A form of people who are not signed in.
+fn open() -> Route {
     post()
 }
 
@@ -86,11 +97,11 @@ site_map! {
     // Everybody
     get  "/static/{hash}/{name}" => assets::serve;
     get  "/sign-in" => sign_in::show;
-    post "/sign-in" => sign_in::sign_in;
+    open "/sign-in" => sign_in::sign_in;
     post "/sign-out" => sign_in::sign_out;
     get  "/welcome" => welcome::show;
-    post "/welcome" => welcome::accept;
-    post "/language" => settings::choose_language;
+    open "/welcome" => welcome::accept;
+    open "/language" => settings::choose_language;
     get  "/health" => health::health;
     get  "/ready" => health::ready;
 

@@ -1,7 +1,7 @@
 //! What every request passes ([`connection`], [`request_log`], [`security_headers`], [`prefetch`], [`session`],
 //! [`form_guard`] with [`request_body`] and [`csrf`], [`streams`], [`watched_streams`],
 //! [`principal`], [`access`], [`of`], [`error`],
-//! [`error_pages`]), what is known of a browser ([`client_address`], [`cookies`], [`known_browser`]),
+//! [`error_pages`] with [`sent_form`]), what is known of a browser ([`client_address`], [`cookies`], [`known_browser`]),
 //! and what every page shows ([`page`], [`form`], [`message`], [`i18n`], [`mod@format`], [`address`],
 //! [`markdown`], [`shown_text`], [`assets`]).
 
@@ -29,6 +29,7 @@ pub mod principal;
 pub mod request_body;
 pub mod request_log;
 pub mod security_headers;
+pub mod sent_form;
 pub mod session;
 pub mod shown_text;
 pub mod streams;

@@ -30,6 +30,9 @@ mod front_door;
 // What whoever watches the service relies on.
 mod watching;
 
+// A database that is away, and two versions at once.
+mod outages;
+
 // What becomes of people's words and of models' answers, and who hears of a run.
 mod bench;
 mod datasets;

@@ -59,3 +59,76 @@ async fn every_page_forbids_inline_script_and_framing() {
         }
     }
 }
+
+/// Sends a form again after its answer, and again as a browser that never saw that answer; each time
+/// somebody is signed in afterwards.
+async fn send_thrice(visitor: &Visitor, form: Form) {
+    let lost = visitor.twin();
+    let (first, at_once) =
+        tokio::join!(visitor.try_submit(form.clone()), visitor.try_submit(form.clone()));
+    for page in [&first, &at_once] {
+        assert!(page.status.is_success(), "{}: {}", form.action, page.text());
+        assert_ne!(page.url.path(), "/sign-in", "{}", form.action);
+    }
+    for sender in [visitor, &lost] {
+        let page = sender.try_submit(form.clone()).await;
+        assert!(page.status.is_success(), "{}: {}", form.action, page.text());
+        let page = sender.get("/settings").await;
+        assert_eq!(page.url.path(), "/settings", "{}: nobody is signed in", form.action);
+    }
+}
+
+on_both_databases! {
+    async fn a_double_click_on_a_form_that_signs_in_ends_signed_in(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Double clicks").await;
+        let password = app.new_account(&project, "anna", &["annotator"]).await;
+        let anna = Visitor::new(&app.server.url);
+        let form = anna.get("/sign-in").await.form("/sign-in");
+        send_thrice(&anna, form.with("login", "anna").with("password", &password)).await;
+
+        let form = anna.get("/settings").await.form("/settings/password");
+        let form = form.with("current", &password).with("new", "a longer password");
+        send_thrice(&anna, form.with("again", "a longer password")).await;
+
+        let people = app.admin.get(&format!("{project}/people")).await;
+        let form = people.form("/people").with("login", "boris").with("name", "Boris");
+        let link = app.admin.submit(form.choosing("role", "annotator")).await.secret();
+        let boris = Visitor::new(&app.server.url);
+        let form = boris.get(&link).await.form("/welcome").with("new", "another password");
+        send_thrice(&boris, form.with("again", "another password")).await;
+    }
+}
+
+on_both_databases! {
+    async fn a_double_click_on_sign_out_ends_signed_out(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let lost = app.admin.twin();
+        let form = app.admin.get("/").await.form("/sign-out");
+        for sender in [&app.admin, &app.admin, &lost] {
+            let page = sender.try_submit(form.clone()).await;
+            assert!(page.status.is_success(), "{}", page.text());
+            assert_eq!(page.url.path(), "/sign-in");
+            assert_eq!(sender.get("/settings").await.url.path(), "/sign-in");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn a_sign_in_page_in_another_window_still_signs_in(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Windows").await;
+        let anna = app.new_account(&project, "anna", &["annotator"]).await;
+        let boris = app.new_account(&project, "boris", &["annotator"]).await;
+        let browser = Visitor::new(&app.server.url);
+        let first = browser.get("/sign-in").await.form("/sign-in");
+        let second = browser.get("/sign-in").await.form("/sign-in");
+        browser.submit(first.with("login", "anna").with("password", &anna)).await;
+        browser.submit(second.clone().with("login", "boris").with("password", &boris)).await;
+        assert!(browser.get("/").await.html.contains("boris"), "the last one to sign in");
+        // A form of somebody who is signed in takes no token of the browser's.
+        let token = second.value("csrf").unwrap().to_owned();
+        let form = browser.get("/settings").await.form("/settings/password").with("csrf", token);
+        assert_eq!(browser.try_submit(form).await.status, 400);
+    }
+}

@@ -4,7 +4,7 @@
 use super::eventually;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
-    cookie::Jar,
+    cookie::{CookieStore, Jar},
     header::{HeaderMap, HeaderName},
     redirect::Policy,
 };
@@ -49,6 +49,16 @@ impl Visitor {
         let mut said = self.said.clone();
         said.insert(name, value.parse().expect("a header's value"));
         Self::with(self.base.clone(), self.cookies.clone(), said)
+    }
+
+    /// The same browser as it is now, which learns nothing of what this one is told from here on.
+    pub(crate) fn twin(&self) -> Self {
+        let jar = Jar::default();
+        if let Some(cookies) = self.cookies.cookies(&self.base) {
+            let cookies = cookies.to_str().expect("plain cookies");
+            cookies.split("; ").for_each(|cookie| jar.add_cookie_str(cookie, &self.base));
+        }
+        Self::with(self.base.clone(), Arc::new(jar), self.said.clone())
     }
 
     /// Signs in by the form; the page after it.

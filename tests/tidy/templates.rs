@@ -59,6 +59,21 @@ fn every_form_that_posts_carries_the_sessions_token() {
 }
 
 #[test]
+fn no_secret_that_was_typed_is_shown_again() {
+    let mut n_secrets = 0;
+    for (path, text) in templates() {
+        for tag in text.split('<').filter(|tag| tag.contains("type=\"password\"")) {
+            n_secrets += 1;
+            let name = tag.split(" name=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let is_known =
+                name.is_some_and(|name| annotator::web::sent_form::SECRETS.contains(&name));
+            assert!(is_known, "{path}: web/sent_form.rs does not know the secret of <{tag}");
+        }
+    }
+    assert!(n_secrets > 5, "only {n_secrets} fields were found");
+}
+
+#[test]
 fn what_is_typed_runs_in_the_direction_of_its_own_text() {
     let mut n_fields = 0;
     for (path, text) in templates() {

@@ -79,3 +79,9 @@ error-internal-title = Something failed here
 error-internal-advice = It is our fault, and it is in the log. Try again in a moment; what you typed is kept in this browser.
 error-unavailable-title = The database does not answer
 error-unavailable-advice = Try again in a minute: load this page once more. What you typed is kept in this browser, and runs go on. If it stays like this, tell whoever looks after the service; its log says why.
+
+# Below what went wrong here: the form that was sent, filled in.
+sent-again-title = What you sent
+sent-again-lead = We cannot say whether it was stored. It is all here: send it again in a moment, and leave this page open until that works.
+sent-again-text = A text that you sent
+sent-again = Send again

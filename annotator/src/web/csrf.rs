@@ -63,6 +63,11 @@ fn expected(request: &HttpRequest) -> Option<String> {
     if let Some(FreshToken(token)) = request.extensions().get() {
         return Some(token.clone());
     }
+    browser_token(request)
+}
+
+/// The token of the browser, whoever is signed in on it.
+pub fn browser_token(request: &HttpRequest) -> Option<String> {
     let kept = request.cookie(COOKIE)?.value().to_owned();
     (kept.len() == TOKEN_BYTES).then_some(kept)
 }
@@ -77,11 +82,35 @@ fn keep(session: &Session, token: &str) -> Result<(), AppError> {
     kept.map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))
 }
 
-/// Whether what came with a form is the token, compared in constant time; else why not.
-pub fn check(request: &HttpRequest, sent: Option<&str>) -> Result<(), AppError> {
+/// Whose token a form came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOwner {
+    /// The session of whoever is signed in.
+    Session,
+    /// A browser that nobody was signed in on when it was shown the form.
+    Browser,
+}
+
+/// Whose token came with a form, compared in constant time; else why it is none. A form that pages of
+/// signed-out people have (`is_open`) may come with the browser's, though somebody has signed in
+/// meanwhile: by the same form a moment ago, or in another window.
+pub fn check(
+    request: &HttpRequest,
+    sent: Option<&str>,
+    is_open: bool,
+) -> Result<TokenOwner, AppError> {
     let sent = sent.and_then(unmask);
-    match (sent, expected(request)) {
-        (Some(sent), Some(expected)) if bool::from(sent.ct_eq(expected.as_bytes())) => Ok(()),
+    let is_it =
+        |token: &String| sent.as_ref().is_some_and(|sent| bool::from(sent.ct_eq(token.as_bytes())));
+    let has_session = !request.get_session().entries().is_empty();
+    let expected = expected(request);
+    if expected.as_ref().is_some_and(is_it) {
+        return Ok(if has_session { TokenOwner::Session } else { TokenOwner::Browser });
+    }
+    if is_open && browser_token(request).as_ref().is_some_and(is_it) {
+        return Ok(TokenOwner::Browser);
+    }
+    match (sent, expected) {
         (Some(_), None) if request.headers().get(header::COOKIE).is_none() => {
             Err(AppError::NoCookie { needs_https: needs_https(request) })
         }
@@ -102,6 +131,11 @@ fn mask(token: &str) -> String {
     rand::rng().fill(&mut mask[..]);
     let masked: Vec<u8> = token.bytes().zip(&mask).map(|(byte, mask)| byte ^ mask).collect();
     hex::encode(mask) + &hex::encode(masked)
+}
+
+/// What was sent under a mask of its own, valid or not; none if it is no token at all.
+pub fn masked_anew(sent: &str) -> Option<String> {
+    Some(mask(&String::from_utf8(unmask(sent)?).ok()?))
 }
 
 fn unmask(sent: &str) -> Option<Vec<u8>> {

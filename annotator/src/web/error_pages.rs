@@ -6,11 +6,14 @@ use crate::web::{
     i18n::Language,
     message::Message,
     page::Page,
+    principal::Principal,
     request_log::{self, RequestId},
+    sent_form::{self, FormAgain},
+    session,
 };
 use actix_web::{
     Error, FromRequest, HttpResponse, ResponseError,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{StatusCode, header},
     middleware::Next,
@@ -53,6 +56,8 @@ struct ErrorPage {
     detail: Option<String>,
     /// What the log knows this request by.
     number: Option<RequestId>,
+    /// What was sent, where the failure is ours.
+    again: Option<FormAgain>,
 }
 
 /// Middleware: logs a failure once and answers with a page in the person's language.
@@ -81,11 +86,21 @@ pub async fn error_pages(
         Some(AppError::NoCookie { needs_https: true }) => Some(&no_https),
         _ => None,
     };
+    let again = status.is_server_error().then(|| sent_form::again(response.request())).flatten();
+    let number = RequestId::of(response.request());
+    let is_away =
+        matches!(ours, Some(AppError::Database(_))) && status == StatusCode::SERVICE_UNAVAILABLE;
+    if is_away {
+        let account = Principal::known(response.request()).map(Principal::into_account);
+        let language = Language::of(response.request(), account.as_ref());
+        let page = Unavailable(UnavailablePage { language, number, again }).error_response();
+        return Ok(ServiceResponse::new(response.into_parts().0, page));
+    }
     let page = Page::extract(response.request()).await?;
     let detail = detail.map(|detail| page.translate(detail));
-    let number = RequestId::of(response.request());
-    let body =
-        ErrorPage { page, title, advice, detail, number }.render().map_err(AppError::from)?;
+    let body = ErrorPage { page, title, advice, detail, number, again }
+        .render()
+        .map_err(AppError::from)?;
     let mut html = HttpResponse::build(status);
     html.insert_header(header::ContentType::html());
     if let Some(seconds) = retry_after {
@@ -100,6 +115,7 @@ pub async fn error_pages(
 struct UnavailablePage {
     language: Language,
     number: Option<RequestId>,
+    again: Option<FormAgain>,
 }
 
 /// A failure that left nothing to make a usual page of: no session, no account.
@@ -134,6 +150,28 @@ pub async fn last_resort(
         }
         let said = error.to_string();
         tracing::error!(error = %request_log::clipped(&said), "a request could not be answered");
-        Unavailable(UnavailablePage { language, number }).into()
+        Unavailable(UnavailablePage { language, number, again: None }).into()
     })
+}
+
+/// What is answered whoever asks.
+const OF_NOBODY: [&str; 3] = ["/static/{hash}/{name}", "/health", "/ready"];
+
+/// Middleware, directly within sessions: where it could not be read whose a request is, because the
+/// database does not answer, it says so on a page that holds what was sent.
+pub async fn unknown_sender(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(error) = session::failed_to_load() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    if request.match_pattern().is_some_and(|route| OF_NOBODY.contains(&route.as_str())) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    tracing::error!(error = %request_log::clipped(&error.to_string()), "a session cannot be read");
+    let again = sent_form::read(&mut request).await;
+    let language = Language::of(request.request(), None);
+    let number = RequestId::of(request.request());
+    Ok(request.error_response(Unavailable(UnavailablePage { language, number, again })))
 }

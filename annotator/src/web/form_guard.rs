@@ -5,10 +5,12 @@
 use crate::web::{
     csrf,
     error::AppError,
+    once::AdmittedForm,
     principal::Principal,
     request_body::{
         ArrivingBody, BodyKind, LargeBodies, LargeBodyPlace, SMALL_BYTES, STRANGERS_BYTES,
     },
+    sent_form,
 };
 use actix_multipart::Multipart;
 use actix_web::{
@@ -22,16 +24,17 @@ use actix_web::{
 };
 use futures_util::{TryStreamExt, future, stream};
 
-/// Reads as much as it has to of a body of this kind, checks the token, hands the body on.
+/// Reads as much as it has to of a body of this kind, checks the token, hands the body on. `is_open`:
+/// pages of signed-out people have the form.
 pub async fn guard_form(
-    kind: BodyKind,
+    (kind, is_open): (BodyKind, bool),
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     if request.method().is_safe() {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    match admit(kind, &mut request).await {
+    match admit(kind, is_open, &mut request).await {
         Ok(_place) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(error) => Ok(request.error_response(error).map_into_boxed_body()),
     }
@@ -40,6 +43,7 @@ pub async fn guard_form(
 /// The place of a large body is held until it is answered.
 async fn admit(
     kind: BodyKind,
+    is_open: bool,
     request: &mut ServiceRequest,
 ) -> Result<Option<LargeBodyPlace>, AppError> {
     kind.check(request.headers())?;
@@ -56,8 +60,19 @@ async fn admit(
         Some(value) => value.to_str().ok().map(str::to_owned),
         None => sent_token(request.request(), kind, &beginning, is_all).await,
     };
-    csrf::check(request.request(), token.as_deref())?;
+    let admitted = match csrf::check(request.request(), token.as_deref(), is_open) {
+        Ok(owner) => AdmittedForm::new(request.request(), owner),
+        // The token of a form may be over because of the form: by a sign-in, a new password, a sign-out.
+        Err(error) if is_all && kind == BodyKind::Form => {
+            Some(AdmittedForm::sent_again(request.request(), &beginning).ok_or(error)?)
+        }
+        Err(error) => return Err(error),
+    };
+    request.extensions_mut().insert(admitted);
     if is_all {
+        if kind == BodyKind::Form {
+            sent_form::keep(request.request(), &beginning);
+        }
         request.set_payload(beginning.into());
         return Ok(None);
     }
@@ -67,7 +82,13 @@ async fn admit(
     let place = places.place(sender.account().id).await?;
     request.set_payload(match kind {
         BodyKind::Upload => body.onward(beginning),
-        BodyKind::Form | BodyKind::Json => body.rest(beginning).await?.into(),
+        BodyKind::Form | BodyKind::Json => {
+            let body = body.rest(beginning).await?;
+            if kind == BodyKind::Form {
+                sent_form::keep(request.request(), &body);
+            }
+            body.into()
+        }
     });
     Ok(Some(place))
 }

@@ -17,11 +17,14 @@ use actix_web::{
 use entity::{account, hash::sha256_hex, ids::AccountId, run, session, time::UnixMillis};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DerivePartialModel, EntityTrait, JoinType,
-    QueryFilter, QuerySelect, RelationDef,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, DerivePartialModel, EntityTrait,
+    JoinType, QueryFilter, QuerySelect, RelationDef,
     sea_query::{Expr, ExprTrait, Query},
 };
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 use storage::database::{WriteTurn, asking, write};
 
 /// How long a sign-in lasts.
@@ -98,7 +101,17 @@ pub fn prolong(session: &Session) -> Result<(), AppError> {
 
 tokio::task_local! {
     /// What was read together with the session of the request under way.
-    static READ_ALONG: RefCell<Option<SignedInAs>>;
+    static READ_ALONG: RefCell<SessionRead>;
+}
+
+/// How the session of a request was looked for.
+#[derive(Default)]
+struct SessionRead {
+    found: Option<SignedInAs>,
+    /// By what its row is known.
+    key_hash: Option<String>,
+    /// Why nobody knows whose it is.
+    failed: Option<DbErr>,
 }
 
 /// A session, and what nearly every request asks of whoever it is of.
@@ -129,13 +142,23 @@ pub async fn read_account_along(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    READ_ALONG.scope(RefCell::new(None), next.call(request)).await
+    READ_ALONG.scope(RefCell::default(), next.call(request)).await
 }
 
 /// The account, if it was read along with the session.
 pub fn account_read_along(id: AccountId) -> Option<account::Model> {
     let account = |read: &SignedInAs| read.account.clone().filter(|account| account.id == id);
-    READ_ALONG.try_with(|read| read.borrow().as_ref().and_then(account)).ok().flatten()
+    READ_ALONG.try_with(|read| read.borrow().found.as_ref().and_then(account)).ok().flatten()
+}
+
+/// By what the row of this request's session is known: the hash of its key.
+pub fn key_hash_read_along() -> Option<String> {
+    READ_ALONG.try_with(|read| read.borrow().key_hash.clone()).ok().flatten()
+}
+
+/// Why the session could not be read, if so: then nobody knows who asks.
+pub fn failed_to_load() -> Option<DbErr> {
+    READ_ALONG.try_with(|read| read.borrow_mut().failed.take()).ok().flatten()
 }
 
 /// Whether it is known that this account never launched a run, as most never do.
@@ -143,7 +166,7 @@ pub fn never_launched(id: AccountId) -> bool {
     let never = |read: &SignedInAs| {
         !read.has_launched && read.account.as_ref().is_some_and(|account| account.id == id)
     };
-    READ_ALONG.try_with(|read| read.borrow().as_ref().is_some_and(never)).unwrap_or(false)
+    READ_ALONG.try_with(|read| read.borrow().found.as_ref().is_some_and(never)).unwrap_or(false)
 }
 
 /// A fresh key and a fresh form token: what was known before is worth nothing after it.
@@ -153,13 +176,28 @@ fn renew(session: &Session) -> Result<(), AppError> {
 }
 
 /// Ends every session of an account: after its password changed, or when it is disabled.
-pub async fn end_all(db: &impl ConnectionTrait, account: AccountId) -> Result<(), sea_orm::DbErr> {
+pub async fn end_all(db: &impl ConnectionTrait, account: AccountId) -> Result<(), DbErr> {
     session::Entity::delete_many().filter(session::Column::AccountId.eq(account)).exec(db).await?;
     Ok(())
 }
 
+/// Those of these sessions that have not ended, by the hashes of their keys.
+pub async fn alive(
+    db: &DatabaseConnection,
+    key_hashes: impl Iterator<Item = &str>,
+) -> Result<HashSet<String>, DbErr> {
+    let found = session::Entity::find()
+        .select_only()
+        .column(session::Column::KeyHash)
+        .filter(session::Column::KeyHash.is_in(key_hashes))
+        .into_tuple::<String>()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
 /// Removes rows whose time is over.
-pub async fn sweep(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+pub async fn sweep(db: &DatabaseConnection) -> Result<(), DbErr> {
     let over = session::Column::ExpiresAt.lt(UnixMillis::now());
     let over = &session::Entity::delete_many().filter(over);
     write(db, |turn| async move { over.clone().exec(&*turn).await }).await.map(drop)
@@ -229,10 +267,19 @@ impl SessionStore for DatabaseSessions {
                 .into_partial_model::<SignedInAs>()
                 .one(&self.0)
         });
-        let found = found.await.map_err(|error| LoadError::Other(error.into()))?;
+        let found = match found.await {
+            Ok(found) => found,
+            // Told by a middleware that has the request in hand, with what was typed.
+            Err(error) => {
+                let failed = SessionRead { failed: Some(error), ..SessionRead::default() };
+                let _ = READ_ALONG.try_with(|read| read.replace(failed));
+                return Ok(None);
+            }
+        };
         let Some(found) = found else { return Ok(None) };
         let state = serde_json::from_str(&found.state);
-        let _ = READ_ALONG.try_with(|read| read.replace(Some(found)));
+        let read = SessionRead { found: Some(found), key_hash: Some(key), failed: None };
+        let _ = READ_ALONG.try_with(|along| along.replace(read));
         state.map(Some).map_err(|error| LoadError::Deserialization(error.into()))
     }
 
