@@ -174,7 +174,7 @@ on_both_databases! {
         let news = format!("/runs/news?run={run}");
         let stays = app.new_person(&project, "stays", &["engineer"]).await;
         let mut open = stays.ask("get", &events, &[]).await;
-        for action in ["disable", "reset", "remove", "delete"] {
+        for action in ["sign-out", "disable", "reset", "remove", "delete"] {
             let login = format!("to-{action}");
             let reader = app.new_person(&project, &login, &["engineer"]).await;
             let mut streams = Vec::new();
@@ -188,6 +188,10 @@ on_both_databases! {
                 "remove" => {
                     let people = app.admin.get(&format!("{project}/people")).await;
                     app.admin.submit(people.form(&format!("/people/{account}/remove"))).await;
+                }
+                "sign-out" => {
+                    let page = reader.get("/settings").await;
+                    reader.submit(page.form("/sign-out")).await;
                 }
                 "delete" => {
                     let page = app.admin.get(&format!("{project}/delete")).await;

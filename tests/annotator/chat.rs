@@ -1,5 +1,8 @@
 //! Talking to the models of the registry: by OpenAI's protocol, by the form, and in Chromium.
 
+// Whoever waits for an answer and is let in no more.
+mod given_up;
+
 use crate::{
     browser::sign_in,
     support::{

@@ -1,16 +1,18 @@
 //! What streams for long (a run's events, a chat, a download) ends when its reader may not have it
-//! any more: their account was locked or reset, they were removed from the project, or the project
-//! was deleted. Looked at once a second, so that it holds whichever process the change was made in.
+//! any more: they signed out, their account was locked or reset, they were removed from the project,
+//! or the project was deleted. Looked at once a second, so that it holds whichever process the change was made in.
 
 use crate::{
     metrics::metrics,
     web::{
         access::{Access, RoleGrant},
+        error::AppError,
         principal::{Principal, database},
+        session,
     },
 };
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{BodySize, BodyStream, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header,
@@ -26,7 +28,7 @@ use entity::{
 use futures_util::Stream;
 use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error as StdError,
     future::poll_fn,
     io,
@@ -54,19 +56,22 @@ struct StreamList {
 struct WatchedStream {
     account: AccountId,
     stamp: i64,
+    /// By what the row of its reader's session is known.
+    session: Option<String>,
     /// In every project that it tells of.
     grants: Vec<RoleGrant>,
     end: CancellationToken,
 }
 
 impl WatchedStream {
-    fn of(response: &ServiceResponse<BoxBody>) -> Option<Self> {
-        let principal = Principal::known(response.request())?;
+    fn of(request: &HttpRequest) -> Option<Self> {
+        let principal = Principal::known(request)?;
         let account = principal.account();
         Some(Self {
             account: account.id,
             stamp: account.stamp,
-            grants: RoleGrant::all_of(response.request()),
+            session: session::key_hash_read_along(),
+            grants: RoleGrant::all_of(request),
             end: CancellationToken::new(),
         })
     }
@@ -95,7 +100,7 @@ pub async fn end_with_access(
         return Ok(response);
     }
     let streams = response.request().app_data::<Data<WatchedStreams>>().cloned();
-    let (Some(streams), Some(open)) = (streams, WatchedStream::of(&response)) else {
+    let (Some(streams), Some(open)) = (streams, WatchedStream::of(response.request())) else {
         return Ok(response);
     };
     // A page connects again and is told; of a file nobody must think that it is whole.
@@ -105,6 +110,24 @@ pub async fn end_with_access(
     let listed = streams.add(&database(response.request())?, open);
     Ok(response
         .map_body(|_, body| BoxBody::new(BodyStream::new(until(listed, end, body, may_just_end)))))
+}
+
+/// Does what takes long before an answer begins; given up when its reader loses their access meanwhile.
+pub async fn while_allowed<T>(
+    request: &HttpRequest,
+    work: impl Future<Output = T>,
+) -> Result<T, AppError> {
+    let streams = request.app_data::<Data<WatchedStreams>>().cloned();
+    let (Some(streams), Some(open)) = (streams, WatchedStream::of(request)) else {
+        return Ok(work.await);
+    };
+    let end = open.end.clone();
+    let _listed = streams.add(&database(request)?, open);
+    tokio::select! {
+        biased;
+        () = end.cancelled() => Err(AppError::Forbidden),
+        done = work => Ok(done),
+    }
 }
 
 fn until(
@@ -181,10 +204,12 @@ struct Rights {
     accounts: HashMap<AccountId, account::Model>,
     projects: HashMap<ProjectId, project::Model>,
     memberships: Vec<membership::Model>,
+    /// Those that go on.
+    sessions: HashSet<String>,
 }
 
 impl Rights {
-    /// Three questions, however many streams there are.
+    /// Four questions, however many streams there are.
     async fn of(db: &DatabaseConnection, open: &[WatchedStream]) -> Result<Self, DbErr> {
         let accounts = account::Entity::find()
             .filter(account::Column::Id.is_in(open.iter().map(|one| one.account)))
@@ -201,7 +226,10 @@ impl Rights {
             .filter(membership::Column::AccountId.is_in(open.iter().map(|one| one.account)))
             .all(db)
             .await?;
+        let sessions = open.iter().filter_map(|one| one.session.as_deref());
+        let sessions = session::alive(db, sessions).await?;
         Ok(Self {
+            sessions,
             accounts: accounts.into_iter().map(|account| (account.id, account)).collect(),
             projects: projects.into_iter().map(|project| (project.id, project)).collect(),
             memberships,
@@ -213,6 +241,9 @@ impl Rights {
         let is_theirs =
             |one: &&account::Model| one.disabled_at.is_none() && one.stamp == open.stamp;
         let Some(account) = account.filter(is_theirs) else { return false };
+        if open.session.as_ref().is_some_and(|session| !self.sessions.contains(session)) {
+            return false;
+        }
         open.grants.iter().all(|grant| {
             let Some(project) = self.projects.get(&grant.project) else { return false };
             let mine = self

@@ -13,9 +13,10 @@ use crate::{
         of::Of,
         page::{self, Page},
         typed::TypedForm,
+        watched_streams::while_allowed,
     },
 };
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use entity::{
     conversation::{ChatMessage, MessageRole},
@@ -143,6 +144,7 @@ pub async fn show(
 
 /// The way without a script: the page again, with the answer.
 pub async fn answer(
+    request: HttpRequest,
     page: Page,
     Of(Engineer(access), model): Of<Engineer, model::Model>,
     form: TypedForm<ChatForm>,
@@ -150,7 +152,8 @@ pub async fn answer(
 ) -> Result<HttpResponse, AppError> {
     let (mut form, mut errors) = (form.into_inner(), FieldErrors::default());
     let mut turns = form.turns().unwrap_or_default();
-    if let Some(answer) = answered(&model, &form, &live, &mut errors).await {
+    let answering = answered(&model, &form, &live, &mut errors);
+    if let Some(answer) = while_allowed(&request, answering).await? {
         let question = std::mem::take(&mut form.message);
         turns.extend([ChatMessage::user(question), ChatMessage::assistant(answer)]);
     }

@@ -6,7 +6,7 @@ use crate::{
     models::live::{Answer, LiveModels, ModelUnavailable},
     web::{
         access::Engineer, error::AppError, i18n::Language, message::Message, of::Of, page::Page,
-        streams::OpenStreams,
+        streams::OpenStreams, watched_streams::while_allowed,
     },
 };
 use actix_web::{
@@ -118,7 +118,7 @@ pub async fn create(
     };
     let answer = match not_json(&request) {
         Some(refusal) => Err(refusal),
-        None => ask(&live, &model, body).await,
+        None => while_allowed(&request, ask(&live, &model, body)).await?,
     };
     Ok(match answer {
         Err(refusal) => refusal.into_response(page.language),
