@@ -12,6 +12,7 @@ use crate::{
     start::{background::BackgroundTasks, first_start},
     training::{run_digest::RunDigests, run_feed::RunFeed},
     web::{
+        assets,
         client_address::TrustedProxies,
         connection,
         cookies::CookieSecurity,
@@ -57,6 +58,9 @@ impl App {
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let db = database::open(&config.storage).await?;
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
+        if let Err(error) = assets::share(&store) {
+            tracing::warn!(%error, "other versions cannot serve this one's pages their files");
+        }
         let live = LiveModels::new(store.clone(), config.trainer.clone(), config.live_models);
         let live = web::Data::new(live);
         let feed = RunFeed::new(db.clone());
