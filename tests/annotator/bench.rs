@@ -1,10 +1,11 @@
 //! A project with prompts, answers, judgements and runs, written straight into the database: for
 //! tests of the functions behind the pages.
 
-use crate::support::database::TestDb;
+use crate::support::{app::TestApp, database::TestDb};
 use annotator::{
     config::StorageConfig,
     database,
+    people::accounts,
     training::launch::{self, LaunchInput, LaunchRequest},
 };
 use entity::{
@@ -34,8 +35,8 @@ pub(crate) struct Bench {
     pub(crate) db: DatabaseConnection,
     pub(crate) store: ArtifactStore,
     pub(crate) project: ProjectId,
-    person: AccountId,
-    _database: TestDb,
+    pub(crate) person: AccountId,
+    _database: Option<TestDb>,
 }
 
 impl Bench {
@@ -71,7 +72,21 @@ impl Bench {
             ..Default::default()
         };
         account::Entity::insert(row).exec_without_returning(&db).await.unwrap();
-        Self { db, store, project, person, _database: database }
+        Self { db, store, project, person, _database: Some(database) }
+    }
+
+    /// In a project of a server that runs, on behalf of its administrator.
+    pub(crate) async fn beside(app: &TestApp, project: &str) -> Self {
+        let (_, id) = project.rsplit_once('/').expect("an address");
+        let admin = accounts::find_by_login(&app.rows, "admin").await.unwrap().unwrap();
+        let store = ArtifactStore::open(app.database.folder.path().join("artifacts"));
+        Self {
+            db: app.rows.clone(),
+            store: store.expect("a store"),
+            project: id.parse().expect("an id"),
+            person: admin.id,
+            _database: None,
+        }
     }
 
     pub(crate) async fn text(&self, body: &str) -> String {

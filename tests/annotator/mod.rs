@@ -42,6 +42,7 @@ mod imports;
 mod lineage;
 mod run_feed;
 mod sample_tasks;
+mod short_writes;
 
 // Texts as pages show them.
 mod shown_texts;

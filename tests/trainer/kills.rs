@@ -221,6 +221,7 @@ impl Adding<'_> {
             counts: Set(dataset_version::DatasetCounts { train: n_rows, ..Default::default() }),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),
+            filling_since: Set(None),
         };
         row.insert(self.db).await.unwrap().id
     }

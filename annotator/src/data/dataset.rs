@@ -9,12 +9,17 @@
 //! **Invariant:** a prompt is on the same side of the split in every version, because its side
 //! follows from the hash of its text alone.
 
+mod frozen;
 mod rows;
 
-pub use crate::data::formats::{DatasetContents, PromptSelection};
+pub use crate::data::{
+    dataset::frozen::{FrozenDataset, sweep_abandoned},
+    formats::{DatasetContents, PromptSelection},
+};
 
 use crate::{
     data::{
+        dataset::frozen::Item,
         formats::{self, DataFormat},
         texts,
     },
@@ -23,24 +28,21 @@ use crate::{
 };
 use anyhow::Context;
 use entity::{
-    dataset_version::{self, DatasetCounts, DatasetKind},
-    dataset_version_item::{self, DatasetSplit},
-    ids::{AccountId, DatasetVersionId, JudgementId, ProjectId, PromptId},
+    dataset_version::{self, DatasetCounts},
+    dataset_version_item::DatasetSplit,
+    ids::{JudgementId, ProjectId, PromptId},
     prompt,
     task::TaskKind,
     time::UnixMillis,
 };
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::OnConflict,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
 };
-use storage::artifact_store::{ArtifactStore, StoredFolder};
+use storage::artifact_store::ArtifactStore;
 
 /// Rows whose texts are held in memory at once, and ids in one `IN (…)`.
 const CHUNK: usize = 500;
@@ -53,24 +55,6 @@ pub fn split_of(prompt_hash: &str) -> DatasetSplit {
     if leading.unwrap_or(1).is_multiple_of(10) { DatasetSplit::Eval } else { DatasetSplit::Train }
 }
 
-/// A dataset version that is in the store and not yet in the database.
-#[derive(Clone, Debug)]
-pub struct FrozenDataset {
-    project: ProjectId,
-    kind: DatasetKind,
-    stored: StoredFolder,
-    pub counts: DatasetCounts,
-    items: Vec<Item>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    split: DatasetSplit,
-    position: i32,
-    prompt: PromptId,
-    judgement: Option<JudgementId>,
-}
-
 /// Writes the project's present content to the store. Holds ids and hashes in memory, and the texts
 /// of [`CHUNK`] rows at a time.
 pub async fn freeze(
@@ -79,7 +63,7 @@ pub async fn freeze(
     project: ProjectId,
     contents: DatasetContents,
 ) -> anyhow::Result<FrozenDataset> {
-    let folder = store.incoming()?;
+    let (folder, begun_at) = (store.incoming()?, UnixMillis::now());
     let written = write(db, &folder, project, contents).await;
     if written.is_err() {
         std::fs::remove_dir_all(&folder)?;
@@ -91,70 +75,14 @@ pub async fn freeze(
         .context("cannot keep the dataset version in the artifact store")?;
     // At once, so that it is known, and removed, if no version comes of it.
     artifacts::record(db, &stored).await?;
-    Ok(FrozenDataset { project, kind: contents.kind(), stored, counts, items })
+    Ok(FrozenDataset { project, kind: contents.kind(), stored, begun_at, counts, items })
 }
 
-impl FrozenDataset {
-    /// Registers the version, or finds the one that has the same content.
-    pub async fn record(
-        &self,
-        db: &impl ConnectionTrait,
-        by: Option<AccountId>,
-    ) -> Result<DatasetVersionId, DbErr> {
-        if let Some(known) = self.known(db).await? {
-            return Ok(known);
-        }
-        let id = DatasetVersionId::new();
-        let version = dataset_version::ActiveModel {
-            id: Set(id),
-            project_id: Set(self.project),
-            kind: Set(self.kind),
-            hash: Set(self.stored.hash.clone()),
-            counts: Set(self.counts.clone()),
-            created_by: Set(by),
-            created_at: Set(UnixMillis::now()),
-        };
-        let unique = [
-            dataset_version::Column::ProjectId,
-            dataset_version::Column::Kind,
-            dataset_version::Column::Hash,
-        ];
-        let first_wins = OnConflict::columns(unique).do_nothing().to_owned();
-        let inserted = dataset_version::Entity::insert(version)
-            .on_conflict(first_wins)
-            .exec_without_returning(db)
-            .await?;
-        if inserted == 0 {
-            return self.known(db).await?.ok_or(DbErr::RecordNotInserted);
-        }
-        for items in self.items.chunks(CHUNK) {
-            let rows = items.iter().map(|item| item.row(id));
-            dataset_version_item::Entity::insert_many(rows).exec_without_returning(db).await?;
-        }
-        Ok(id)
-    }
-
-    async fn known(&self, db: &impl ConnectionTrait) -> Result<Option<DatasetVersionId>, DbErr> {
-        let version = dataset_version::Entity::find()
-            .filter(dataset_version::Column::ProjectId.eq(self.project))
-            .filter(dataset_version::Column::Kind.eq(self.kind))
-            .filter(dataset_version::Column::Hash.eq(&self.stored.hash))
-            .one(db)
-            .await?;
-        Ok(version.map(|version| version.id))
-    }
-}
-
-impl Item {
-    fn row(self, version: DatasetVersionId) -> dataset_version_item::ActiveModel {
-        dataset_version_item::ActiveModel {
-            dataset_version_id: Set(version),
-            split: Set(self.split),
-            position: Set(self.position),
-            prompt_id: Set(self.prompt),
-            judgement_id: Set(self.judgement),
-        }
-    }
+/// The versions of a project whose rows are all there.
+pub fn versions_of(project: ProjectId) -> Select<dataset_version::Entity> {
+    dataset_version::Entity::find()
+        .filter(dataset_version::Column::ProjectId.eq(project))
+        .filter(dataset_version::Column::FillingSince.is_null())
 }
 
 /// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there.

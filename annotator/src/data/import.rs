@@ -19,7 +19,7 @@ use crate::{
         import::{
             check::{CheckWatch, FileCheck, FileRows},
             limits::ImportLimits,
-            store::{RowChunks, let_others_through},
+            store::RowChunks,
         },
     },
     database,
@@ -42,7 +42,7 @@ use std::{
     path::Path,
     time::Instant,
 };
-use storage::database::write;
+use storage::database::{let_others_through, write};
 
 /// The formats as an import counts them: prompts first.
 pub fn counted_kinds() -> Vec<DatasetKind> {

@@ -78,6 +78,7 @@ pub async fn versions_with(
         .await?;
     let versions = dataset_version::Entity::find()
         .filter(dataset_version::Column::Id.is_in(items.iter().map(|item| item.dataset_version_id)))
+        .filter(dataset_version::Column::FillingSince.is_null())
         .order_by_desc(dataset_version::Column::CreatedAt)
         .all(db)
         .await?;

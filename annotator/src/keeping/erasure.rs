@@ -1,7 +1,8 @@
 //! Removing a text, or who somebody was, for the law: the one exception from "what people wrote is
 //! never lost". Hashes, reasons and the lists of versions, runs and models that used it stay.
 //!
-//! The rows change in one transaction ([`texts`], [`people`]); then whatever still has the words
+//! The rows of a text change in one transaction ([`texts`]), who somebody was goes in another, and the
+//! texts that go with them one after another ([`people`]); then whatever still has the words
 //! goes ([`finish`]): files, freed pages of the database, copies from before a migration. Where a
 //! crash comes between, the sweep makes up for it. A file in the artifact store ([`journal`]) holds
 //! what was erased, so that a restore of an older backup erases it again.
@@ -48,6 +49,12 @@ impl ErasureOrder {
 /// The longest reason, in characters.
 const MAX_REASON: usize = 1000;
 
+impl From<&erasure::Model> for ErasureOrder {
+    fn from(row: &erasure::Model) -> Self {
+        Self { reason: row.reason.clone(), by: row.erased_by, at: row.erased_at }
+    }
+}
+
 impl ErasureOrder {
     /// The order of an administrator, with the reason as typed.
     pub fn by_form(reason: &str, by: AccountId) -> Result<Self, FieldErrors> {
@@ -69,6 +76,7 @@ async fn record(
     kind: ErasureKind,
     subject: String,
     order: &ErasureOrder,
+    texts_left: bool,
 ) -> Result<(), DbErr> {
     let row = erasure::ActiveModel {
         id: Set(ErasureId::new()),
@@ -78,9 +86,10 @@ async fn record(
         erased_by: Set(order.by),
         erased_at: Set(order.at),
         finished_at: Set(None),
+        texts_left: Set(texts_left),
     };
     let known = OnConflict::columns([erasure::Column::Kind, erasure::Column::Subject])
-        .update_column(erasure::Column::FinishedAt)
+        .update_columns([erasure::Column::FinishedAt, erasure::Column::TextsLeft])
         .to_owned();
     erasure::Entity::insert(row).on_conflict(known).exec_without_returning(db).await?;
     Ok(())

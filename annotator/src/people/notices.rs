@@ -9,20 +9,17 @@ use entity::{
     ids::{AccountId, RunId},
     membership,
     run::{self, RunStatus},
-    run_seen,
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
-    sea_query::{OnConflict, Query},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Query},
 };
 
 /// What the header of every page says of a person's runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnreadRuns {
-    /// Ended runs that they have not seen.
+    /// Ended runs that they have not seen, counted no further than [`COUNTED`].
     pub n_unseen: u64,
     /// Whether a run of theirs is still to end.
     pub waits: bool,
@@ -30,19 +27,35 @@ pub struct UnreadRuns {
     pub launches: bool,
 }
 
+/// Runs that the header looks at, the newest first: more are not counted.
+const COUNTED: u64 = 100;
+
 impl UnreadRuns {
     pub async fn of(db: &impl ConnectionTrait, account: &account::Model) -> Result<Self, DbErr> {
+        let launched = run::Entity::find().filter(run::Column::CreatedBy.eq(account.id));
+        if launched
+            .select_only()
+            .column(run::Column::Id)
+            .limit(1)
+            .into_tuple::<RunId>()
+            .one(db)
+            .await?
+            .is_none()
+        {
+            return Ok(Self::default());
+        }
         let statuses: Vec<RunStatus> = launched_by(account)
+            .filter(run::Column::SeenAt.is_null())
             .select_only()
             .column(run::Column::Status)
-            .distinct()
+            .order_by_desc(run::Column::Id)
+            .limit(COUNTED)
             .into_tuple()
             .all(db)
             .await?;
-        let has_ended = statuses.iter().any(|status| status.is_final());
-        let n_unseen = if has_ended { unseen_by(account).count(db).await? } else { 0 };
+        let n_unseen = statuses.iter().filter(|status| status.is_final()).count() as u64;
         let waits = statuses.iter().any(|status| !status.is_final());
-        Ok(Self { n_unseen, waits, launches: !statuses.is_empty() })
+        Ok(Self { n_unseen, waits, launches: true })
     }
 }
 
@@ -55,8 +68,7 @@ pub fn ended_for(account: &account::Model) -> Select<run::Entity> {
 
 /// Those that they have not seen.
 pub fn unseen_by(account: &account::Model) -> Select<run::Entity> {
-    let seen = Query::select().column(run_seen::Column::RunId).from(run_seen::Entity).to_owned();
-    ended_for(account).filter(run::Column::Id.not_in_subquery(seen))
+    ended_for(account).filter(run::Column::SeenAt.is_null())
 }
 
 /// In projects that are there and that they are still in.
@@ -77,8 +89,7 @@ fn launched_by(account: &account::Model) -> Select<run::Entity> {
 
 /// Notes that the person who launched a run knows how it ended; others do not count.
 pub async fn see(db: &impl ConnectionTrait, run: &run::Model, by: AccountId) -> Result<(), DbErr> {
-    let is_news =
-        run.created_by == Some(by) && run_seen::Entity::find_by_id(run.id).one(db).await?.is_none();
+    let is_news = run.created_by == Some(by) && run.seen_at.is_none();
     if is_news { note(db, [run.id]).await } else { Ok(()) }
 }
 
@@ -87,15 +98,15 @@ pub async fn note(
     db: &impl ConnectionTrait,
     runs: impl IntoIterator<Item = RunId>,
 ) -> Result<(), DbErr> {
-    let seen_at = UnixMillis::now();
-    let rows: Vec<_> = runs
-        .into_iter()
-        .map(|run_id| run_seen::ActiveModel { run_id: Set(run_id), seen_at: Set(seen_at) })
-        .collect();
-    if rows.is_empty() {
+    let runs: Vec<RunId> = runs.into_iter().collect();
+    if runs.is_empty() {
         return Ok(());
     }
-    let known = OnConflict::column(run_seen::Column::RunId).do_nothing().to_owned();
-    run_seen::Entity::insert_many(rows).on_conflict(known).exec_without_returning(db).await?;
+    run::Entity::update_many()
+        .col_expr(run::Column::SeenAt, Expr::value(UnixMillis::now()))
+        .filter(run::Column::Id.is_in(runs))
+        .filter(run::Column::SeenAt.is_null())
+        .exec(db)
+        .await?;
     Ok(())
 }

@@ -102,7 +102,9 @@ pub async fn chosen_rows(
     };
     let version = dataset_version::Entity::find_by_id(id).one(db).await?;
     let fits = |version: &dataset_version::Model| {
-        version.project_id == project && version.kind == contents.kind()
+        version.project_id == project
+            && version.kind == contents.kind()
+            && version.filling_since.is_none()
     };
     let Some(version) = version.filter(fits) else { return Ok(Err("problem-choose-dataset")) };
     let content = artifact::Entity::find_by_id(&version.hash).one(db).await?;

@@ -48,13 +48,18 @@ pub async fn launch_from_form(
     let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
         return Err(errors.into());
     };
-    let (by, inputs, rows, config) = (Some(by), &inputs, &rows, &config);
+    let by = Some(by);
+    let version = match &rows {
+        ChosenRows::Version(id) => *id,
+        ChosenRows::Frozen(frozen) => frozen.fill(db, by).await?,
+    };
+    let (inputs, rows, config) = (&inputs, &rows, &config);
     write(db, |changes| async move {
+        if let ChosenRows::Frozen(frozen) = rows {
+            frozen.publish(&*changes, version).await?;
+        }
         let mut inputs = inputs.clone();
-        inputs.push(LaunchInput::Rows(match rows {
-            ChosenRows::Version(id) => *id,
-            ChosenRows::Frozen(frozen) => frozen.record(&*changes, by).await?,
-        }));
+        inputs.push(LaunchInput::Rows(version));
         let (kind, config) = (definition.kind, config.clone());
         let request = LaunchRequest { project, kind, config, inputs, by };
         let run = launch::queue(&*changes, &request).await?;

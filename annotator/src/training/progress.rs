@@ -198,10 +198,12 @@ mod tests {
             output_hash: None,
             output_model_id: None,
             followed_up_at: None,
+            lines_followed_up: 0,
             created_by: None,
             created_at: UnixMillis(0),
             started_at: Some(UnixMillis(10_000)),
             finished_at: finished_at.map(UnixMillis),
+            seen_at: None,
         }
     }
 

@@ -117,6 +117,7 @@ async fn put_back(db: &impl ConnectionTrait, run: RunId, config: &Json) -> Resul
         .col_expr(run::Column::Error, Expr::value(None::<String>))
         .col_expr(run::Column::ErrorMessage, Expr::value(None::<Json>))
         .col_expr(run::Column::FinishedAt, Expr::value(None::<UnixMillis>))
+        .col_expr(run::Column::SeenAt, Expr::value(None::<UnixMillis>))
         .filter(run::Column::Id.eq(run))
         .filter(run::Column::Status.is_in([RunStatus::Failed, RunStatus::Cancelled]))
         .exec(db)

@@ -143,9 +143,20 @@ rows! {
     project by ProjectId in "project";
     prompt by PromptId in "prompt";
     import by ImportId in "import";
-    dataset_version by DatasetVersionId in "version";
     run by RunId in "run";
     model by ModelId in "model";
+}
+
+impl AddressObject for dataset_version::Model {
+    const PLACEHOLDER: &'static str = "version";
+
+    type Id = DatasetVersionId;
+
+    /// One whose rows are not all there is nobody's yet.
+    async fn load(db: &DatabaseConnection, id: Self::Id) -> Result<Option<Self>, DbErr> {
+        let version = dataset_version::Entity::find_by_id(id).one(db).await?;
+        Ok(version.filter(|version| version.filling_since.is_none()))
+    }
 }
 
 impl ProjectObject for prompt::Model {

@@ -59,6 +59,8 @@ pub struct Model {
     pub counts: DatasetCounts,
     pub created_by: Option<AccountId>,
     pub created_at: UnixMillis,
+    /// Since when its rows are being written; none once all are there. Until then nothing reads it.
+    pub filling_since: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -33,6 +33,8 @@ pub struct Model {
     pub erased_at: UnixMillis,
     /// Since when nothing of it is on the disk either.
     pub finished_at: Option<UnixMillis>,
+    /// Whether texts are still to go with the person who wrote them.
+    pub texts_left: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -48,7 +48,6 @@ pub mod model;
 pub mod run;
 pub mod run_event;
 pub mod run_input;
-pub mod run_seen;
 
 pub mod report;
 pub mod row_use;

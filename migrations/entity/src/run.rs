@@ -82,10 +82,14 @@ pub struct Model {
     /// Set once the web app has done what follows a finished run, and from the launch on where nothing
     /// is to follow.
     pub followed_up_at: Option<UnixMillis>,
+    /// Lines of `completions.jsonl` whose answers have become tasks.
+    pub lines_followed_up: i32,
     pub created_by: Option<AccountId>,
     pub created_at: UnixMillis,
     pub started_at: Option<UnixMillis>,
     pub finished_at: Option<UnixMillis>,
+    /// When the person who launched it knew how it ended, or had ended it; news to them until then.
+    pub seen_at: Option<UnixMillis>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

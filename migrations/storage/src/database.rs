@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use crate::writing::{
     WriteError, WriteTurn, asking, begin_alone, begin_write, close, is_conflict, is_lost,
-    is_unavailable, write, write_unsynced,
+    is_unavailable, let_others_through, write, write_unsynced,
 };
 
 /// How long a connection is waited for: a server that is being restarted is back by then, and whoever

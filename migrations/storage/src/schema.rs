@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 /// The steps of the schema, as the crate `migrations` names them; a test compares the two.
-pub const STEPS: [&str; 13] = [
+pub const STEPS: [&str; 14] = [
     "m0001_people",
     "m0002_work",
     "m0003_training",
@@ -17,6 +17,7 @@ pub const STEPS: [&str; 13] = [
     "m0012_imports",
     "m0013_erasure",
     "m0014_waiting_tasks",
+    "m0015_short_writes",
 ];
 
 /// A database beside this program.

@@ -108,6 +108,15 @@ where
     }
 }
 
+/// The longest that others are let through after a transaction.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Lets others have the write lock for as long as it was held: between the short transactions of
+/// something long.
+pub async fn let_others_through(since: Instant) {
+    tokio::time::sleep(since.elapsed().min(LONGEST_PAUSE)).await;
+}
+
 /// How often something is tried that another writer gets in the way of, and with which pauses.
 struct Tries {
     started: Instant,

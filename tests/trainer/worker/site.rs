@@ -96,6 +96,7 @@ impl Site {
             counts: Set(dataset_version::DatasetCounts { train: 1, ..Default::default() }),
             created_by: Set(None),
             created_at: Set(now),
+            filling_since: Set(None),
         };
         let dataset = row.insert(&db).await.unwrap().id;
         Self { test, db, artifacts, project, base, dataset }
@@ -127,10 +128,12 @@ impl Site {
             output_model_id: Set(None),
             error_message: Set(None),
             followed_up_at: Set(None),
+            lines_followed_up: Set(0),
             created_by: Set(None),
             created_at: Set(UnixMillis::now()),
             started_at: Set(None),
             finished_at: Set(None),
+            seen_at: Set(None),
         };
         row.insert(&self.db).await.unwrap();
         for (slot, model_id, dataset_version_id) in [

@@ -5,7 +5,7 @@ use crate::data::import::{
     check::{CheckWatch, FileCheck, FileRows},
     limits::ImportLimits,
     records::{ImportRecords, tell, wanted},
-    store::{self, RowChunk, RowChunks, let_others_through},
+    store::{self, RowChunk, RowChunks},
 };
 use entity::{
     ids::ImportId,
@@ -26,7 +26,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use storage::database::write;
+use storage::database::{let_others_through, write};
 use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
 
 /// How often a file that is looked through says how far it is.

@@ -13,7 +13,6 @@ use entity::{
     message::KeyedMessage,
 };
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, Iterable};
-use std::time::{Duration, Instant};
 use storage::database::write;
 
 /// Rows that go into one transaction.
@@ -21,9 +20,6 @@ pub const CHUNK_ROWS: usize = 200;
 
 /// Bytes of text that do; one row may be more.
 pub const CHUNK_BYTES: usize = 1 << 20;
-
-/// The longest that others are let through after a transaction.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Rows for one transaction.
 #[derive(Debug)]
@@ -131,9 +127,4 @@ pub async fn store_all(
         counts.include(&stored.await?);
     }
     Ok(counts)
-}
-
-/// Lets others have the write lock for as long as it was held.
-pub async fn let_others_through(since: Instant) {
-    tokio::time::sleep(since.elapsed().min(LONGEST_PAUSE)).await;
 }

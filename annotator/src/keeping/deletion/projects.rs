@@ -8,6 +8,7 @@ use crate::web::{
     typed::one_line,
 };
 use crate::{
+    data::dataset,
     people::{
         accounts,
         audit::{self, AuditAction, AuditSubject},
@@ -16,7 +17,7 @@ use crate::{
     work::tasks,
 };
 use entity::{
-    assignment, dataset_version, draft,
+    assignment, draft,
     ids::{AccountId, ProjectId},
     judgement, membership, model, project, prompt,
     run::{self, RunStatus},
@@ -64,8 +65,7 @@ impl ProjectDeletionImpact {
             .filter(assignment::Column::State.eq(assignment::AssignmentState::Leased));
         let drafts = draft::Entity::find()
             .filter(draft::Column::AssignmentId.in_subquery(assignments_of(id)));
-        let versions =
-            dataset_version::Entity::find().filter(dataset_version::Column::ProjectId.eq(id));
+        let versions = dataset::versions_of(id);
         let runs = run::Entity::find().filter(run::Column::ProjectId.eq(id));
         let live_runs = runs.clone().filter(run::Column::Status.is_not_in(RunStatus::FINAL));
         let models = model::Entity::find()

@@ -1,9 +1,12 @@
 //! Bringing the disk to what the rows say: it completes deletions and erasures that a crash cut
 //! short, and gives up projects whose time is over.
 
-use crate::keeping::{
-    deletion::{needs, projects},
-    erasure::finish,
+use crate::{
+    data::dataset,
+    keeping::{
+        deletion::{needs, projects},
+        erasure::finish,
+    },
 };
 use anyhow::Context;
 use entity::{artifact, time::UnixMillis};
@@ -32,6 +35,7 @@ pub async fn sweep(
     now: UnixMillis,
 ) -> anyhow::Result<()> {
     projects::purge_lapsed(db, now).await?;
+    dataset::sweep_abandoned(db, now).await?;
     // What cannot be finished now, because the disk is full, say, must not keep the rest from going.
     if let Err(error) = finish::finish(db, store).await {
         tracing::warn!(error = format!("{error:#}"), "cannot remove what is left of an erasure");

@@ -3,16 +3,22 @@
 
 use crate::keeping::backup::tables;
 use crate::keeping::erasure::{
+    ErasureOrder,
     journal::{self, JournalLine},
-    scrub, texts,
+    people, scrub, texts,
 };
 use entity::{artifact, erasure, erasure::ErasureKind, time::UnixMillis};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
     Statement, sea_query::Expr,
 };
-use std::fs;
+use std::{fs, time::Duration};
 use storage::artifact_store::ArtifactStore;
+
+/// How often it is looked whether those who read an earlier state have ended, and how long after each
+/// other.
+const READERS_TRIES: u32 = 20;
+const READERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +31,12 @@ pub enum Remains {
 
 /// Removes what is left. Doing it again does no harm.
 pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::Result<Remains> {
-    let waiting: Vec<erasure::Model> =
-        erasure::Entity::find().filter(erasure::Column::FinishedAt.is_null()).all(db).await?;
+    for person in waiting(db).await?.iter().filter(|erasure| erasure.texts_left) {
+        if let Ok(account) = person.subject.parse() {
+            people::erase_texts(db, account, &ErasureOrder::from(person)).await?;
+        }
+    }
+    let waiting = waiting(db).await?;
     if waiting.is_empty() {
         return Ok(Remains::Nothing);
     }
@@ -67,6 +77,10 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     Ok(Remains::Nothing)
 }
 
+async fn waiting(db: &DatabaseConnection) -> Result<Vec<erasure::Model>, DbErr> {
+    erasure::Entity::find().filter(erasure::Column::FinishedAt.is_null()).all(db).await
+}
+
 /// Writes the database anew, without what deleted rows left in it; false when a reader is in the
 /// way. Whoever writes waits meanwhile.
 async fn compact(db: &DatabaseConnection) -> anyhow::Result<bool> {
@@ -82,13 +96,21 @@ async fn compact(db: &DatabaseConnection) -> anyhow::Result<bool> {
 
 /// The same on PostgreSQL, where a plain VACUUM leaves the bytes of dead rows in their pages. A table
 /// that somebody reads is passed over, since everybody else would queue behind a lock that waits;
-/// and where somebody sees an older state, dead rows would be written once more.
+/// and while somebody sees a state before this one, dead rows would be written once more.
 async fn compact_tables(db: &DatabaseConnection) -> anyhow::Result<bool> {
-    let readers = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL \
-                   AND xact_start < now() - interval '1 second'";
-    if number(db, readers).await? > 0 {
-        return Ok(false);
+    let now = "SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint % 4294967296)::bigint";
+    let now = number(db, now).await?;
+    let earlier = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND age(backend_xmin) > age('{now}'::xid)"
+    );
+    let mut tries = READERS_TRIES;
+    while number(db, &earlier).await? > 0 {
+        if tries == 0 {
+            return Ok(false);
+        }
+        tries -= 1;
+        tokio::time::sleep(READERS_PAUSE).await;
     }
     for table in tables::all(db).await?.iter().filter(|table| holds_words(table)) {
         let name = tables::quoted(&table.name);

@@ -3,7 +3,11 @@
 
 use crate::keeping::{
     backup::manifest::ERASURES,
-    erasure::{ErasureOrder, people, texts},
+    erasure::{
+        ErasureOrder,
+        people::{self, WrittenTexts},
+        texts,
+    },
 };
 use anyhow::Context;
 use entity::{
@@ -30,6 +34,9 @@ pub struct JournalLine {
     pub reason: String,
     pub erased_by: Option<AccountId>,
     pub erased_at: UnixMillis,
+    /// Whether texts were still to go with a person.
+    #[serde(default)]
+    pub texts_left: bool,
 }
 
 impl From<&erasure::Model> for JournalLine {
@@ -40,6 +47,7 @@ impl From<&erasure::Model> for JournalLine {
             reason: row.reason.clone(),
             erased_by: row.erased_by,
             erased_at: row.erased_at,
+            texts_left: row.texts_left,
         }
     }
 }
@@ -102,11 +110,12 @@ pub(crate) async fn apply(
             Some(id) => account::Entity::find_by_id(id).one(turn).await?.map(|account| account.id),
             None => None,
         };
+        let written = if line.texts_left { WrittenTexts::Go } else { WrittenTexts::Stay };
         let order = ErasureOrder { reason: line.reason, by, at: line.erased_at };
         n_erased += usize::from(match line.kind {
             ErasureKind::Text => texts::erase_one(turn, &line.subject, &order).await?,
             ErasureKind::Account => match line.subject.parse() {
-                Ok(id) => people::erase_one(turn, id, &order).await?,
+                Ok(id) => people::erase_one(turn, id, &order, written).await?,
                 Err(_) => false,
             },
         });

@@ -12,16 +12,21 @@ use crate::{
     work::kinds,
 };
 use entity::{
-    account, assignment, completion, draft, erasure::ErasureKind, ids::AccountId, judgement,
-    membership, prompt, session,
+    account, assignment, completion, draft,
+    erasure::{self as erasure_row, ErasureKind},
+    ids::AccountId,
+    judgement, membership, prompt, session, text,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, sea_query::Query,
+    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, sea_query::Query,
 };
 use serde_json::json;
-use std::collections::BTreeSet;
-use storage::database::{WriteError, write};
+use std::{collections::BTreeSet, time::Instant};
+use storage::database::{WriteError, let_others_through, write};
+
+/// Texts that one statement asks for.
+const LOOKED_UP: usize = 500;
 
 /// What becomes of what somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +85,45 @@ pub async fn erase(
         if is_last_administrator(&*turn, account).await? {
             return Err(PersonErasureError::LastAdministrator);
         }
-        let mut n_texts = 0;
-        if written == WrittenTexts::Go {
-            for hash in texts_of(&*turn, account).await? {
-                n_texts += usize::from(texts::erase_one(&*turn, &hash, order).await?);
-            }
-        }
-        erase_one(&*turn, account, order).await?;
-        Ok(n_texts)
+        erase_one(&*turn, account, order, written).await?;
+        Ok(())
     })
-    .await
+    .await?;
+    match written {
+        WrittenTexts::Stay => Ok(0),
+        WrittenTexts::Go => Ok(erase_texts(db, account, order).await?),
+    }
+}
+
+/// Erases what somebody wrote who is erased, one text after another; how many there were. What is cut
+/// short goes on with the next [`finish`](super::finish::finish).
+pub(super) async fn erase_texts(
+    db: &DatabaseConnection,
+    account: AccountId,
+    order: &ErasureOrder,
+) -> anyhow::Result<usize> {
+    let mut n_erased = 0;
+    for hash in &written_by(db, account).await? {
+        let began = Instant::now();
+        let erased = write(db, |turn| async move {
+            match is_of_others(&*turn, hash, account).await? {
+                true => Ok(false),
+                false => texts::erase_one(&*turn, hash, order).await,
+            }
+        });
+        n_erased += usize::from(erased.await?);
+        let_others_through(began).await;
+    }
+    write(db, |turn| async move {
+        erasure_row::Entity::update_many()
+            .col_expr(erasure_row::Column::TextsLeft, false.into())
+            .filter(erasure_row::Column::Kind.eq(ErasureKind::Account))
+            .filter(erasure_row::Column::Subject.eq(account.to_string()))
+            .exec(&*turn)
+            .await
+    })
+    .await?;
+    Ok(n_erased)
 }
 
 /// Also keeps others from changing who is one until this transaction ends.
@@ -107,6 +141,7 @@ pub(crate) async fn erase_one(
     turn: &impl ConnectionTrait,
     id: AccountId,
     order: &ErasureOrder,
+    written: WrittenTexts,
 ) -> anyhow::Result<bool> {
     let Some(person) = account::Entity::find_by_id(id).one(turn).await? else { return Ok(false) };
     let words = scrub::ErasedWords::new([person.login.clone(), person.display_name.clone()]);
@@ -135,32 +170,38 @@ pub(crate) async fn erase_one(
     (row.language, row.disabled_at) = (Set(None), Set(Some(disabled_at)));
     (row.stamp, row.password_expires_at) = (Set(stamp), Set(None));
     row.update(turn).await?;
-    erasure::record(turn, ErasureKind::Account, id.to_string(), order).await?;
+    let texts_left = written == WrittenTexts::Go;
+    erasure::record(turn, ErasureKind::Account, id.to_string(), order, texts_left).await?;
     let subject = AuditSubject::of_all(id);
     let details = json!({"reason": order.reason});
     audit::record(turn, order.by, AuditAction::AccountErase, subject, details).await?;
     Ok(true)
 }
 
-/// The texts that this person alone wrote: what somebody else wrote too, or is a prompt or a model's
-/// answer, is not theirs.
-async fn texts_of(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet<String>, DbErr> {
+/// The texts of what this person said that are still there.
+async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet<String>, DbErr> {
     let said =
         judgement::Entity::find().filter(judgement::Column::AccountId.eq(id)).all(db).await?;
-    let mut hashes: BTreeSet<String> =
+    let hashes: BTreeSet<String> =
         kinds::text_hashes(said.iter().map(|said| &said.payload)).collect();
-    let mut others = BTreeSet::new();
-    for hash in &hashes {
-        let asked = prompt::Entity::find().filter(prompt::Column::TextHash.eq(hash.as_str()));
-        let answered =
-            completion::Entity::find().filter(completion::Column::TextHash.eq(hash.as_str()));
-        let is_others = asked.count(db).await? > 0
-            || answered.count(db).await? > 0
-            || texts::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id));
-        if is_others {
-            others.insert(hash.clone());
-        }
+    let mut there = BTreeSet::new();
+    for some in hashes.into_iter().collect::<Vec<_>>().chunks(LOOKED_UP) {
+        let kept = text::Entity::find()
+            .select_only()
+            .column(text::Column::Hash)
+            .filter(text::Column::Hash.is_in(some))
+            .filter(text::Column::Body.is_not_null());
+        there.extend(kept.into_tuple::<String>().all(db).await?);
     }
-    hashes.retain(|hash| !others.contains(hash));
-    Ok(hashes)
+    Ok(there)
+}
+
+/// Whether somebody else wrote a text too, or it is a prompt or a model's answer: then it is not
+/// theirs alone.
+async fn is_of_others(db: &impl ConnectionTrait, hash: &str, id: AccountId) -> Result<bool, DbErr> {
+    let asked = prompt::Entity::find().filter(prompt::Column::TextHash.eq(hash));
+    let answered = completion::Entity::find().filter(completion::Column::TextHash.eq(hash));
+    Ok(asked.count(db).await? > 0
+        || answered.count(db).await? > 0
+        || texts::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id)))
 }

@@ -19,8 +19,8 @@ use sea_orm::{
     sea_query::{Expr, Query, SelectStatement},
 };
 use serde_json::json;
-use std::collections::BTreeSet;
-use storage::database::write;
+use std::{collections::BTreeSet, time::Instant};
+use storage::database::{let_others_through, write};
 
 /// Texts that a page shows at the most.
 pub const FOUND: u64 = 100;
@@ -198,21 +198,21 @@ pub async fn find(
         .await
 }
 
-/// Erases texts; how many there were. What is left of them on the disk goes afterwards:
+/// Erases texts, one after another; how many there were. What is left of them on the disk goes afterwards:
 /// [`finish`](super::finish::finish).
 pub async fn erase(
     db: &DatabaseConnection,
     hashes: &[String],
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
-    write(db, |turn| async move {
-        let mut n_erased = 0;
-        for hash in hashes {
-            n_erased += usize::from(erase_one(&*turn, hash, order).await?);
-        }
-        Ok(n_erased)
-    })
-    .await
+    let mut n_erased = 0;
+    for hash in hashes {
+        let began = Instant::now();
+        let erased = write(db, |turn| async move { erase_one(&*turn, hash, order).await });
+        n_erased += usize::from(erased.await?);
+        let_others_through(began).await;
+    }
+    Ok(n_erased)
 }
 
 /// The same in a transaction that is under way; false when there is no such text, or no more.
@@ -240,7 +240,7 @@ pub(crate) async fn erase_one(
     empty_artifacts(turn, &uses, order.at).await?;
     scrub::everywhere(turn, &scrub::ErasedWords::new(words(&body, !uses.prompts.is_empty())))
         .await?;
-    erasure::record(turn, ErasureKind::Text, hash.to_owned(), order).await?;
+    erasure::record(turn, ErasureKind::Text, hash.to_owned(), order, false).await?;
     let details = json!({"reason": order.reason, "dataset_versions": uses.versions.len(), "models": uses.models.len()});
     audit::record(turn, order.by, AuditAction::TextErase, AuditSubject::of_all(hash), details)
         .await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     data::{
-        formats,
+        dataset, formats,
         lineage::{self, DatasetUse},
         prompts, texts,
     },
@@ -59,8 +59,7 @@ pub async fn list(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let newest = dataset_version::Entity::find()
-        .filter(dataset_version::Column::ProjectId.eq(access.project.id))
+    let newest = dataset::versions_of(access.project.id)
         .order_by_desc(dataset_version::Column::CreatedAt)
         .paginate(db, PER_PAGE);
     let n_pages = newest.num_pages().await?;

@@ -3,7 +3,10 @@
 
 use super::{deleted, facts::ChosenFacts, list::KindPath};
 use crate::{
-    data::formats::{self, DatasetContents},
+    data::{
+        dataset,
+        formats::{self, DatasetContents},
+    },
     keeping::deletion::needs,
     training::{
         fields::{FieldControl, FieldGroup, FormField},
@@ -66,8 +69,7 @@ impl NewRunPage {
     ) -> Result<Self, AppError> {
         let offered = offered_models(db, access.project.id, definition).await?;
         let reads = reads(definition, &HashMap::new())?;
-        let versions = dataset_version::Entity::find()
-            .filter(dataset_version::Column::ProjectId.eq(access.project.id))
+        let versions = dataset::versions_of(access.project.id)
             .filter(dataset_version::Column::Kind.eq(reads.kind()))
             .filter(dataset_version::Column::Hash.not_in_subquery(needs::erased()))
             .order_by_desc(dataset_version::Column::CreatedAt)
