@@ -6,6 +6,7 @@ use crate::support::{
     backups::{done, elsewhere, files_with, places_with, refused, shown},
     builders::{add_input, add_model, add_run, succeed},
     database::{TestDb, on_both_databases},
+    eventually,
     web::{Form, Visitor},
 };
 use annotator::{
@@ -42,6 +43,8 @@ const SECRET: &str = "My neighbour Ignaz Quxtrop\nlives in \"Elmstreet\" 9.";
 
 /// The part of it that stands in every form of it.
 const TRACE: &str = "Ignaz Quxtrop";
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const SECRET_PROMPT: &str = "Where does Wilhelmine Zarkwob live?";
 const PROMPT_TRACE: &str = "Wilhelmine Zarkwob";
@@ -125,8 +128,12 @@ impl Spilt {
     /// What is left of it goes; by the sweep, or here.
     async fn finish(&self) {
         let store = store_of(&self.app.database);
-        let remains = finish::finish(&self.app.rows, &store).await.unwrap();
-        assert_eq!(remains, Remains::Nothing);
+        // Other databases of the cluster may hold an earlier state.
+        let done = async || {
+            let remains = finish::finish(&self.app.rows, &store).await.unwrap();
+            (remains == Remains::Nothing).then_some(())
+        };
+        eventually(PATIENCE, done, || "something remains".to_owned()).await;
         let waits = erasure::Entity::find().filter(erasure::Column::FinishedAt.is_null());
         assert_eq!(waits.count(&self.app.rows).await.unwrap(), 0);
     }

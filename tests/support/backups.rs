@@ -108,7 +108,15 @@ pub(crate) async fn places_with(database: &TestDb, words: &[&str]) -> Vec<PathBu
              FROM pg_database WHERE datname = current_database()";
         let row = rows.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
         let folder: String = row.unwrap().unwrap().try_get("", "folder").unwrap();
-        places.extend(files_with(Path::new(&folder), words));
+        for file in files_with(Path::new(&folder), words) {
+            let node = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let node = node.split('.').next().unwrap_or_default();
+            let sql = format!("SELECT pg_filenode_relation(0, {node})::regclass::text AS name");
+            let sql = Statement::from_string(DbBackend::Postgres, sql);
+            let row = rows.query_one_raw(sql).await.unwrap().unwrap();
+            let table: Option<String> = row.try_get("", "name").unwrap();
+            places.push(table.map_or(file, PathBuf::from));
+        }
     }
     places
 }

@@ -15,9 +15,9 @@ use sea_orm::{
 use std::{fs, time::Duration};
 use storage::artifact_store::ArtifactStore;
 
-/// How often it is looked whether those who read an earlier state have ended, and how long after each
+/// How often it is looked whether those who see an earlier state have ended, and how long after each
 /// other.
-const READERS_TRIES: u32 = 20;
+const READERS_TRIES: u32 = 100;
 const READERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is left to do.
@@ -96,13 +96,15 @@ async fn compact(db: &DatabaseConnection) -> anyhow::Result<bool> {
 
 /// The same on PostgreSQL, where a plain VACUUM leaves the bytes of dead rows in their pages. A table
 /// that somebody reads is passed over, since everybody else would queue behind a lock that waits;
-/// and while somebody sees a state before this one, dead rows would be written once more.
+/// and while somebody sees a state before this one, dead rows would be written once more. So they
+/// would while a transaction of any database goes on that began before: no snapshot is newer.
 async fn compact_tables(db: &DatabaseConnection) -> anyhow::Result<bool> {
-    let now = "SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint % 4294967296)::bigint";
-    let now = number(db, now).await?;
+    let now = number(db, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").await?;
     let earlier = format!(
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND pid <> pg_backend_pid() AND age(backend_xmin) > age('{now}'::xid)"
+        "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint < {now})::int::bigint + \
+         (SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND age(backend_xmin) > age('{}'::xid))",
+        now % (1 << 32)
     );
     let mut tries = READERS_TRIES;
     while number(db, &earlier).await? > 0 {
