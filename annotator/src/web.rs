@@ -19,6 +19,7 @@ pub mod form_guard;
 pub mod format;
 pub mod i18n;
 pub mod known_browser;
+pub mod list_part;
 pub mod markdown;
 pub mod message;
 pub mod of;

@@ -40,6 +40,7 @@ mod datasets;
 mod import_export;
 mod imports;
 mod lineage;
+mod long_lists;
 mod run_feed;
 mod sample_tasks;
 mod short_writes;

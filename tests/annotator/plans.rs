@@ -1,6 +1,8 @@
 //! What the statements of every answer cost, asked of the databases themselves: none looks through a
 //! project, and a page takes few of them.
 
+mod lists;
+
 use super::bench::Bench;
 use crate::support::{
     app::{Server, TestApp, Worker},
@@ -130,8 +132,19 @@ async fn sqlite_plan(db: &DatabaseConnection, statement: &Statement) -> Vec<Stri
 }
 
 /// Tables that grow with a project.
-const LARGE_TABLES: [&str; 8] =
-    ["task", "assignment", "judgement", "prompt", "text", "draft", "completion", "session"];
+const LARGE_TABLES: [&str; 11] = [
+    "task",
+    "assignment",
+    "judgement",
+    "prompt",
+    "text",
+    "draft",
+    "completion",
+    "session",
+    "run",
+    "dataset_version",
+    "dataset_version_item",
+];
 
 /// Whether SQLite's plan looks through a large table, or sorts more than the few leases that a person
 /// holds.

@@ -10,6 +10,12 @@ erasures-found =
         [one] One text has these words
        *[other] { $n } texts have these words
     }
+erasures-found-part =
+    { $n ->
+        [one] One text of more that have these words, the newest first
+       *[other] { $n } texts of more that have these words, the newest first
+    }
+erasures-newest = The newest
 erasures-done = What was erased
 erasures-none = Nothing yet.
 erasure-what = What
@@ -55,7 +61,7 @@ erasure-models =
        *[other] { $n } models that learnt from it
     }
 erasure-do = Erase for good
-erasure-lead = The text goes from the database, from drafts, logs of runs and files, and cannot be brought back. Prompts with it are withdrawn. The dataset versions and sampled files above lose their files: nothing can be trained on them any more, and runs that read them are stopped; a new version can be frozen without the text. Models stay. Backups that are kept elsewhere still have it: a restore erases it again where it finds the newest `erasures.jsonl` or is given it with `--erasures`, but the backups themselves are yours to remove.
+erasure-lead = The text goes from the database, from drafts, logs of runs and files, and cannot be brought back. Copies that differ only by blanks or by how their letters are composed go with it. Prompts with it are withdrawn. The dataset versions and sampled files above lose their files: nothing can be trained on them any more, and runs that read them are stopped; a new version can be frozen without the text. Models stay. Backups that are kept elsewhere still have it: a restore erases it again where it finds the newest `erasures.jsonl` or is given it with `--erasures`, but the backups themselves are yours to remove.
 text-erased-on = This text was removed on { $at } UTC.
 texts-erased-on = Texts of this page were removed on { $at } UTC.
 dataset-erased-on = Texts of this version were removed on { $at } UTC, and its files with them. Nothing can be trained on it any more; the next run freezes a new version without them.

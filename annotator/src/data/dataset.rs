@@ -29,17 +29,18 @@ use crate::{
 use anyhow::Context;
 use entity::{
     dataset_version::{self, DatasetCounts},
-    dataset_version_item::DatasetSplit,
+    dataset_version_item::{self, DatasetSplit},
     ids::{JudgementId, ProjectId, PromptId},
     prompt,
     task::TaskKind,
     time::UnixMillis,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{BufWriter, Write},
+    ops::Range,
     path::Path,
 };
 use storage::artifact_store::ArtifactStore;
@@ -83,6 +84,32 @@ pub fn versions_of(project: ProjectId) -> Select<dataset_version::Entity> {
     dataset_version::Entity::find()
         .filter(dataset_version::Column::ProjectId.eq(project))
         .filter(dataset_version::Column::FillingSince.is_null())
+}
+
+/// Some rows of a version, those to train on first. A row is found by its number alone, however many
+/// come before it.
+pub async fn rows_of(
+    db: &impl ConnectionTrait,
+    version: &dataset_version::Model,
+    numbers: Range<u64>,
+) -> Result<Vec<dataset_version_item::Model>, DbErr> {
+    let n_train = version.counts.train;
+    let of_train = numbers.start..numbers.end.min(n_train);
+    let of_eval = numbers.start.max(n_train) - n_train..numbers.end.max(n_train) - n_train;
+    let mut found = Vec::new();
+    for (split, positions) in [(DatasetSplit::Train, of_train), (DatasetSplit::Eval, of_eval)] {
+        if positions.is_empty() {
+            continue;
+        }
+        let rows = dataset_version_item::Entity::find()
+            .filter(dataset_version_item::Column::DatasetVersionId.eq(version.id))
+            .filter(dataset_version_item::Column::Split.eq(split))
+            .filter(dataset_version_item::Column::Position.gte(positions.start as i32))
+            .filter(dataset_version_item::Column::Position.lt(positions.end as i32))
+            .order_by_asc(dataset_version_item::Column::Position);
+        found.extend(rows.all(db).await?);
+    }
+    Ok(found)
 }
 
 /// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there.

@@ -17,11 +17,16 @@ use entity::{
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QuerySelect,
-    RelationDef,
+    RelationDef, Select,
     sea_query::{Expr, OnConflict, Query},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::database::row_chunks;
+
+/// Every prompt of a project.
+pub fn of_project(project: ProjectId) -> Select<prompt::Entity> {
+    prompt::Entity::find().filter(prompt::Column::ProjectId.eq(project))
+}
 
 /// The prompts of these texts, which are stored, in a project: made unless it has them; those that
 /// were withdrawn come back. True where one is new or came back, once for each.

@@ -16,6 +16,7 @@ use crate::{
         error::AppError,
         form::{FieldErrors, FormError},
         message::Message,
+        typed::MAX_TEXT,
     },
 };
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -54,6 +55,9 @@ pub async fn paste(
     project: ProjectId,
     text: &str,
 ) -> Result<PastedPrompts, FormError> {
+    let mut errors = FieldErrors::default();
+    errors.within("prompts", text, MAX_TEXT);
+    errors.or_invalid()?;
     let prompts = prompts::from_pasted_text(text);
     if prompts.is_empty() {
         return Err(FieldErrors::one("prompts", "prompts-empty").into());

@@ -7,6 +7,7 @@
 //! crash comes between, the sweep makes up for it. A file in the artifact store ([`journal`]) holds
 //! what was erased, so that a restore of an older backup erases it again.
 
+mod alike;
 pub mod export;
 pub mod finish;
 pub mod journal;

@@ -104,7 +104,7 @@ async fn erase_texts(
 ) -> anyhow::Result<usize> {
     let words = request.text.as_ref().or(request.containing.as_ref()).cloned().unwrap_or_default();
     ensure!(!words.trim().is_empty(), "say which words");
-    let mut found = texts::find(db, &words, None).await?;
+    let mut found = texts::find(db, &words, None, None).await?;
     found.retain(|text| text.body.is_some());
     ensure!(!found.is_empty(), "there is no such text");
     for text in &found {

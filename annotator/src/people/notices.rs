@@ -66,9 +66,12 @@ pub fn ended_for(account: &account::Model) -> Select<run::Entity> {
         .order_by_desc(run::Column::FinishedAt)
 }
 
-/// Those that they have not seen.
+/// Those that they have not seen, the last launched first.
 pub fn unseen_by(account: &account::Model) -> Select<run::Entity> {
-    ended_for(account).filter(run::Column::SeenAt.is_null())
+    launched_by(account)
+        .filter(run::Column::Status.is_in(RunStatus::FINAL))
+        .filter(run::Column::SeenAt.is_null())
+        .order_by_desc(run::Column::Id)
 }
 
 /// In projects that are there and that they are still in.

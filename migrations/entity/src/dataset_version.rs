@@ -45,6 +45,13 @@ pub struct DatasetCounts {
     pub redacted: u64,
 }
 
+impl DatasetCounts {
+    /// Rows of both files.
+    pub fn rows(&self) -> u64 {
+        self.train + self.eval
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "dataset_version")]
 pub struct Model {

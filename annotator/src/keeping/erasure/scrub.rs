@@ -2,9 +2,13 @@
 //! audit log. Every column of text is looked through, but for those that programs alone write; a
 //! new table is looked through without being named here.
 
-use crate::keeping::backup::tables::{self, ColumnKind, TableColumn, TableShape, quoted};
+use crate::keeping::{
+    backup::tables::{self, ColumnKind, TableColumn, TableShape, quoted},
+    erasure::alike::{self, PlainSpelling},
+};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value as SqlValue};
 use serde_json::Value;
+use std::{collections::BTreeSet, ops::Range};
 
 /// What stands where words were.
 pub const ERASED: &str = "[erased]";
@@ -53,40 +57,38 @@ const NO_WORDS: [(&str, &str); 13] = [
 
 /// Words to be found, as rows may hold them.
 pub struct ErasedWords {
-    /// As they are, and as browsers send lines.
+    /// As they were.
+    words: Vec<String>,
+    /// In the one spelling (see [`alike`]): what goes wherever it stands, and what goes alone.
     within: Vec<String>,
     whole: Vec<String>,
 }
 
 impl ErasedWords {
     pub fn new(words: impl IntoIterator<Item = String>) -> Self {
-        let (mut within, mut whole) = (Vec::new(), Vec::new());
+        let mut new = Self { words: Vec::new(), within: Vec::new(), whole: Vec::new() };
         for words in words.into_iter().filter(|words| !words.trim().is_empty()) {
+            let spelt = PlainSpelling::of(&words).spelt().to_owned();
             let is_long = words.chars().count() >= MIN_WITHIN;
-            let kept = if is_long { &mut within } else { &mut whole };
-            if words.contains('\n') {
-                kept.push(words.replace('\n', "\r\n"));
+            if is_long {
+                new.within.push(spelt)
+            } else {
+                new.whole.push(spelt)
             }
-            kept.push(words);
+            new.words.push(words);
         }
-        Self { within, whole }
+        new
     }
 
     fn is_empty(&self) -> bool {
-        self.within.is_empty() && self.whole.is_empty()
+        self.words.is_empty()
     }
 
     /// What a row must contain to be looked at, as text or within JSON.
     fn signs(&self) -> Vec<String> {
-        let mut signs = self.whole.clone();
-        signs.extend(self.whole.iter().map(|words| json_text(words)));
-        for words in &self.within {
-            let quoted = json_text(words);
-            signs.push(quoted[1..quoted.len() - 1].to_owned());
-            signs.push(words.clone());
-        }
-        signs.dedup();
-        signs
+        let signs: BTreeSet<String> =
+            self.words.iter().flat_map(|words| alike::signs(words)).collect();
+        signs.into_iter().collect()
     }
 
     /// The value without the words; None when they are not in it.
@@ -100,14 +102,26 @@ impl ErasedWords {
     }
 
     fn remove_from_text(&self, text: &str) -> Option<String> {
-        if self.whole.iter().any(|words| words == text) {
+        let spelling = PlainSpelling::of(text);
+        if self.whole.iter().any(|words| words == spelling.spelt()) {
             return Some(ERASED.to_owned());
         }
-        let mut left = text.to_owned();
-        for words in &self.within {
-            left = left.replace(words.as_str(), ERASED);
+        let mut places: Vec<Range<usize>> =
+            self.within.iter().flat_map(|words| spelling.places(words)).collect();
+        if places.is_empty() {
+            return None;
         }
-        (left != text).then_some(left)
+        places.sort_by_key(|place| place.start);
+        let (mut left, mut end) = (String::new(), 0);
+        for place in places {
+            if place.start >= end {
+                left.push_str(&text[end..place.start]);
+                left.push_str(ERASED);
+            }
+            end = end.max(place.end);
+        }
+        left.push_str(&text[end..]);
+        Some(left)
     }
 
     fn remove_from_json(&self, json: &mut Value) -> bool {
@@ -128,10 +142,6 @@ impl ErasedWords {
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
-}
-
-fn json_text(text: &str) -> String {
-    Value::from(text).to_string()
 }
 
 /// Takes the words out of every row; how many rows changed.
@@ -266,5 +276,23 @@ mod tests {
         let json = r#"{"name":"Anna","said":["by Anna","> Anna's secret\r\nrecipe"],"n":1}"#;
         let left = r#"{"name":"[erased]","said":["by Anna","> [erased]"],"n":1}"#;
         assert_eq!(gone(json).unwrap(), left);
+    }
+
+    #[test]
+    fn words_are_found_however_their_letters_are_composed_and_their_blanks_set() {
+        let words = ErasedWords::new(["Zo\u{eb} trinkt Kaffee im Caf\u{e9}".to_owned()]);
+        let gone = |text: &str| words.removed_from(text);
+        let decomposed = "> Zoe\u{308}  trinkt\u{a0}Kaffee\r\n\tim Cafe\u{301}!";
+        assert_eq!(gone(decomposed).unwrap(), "> [erased]!");
+        assert_eq!(gone("Zoe trinkt Kaffee im Caf\u{e9}"), None, "other letters are other words");
+        let ligature = ErasedWords::new(["The office is closed".to_owned()]);
+        assert_eq!(ligature.removed_from("(The o\u{fb03}ce is closed)").unwrap(), "([erased])");
+        let marks = ErasedWords::new(["A letter with o\u{323}\u{302} marks".to_owned()]);
+        assert_eq!(marks.removed_from("A letter with o\u{302}\u{323} marks").unwrap(), ERASED);
+        let twice = ErasedWords::new(["so it goes, so it".to_owned()]);
+        assert_eq!(
+            twice.removed_from("so it goes, so it goes, so it").unwrap(),
+            "[erased] goes, so it"
+        );
     }
 }

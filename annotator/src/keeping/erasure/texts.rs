@@ -2,7 +2,10 @@
 
 use crate::{
     data::{lineage, prompts},
-    keeping::erasure::{self, ErasureOrder, scrub},
+    keeping::{
+        deletion::needs,
+        erasure::{self, ErasureOrder, alike, scrub},
+    },
     people::audit::{self, AuditAction, AuditSubject},
     training::stop,
 };
@@ -16,14 +19,14 @@ use entity::{
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
     QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, Query, SelectStatement},
+    sea_query::{Expr, Query, SelectStatement, SimpleExpr},
 };
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 use storage::database::{let_others_through, write};
 
 /// Texts that a page shows at the most.
-pub const FOUND: u64 = 100;
+pub const FOUND: usize = 100;
 
 /// Where a text is used: all of it stays, without the words.
 pub struct TextUses {
@@ -152,7 +155,7 @@ async fn samples(
         .and_where(completion::Column::RunId.is_not_null())
         .cond_where(has_it)
         .to_owned();
-    let read_it = readers(versions.iter().map(|version| version.id));
+    let read_it = readers_of(versions);
     run::Entity::find()
         .filter(run::Column::OutputHash.is_not_null())
         .filter(run::Column::OutputModelId.is_null())
@@ -165,40 +168,76 @@ async fn samples(
         .await
 }
 
-/// The runs that read these versions.
-fn readers(versions: impl IntoIterator<Item = DatasetVersionId>) -> SelectStatement {
+/// The runs that read some versions.
+fn readers(of_versions: SimpleExpr) -> SelectStatement {
     Query::select()
         .column(run_input::Column::RunId)
         .from(run_input::Entity)
-        .and_where(run_input::Column::DatasetVersionId.is_in(versions))
+        .and_where(of_versions)
         .to_owned()
 }
 
+/// The same of these versions.
+fn readers_of(versions: &[dataset_version::Model]) -> SelectStatement {
+    let ids = versions.iter().map(|version| version.id);
+    readers(run_input::Column::DatasetVersionId.is_in(ids))
+}
+
 /// The texts in which some words stand, and the text of that hash: so many at the most, the newest
-/// first.
+/// first, or those that come after one.
 pub async fn find(
     db: &impl ConnectionTrait,
     words: &str,
+    after: Option<&text::Model>,
     limit: Option<u64>,
 ) -> Result<Vec<text::Model>, DbErr> {
     let quoted = json!(words).to_string();
     let in_json = quoted[1..quoted.len() - 1].to_owned();
-    let postgres = db.get_database_backend() == DbBackend::Postgres;
-    let holds = |words: &str| match postgres {
-        true => Expr::cust_with_values("position($1 in body) > 0", [words]),
-        false => Expr::cust_with_values("instr(body, ?) > 0", [words]),
+    let found = Condition::any()
+        .add(text::Column::Hash.eq(words))
+        .add(body_with(db, words))
+        .add(body_with(db, &in_json));
+    let later = |last: &text::Model| {
+        let same_time = Condition::all()
+            .add(text::Column::CreatedAt.eq(last.created_at))
+            .add(text::Column::Hash.lt(&last.hash));
+        Condition::any().add(text::Column::CreatedAt.lt(last.created_at)).add(same_time)
     };
-    let found =
-        Condition::any().add(text::Column::Hash.eq(words)).add(holds(words)).add(holds(&in_json));
     text::Entity::find()
         .filter(found)
+        .filter(Condition::all().add_option(after.map(later)))
         .order_by_desc(text::Column::CreatedAt)
+        .order_by_desc(text::Column::Hash)
         .limit(limit)
         .all(db)
         .await
 }
 
-/// Erases texts, one after another; how many there were. What is left of them on the disk goes afterwards:
+/// The texts that differ from one only by their blanks, or by how their letters are composed.
+async fn copies(db: &impl ConnectionTrait, hash: &str) -> Result<Vec<String>, DbErr> {
+    let text = text::Entity::find_by_id(hash).one(db).await?;
+    let Some(body) = text.and_then(|text| text.body) else { return Ok(Vec::new()) };
+    // Of a conversation the longest message: JSON writes the lines of its texts in its own way.
+    let messages = words(&body, true).into_iter().skip(1);
+    let telling = messages.max_by_key(String::len).unwrap_or_else(|| body.clone());
+    let signs = alike::signs(&telling);
+    let holds = signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)));
+    let candidates = text::Entity::find().filter(text::Column::Hash.ne(hash)).filter(holds);
+    let spelt = alike::spelt(&body);
+    let is_copy =
+        |other: &text::Model| other.body.as_ref().is_some_and(|other| alike::spelt(other) == spelt);
+    let found = candidates.all(db).await?;
+    Ok(found.into_iter().filter(is_copy).map(|other| other.hash).collect())
+}
+
+fn body_with(db: &impl ConnectionTrait, words: &str) -> SimpleExpr {
+    match db.get_database_backend() {
+        DbBackend::Postgres => Expr::cust_with_values("position($1 in body) > 0", [words]),
+        _ => Expr::cust_with_values("instr(body, ?) > 0", [words]),
+    }
+}
+
+/// Erases texts with their copies, one after another; how many there were. What is left of them on the disk goes afterwards:
 /// [`finish`](super::finish::finish).
 pub async fn erase(
     db: &DatabaseConnection,
@@ -206,7 +245,12 @@ pub async fn erase(
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
     let mut n_erased = 0;
+    let mut all = BTreeSet::new();
     for hash in hashes {
+        all.insert(hash.clone());
+        all.extend(copies(db, hash).await?);
+    }
+    for hash in &all {
         let began = Instant::now();
         let erased = write(db, |turn| async move { erase_one(&*turn, hash, order).await });
         n_erased += usize::from(erased.await?);
@@ -285,8 +329,7 @@ async fn empty_artifacts(
         .filter(artifact::Column::ErasedAt.is_null())
         .exec(turn)
         .await?;
-    let reading =
-        run::Column::Id.in_subquery(readers(uses.versions.iter().map(|version| version.id)));
+    let reading = run::Column::Id.in_subquery(readers_of(&uses.versions));
     stop::ask_to_stop(turn, Condition::all().add(reading)).await?;
     // Of what is gone no tasks can be made any more.
     run::Entity::update_many()
@@ -300,20 +343,11 @@ async fn empty_artifacts(
 
 /// The runs that read files which are gone.
 pub(super) async fn runs_of_erased(db: &impl ConnectionTrait) -> Result<Vec<run::Model>, DbErr> {
-    let gone = Query::select()
-        .column(artifact::Column::Hash)
-        .from(artifact::Entity)
-        .and_where(artifact::Column::ErasedAt.is_not_null())
-        .to_owned();
     let versions = Query::select()
         .column(dataset_version::Column::Id)
         .from(dataset_version::Entity)
-        .and_where(dataset_version::Column::Hash.in_subquery(gone))
+        .and_where(dataset_version::Column::Hash.in_subquery(needs::erased()))
         .to_owned();
-    let reading = Query::select()
-        .column(run_input::Column::RunId)
-        .from(run_input::Entity)
-        .and_where(run_input::Column::DatasetVersionId.in_subquery(versions))
-        .to_owned();
+    let reading = readers(run_input::Column::DatasetVersionId.in_subquery(versions));
     run::Entity::find().filter(run::Column::Id.in_subquery(reading)).all(db).await
 }

@@ -13,6 +13,7 @@ use crate::{
         access::{Access, Engineer},
         error::AppError,
         format,
+        list_part::{ListPart, ListPosition},
         of::Of,
         page::{self, Page, PageNumber},
         typed::TypedQuery,
@@ -23,16 +24,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use entity::{
     artifact, dataset_version, dataset_version_item,
-    ids::{JudgementId, PromptId},
+    ids::{DatasetVersionId, JudgementId, PromptId},
     judgement, prompt,
     time::UnixMillis,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter};
 
-const PER_PAGE: u64 = 50;
+const PER_PAGE: usize = 50;
 
 /// A version of a list: with who froze it and how often it was read.
 struct Line {
@@ -47,24 +45,23 @@ struct DatasetsPage {
     page: Page,
     access: Access,
     lines: Vec<Line>,
-    /// From 1.
-    number: u64,
-    n_pages: u64,
+    /// Where the neighbours of this part of the list are.
+    newer: Option<String>,
+    older: Option<String>,
 }
 
 pub async fn list(
     page: Page,
     Engineer(access): Engineer,
-    query: TypedQuery<PageNumber>,
+    query: TypedQuery<ListPosition>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let newest = dataset::versions_of(access.project.id)
-        .order_by_desc(dataset_version::Column::CreatedAt)
-        .paginate(db, PER_PAGE);
-    let n_pages = newest.num_pages().await?;
-    let number = query.within(n_pages);
-    let versions = newest.fetch_page(number - 1).await?;
+    let all = dataset::versions_of(access.project.id);
+    let key: (_, fn(&dataset_version::Model) -> DatasetVersionId) =
+        (dataset_version::Column::Id, |row| row.id);
+    let ListPart { rows: versions, newer, older } =
+        ListPart::load(db, all, key, &query, PER_PAGE).await?;
     let uses = lineage::uses(db, versions.iter().map(|version| version.id)).await?;
     let authors = versions.iter().filter_map(|version| version.created_by);
     let people = accounts::names(db, authors).await?;
@@ -74,7 +71,7 @@ pub async fn list(
         version,
     };
     let lines = versions.into_iter().map(line).collect();
-    page::html(&DatasetsPage { page, access, lines, number, n_pages })
+    page::html(&DatasetsPage { page, access, lines, newer, older })
 }
 
 impl DatasetPage {
@@ -119,14 +116,11 @@ pub async fn show(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let items = dataset_version_item::Entity::find()
-        .filter(dataset_version_item::Column::DatasetVersionId.eq(version.id))
-        .order_by_desc(dataset_version_item::Column::Split) // train before eval
-        .order_by_asc(dataset_version_item::Column::Position)
-        .paginate(db, PER_PAGE);
-    let n_pages = items.num_pages().await?;
+    let n_pages = version.counts.rows().div_ceil(PER_PAGE as u64);
     let number = query.within(n_pages);
-    let rows = rows(db, &page, items.fetch_page(number - 1).await?).await?;
+    let first = (number - 1) * PER_PAGE as u64;
+    let items = dataset::rows_of(db, &version, first..first + PER_PAGE as u64).await?;
+    let rows = rows(db, &page, items).await?;
     let artifact = artifact::Entity::find_by_id(&version.hash).one(db).await?;
     let uses = lineage::uses(db, [version.id]).await?;
     let by = accounts::name(db, version.created_by).await?;

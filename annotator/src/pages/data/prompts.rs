@@ -14,8 +14,9 @@ use crate::{
         error::AppError,
         form::{FieldErrors, FormError},
         format,
-        page::{self, Page, PageNumber},
-        typed::{TypedForm, TypedQuery},
+        list_part::{ListPart, ListPosition},
+        page::{self, Page},
+        typed::{self, TypedForm, TypedQuery},
     },
 };
 use actix_multipart::Multipart;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-const PER_PAGE: u64 = 50;
+const PER_PAGE: usize = 50;
 
 /// Imports that the page lists: the newest.
 const IMPORTS: u64 = 5;
@@ -55,9 +56,9 @@ struct PromptsPage {
     access: Access,
     n_prompts: u64,
     prompts: Vec<Listed>,
-    /// From 1.
-    number: u64,
-    n_pages: u64,
+    /// Where the neighbours of this part of the list are.
+    newer: Option<String>,
+    older: Option<String>,
     imports: Vec<import::Model>,
     pasted: String,
     errors: FieldErrors,
@@ -76,16 +77,14 @@ impl PromptsPage {
     async fn new(
         page: Page,
         access: Access,
-        number: u64,
+        position: &ListPosition,
         db: &DatabaseConnection,
     ) -> Result<Self, AppError> {
-        let newest = prompt::Entity::find()
-            .filter(prompt::Column::ProjectId.eq(access.project.id))
-            .order_by_desc(prompt::Column::Id)
-            .paginate(db, PER_PAGE);
-        let totals = newest.num_items_and_pages().await?;
-        let number = PageNumber { page: number }.within(totals.number_of_pages);
-        let rows = newest.fetch_page(number - 1).await?;
+        let all = prompts::of_project(access.project.id);
+        let n_prompts = all.clone().count(db).await?;
+        let key: (_, fn(&prompt::Model) -> PromptId) = (prompt::Column::Id, |row| row.id);
+        let ListPart { rows, newer, older } =
+            ListPart::load(db, all, key, position, PER_PAGE).await?;
         let bodies = texts::beginnings(db, rows.iter().map(|row| row.text_hash.clone())).await?;
         let imports = import::Entity::find()
             .filter(import::Column::ProjectId.eq(access.project.id))
@@ -102,10 +101,10 @@ impl PromptsPage {
             Listed { id: row.id, beginning, is_plain, is_withdrawn: row.withdrawn_at.is_some() }
         };
         Ok(Self {
-            n_prompts: totals.number_of_items,
-            n_pages: totals.number_of_pages,
+            n_prompts,
             prompts: rows.iter().map(listed).collect(),
-            number,
+            newer,
+            older,
             imports,
             pasted: String::new(),
             errors: FieldErrors::default(),
@@ -124,10 +123,10 @@ impl PromptsPage {
 pub async fn show(
     page: Page,
     Manager(access): Manager,
-    query: TypedQuery<PageNumber>,
+    query: TypedQuery<ListPosition>,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    page::html(&PromptsPage::new(page, access, query.page, &db).await?)
+    page::html(&PromptsPage::new(page, access, &query, &db).await?)
 }
 
 #[derive(Deserialize)]
@@ -195,7 +194,7 @@ async fn refused(
     errors: FieldErrors,
     pasted: String,
 ) -> Result<HttpResponse, AppError> {
-    let view = PromptsPage::new(page, access, 1, db).await?;
+    let view = PromptsPage::new(page, access, &ListPosition::default(), db).await?;
     page::invalid(&PromptsPage { errors, pasted, ..view })
 }
 

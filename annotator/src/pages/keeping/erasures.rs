@@ -31,6 +31,9 @@ struct ErasuresPage {
     page: Page,
     words: String,
     found: Vec<Found>,
+    /// Where the first part of what was found is, unless it is this, and where the next is.
+    newest: Option<String>,
+    older: Option<String>,
     erased: Vec<Line>,
 }
 
@@ -64,6 +67,9 @@ impl Line {
 pub struct SearchQuery {
     #[serde(default)]
     words: String,
+    /// The text that the last page ended with, by its hash.
+    #[serde(default)]
+    after: String,
 }
 
 pub async fn list(
@@ -73,12 +79,22 @@ pub async fn list(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let words = query.into_inner().words.trim().to_owned();
-    let found = if words.is_empty() {
-        Vec::new()
-    } else {
-        texts::find(db, &words, Some(texts::FOUND)).await?
+    let SearchQuery { words, after } = query.into_inner();
+    let words = words.trim().to_owned();
+    let last = match after.is_empty() {
+        true => None,
+        false => Some(NamedText::load(db, after).await?.ok_or(AppError::NotFound)?.0),
     };
+    let mut found = match words.is_empty() {
+        true => Vec::new(),
+        // One more tells whether there are others.
+        false => texts::find(db, &words, last.as_ref(), Some(texts::FOUND as u64 + 1)).await?,
+    };
+    let goes_on = found.len() > texts::FOUND;
+    found.truncate(texts::FOUND);
+    let again = format!("words={}", address::query_value(&words));
+    let older = found.last().filter(|_| goes_on).map(|text| format!("{again}&after={}", text.hash));
+    let newest = last.map(|_| again);
     let found = found.into_iter().map(|text| Found {
         is_erased: text.body.is_none(),
         beginning: text.body.map(shown).unwrap_or_default(),
@@ -92,7 +108,7 @@ pub async fn list(
         erasure,
     };
     let erased = rows.into_iter().map(line).collect();
-    page::html(&ErasuresPage { page, words, found, erased })
+    page::html(&ErasuresPage { page, words, found, newest, older, erased })
 }
 
 /// How a list shows a text, which may be a prompt.
@@ -130,7 +146,8 @@ struct ErasedTextPage {
 
 impl ErasedTextPage {
     async fn new(page: Page, text: text::Model, db: &DatabaseConnection) -> Result<Self, AppError> {
-        let uses = TextUses::of(db, &text.hash).await?;
+        let mut uses = TextUses::of(db, &text.hash).await?;
+        uses.versions.retain(|version| version.filling_since.is_none());
         let erasure = erasure::of_text(db, &text.hash).await?;
         let (reason, errors) = (String::new(), FieldErrors::default());
         Ok(Self { page, text, erasure, uses, reason, errors })
