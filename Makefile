@@ -53,13 +53,14 @@ dev: prerequisites ## Serve a debug build of the web app, built and started anew
 test: libtorch ## Build everything and run every test; the ten slowest are named at the end
 	.ci/slowest cargo test --workspace
 
-test-long: libtorch ## The trials that take too long for every change: 50 kills of runs and workers on each database, five seeds of what a PPO run's page concludes, memory after 400 steps of each kind of training, 15 minutes of broken uploads and of each kind of broken model file, 500 strangers
+test-long: libtorch ## The trials that take too long for every change: 50 kills of runs and workers on each database, five seeds of what a PPO run's page concludes, memory after 400 steps of each kind of training, what 20 runs said they would take, 15 minutes of broken uploads and of each kind of broken model file, 500 strangers
 	ATTUNE_KILLS=$${ATTUNE_KILLS:-50} cargo test --workspace --test attune -- --nocapture \
 		runs_that_are_killed_at_random a_service_that_is_killed_at_random
 	ATTUNE_VERDICTS=$${ATTUNE_VERDICTS:-5} cargo test --workspace --test attune -- --nocapture \
 		a_page_says_better
 	ATTUNE_MEMORY=$${ATTUNE_MEMORY:-400} cargo test --workspace --test attune -- --nocapture \
 		four_kinds_of_training_take_no_more_memory
+	ATTUNE_FORECASTS=1 cargo test --workspace --test attune -- --nocapture what_twenty_runs_said
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test upload_fuzz -- --nocapture
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test input_fuzz -- --nocapture
 	ATTUNE_FUZZ=$${ATTUNE_FUZZ:-900} cargo test --workspace --test attune -- --nocapture \

@@ -67,6 +67,7 @@ impl Place {
             seconds: 1.0,
             tokens_per_second: 1.0,
             peak_rss_mb: 1,
+            expected_mb: None,
             rows: Vec::new(),
             last: measured.as_object().unwrap().clone(),
         };

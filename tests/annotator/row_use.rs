@@ -83,6 +83,7 @@ async fn say(rows: &DatabaseConnection, run: RunId, used: &RowUse) {
         seconds: 1.0,
         tokens_per_second: 1.0,
         peak_rss_mb: 1,
+        expected_mb: None,
         rows: vec![used.clone()],
         last: serde_json::Map::new(),
     };

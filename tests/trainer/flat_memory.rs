@@ -82,7 +82,7 @@ fn steps() -> Option<u64> {
 }
 
 /// The conversations of `../shared/data`, or of the folder that `ATTUNE_DATA` names, if they are there.
-fn shared_pairs() -> Option<PathBuf> {
+pub(super) fn shared_pairs() -> Option<PathBuf> {
     let beside = || Some(binaries::root().parent()?.join("shared/data"));
     let folder = std::env::var_os("ATTUNE_DATA").map(PathBuf::from).or_else(beside)?;
     let file = folder.join("hh_pairs/train.jsonl.gz");
@@ -141,7 +141,7 @@ struct TrialFiles {
 impl TrialFiles {
     fn new(file: &Path, n_rows: usize) -> Self {
         let chats = Chats::new(63, 1);
-        let model = larger_model(&chats);
+        let model = random_model(&chats, "model", &SISTER, &json!({}));
         let (demonstrations, pairs, prompts) =
             (chats.path("d.jsonl"), chats.path("pairs.jsonl"), chats.path("prompts.jsonl"));
         let rows = conversations(file, n_rows);
@@ -190,25 +190,37 @@ fn conversations(file: &Path, n: usize) -> Vec<Value> {
     batches.concat()
 }
 
-/// The tiny base's tokenizer with a model like SmolLM2-135M's smaller sister, of random weights.
-fn larger_model(chats: &Chats) -> String {
-    let (skeleton, model) = (chats.path("skeleton"), chats.path("model"));
+/// The sizes of a model like SmolLM2-135M's smaller sister.
+pub(super) const SISTER: [(&str, u64); 7] = [
+    ("vocab_size", 49_152),
+    ("hidden_size", 384),
+    ("intermediate_size", 1024),
+    ("num_hidden_layers", 13),
+    ("num_attention_heads", 6),
+    ("num_key_value_heads", 2),
+    ("head_dim", 64),
+];
+
+/// The tiny base's tokenizer with a model of these sizes and random weights; `family` is what else its
+/// configuration says.
+pub(super) fn random_model(
+    chats: &Chats,
+    name: &str,
+    sizes: &[(&str, u64)],
+    family: &Value,
+) -> String {
+    let (skeleton, model) = (chats.path(&format!("{name}-skeleton")), chats.path(name));
     fs::create_dir(&skeleton).unwrap();
     for file in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
         fs::copy(Path::new(&base()).join(file), Path::new(&skeleton).join(file)).unwrap();
     }
     let text = fs::read_to_string(Path::new(&base()).join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
-    for (name, size) in [
-        ("vocab_size", 49_152),
-        ("hidden_size", 384),
-        ("intermediate_size", 1024),
-        ("num_hidden_layers", 13),
-        ("num_attention_heads", 6),
-        ("num_key_value_heads", 2),
-        ("head_dim", 64),
-    ] {
-        config[name] = json!(size);
+    for (name, size) in sizes {
+        config[*name] = json!(size);
+    }
+    for (name, value) in family.as_object().expect("an object") {
+        config[name] = value.clone();
     }
     fs::write(Path::new(&skeleton).join("config.json"), config.to_string()).unwrap();
     let texts = chats.path("texts.jsonl");

@@ -22,6 +22,9 @@ mod inputs;
 // Memory that does not grow with what is done.
 mod flat_memory;
 
+// What a run says that it will take, beside what it took.
+mod forecasts;
+
 // Every mistake has its clear error.
 mod mistakes;
 

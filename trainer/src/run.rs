@@ -4,12 +4,12 @@
 //! command line runs it (`execute`), how it tells that nothing came of it (`failure`), and where what
 //! it tells goes ([`reporter`]).
 
-pub mod batches;
 pub mod checkpoint;
 pub mod environment;
 pub(crate) mod evaluation;
 pub(crate) mod execute;
 pub(crate) mod failure;
+pub(crate) mod forecast;
 pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod library_settings;

@@ -186,6 +186,7 @@ cost-time = Time at work
 cost-attempts = Attempts
 cost-tokens = Tokens
 cost-memory = Peak memory
+cost-memory-expected = { $peak }; { $expected } was expected
 cost-device = Computed on
 
 beside = Compare

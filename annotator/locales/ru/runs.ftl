@@ -191,6 +191,7 @@ cost-time = Время работы
 cost-attempts = Попыток
 cost-tokens = Токенов
 cost-memory = Пик памяти
+cost-memory-expected = { $peak }, ожидалось { $expected }
 cost-device = Вычислялось на
 
 beside = Сравнить

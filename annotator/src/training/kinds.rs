@@ -23,7 +23,7 @@ use entity::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use trainer_base::memory::{MemoryEstimate, ModelInMemory};
+use trainer_base::memory::{MemoryEstimate, ModelInMemory, RowLengths};
 
 /// The definition of a kind.
 pub fn definition(kind: RunKind) -> &'static RunDefinition {
@@ -82,8 +82,9 @@ pub struct RunDefinition {
     pub learning: fn(&RunDigest, Option<u64>) -> Vec<RunFinding>,
     /// Whether the policy has gone too far from where it began.
     pub drift: fn(&RunDigest) -> Vec<RunFinding>,
-    /// How much memory a run with these settings needs, its models in the order of `models`.
-    pub memory: fn(&Value, &[ModelInMemory]) -> Option<MemoryEstimate>,
+    /// How much memory a run with these settings needs on these rows, its models in the order of
+    /// `models`.
+    pub memory: fn(&Value, &[ModelInMemory], Option<&RowLengths>) -> Option<MemoryEstimate>,
     /// The sentence that tells it.
     pub memory_text: &'static str,
     pub unit: ProgressUnit,
@@ -205,7 +206,7 @@ const COMMON: RunDefinition = RunDefinition {
     charts: &[],
     learning: |_, _| Vec::new(),
     drift: |_| Vec::new(),
-    memory: |_, _| None,
+    memory: |_, _, _| None,
     memory_text: "facts-memory-train",
     unit: ProgressUnit::Steps,
     answers_are_output: false,

@@ -153,10 +153,13 @@ pub fn cost(page: &Page, run: &run::Model, digest: &RunDigest) -> Vec<(&'static 
         rows.push(("cost-tokens", format::parameters(page.language, tokens as i64)));
     }
     if let Some(summary) = &summary {
-        rows.push((
-            "cost-memory",
-            format::bytes(page.language, (summary.peak_rss_mb * 1_000_000) as i64),
-        ));
+        let memory = |mb: u64| format::bytes(page.language, (mb * 1_000_000) as i64);
+        let peak = memory(summary.peak_rss_mb);
+        let said = summary.expected_mb.map(|expected| {
+            let said = page.text("cost-memory-expected").arg("peak", peak.as_str());
+            said.arg("expected", memory(expected)).to_string()
+        });
+        rows.push(("cost-memory", said.unwrap_or(peak)));
     }
     let environment: Option<RunEnvironment> =
         run.environment.clone().and_then(|environment| serde_json::from_value(environment).ok());

@@ -140,7 +140,10 @@ impl RunDigest {
                 self.bytes_per_second = bytes_per_second;
             }
             Ok(RunReport::Rows { rows }) => self.use_rows(rows),
-            Ok(RunReport::Started { .. } | RunReport::Failed { .. }) | Err(_) => {}
+            Ok(
+                RunReport::Started { .. } | RunReport::Forecast { .. } | RunReport::Failed { .. },
+            )
+            | Err(_) => {}
         }
     }
 

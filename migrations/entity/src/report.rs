@@ -14,6 +14,8 @@ pub enum RunReport {
     Started { environment: RunEnvironment },
     /// What the run works with of a file; said again when it turns out to be less.
     Rows { rows: RowUse },
+    /// About how much memory it will take, in MB of 10⁶ bytes; said before its models are read.
+    Forecast { memory_mb: u64 },
     /// The line that also goes to `--metrics`: `step`, `loss`, … under TRL's names.
     Metrics { metrics: Map<String, Value> },
     /// How far it is. `fraction` is 0 to 1; speed and time left are none until they are known.
@@ -99,6 +101,9 @@ pub struct RunSummary {
     pub seconds: f64,
     pub tokens_per_second: f64,
     pub peak_rss_mb: u64,
+    /// What was expected of that before the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_mb: Option<u64>,
     /// What was used of each file of rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<RowUse>,

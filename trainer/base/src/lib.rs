@@ -6,7 +6,8 @@
 //!    returns; [`progress`]: how far it is.
 //! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model_files`]: its small files, up to a length; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
-//!    [`memory`]: how much memory a run with it needs.
+//!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`length_groups`]: which of them
+//!    attend together; [`memory`]: how much memory a run with it needs.
 //! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
 //! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
 //!    [`checkpoint_folder`]: what it knows of a run's checkpoints; [`child_environment`]: which
@@ -26,9 +27,12 @@ pub mod chat_template;
 pub mod rows;
 pub mod tokenizer;
 
+pub mod batches;
+pub mod length_groups;
 pub mod memory;
 pub mod model_config;
 pub mod model_files;
+pub mod random;
 pub mod weights;
 
 pub mod hub;

@@ -142,6 +142,7 @@ impl RunProgress {
             seconds,
             tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
             peak_rss_mb: peak_rss_mb(),
+            expected_mb: None,
             last,
         }
     }

@@ -46,6 +46,8 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
+    let lengths = pairs.iter().collect();
+    environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model =
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let task = DpoTask {

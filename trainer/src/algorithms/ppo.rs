@@ -90,6 +90,8 @@ pub fn run(
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
+    let lengths = prompts.rows.iter().collect();
+    environment.tell_forecast(&[&paths.policy, &paths.reward], config, &lengths, report);
     let models = PpoModels::load(paths, environment.kind, environment.device)?;
     for prompts in [&prompts.rows, &held_out] {
         sample::ensure_they_fit(prompts, config.response_length, &models.policy)?;

@@ -39,6 +39,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
+    let lengths = pairs.iter().collect();
+    environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model = Transformer::load(&paths.model, environment.kind, environment.device)?
         .into_reward_model(config.optimisation.seed)?;
     let task = RewardTask {

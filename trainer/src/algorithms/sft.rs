@@ -69,6 +69,8 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         Some(file) => load(file)?.rows,
         None => Vec::new(),
     };
+    let lengths = examples.iter().collect();
+    environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model =
         Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());

@@ -4,16 +4,14 @@
 //! Each draw is a function of (seed, prompt, sample, position), so an answer does not depend on
 //! which others were decoded beside it.
 
-use crate::{
-    math::random,
-    model::{
-        PackedBatch, Transformer,
-        kv_cache::{KvCache, PromptCache},
-    },
+use crate::model::{
+    PackedBatch, Transformer,
+    kv_cache::{KvCache, PromptCache},
 };
 pub use entity::report::FinishReason;
 use std::{collections::VecDeque, ops::ControlFlow, rc::Rc};
 use tch::Tensor;
+use trainer_base::random;
 
 mod draw;
 #[cfg(test)]

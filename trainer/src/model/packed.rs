@@ -1,6 +1,7 @@
 //! Sequences one after another, without padding.
 
 use tch::{Device, Tensor};
+use trainer_base::length_groups::like_lengths;
 
 /// Sequences of a batch, concatenated: T tokens in all.
 ///
@@ -118,10 +119,6 @@ fn starts(lengths: &[i64]) -> Vec<i64> {
         .collect()
 }
 
-/// On a CPU a bucket takes sequences that are shorter than its longest by this many tokens, or by a
-/// quarter: attention costs so little beside the linear layers that few buckets beat little filling.
-const SHORTER_BY: i64 = 16;
-
 /// Which sequences go through attention together: each group in the batch's order, the group with
 /// the longest sequence first.
 ///
@@ -132,26 +129,7 @@ fn grouped(lengths: &[i64], is_cuda: bool) -> Vec<Vec<usize>> {
     if is_cuda {
         return vec![(0..lengths.len()).collect()];
     }
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&sequence| -lengths[sequence]);
-    let fits = |longest: i64, other: i64| longest - other <= SHORTER_BY.max(longest / 4);
-    let groups = order.chunk_by({
-        let mut longest = 0;
-        move |&left, &right| {
-            longest = lengths[left].max(longest);
-            let fits = fits(longest, lengths[right]);
-            if !fits {
-                longest = 0;
-            }
-            fits
-        }
-    });
-    let in_order = |group: &[usize]| {
-        let mut members = group.to_vec();
-        members.sort_unstable();
-        members
-    };
-    groups.map(in_order).collect()
+    like_lengths(lengths)
 }
 
 fn into_buckets(lengths: &[i64], device: Device) -> (Vec<LengthBucket>, Option<Tensor>) {

@@ -5,7 +5,7 @@ use super::{
     packed::PackedBatch,
     weights::{FolderWeights, LM_HEAD, SCORE, expected_shapes, has_weights},
 };
-use crate::math::{optimizer::ModelParameter, random};
+use crate::math::optimizer::ModelParameter;
 use anyhow::{Context, Result, ensure};
 use entity::message;
 use std::{
@@ -13,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
-use trainer_base::model_config::{ModelConfig, ModelPurpose};
+use trainer_base::{
+    model_config::{ModelConfig, ModelPurpose},
+    random,
+};
 
 /// A decoder-only transformer on one device.
 ///

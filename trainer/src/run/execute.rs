@@ -2,6 +2,7 @@
 
 use super::{
     failure::{VerbFailure, catching},
+    forecast::ToldForecast,
     library_settings,
     reporter::RunReporter,
     row_use::UsedRows,
@@ -86,9 +87,10 @@ fn carried_out(
     }
     let asked_to_stop = stop_when_asked()?;
     let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;
-    let (mut broken, mut used) = (None, UsedRows::default());
+    let (mut broken, mut used, mut told) = (None, UsedRows::default(), ToldForecast::default());
     let outcome = verb(&mut |event| {
         used.listen(&event);
+        told.listen(&event);
         let flow = reporter.event(&event).unwrap_or_else(|error| {
             broken = Some(error);
             ControlFlow::Break(())
@@ -98,6 +100,7 @@ fn carried_out(
     match (outcome, broken) {
         (Ok(VerbOutcome::Finished(mut summary)), _) => {
             used.put_into(&mut summary);
+            told.put_into(&mut summary);
             let _ = reporter.finish(&summary);
             Ok(())
         }

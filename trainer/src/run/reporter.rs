@@ -111,7 +111,7 @@ impl RunReporter {
                 LogLevel::Error => format!("error: {message}"),
             }),
             // The messages say it to those who read them here.
-            RunReport::Rows { .. } | RunReport::Failed { .. } => {}
+            RunReport::Rows { .. } | RunReport::Forecast { .. } | RunReport::Failed { .. } => {}
         }
     }
 

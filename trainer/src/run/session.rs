@@ -3,7 +3,6 @@
 use super::identity::RunIdentity;
 use super::row_use::tell_unreached;
 use super::{
-    batches::RowBatches,
     evaluation::EvaluationSchedule,
     journal::{JournalOpening, RunJournal, refuse_as_output},
 };
@@ -16,6 +15,7 @@ use entity::{message, report::RunReport, row_use::RowUse, run_config::OptimiserS
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
+    batches::RowBatches,
     job::{Report, VerbOutcome},
     settings::StartFlags,
 };

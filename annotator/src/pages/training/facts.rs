@@ -74,7 +74,7 @@ impl ChosenFacts {
         let memory = settings::parse(definition, typed)
             .ok()
             .zip(in_memory)
-            .and_then(|(config, models)| (definition.memory)(&config, &models));
+            .and_then(|(config, models)| (definition.memory)(&config, &models, None));
         facts.warning = warning;
         facts.memory = memory.map(|memory| in_words(page, definition, &memory));
         Ok(Some(facts))

@@ -1,14 +1,13 @@
 //! Which prompts each rollout batch answers: a function of the configuration and the number of
 //! prompts alone, so that a resumed run goes on where it was.
 
-use crate::{
-    math::random::permutation,
-    run::{batches::RowBatches, row_use::tell_unreached},
-};
+use crate::run::row_use::tell_unreached;
 use entity::run_config::PpoConfig;
 use std::collections::BTreeSet;
 use trainer_base::{
+    batches::RowBatches,
     job::Report,
+    random::permutation,
     rows::{LoadedRows, PromptIds},
 };
 

@@ -63,7 +63,7 @@ fn ids(tokens: &Tensor) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::random::uniform;
+    use trainer_base::random::uniform;
 
     fn drawn(probs: &[f32], temperature: f64, top_p: f64, n: u64) -> Vec<f64> {
         let logits = Tensor::from_slice(probs).log().expand([n as i64, -1], false);

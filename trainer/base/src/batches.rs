@@ -1,7 +1,7 @@
 //! Which rows an optimiser step sees: a pure function of the configuration and the step's number,
 //! so that a resumed run needs to know no more than how many steps are done.
 
-use crate::math::random;
+use crate::random;
 use entity::run_config::OptimiserSettings;
 
 /// The walk through the rows of a dataset.
@@ -46,6 +46,23 @@ impl RowBatches {
             .chunks(self.batch_size)
             .map(<[_]>::to_vec)
             .collect()
+    }
+
+    /// The micro-batches of the whole run, in order.
+    pub fn micro_batches(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
+        let n_epochs = self.n_steps.div_ceil(self.steps_per_epoch.max(1));
+        (0..n_epochs).flat_map(|epoch| {
+            let n_steps = self.steps_per_epoch.min(self.n_steps - epoch * self.steps_per_epoch);
+            let n_rows = n_steps as usize * self.batch_size * self.grad_accum;
+            let mut order = self.order(epoch);
+            order.truncate(n_rows);
+            let batch_size = self.batch_size;
+            let n_batches = order.len().div_ceil(batch_size);
+            (0..n_batches).map(move |batch| {
+                let start = batch * batch_size;
+                order[start..order.len().min(start + batch_size)].to_vec()
+            })
+        })
     }
 
     /// The rows that no step sees: none, unless the run ends within its first pass.
@@ -106,6 +123,8 @@ mod tests {
         assert_eq!(batches.of_step(0), [[0, 1], [2, 3], [4, 5]]);
         assert_eq!(batches.of_step(1), [vec![6, 7], vec![8, 9], vec![10]]);
         assert_eq!(batches.of_step(2), batches.of_step(0));
+        let all: Vec<_> = (0..4).flat_map(|step| batches.of_step(step)).collect();
+        assert_eq!(batches.micro_batches().collect::<Vec<_>>(), all);
     }
 
     #[test]

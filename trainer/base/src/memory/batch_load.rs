@@ -1,0 +1,169 @@
+//! How long rows are in tokens, and what a batch of them is to a model.
+
+use crate::{
+    batches::RowBatches,
+    length_groups::like_lengths,
+    rows::{AnswerPair, PreferencePair, PromptIds, TrainingExample},
+};
+use entity::run_config::OptimiserSettings;
+
+/// Sequences up to this long keep the attention weights of every pair of places (`MATMUL_UP_TO`).
+const PAIRS_UP_TO: u64 = 512;
+
+/// Micro-batches that are looked at for the largest.
+const MOST_BATCHES: usize = 20_000;
+
+/// Tokens of a row, as training sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowLength {
+    /// Of its sequence, or of the two of a pair.
+    sequences: [u64; 2],
+    /// Those among them that have a log-probability.
+    answers: u64,
+}
+
+impl RowLength {
+    pub fn of_one(tokens: u64, answers: u64) -> Self {
+        Self { sequences: [tokens, 0], answers }
+    }
+
+    pub fn of_pair(chosen: u64, rejected: u64, answers: u64) -> Self {
+        Self { sequences: [chosen, rejected], answers }
+    }
+
+    /// Of its longer sequence.
+    pub fn longest(&self) -> u64 {
+        self.sequences[0].max(self.sequences[1])
+    }
+
+    fn sequences(&self) -> impl Iterator<Item = u64> {
+        self.sequences.into_iter().filter(|tokens| *tokens > 0)
+    }
+
+    /// A prompt with an answer behind it.
+    fn answered(self, tokens: u64) -> Self {
+        Self::of_one(self.sequences[0] + tokens, tokens)
+    }
+}
+
+impl From<&TrainingExample> for RowLength {
+    fn from(row: &TrainingExample) -> Self {
+        Self::of_one(row.ids.len() as u64, (row.ids.len() - row.prompt_len) as u64)
+    }
+}
+
+impl From<&AnswerPair> for RowLength {
+    /// A reward model reads and has no log-probabilities.
+    fn from(row: &AnswerPair) -> Self {
+        Self::of_pair(row.chosen.len() as u64, row.rejected.len() as u64, 0)
+    }
+}
+
+impl From<&PreferencePair> for RowLength {
+    fn from(row: &PreferencePair) -> Self {
+        let (chosen, rejected) = (row.chosen.len() as u64, row.rejected.len() as u64);
+        Self::of_pair(chosen, rejected, chosen + rejected - 2 * row.prompt_len as u64)
+    }
+}
+
+impl From<&PromptIds> for RowLength {
+    fn from(row: &PromptIds) -> Self {
+        Self::of_one(row.ids.len() as u64, 0)
+    }
+}
+
+/// The rows that a run learns from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLengths(Vec<RowLength>);
+
+impl<R: Into<RowLength>> FromIterator<R> for RowLengths {
+    fn from_iter<I: IntoIterator<Item = R>>(rows: I) -> Self {
+        Self(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+impl RowLengths {
+    pub fn n_rows(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Tokens of the longer sequence of the row that so large a part of the rows does not exceed.
+    pub fn quantile(&self, part: f64) -> u64 {
+        let mut longest: Vec<u64> = self.0.iter().map(RowLength::longest).collect();
+        longest.sort_unstable();
+        let last = longest.len().saturating_sub(1);
+        longest.get((part * last as f64).round() as usize).copied().unwrap_or(0)
+    }
+
+    /// Prompts that are answered with so many tokens.
+    pub(super) fn answered(&self, tokens: u64) -> Self {
+        Self(self.0.iter().map(|row| row.answered(tokens)).collect())
+    }
+
+    /// The micro-batches of a run with these settings, the first [`MOST_BATCHES`] of them.
+    pub(super) fn batches(&self, settings: &OptimiserSettings) -> Vec<BatchLoad> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let batches = RowBatches::new(self.n_rows(), settings);
+        let load = |rows: Vec<usize>| BatchLoad::new(rows.into_iter().map(|row| self.0[row]));
+        batches.micro_batches().take(MOST_BATCHES).map(load).collect()
+    }
+}
+
+/// What a batch is to a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BatchLoad {
+    pub(super) n_sequences: u64,
+    /// Tokens of the longest.
+    pub(super) longest: u64,
+    pub(super) tokens: u64,
+    /// Rows of attention in groups that keep their weights, filled up, and the pairs of places.
+    pub(super) short: u64,
+    pub(super) pairs: u64,
+    /// Rows of attention in groups that do not.
+    pub(super) long: u64,
+    /// Tokens with log-probabilities.
+    pub(super) answers: u64,
+}
+
+impl BatchLoad {
+    pub(super) fn new(rows: impl Iterator<Item = RowLength>) -> Self {
+        let (mut load, mut lengths) = (Self::default(), Vec::new());
+        for row in rows {
+            load.answers += row.answers;
+            lengths.extend(row.sequences().map(|tokens| tokens as i64));
+        }
+        load.n_sequences = lengths.len() as u64;
+        load.tokens = lengths.iter().sum::<i64>() as u64;
+        load.longest = lengths.iter().max().copied().unwrap_or(0) as u64;
+        for group in like_lengths(&lengths) {
+            let longest = group.iter().map(|&sequence| lengths[sequence]).max().unwrap_or(0) as u64;
+            let filled = group.len() as u64 * longest;
+            if longest <= PAIRS_UP_TO {
+                load.short += filled;
+                load.pairs += filled * longest;
+            } else {
+                load.long += filled;
+            }
+        }
+        load
+    }
+
+    /// Sequences that are all of one length.
+    pub(super) fn alike(n_sequences: u64, length: u64, has_answers: bool) -> Self {
+        let tokens = n_sequences.saturating_mul(length);
+        let load = Self {
+            n_sequences,
+            longest: length,
+            tokens,
+            answers: if has_answers { tokens } else { 0 },
+            ..Self::default()
+        };
+        if length <= PAIRS_UP_TO {
+            Self { short: tokens, pairs: tokens.saturating_mul(length), ..load }
+        } else {
+            Self { long: tokens, ..load }
+        }
+    }
+}

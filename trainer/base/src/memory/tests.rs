@@ -1,0 +1,127 @@
+//! The estimate beside peaks that were measured.
+
+use super::*;
+use entity::run_config::RunKind;
+use serde_json::json;
+
+/// SmolLM2-135M.
+const SMALL: ModelInMemory = ModelInMemory {
+    n_parameters: 134_515_008,
+    shape: ModelShape {
+        vocab_size: 49_152,
+        hidden_size: 576,
+        intermediate_size: 1536,
+        num_hidden_layers: 30,
+        num_attention_heads: 9,
+        num_key_value_heads: Some(3),
+        head_dim: None,
+        max_position_embeddings: Some(8192),
+    },
+};
+
+/// Peaks of the resident set in MB (`peak_rss_mb`) of three steps on two cores, rows as long as
+/// they may be: kind, length, batch size, precision.
+const MEASURED: &[(RunKind, u64, u64, &str, u64)] = &[
+    (RunKind::Sft, 64, 1, "bf16", 2844),
+    (RunKind::Sft, 128, 1, "bf16", 2871),
+    (RunKind::Sft, 128, 4, "bf16", 3289),
+    (RunKind::Sft, 256, 1, "bf16", 3008),
+    (RunKind::Sft, 256, 4, "bf16", 4435),
+    (RunKind::Sft, 512, 1, "bf16", 3763),
+    (RunKind::Sft, 512, 4, "bf16", 6738),
+    (RunKind::Sft, 1024, 1, "bf16", 3676),
+    (RunKind::Sft, 1024, 4, "bf16", 7861),
+    (RunKind::Sft, 64, 1, "f32", 2550),
+    (RunKind::Sft, 256, 4, "f32", 4474),
+    (RunKind::Sft, 512, 2, "f32", 5388),
+    (RunKind::Sft, 1024, 2, "f32", 6347),
+    (RunKind::Reward, 64, 1, "bf16", 2771),
+    (RunKind::Reward, 256, 4, "bf16", 5415),
+    (RunKind::Reward, 512, 2, "bf16", 6203),
+    (RunKind::Dpo, 256, 4, "bf16", 5774),
+    (RunKind::Dpo, 1024, 2, "bf16", 7745),
+    (RunKind::Sample, 64, 8, "bf16", 1044),
+    (RunKind::Sample, 512, 32, "bf16", 1374),
+    (RunKind::Sample, 512, 32, "f32", 2416),
+];
+
+/// The same of PPO: tokens of prompts, of responses, and the peak.
+const MEASURED_PPO: &[(u64, u64, u64)] = &[(64, 53, 6527), (256, 53, 9401), (256, 200, 12718)];
+
+#[track_caller]
+fn is_close(what: &str, memory: MemoryEstimate, peak: u64) {
+    let ratio = memory.total() as f64 / (peak * 1_000_000) as f64;
+    println!("{what}: {} MB for {peak} MB, {ratio:.2}", memory.total() / 1_000_000);
+    assert!((0.95..1.25).contains(&ratio), "{what}: {memory:?} for {peak} MB");
+}
+
+#[test]
+fn an_estimate_is_hardly_ever_below_what_was_measured_and_not_far_above() {
+    for &(kind, length, batch_size, dtype, peak) in MEASURED {
+        let config = match kind {
+            RunKind::Sample => {
+                json!({"max_length": length, "batch_size": batch_size, "dtype": dtype,
+                "max_new_tokens": 16})
+            }
+            _ => json!({"max_length": length, "batch_size": batch_size, "dtype": dtype}),
+        };
+        let memory = estimate(kind, &config, &[SMALL]).unwrap();
+        is_close(&format!("{kind:?} {length} × {batch_size} {dtype}"), memory, peak);
+    }
+    for &(prompt, response, peak) in MEASURED_PPO {
+        let config = json!({"max_length": prompt, "response_length": response, "batch_size": 8, "dtype": "bf16"});
+        let memory = estimate(RunKind::Ppo, &config, &[SMALL, SMALL]).unwrap();
+        is_close(&format!("PPO {prompt} + {response}"), memory, peak);
+    }
+}
+
+/// For the defaults of a kind with these over them.
+fn estimate(kind: RunKind, overrides: &Value, models: &[ModelInMemory]) -> Option<MemoryEstimate> {
+    let settings = kind.settings().checked(overrides.as_object().unwrap()).unwrap();
+    let config = settings.into();
+    match kind {
+        RunKind::Sft => of::<SftConfig>(&config, models, None),
+        RunKind::Sample => of::<SampleConfig>(&config, models, None),
+        RunKind::Reward => of::<RewardConfig>(&config, models, None),
+        RunKind::Dpo => of::<DpoConfig>(&config, models, None),
+        RunKind::Ppo => of::<PpoConfig>(&config, models, None),
+        RunKind::Fetch => None,
+    }
+}
+
+#[test]
+fn a_precision_that_the_machine_chooses_counts_as_the_hungrier_one() {
+    let total =
+        |dtype: &str| estimate(RunKind::Sft, &json!({"dtype": dtype}), &[SMALL]).unwrap().total();
+    assert_eq!(total("auto"), total("bf16").max(total("f32")));
+}
+
+#[test]
+fn no_sequence_is_longer_than_the_context() {
+    let of =
+        |length: u64| estimate(RunKind::Sft, &json!({"max_length": length}), &[SMALL]).unwrap();
+    assert_eq!(of(8192), of(100_000));
+}
+
+#[test]
+fn ppo_without_a_reward_model_is_not_estimated() {
+    assert_eq!(estimate(RunKind::Ppo, &json!({}), &[SMALL]), None);
+}
+
+#[test]
+fn rows_that_are_short_need_less_than_rows_as_long_as_they_may_be() {
+    let config = json!({"max_length": 1024, "batch_size": 4, "dtype": "bf16", "epochs": 2.0});
+    let settings = RunKind::Sft.settings().checked(config.as_object().unwrap()).unwrap();
+    let config = settings.into();
+    let total = |lengths: &[u64]| {
+        let rows: RowLengths = lengths.iter().map(|n| RowLength::of_one(*n, n / 2)).collect();
+        of::<SftConfig>(&config, &[SMALL], Some(&rows)).unwrap()
+    };
+    let worst = of::<SftConfig>(&config, &[SMALL], None).unwrap();
+    let short = total(&[40; 100]);
+    assert!(short.total() * 2 < worst.total(), "{short:?}, {worst:?}");
+    assert_eq!((short.n_sequences, short.length), (4, 40));
+    let one_long = total(&[&[40; 99][..], &[1024]].concat());
+    assert!(short.total() < one_long.total() && one_long.total() < worst.total(), "{one_long:?}");
+    assert_eq!(one_long.length, 1024);
+}

@@ -1,0 +1,72 @@
+//! What a run is going to take, told before its models are read.
+
+use super::environment::ComputeEnvironment;
+use entity::{
+    message,
+    report::{LogLevel, RunReport, RunSummary},
+    run_config::Dtype,
+};
+use std::path::Path;
+use tch::{Device, Kind};
+use trainer_base::{
+    job::Report,
+    memory::{MemoryNeeds, ModelInMemory, RowLengths},
+    progress::say,
+};
+
+impl ComputeEnvironment {
+    /// Tells how many rows there are and how long they are, and about how much memory a run with
+    /// them needs where the processor computes. `models` are the folders of its form.
+    pub(crate) fn tell_forecast<C: MemoryNeeds>(
+        &self,
+        models: &[&Path],
+        config: &C,
+        lengths: &RowLengths,
+        report: &mut Report,
+    ) {
+        let told = message!(
+            "run-lengths",
+            "{rows} rows: half of them have up to {median} tokens, 95 % up to {most}, the longest has {longest}",
+            rows = lengths.n_rows(),
+            median = lengths.quantile(0.5),
+            most = lengths.quantile(0.95),
+            longest = lengths.quantile(1.0)
+        );
+        say(report, LogLevel::Info, told);
+        let models: Option<Vec<_>> =
+            models.iter().map(|folder| ModelInMemory::in_folder(folder)).collect();
+        let dtype = if self.kind == Kind::Float { Dtype::F32 } else { Dtype::Bf16 };
+        let Some(memory) = models
+            .filter(|_| self.device == Device::Cpu)
+            .and_then(|models| config.memory(&models, Some(dtype), Some(lengths)))
+        else {
+            return;
+        };
+        let memory_mb = memory.total() / 1_000_000;
+        let needed = message!(
+            "run-memory",
+            "it will take about {gigabytes} GB of memory, with {n} sequences of up to {longest} tokens in its largest batch",
+            gigabytes = format!("{:.1}", memory_mb as f64 / 1000.0),
+            n = memory.n_sequences,
+            longest = memory.length
+        );
+        say(report, LogLevel::Info, needed);
+        let _ = report(RunReport::Forecast { memory_mb });
+    }
+}
+
+/// What a run said that it would take, for its summary.
+#[derive(Debug, Default)]
+pub(crate) struct ToldForecast(Option<u64>);
+
+impl ToldForecast {
+    pub(crate) fn listen(&mut self, event: &RunReport) {
+        if let RunReport::Forecast { memory_mb } = event {
+            self.0 = Some(*memory_mb);
+        }
+    }
+
+    pub(crate) fn put_into(self, summary: &mut RunSummary) {
+        summary.expected_mb = self.0;
+    }
+}
