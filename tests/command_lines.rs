@@ -24,13 +24,13 @@ const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs -
     --overwrite --config";
 
 const TRAINER: &[(&str, &str)] = &[
-    ("sft", "--model --data --out --eval-data"),
-    ("reward", "--model --data --out --eval-data"),
-    ("dpo", "--model --data --out --eval-data --beta"),
+    ("sft", "--model --data --out --eval-data --lora-rank --lora-alpha --lora-dropout --merge"),
+    ("reward", "--model --data --out --eval-data --lora-rank --merge"),
+    ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),
     (
         "ppo",
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \
-         --vf-coef --gamma --lam --temperature --missing-eos-penalty",
+         --vf-coef --gamma --lam --temperature --missing-eos-penalty --lora-rank --merge",
     ),
     ("pretrain", "--data --out"),
 ];
@@ -43,6 +43,7 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --out --dtype --device"),
     ("fetch", "--wheel --out --revision"),
+    ("merge", "--model --out --overwrite"),
     ("doctor", "--artifacts --report --threads"),
     ("worker", "--database-url --artifacts --once --log-format"),
 ];

@@ -22,7 +22,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Quer
 use serde_json::{Value, json};
 
 fn sft(learning_rate: f64) -> Value {
-    json!(SftConfig { learning_rate, ..SftConfig::default() })
+    json!(SftConfig { learning_rate: Some(learning_rate), ..SftConfig::default() })
 }
 
 fn measured(metrics: Value) -> Value {

@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <dlfcn.h>
 #include <malloc.h>
@@ -65,6 +66,8 @@ char *attune_use_deterministic_algorithms(bool only_warn) {
         at::globalContext().setDeterministicFillUninitializedMemory(false);
     });
 }
+
+bool attune_is_grad_enabled() { return at::GradMode::is_enabled(); }
 
 char *attune_set_gradient(Handle tensor, Handle gradient) {
     return guarded([=] { tensor->mutable_grad() = *gradient; });

@@ -4,7 +4,7 @@
 //! 0, 1 for a run that failed, 2 for a command line that makes no sense.
 
 use crate::{
-    algorithms, answer, doctor, fetch,
+    algorithms, answer, doctor, fetch, merge,
     run::{
         execute::{exit_with_stdin, reported},
         failure::{VerbFailure, catching},
@@ -35,6 +35,7 @@ fn run(verb: Verb) -> Result<(), VerbFailure> {
         Verb::Train(verb) => algorithms::run(&verb),
         Verb::Answer(verb) => answer::run(&verb),
         Verb::Fetch(flags) => reported(&flags.output, |report| fetch::run(&flags.paths, report)),
+        Verb::Merge(flags) => reported(&flags.output, |report| merge::run(&flags.paths, report)),
         Verb::Doctor(args) => Ok(doctor::run(&args)?),
         Verb::Serve(args) => {
             library_settings::restart_with_settings();

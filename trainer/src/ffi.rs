@@ -18,6 +18,7 @@ unsafe extern "C" {
     fn attune_keep_freed_memory();
     fn attune_open_cuda() -> bool;
     fn attune_use_deterministic_algorithms(only_warn: bool) -> *mut c_char;
+    fn attune_is_grad_enabled() -> bool;
     fn attune_set_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
     fn attune_clear_gradient(tensor: *const C_tensor) -> *mut c_char;
     fn attune_fused_adamw(
@@ -73,6 +74,12 @@ pub(crate) fn open_cuda() -> bool {
 pub(crate) fn use_deterministic_algorithms(only_warn: bool) -> Result<()> {
     // SAFETY: sets global flags.
     check(unsafe { attune_use_deterministic_algorithms(only_warn) })
+}
+
+/// Whether what is computed now is to have a gradient.
+pub(crate) fn is_grad_enabled() -> bool {
+    // SAFETY: reads a thread's own flag.
+    unsafe { attune_is_grad_enabled() }
 }
 
 /// Makes `gradient` the gradient of the leaf `tensor`; both share memory from then on.

@@ -1,9 +1,13 @@
 //! Numbers from PyTorch, transformers and TRL (`trainer/fixtures`), for tests.
 
-use crate::tensor_file::write_tensors;
+use crate::tensor_file::{read_tensors, write_tensors};
+use entity::run_config::LoraSettings;
 use serde_json::Value;
-use std::{fs, path::PathBuf};
-use tch::Tensor;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
 pub(crate) use crate::doctor::golden_numbers;
@@ -50,4 +54,46 @@ pub(crate) fn model_folder(golden: &Value) -> TempDir {
     let file = folder.path().join("model.safetensors");
     write_tensors(&file, tensors.iter().map(|(name, weight)| (name.clone(), weight))).unwrap();
     folder
+}
+
+/// PEFT's adapters of tiny_llama as they begin: the A of fixtures/peft_tiny_llama and a B of zeros, beside the
+/// score head of a reward model.
+pub(crate) fn fresh_adapters(score: Option<&Value>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = fixture_path("peft_tiny_llama");
+    let config = std::fs::read_to_string(made.join("adapter_config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["base_model_name_or_path"] = fixture_path("tiny_llama").to_str().unwrap().into();
+    let mut weights = read_tensors(&made.join("adapter_model.safetensors")).unwrap();
+    for (name, weight) in &mut weights {
+        if name.contains("lora_B") {
+            let _ = weight.zero_();
+        }
+    }
+    if let Some(score) = score {
+        config["task_type"] = "SEQ_CLS".into();
+        let head = Tensor::from_slice(&numbers(score)).to_kind(Kind::Float).unsqueeze(0);
+        weights.insert("base_model.model.score.weight".into(), head);
+    }
+    std::fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let weights = weights.iter().map(|(name, weight)| (name.clone(), weight));
+    write_tensors(&folder.path().join("adapter_model.safetensors"), weights).unwrap();
+    folder
+}
+
+/// How the adapters of [`fresh_adapters`] are trained.
+pub(crate) fn adapter_settings() -> LoraSettings {
+    LoraSettings { lora_rank: 4, lora_alpha: 8.0, lora_dropout: 0.0 }
+}
+
+/// Holds what a run made of [`fresh_adapters`] in `out` against the checksums of a trace.
+pub(crate) fn assert_learnt(out: &Path, trace: &Value) {
+    let weights = read_tensors(&out.join("adapter_model.safetensors")).unwrap();
+    let checksums = trace["checksums"].as_object().unwrap();
+    assert_eq!(weights.len(), checksums.len());
+    for (name, checksum) in checksums {
+        let own = weights[&format!("base_model.model.{name}")].norm().double_value(&[]);
+        let norm = checksum[1].as_f64().unwrap();
+        assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
+    }
 }

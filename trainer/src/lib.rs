@@ -11,7 +11,8 @@
 //! 4. [`run`]: what a run is besides its algorithm: environment, batches, checkpoints, reports.
 //! 5. [`answer`]: using a model: decoding, sampling, log-probabilities, scores, live answers.
 //! 6. [`algorithms`]: one per file, each read top to bottom.
-//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`doctor`]: whether this machine can train.
+//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`merge`]: adapters and their base as one
+//!    model; [`doctor`]: whether this machine can train.
 //!
 //! `tensor_file` reads and writes safetensors files.
 //!
@@ -30,6 +31,7 @@ pub mod algorithms;
 
 pub mod doctor;
 pub mod fetch;
+pub mod merge;
 
 mod ffi;
 #[cfg(test)]

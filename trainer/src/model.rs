@@ -1,9 +1,9 @@
 //! Language and reward models of the Llama, Qwen2 and Qwen3 families: Hugging Face folders in and
 //! out, and one forward pass over sequences without padding.
 //!
-//! [`trainer_base::model_config`] says what a folder holds and where families differ, [`weights`] reads
+//! [`trainer_base::model_config`] says what a folder holds and where families differ, [`shapes`] has the names and shapes of weights, [`weights`] reads
 //! and [`folder`] writes it, [`packed`] is a batch, [`transformer`] the forward pass, [`attention`] its
-//! rotations and attention, [`head`] the LM head in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
+//! rotations and attention, [`adapter`] what LoRA adds to a linear layer and [`adapter_folder`] PEFT's folders of it, [`head`] the LM head in pieces, so that the (tokens × vocabulary) matrix never exists; [`decode`] the forward pass for
 //! generating, with its [`kv_cache`].
 
 pub mod decode;
@@ -14,8 +14,11 @@ pub mod packed;
 pub mod transformer;
 pub mod weights;
 
+pub(crate) mod adapter;
+pub(crate) mod adapter_folder;
 pub(crate) mod attention;
 pub(crate) mod padding;
+pub(crate) mod shapes;
 
 pub use folder::save;
 pub use packed::PackedBatch;

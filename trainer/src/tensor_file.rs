@@ -13,7 +13,15 @@ pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (String, &'a Tensor)>,
 ) -> Result<()> {
-    let tensors = tensors.map(|(name, tensor)| (name, StoredTensor::new(tensor)));
+    let stored = |tensor: &'a Tensor| StoredTensor::new(tensor.size(), || tensor.shallow_clone());
+    write_made(path, tensors.map(|(name, tensor)| (name, stored(tensor))))
+}
+
+/// [`write_tensors`] of tensors that are made when their turn comes.
+pub(crate) fn write_made<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = (String, StoredTensor<'a>)>,
+) -> Result<()> {
     // Without this key older versions of transformers refuse the file.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
@@ -72,15 +80,17 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
 }
 
-/// A tensor on its way into a file, copied out when its turn comes.
-struct StoredTensor<'a> {
-    tensor: &'a Tensor,
+/// A tensor on its way into a file, made or copied out when its turn comes.
+pub(crate) struct StoredTensor<'a> {
+    make: Box<dyn Fn() -> Tensor + 'a>,
     shape: Vec<usize>,
 }
 
 impl<'a> StoredTensor<'a> {
-    fn new(tensor: &'a Tensor) -> Self {
-        Self { tensor, shape: tensor.size().iter().map(|&size| size as usize).collect() }
+    /// What `make` makes has this shape.
+    pub(crate) fn new(shape: Vec<i64>, make: impl Fn() -> Tensor + 'a) -> Self {
+        let shape = shape.into_iter().map(|size| size as usize).collect();
+        Self { make: Box::new(make), shape }
     }
 }
 
@@ -95,12 +105,13 @@ impl safetensors::View for StoredTensor<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let mut bytes = vec![0; self.data_len()];
-        let tensor = self.tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let tensor =
+            (self.make)().detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
         tensor.copy_data_u8(&mut bytes, tensor.numel());
         bytes.into()
     }
 
     fn data_len(&self) -> usize {
-        self.tensor.numel() * size_of::<f32>()
+        self.shape.iter().product::<usize>() * size_of::<f32>()
     }
 }

@@ -9,6 +9,8 @@ pub enum FieldControl {
     Whole,
     /// A number; a comma is as good as a point.
     Number,
+    /// A number, or nothing where the program is to choose.
+    OptionalNumber,
     /// A name.
     Text,
     /// Yes or no.
@@ -37,7 +39,7 @@ pub struct FieldGroup {
     pub fields: &'static [FormField],
 }
 
-use FieldControl::{Choice, Number, Switch, Text, Whole};
+use FieldControl::{Choice, Number, OptionalNumber, Switch, Text, Whole};
 
 /// A setting; `label` and `help` are Fluent keys.
 pub const fn field(
@@ -61,7 +63,7 @@ impl FieldControl {
     /// What a select offers; none for a text field.
     pub fn choices(self) -> Choices {
         match self {
-            Whole | Number | Text => &[],
+            Whole | Number | OptionalNumber | Text => &[],
             Switch => YES_NO,
             Choice(choices) => choices,
         }
@@ -69,9 +71,13 @@ impl FieldControl {
 }
 
 pub const LEARNING_RATE: FormField =
-    field("learning_rate", Number, "config-learning-rate", "config-learning-rate-help");
-pub const POLICY_LEARNING_RATE: FormField =
-    field("learning_rate", Number, "config-learning-rate", "config-learning-rate-policy-help");
+    field("learning_rate", OptionalNumber, "config-learning-rate", "config-learning-rate-help");
+pub const POLICY_LEARNING_RATE: FormField = field(
+    "learning_rate",
+    OptionalNumber,
+    "config-learning-rate",
+    "config-learning-rate-policy-help",
+);
 pub const EPOCHS: FormField = field("epochs", Number, "config-epochs", "config-epochs-help");
 pub const BATCH_SIZE: FormField =
     field("batch_size", Whole, "config-batch-size", "config-batch-size-help");
@@ -103,6 +109,16 @@ pub const OPTIMISER: FieldGroup = FieldGroup {
         field("weight_decay", Number, "config-weight-decay", "config-weight-decay-help"),
         field("max_grad_norm", Number, "config-max-grad-norm", "config-max-grad-norm-help"),
         field("shuffle", Switch, "config-shuffle", "config-shuffle-help"),
+    ],
+};
+
+/// [`entity::run_config::LoraSettings`].
+pub const ADAPTERS: FieldGroup = FieldGroup {
+    title: "config-group-adapters",
+    fields: &[
+        field("lora_rank", Whole, "config-lora-rank", "config-lora-rank-help"),
+        field("lora_alpha", Number, "config-lora-alpha", "config-lora-alpha-help"),
+        field("lora_dropout", Number, "config-lora-dropout", "config-lora-dropout-help"),
     ],
 };
 

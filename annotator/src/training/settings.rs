@@ -92,7 +92,8 @@ fn value(field: &FormField, text: &str) -> Result<Value, &'static str> {
             Ok(_) => Err("problem-too-large"),
             Err(_) => Err("problem-whole-number"),
         },
-        FieldControl::Number => {
+        FieldControl::OptionalNumber if text.is_empty() => Ok(Value::Null),
+        FieldControl::Number | FieldControl::OptionalNumber => {
             let number: Option<f64> = text.replace(',', ".").parse().ok();
             number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
         }
@@ -121,6 +122,7 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
         ConfigProblem::Negative => "problem-not-negative",
         ConfigProblem::OutsideZeroToOne => "problem-zero-to-one",
         ConfigProblem::NoShare => "problem-above-zero-to-one",
+        ConfigProblem::NoProperShare => "problem-zero-to-below-one",
         ConfigProblem::MoreMinibatchesThanPrompts { .. } => "problem-minibatches",
         ConfigProblem::NoSource => "problem-base-source",
         ConfigProblem::NoRevision => "problem-base-revision",
@@ -132,6 +134,7 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
 /// A setting as it stands in its field.
 pub fn shown(value: &Value) -> String {
     match value {
+        Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
             Some(real) if number.is_f64() && real != 0.0 && real.abs() < 1e-3 => {
@@ -164,7 +167,8 @@ mod tests {
             let defaults = kind.settings().defaults();
             let as_shown =
                 defaults.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
-            assert_eq!(parse(kind, &as_shown), Ok(Value::Object(defaults)));
+            let decided = kind.settings().checked(&Map::new()).unwrap();
+            assert_eq!(parse(kind, &as_shown), Ok(Value::Object(decided)));
         }
     }
 

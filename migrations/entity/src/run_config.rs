@@ -5,6 +5,8 @@
 
 mod dpo;
 mod fetch;
+mod lora;
+mod optimiser;
 mod ppo;
 mod pretrain;
 mod reward;
@@ -13,13 +15,15 @@ mod sft;
 
 pub use dpo::DpoConfig;
 pub use fetch::{FetchConfig, FetchSource};
+pub use lora::LoraSettings;
+pub use optimiser::OptimiserSettings;
 pub use ppo::{KlEstimator, PpoConfig};
 pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;
 pub use sample::SampleConfig;
 pub use sft::SftConfig;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use sea_orm::Iterable;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -67,8 +71,8 @@ pub trait RunSettings: Sync {
     /// Every setting with its default.
     fn defaults(&self) -> Map<String, Value>;
 
-    /// Every setting, `overrides` put over the defaults; what cannot be read or makes no sense is
-    /// named.
+    /// Every setting, `overrides` put over the defaults and what is left to the program decided; what
+    /// cannot be read or makes no sense is named.
     fn checked(
         &self,
         overrides: &Map<String, Value>,
@@ -88,7 +92,7 @@ impl<C: RunConfig> RunSettings for SettingsOf<C> {
     ) -> Result<Map<String, Value>, Vec<ConfigError>> {
         let config = C::default().with_overrides(overrides).map_err(|error| vec![error])?;
         let problems = config.problems();
-        if problems.is_empty() { Ok(config.to_map()) } else { Err(problems) }
+        if problems.is_empty() { Ok(config.resolved().to_map()) } else { Err(problems) }
     }
 }
 
@@ -121,6 +125,8 @@ pub enum ConfigProblem {
     OutsideZeroToOne,
     #[error("must be above 0 and at most 1")]
     NoShare,
+    #[error("must be 0 or above and below 1")]
+    NoProperShare,
     #[error("must not exceed the {rollout} prompts of a rollout batch")]
     MoreMinibatchesThanPrompts { rollout: usize },
     #[error("must be ORG/NAME, or a folder from / on")]
@@ -152,10 +158,15 @@ pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
         }
     }
 
+    /// With what is left to the program decided.
+    fn resolved(&self) -> Self {
+        self.clone()
+    }
+
     /// The settings that what comes of a run follows from: all but [`CHANGEABLE`]. A checkpoint
     /// belongs to a run with the same.
     fn identity(&self) -> Map<String, Value> {
-        let mut settings = self.to_map();
+        let mut settings = self.resolved().to_map();
         CHANGEABLE.iter().for_each(|name| drop(settings.shift_remove(*name)));
         settings
     }
@@ -210,91 +221,15 @@ pub enum Device {
     Cuda,
 }
 
-/// How the optimiser walks: AdamW with betas 0.9 and 0.999 and epsilon 1e-8, as transformers' Trainer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
-pub struct OptimiserSettings {
-    /// Sequences (pairs for reward and DPO, prompts for PPO) per micro-batch
-    #[arg(long, default_value_t = 8)]
-    pub batch_size: usize,
-    /// Micro-batches per optimiser step
-    #[arg(long, default_value_t = 1)]
-    pub grad_accum: usize,
-    /// Passes over the data
-    #[arg(long, default_value_t = 3.0)]
-    pub epochs: f64,
-    /// Stop after this many optimiser steps (PPO: rollout batches); 0 follows --epochs
-    #[arg(long, default_value_t = 0)]
-    pub max_steps: usize,
-    /// Steps over which the learning rate rises from zero
-    #[arg(long, default_value_t = 0)]
-    pub warmup_steps: usize,
-    /// How the learning rate falls after the warm-up
-    #[arg(long, value_enum, default_value_t = LrScheduler::Linear)]
-    pub lr_scheduler: LrScheduler,
-    /// Decoupled weight decay; norms and biases are left out
-    #[arg(long, default_value_t = 0.0)]
-    pub weight_decay: f64,
-    /// Clip the gradient to this norm; 0 does not clip
-    #[arg(long, default_value_t = 1.0)]
-    pub max_grad_norm: f64,
-    /// Shuffle the rows in every epoch; false keeps the file's order
-    #[arg(long, action = clap::ArgAction::Set, default_value_t = true, value_name = "true|false")]
-    pub shuffle: bool,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
-    /// Precision of the forward and backward pass; weights and optimiser stay f32
-    #[arg(long, value_enum, default_value_t = Dtype::Auto)]
-    pub dtype: Dtype,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    pub device: Device,
-    /// Write a checkpoint every so many steps, and after five minutes without one; 0 writes none
-    #[arg(long, default_value_t = 100)]
-    pub save_every: usize,
-}
-
-impl Default for OptimiserSettings {
-    fn default() -> Self {
-        Self {
-            batch_size: 8,
-            grad_accum: 1,
-            epochs: 3.0,
-            max_steps: 0,
-            warmup_steps: 0,
-            lr_scheduler: LrScheduler::Linear,
-            weight_decay: 0.0,
-            max_grad_norm: 1.0,
-            shuffle: true,
-            seed: 42,
-            dtype: Dtype::Auto,
-            device: Device::Auto,
-            save_every: 100,
-        }
-    }
-}
-
-impl OptimiserSettings {
-    fn problems(&self) -> Vec<ConfigError> {
-        let mut found = Vec::new();
-        at_least_one(&mut found, "batch_size", self.batch_size);
-        at_least_one(&mut found, "grad_accum", self.grad_accum);
-        if self.max_steps == 0 && !is_positive(self.epochs) {
-            found.push(problem("epochs", ConfigProblem::NoEnd));
-        }
-        not_negative(&mut found, "weight_decay", self.weight_decay);
-        not_negative(&mut found, "max_grad_norm", self.max_grad_norm);
-        found
-    }
-}
-
 fn supervised_problems(
-    learning_rate: f64,
+    learning_rate: Option<f64>,
     max_length: usize,
+    lora: &LoraSettings,
     optimisation: &OptimiserSettings,
 ) -> Vec<ConfigError> {
     let mut found = optimisation.problems();
-    if !is_positive(learning_rate) {
+    lora.problems(&mut found);
+    if learning_rate.is_some_and(|rate| !is_positive(rate)) {
         found.push(problem("learning_rate", ConfigProblem::NotPositive));
     }
     if max_length < 2 {
@@ -322,6 +257,7 @@ fn not_negative(found: &mut Vec<ConfigError>, field: &str, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Args;
     use serde_json::json;
 
     fn overrides(value: Value) -> Map<String, Value> {
@@ -351,7 +287,7 @@ mod tests {
         let config = SftConfig::default()
             .with_overrides(&overrides(json!({"batch_size": 2, "learning_rate": 0.5})))
             .unwrap();
-        assert_eq!((config.optimisation.batch_size, config.learning_rate), (2, 0.5));
+        assert_eq!((config.optimisation.batch_size, config.learning_rate), (2, Some(0.5)));
         let error =
             SftConfig::default().with_overrides(&overrides(json!({"batchsize": 2}))).unwrap_err();
         assert_eq!(error.field, "batchsize");
@@ -372,10 +308,24 @@ mod tests {
     }
 
     #[test]
+    fn adapters_learn_ten_times_as_fast_unless_a_rate_is_asked_for() {
+        let rate = |settings: Value| {
+            RunKind::Sft.settings().checked(&overrides(settings)).unwrap()["learning_rate"].clone()
+        };
+        assert_eq!(rate(json!({})), 2e-5);
+        assert_eq!(rate(json!({"lora_rank": 8})), 2e-4);
+        assert_eq!(rate(json!({"lora_rank": 8, "learning_rate": 3e-5})), 3e-5);
+    }
+
+    #[test]
     fn the_settings_of_every_kind_are_checked_the_same_way() {
         for kind in RunKind::all().filter(|kind| *kind != RunKind::Fetch) {
             let settings = kind.settings();
-            assert_eq!(settings.checked(&Map::new()), Ok(settings.defaults()), "{kind:?}");
+            let checked = settings.checked(&Map::new()).unwrap();
+            for (name, value) in settings.defaults().iter().filter(|(_, value)| !value.is_null()) {
+                assert_eq!(checked.get(name), Some(value), "{kind:?}");
+            }
+            assert!(checked.values().all(|value| !value.is_null()), "{kind:?}: all is decided");
             let told = settings.checked(&overrides(json!({"batch_size": 0}))).unwrap_err();
             assert_eq!(told, [problem("batch_size", ConfigProblem::BelowLeast { least: 1 })]);
         }

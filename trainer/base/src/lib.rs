@@ -5,7 +5,8 @@
 //! 1. [`settings`]: the verbs, their flags and their files; [`job`]: what every verb reports and
 //!    returns; [`progress`]: how far it is.
 //! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
-//! 3. [`model_files`]: its small files, up to a length; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
+//! 3. [`model_files`]: the small files of a model folder, up to a length; [`adapters`]: what a folder says that
+//!    holds only what was learnt beside another; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
 //!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`length_groups`]: which of them
 //!    attend together; [`memory`]: how much memory a run with it needs.
 //! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
@@ -27,6 +28,7 @@ pub mod chat_template;
 pub mod rows;
 pub mod tokenizer;
 
+pub mod adapters;
 pub mod batches;
 pub mod length_groups;
 pub mod memory;

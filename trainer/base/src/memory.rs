@@ -5,6 +5,7 @@
 //! backward pass, logits in pieces) and held against peaks that were measured.
 
 mod batch_load;
+mod learning;
 mod shape;
 
 pub use batch_load::{RowLength, RowLengths};
@@ -15,6 +16,7 @@ use batch_load::BatchLoad;
 use entity::run_config::{
     DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
 };
+use learning::LearningModel;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
@@ -31,9 +33,6 @@ const LOGITS: u64 = ROWS * 49_152;
 
 /// Bytes per logit: f32 logits, their softmax and its gradient, and that in the model's precision.
 const PER_LOGIT: u64 = 14;
-
-/// Bytes of a parameter's gradient: f32, where the optimiser reads it.
-const GRADIENT: u64 = 4;
 
 /// Sequences that PPO decodes at once (`ppo::SLOTS`).
 const SLOTS: u64 = 64;
@@ -100,7 +99,8 @@ impl MemoryNeeds for SftConfig {
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
         let dtype = dtype.unwrap_or(self.optimisation.dtype);
-        Some(supervised(*models.first()?, &self.optimisation, dtype, worst, rows))
+        let model = LearningModel::new(*models.first()?, &self.lora);
+        Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
 
@@ -113,7 +113,8 @@ impl MemoryNeeds for DpoConfig {
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: true };
         let dtype = dtype.unwrap_or(self.optimisation.dtype);
-        Some(supervised(*models.first()?, &self.optimisation, dtype, worst, rows))
+        let model = LearningModel::new(*models.first()?, &self.lora);
+        Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
 
@@ -126,7 +127,8 @@ impl MemoryNeeds for RewardConfig {
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: false };
         let dtype = dtype.unwrap_or(self.optimisation.dtype);
-        Some(supervised(*models.first()?, &self.optimisation, dtype, worst, rows))
+        let model = LearningModel::new(*models.first()?, &self.lora);
+        Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
 
@@ -182,20 +184,20 @@ fn batches(
 /// The weights' gradients come while the layers' memory goes, so that the larger of both counts; where
 /// gradients are gathered over several batches they are there all the time.
 fn supervised(
-    model: ModelInMemory,
+    model: LearningModel,
     settings: &OptimiserSettings,
     dtype: Dtype,
     worst: Worst,
     rows: Option<&RowLengths>,
 ) -> MemoryEstimate {
-    let batches = batches(model, settings, worst, rows);
+    let batches = batches(model.whole, settings, worst, rows);
     largest(dtype, |precision| {
-        let gradients = GRADIENT * model.n_parameters;
+        let gradients = model.gradients();
         let step = |load: &BatchLoad| model.step(load, precision);
         let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
         let free = if settings.grad_accum > 1 { 0 } else { gradients };
         MemoryEstimate {
-            weights: PROCESS + model.trained(precision) + gradients,
+            weights: PROCESS + model.weights(precision) + gradients,
             batch: step(load).saturating_sub(free),
             n_sequences: load.n_sequences,
             length: load.longest,
@@ -215,7 +217,8 @@ fn ppo(
     let max_length = config.max_length + config.response_length;
     let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
     let batches = batches(policy, settings, worst, rows.as_ref());
-    let gradients = [policy, reward].map(|model| GRADIENT * model.n_parameters);
+    let [policy, value] = [policy, reward].map(|model| LearningModel::new(model, &config.lora));
+    let gradients = [policy, value].map(|model| model.gradients());
     let all_gradients = gradients[0] + gradients[1];
     // Both models' gradients are gathered over the batches of a minibatch.
     let is_gathered = settings.grad_accum > config.minibatches;
@@ -223,20 +226,20 @@ fn ppo(
         let step = |load: &BatchLoad| {
             let learns = if is_gathered {
                 let policy = policy.step(load, precision);
-                all_gradients + policy.max(reward.saved(load, precision))
+                all_gradients + policy.max(value.saved(load, precision))
             } else {
-                let value = gradients[0] + reward.saved(load, precision);
+                let value = gradients[0] + value.saved(load, precision);
                 policy.step(load, precision).max(value).max(all_gradients)
             };
             let slots = SLOTS.min(settings.batch_size as u64 * settings.grad_accum as u64);
-            learns.max(policy.decoded(slots, load.longest, precision))
+            learns.max(policy.whole.decoded(slots, load.longest, precision))
         };
         let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
         MemoryEstimate {
             weights: PROCESS
                 + all_gradients
-                + [policy, reward]
-                    .map(|model| model.trained(precision) + model.frozen(precision))
+                + [policy, value]
+                    .map(|model| model.weights(precision) + model.twin(precision))
                     .iter()
                     .sum::<u64>(),
             batch: step(load) - all_gradients.min(step(load)),
@@ -300,15 +303,6 @@ impl ModelInMemory {
         length.min(self.shape.max_position_embeddings.unwrap_or(u64::MAX))
     }
 
-    /// f32 weights and two moments; in bf16 a copy that computes, too.
-    fn trained(&self, precision: Precision) -> u64 {
-        let per_parameter = match precision {
-            Precision::Bf16 => 14,
-            Precision::F32 => 12,
-        };
-        per_parameter * self.n_parameters
-    }
-
     fn frozen(&self, precision: Precision) -> u64 {
         precision.bytes() * self.n_parameters
     }
@@ -318,19 +312,6 @@ impl ModelInMemory {
         let shape = &self.shape;
         let per_place = 2 * shape.key_size() * shape.num_hidden_layers * precision.bytes();
         n_sequences.saturating_mul(length.saturating_mul(per_place) + shape.vocab_size * 16)
-    }
-
-    /// What a batch takes as its backward pass begins: what the layers saved, logits, and the head's
-    /// gradient.
-    fn step(&self, load: &BatchLoad, precision: Precision) -> u64 {
-        let head = match load.answers {
-            0 => 0,
-            _ => {
-                self.logits(load.answers)
-                    + self.shape.vocab_size * self.shape.hidden_size * precision.bytes()
-            }
-        };
-        self.saved(load, precision).saturating_add(head)
     }
 
     /// What the layers save of a batch for the backward pass.

@@ -6,7 +6,11 @@ mod rope;
 pub use family::ModelFamily;
 pub use rope::{Llama3Scaling, RopeConfig};
 
-use crate::{errors::WithMessage, model_files};
+use crate::{
+    adapters::{self, AdapterConfig},
+    errors::WithMessage,
+    model_files,
+};
 use anyhow::{Result, bail, ensure};
 use entity::message;
 use family::supported;
@@ -113,10 +117,10 @@ fn default_initializer_range() -> f64 {
 }
 
 impl ModelConfig {
-    /// Reads `config.json` of `folder`; an architecture that this trainer does not compute is an
-    /// error that names it.
+    /// Reads `config.json` of `folder`, or of its base where the folder holds adapters alone; an
+    /// architecture that this trainer does not compute is an error that names it.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
+        let path = adapters::folder_with(folder, "config.json")?.join("config.json");
         let text = model_files::read_text(&path).with_message(|| {
             message!(
                 "model-unreadable",
@@ -124,9 +128,16 @@ impl ModelConfig {
                 path = path.display()
             )
         })?;
-        Self::parse(&text).with_message(|| {
+        let mut config = Self::parse(&text).with_message(|| {
             message!("model-unusable", "{path} cannot be used", path = path.display())
-        })
+        })?;
+        let is_of_base = path.parent() != Some(folder);
+        if is_of_base
+            && AdapterConfig::read(folder)?.is_some_and(|adapters| adapters.makes_scores())
+        {
+            config.purpose = ModelPurpose::Score;
+        }
+        Ok(config)
     }
 
     /// Reads the text of a `config.json`.

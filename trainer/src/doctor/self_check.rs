@@ -4,7 +4,7 @@
 use super::MachineCheck;
 use crate::{
     ffi,
-    model::{PackedBatch, Transformer, head, weights::expected_shapes},
+    model::{PackedBatch, Transformer, head, shapes::expected_shapes},
     run::environment::choose_algorithms,
 };
 use anyhow::Result;

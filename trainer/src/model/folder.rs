@@ -1,15 +1,19 @@
 //! Writing a model as a Hugging Face folder.
 
 use super::{
-    transformer::Transformer,
+    adapter::is_adapter,
+    adapter_folder::PREFIX,
+    shapes::{LINEAR_LAYERS, SCORE},
+    transformer::{AdaptedBase, Transformer},
     weights::{INDEX, WEIGHTS},
 };
-use crate::tensor_file::write_tensors;
+use crate::tensor_file::{write_made, write_tensors};
 use anyhow::{Result, ensure};
 use entity::message;
 use serde_json::{Map, Value, json};
 use std::{fs, io::ErrorKind, path::Path};
 use trainer_base::{
+    adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, folder_with},
     chat_template::{NAMED_TEMPLATES, named_files},
     errors::{WithMessage, cannot_make, cannot_read, cannot_write, is_damaged},
     model_config::ModelPurpose,
@@ -28,14 +32,15 @@ const COMPANIONS: [&str; 8] = [
     "LICENSE",
 ];
 
-/// Writes `model` as a Hugging Face folder in f32; its config.json takes `changes` on top.
+/// Writes `model` as a Hugging Face folder in f32; its config.json takes `changes` on top. Of adapters
+/// PEFT's files are written, and not the base.
 ///
 /// The weights come last, under a temporary name until they are complete: a folder that has them is
 /// whole.
 ///
 /// Weights that are not numbers are refused: the last step of a run may have lost them.
 pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) -> Result<()> {
-    for (name, weight) in model.parameters() {
+    for (name, weight) in model.parameters().iter().filter(|(_, weight)| weight.requires_grad()) {
         let (least, largest) = weight.aminmax(None, false); // either is NaN if any weight is
         ensure!(
             (largest - least).double_value(&[]).is_finite(),
@@ -49,18 +54,19 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     fs::create_dir_all(folder).with_message(|| cannot_make(folder))?;
     // An earlier model in the same folder is none any more from here on; its shards would contradict
     // the new file.
-    for old in [WEIGHTS, INDEX] {
+    for old in [WEIGHTS, INDEX, ADAPTER_CONFIG, ADAPTER_WEIGHTS] {
         remove_if_there(&folder.join(old))?;
     }
+    let source = &folder_with(&model.folder, "tokenizer.json")?;
     for file in COMPANIONS {
-        let (from, to) = (model.folder.join(file), folder.join(file));
+        let (from, to) = (source.join(file), folder.join(file));
         if from.is_file() && from != to {
             let bytes = fs::read(&from).with_message(|| cannot_read(&from))?;
             replace(&to, bytes)?;
         }
     }
-    let named = named_files(&model.folder);
-    if !named.is_empty() && model.folder != folder {
+    let named = named_files(source);
+    if !named.is_empty() && source != folder {
         let place = folder.join(NAMED_TEMPLATES);
         fs::create_dir_all(&place).with_message(|| cannot_make(&place))?;
         for from in &named {
@@ -69,8 +75,48 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         }
     }
     if model.config.purpose == ModelPurpose::Language {
-        name_turn_end(&model.folder, folder)?;
+        name_turn_end(source, folder)?;
     }
+    match &model.adapted {
+        Some(adapted) if !adapted.is_merged_when_saved => {
+            // Beside a config.json transformers takes adapters for a part of a whole model.
+            remove_if_there(&folder.join("config.json"))?;
+            write_adapters(model, adapted, folder)
+        }
+        _ => {
+            replace(&folder.join("config.json"), config_text(model, changes)?)?;
+            write_made(&folder.join(WEIGHTS), model.whole_weights())
+        }
+    }
+}
+
+/// Writes the adapters of `model`, and its score head, as PEFT's `save_pretrained` does.
+fn write_adapters(model: &Transformer, adapted: &AdaptedBase, folder: &Path) -> Result<()> {
+    let is_score = model.config.purpose == ModelPurpose::Score;
+    let names = LINEAR_LAYERS.map(|part| part.rsplit('.').next().unwrap_or(part));
+    let config = json!({
+        "base_model_name_or_path": adapted.base,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "lora_alpha": adapted.shape.alpha,
+        "lora_dropout": adapted.shape.dropout,
+        "modules_to_save": is_score.then_some(["score"]),
+        "peft_type": "LORA",
+        "r": adapted.shape.rank,
+        "target_modules": names,
+        "task_type": if is_score { "SEQ_CLS" } else { "CAUSAL_LM" },
+        "use_rslora": adapted.shape.is_rank_stabilised,
+    });
+    replace(&folder.join(ADAPTER_CONFIG), serde_json::to_string_pretty(&config)? + "\n")?;
+    let weights = model.parameters().iter().filter(|(name, _)| is_adapter(name) || name == SCORE);
+    let named = weights.map(|(name, weight)| (format!("{PREFIX}{name}"), weight));
+    write_tensors(&folder.join(ADAPTER_WEIGHTS), named)
+}
+
+/// The model's own config.json, with `changes` on top.
+fn config_text(model: &Transformer, changes: &Map<String, Value>) -> Result<String> {
     let mut config = model.config.raw.clone();
     let architecture = model.config.family.architecture(model.config.purpose);
     config.insert("architectures".into(), json!([architecture]));
@@ -82,10 +128,7 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         config.insert("label2id".into(), json!({"LABEL_0": 0}));
     }
     config.extend(changes.clone());
-    let text = serde_json::to_string_pretty(&config)? + "\n";
-    replace(&folder.join("config.json"), text)?;
-    let weights = model.parameters().iter().map(|(name, weight)| (name.clone(), weight));
-    write_tensors(&folder.join(WEIGHTS), weights)
+    Ok(serde_json::to_string_pretty(&config)? + "\n")
 }
 
 /// Writes a file anew, with the rights of new files: the one that it is a copy of may be read-only, and

@@ -65,7 +65,9 @@ pub fn logprobs_backward(
         let _guard = tch::no_grad_guard();
         let of_logits = piece.gradient(&of_logprobs, temperature).to_kind(model.kind); // (n, V)
         state_gradients.push(of_logits.matmul(model.lm_head()));
-        add_to_gradient(model.lm_head(), &of_logits, &states)?;
+        if model.lm_head().requires_grad() {
+            add_to_gradient(model.lm_head(), &of_logits, &states)?;
+        }
         statistics.push(piece.statistics);
     }
     if !state_gradients.is_empty() {

@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
 use trainer_base::{
+    adapters::folder_with,
     errors::{WithMessage, cannot_read, is_damaged},
     tokenizer::Tokenizer,
 };
@@ -16,9 +17,10 @@ use trainer_base::{
 /// [`folder::save`] with a pad token that does not end answers. Where the vocabulary has none the
 /// model names none either: then transformers scores one sequence at a time, at its last token.
 pub(crate) fn save_with_padding(model: &Transformer, out: &Path) -> Result<()> {
-    let read = |name: &str| read_object(&model.folder.join(name));
+    let source = folder_with(&model.folder, "tokenizer.json")?;
+    let read = |name: &str| read_object(&source.join(name));
     let (tokenizer, names) = (read("tokenizer.json")?, read("tokenizer_config.json")?);
-    let pad = pad_token(&tokenizer, &names, &endings(&model.folder));
+    let pad = pad_token(&tokenizer, &names, &endings(&source));
     let id = pad.as_ref().map(|(id, _)| *id);
     folder::save(model, out, &Map::from_iter([("pad_token_id".to_owned(), json!(id))]))?;
     let Some((_, token)) = pad else { return Ok(()) };

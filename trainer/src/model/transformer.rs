@@ -1,19 +1,30 @@
 //! The forward pass.
 
+mod adapted;
+mod layer;
+
+pub(crate) use adapted::AdaptedBase;
+pub(crate) use layer::DecoderLayer;
+use layer::norm;
+
 use super::{
+    adapter_folder::AdapterFolder,
     attention::{RotaryFactors, causal_attention, inverse_frequencies},
     packed::PackedBatch,
-    weights::{FolderWeights, LM_HEAD, SCORE, expected_shapes, has_weights},
+    shapes::{LM_HEAD, SCORE, expected_shapes},
+    weights::{FolderWeights, has_weights},
 };
 use crate::math::optimizer::ModelParameter;
 use anyhow::{Context, Result, ensure};
 use entity::message;
 use std::{
+    collections::HashMap,
     f64::consts::TAU,
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 use trainer_base::{
+    errors::WithMessage,
     model_config::{ModelConfig, ModelPurpose},
     random,
 };
@@ -31,6 +42,8 @@ pub struct Transformer {
     pub device: Device,
     /// The precision of the matrix products.
     pub kind: Kind,
+    /// What is trained beside weights that stay as they are; none where all weights are the model's own.
+    pub(crate) adapted: Option<AdaptedBase>,
     /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
     pub score_head: Option<Tensor>,
     parameters: Vec<(String, Tensor)>,
@@ -41,34 +54,6 @@ pub struct Transformer {
     pub(crate) norm: Tensor,
     lm_head: Option<Tensor>,
     inverse_frequencies: Tensor,
-}
-
-#[derive(Debug)]
-pub(crate) struct DecoderLayer {
-    input_norm: Tensor,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    /// Of one head's queries and of its keys: (d)
-    query_norm: Option<Tensor>,
-    key_norm: Option<Tensor>,
-    output: Linear,
-    post_attention_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-#[derive(Debug)]
-struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Linear {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, self.bias.as_ref())
-    }
 }
 
 impl Transformer {
@@ -162,6 +147,17 @@ impl Transformer {
         kind: Kind,
         device: Device,
     ) -> Result<Self> {
+        Self::assemble_with(config, folder, parameters, None, kind, device)
+    }
+
+    fn assemble_with(
+        config: ModelConfig,
+        folder: &Path,
+        parameters: Vec<(String, Tensor)>,
+        adapted: Option<AdaptedBase>,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self> {
         let compute: Vec<Tensor> = parameters
             .iter()
             .map(|(name, master)| {
@@ -178,7 +174,9 @@ impl Transformer {
         };
         let get = |name: &str| find(name).with_context(|| format!("the model has no {name}"));
         let layers = (0..config.n_layers)
-            .map(|layer| DecoderLayer::new(&format!("model.layers.{layer}"), &find))
+            .map(|layer| {
+                DecoderLayer::new(&format!("model.layers.{layer}"), adapted.as_ref(), &find)
+            })
             .collect::<Option<_>>()
             .context("a layer of the model lacks a weight")?;
         let embedding = get("model.embed_tokens.weight")?;
@@ -200,6 +198,7 @@ impl Transformer {
             parameters,
             compute,
             config,
+            adapted,
         })
     }
 
@@ -222,7 +221,7 @@ impl Transformer {
             .collect();
         let head = Tensor::from_slice(&head).unsqueeze(0).to_device(self.device);
         parameters.push((SCORE.into(), head.set_requires_grad(train)));
-        Self::assemble(config, &self.folder, parameters, self.kind, self.device)
+        Self::assemble_with(config, &self.folder, parameters, self.adapted, self.kind, self.device)
     }
 
     /// Named as in Hugging Face; f32 in a model to be trained.
@@ -246,20 +245,26 @@ impl Transformer {
 
     /// Puts other weights into the model, in place.
     pub fn set_weights(&self, folder: &Path) -> Result<()> {
-        let weights =
-            FolderWeights::read(folder, &self.config, Kind::Float, self.device)?.into_vec();
+        let weights: HashMap<String, Tensor> = match (&self.adapted, AdapterFolder::open(folder)?) {
+            (Some(_), Some(adapters)) => adapters.weights(self.device)?,
+            _ => FolderWeights::read(folder, &self.config, Kind::Float, self.device)?
+                .into_vec()
+                .into_iter()
+                .collect(),
+        };
         let _guard = tch::no_grad_guard();
-        for ((name, weight), ((own, master), compute)) in
-            weights.iter().zip(self.parameters.iter().zip(&self.compute))
-        {
-            ensure!(
-                name == own,
+        for ((name, master), compute) in self.parameters.iter().zip(&self.compute) {
+            if !master.requires_grad() {
+                continue;
+            }
+            let weight = weights.get(name).filter(|weight| weight.size() == master.size());
+            let weight = weight.with_message(|| {
                 message!(
                     "checkpoint-other-model",
                     "{folder} holds another model",
                     folder = folder.display()
                 )
-            );
+            })?;
             master.shallow_clone().copy_(weight);
             compute.shallow_clone().copy_(weight);
         }
@@ -325,65 +330,10 @@ impl Transformer {
     }
 }
 
-impl DecoderLayer {
-    fn new(name: &str, find: &impl Fn(&str) -> Option<Tensor>) -> Option<Self> {
-        let linear = |part: &str| {
-            Some(Linear {
-                weight: find(&format!("{name}.{part}.weight"))?,
-                bias: find(&format!("{name}.{part}.bias")),
-            })
-        };
-        Some(Self {
-            input_norm: find(&format!("{name}.input_layernorm.weight"))?,
-            query: linear("self_attn.q_proj")?,
-            key: linear("self_attn.k_proj")?,
-            value: linear("self_attn.v_proj")?,
-            query_norm: find(&format!("{name}.self_attn.q_norm.weight")),
-            key_norm: find(&format!("{name}.self_attn.k_norm.weight")),
-            output: linear("self_attn.o_proj")?,
-            post_attention_norm: find(&format!("{name}.post_attention_layernorm.weight"))?,
-            gate: linear("mlp.gate_proj")?,
-            up: linear("mlp.up_proj")?,
-            down: linear("mlp.down_proj")?,
-        })
-    }
-
-    /// Queries (scaled), keys (both rotated) and values of x (T, D): (T, heads or kv heads, d)
-    pub(crate) fn project(
-        &self,
-        x: &Tensor,
-        rotations: &RotaryFactors,
-        config: &ModelConfig,
-    ) -> (Tensor, Tensor, Tensor) {
-        let x = norm(x, &self.input_norm, config);
-        let heads = |linear: &Linear, n| linear.forward(&x).view([-1, n, config.head_dim]);
-        let normed = |x: Tensor, weight: &Option<Tensor>| match weight {
-            Some(weight) => norm(&x, weight, config),
-            None => x,
-        };
-        let q = normed(heads(&self.query, config.n_heads), &self.query_norm);
-        let k = normed(heads(&self.key, config.n_kv_heads), &self.key_norm);
-        (rotations.query(&q), rotations.key(&k), heads(&self.value, config.n_kv_heads))
-    }
-
-    /// The rest of the layer: x (T, D) and what attention mixed (T, heads · d) → (T, D)
-    pub(crate) fn finish(&self, x: &Tensor, mixed: &Tensor, config: &ModelConfig) -> Tensor {
-        let x = x + self.output.forward(mixed);
-        let inner = norm(&x, &self.post_attention_norm, config);
-        let inner = self.gate.forward(&inner).silu() * self.up.forward(&inner);
-        x + self.down.forward(&inner)
-    }
-}
-
 /// A normally distributed number that belongs to `key` (Box and Muller 1958).
 fn standard_normal(key: &[u64]) -> f64 {
     let [radius, angle] = [0, 1].map(|part| random::uniform(&[key, [part].as_slice()].concat()));
     (-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()
-}
-
-/// Root mean square norm over the last dimension, its sums in f32 (Zhang and Sennrich 2019).
-fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
-    x.rms_norm(weight.size(), Some(weight), config.rms_norm_eps)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The weights of a Hugging Face folder: `model.safetensors`, or shards with an index.
 
+use super::{
+    adapter_folder::AdapterFolder,
+    shapes::{LM_HEAD, SCORE, expected_shapes},
+};
 use crate::tensor_file::for_each_tensor;
 use anyhow::{Result, bail, ensure};
 use entity::{message, message::KeyedMessage};
@@ -9,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
+use trainer_base::adapters::ADAPTER_WEIGHTS;
 use trainer_base::errors::WithMessage;
 use trainer_base::model_config::{ModelConfig, ModelPurpose};
 use trainer_base::model_files;
@@ -16,21 +21,55 @@ use trainer_base::model_files;
 pub(super) const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
-pub(crate) const SCORE: &str = "score.weight";
-pub(crate) const LM_HEAD: &str = "lm_head.weight";
-
 /// The weights of a folder, in the order of [`expected_shapes`].
 pub(crate) struct FolderWeights(Vec<(String, Tensor)>);
 
 impl FolderWeights {
-    /// Reads every weight that `config` asks for as `kind`, into memory of libtorch's own.
+    /// Reads every weight that `config` asks for as `kind`, into memory of libtorch's own; adapters are
+    /// merged into those of their base.
     pub(crate) fn read(
         folder: &Path,
         config: &ModelConfig,
         kind: Kind,
         device: Device,
     ) -> Result<Self> {
-        let mut found = found_in(folder, kind, device)?;
+        let found = match AdapterFolder::open(folder)? {
+            None => found_in(folder, kind, device)?,
+            Some(adapters) => {
+                let mut found = found_in(&adapters.base, kind, device)?;
+                adapters.merge_into(&mut found, device)?;
+                found
+            }
+        };
+        Self::of_config(found, folder, config)
+    }
+
+    /// Reads the weights of a folder of adapters apart: those of its base as `kind`, unless they are in
+    /// memory already, and those of its own in f32.
+    pub(crate) fn read_apart(
+        adapters: &AdapterFolder,
+        config: &ModelConfig,
+        kind: Kind,
+        device: Device,
+        shared: Option<HashMap<String, Tensor>>,
+    ) -> Result<(Self, HashMap<String, Tensor>)> {
+        let mut found = match shared {
+            Some(weights) => weights,
+            None => found_in(&adapters.base, kind, device)?,
+        };
+        let mut own = adapters.weights(device)?;
+        if let Some(score) = own.remove(SCORE) {
+            found.insert(SCORE.into(), score);
+        }
+        Ok((Self::of_config(found, &adapters.base, config)?, own))
+    }
+
+    /// Those of `found`, read from `folder`, that `config` asks for.
+    fn of_config(
+        mut found: HashMap<String, Tensor>,
+        folder: &Path,
+        config: &ModelConfig,
+    ) -> Result<Self> {
         let mut weights = Vec::new();
         for (name, shape) in expected_shapes(config) {
             let weight = found.remove(&name).with_message(|| {
@@ -147,43 +186,6 @@ fn twice(name: &str, folder: &Path) -> KeyedMessage {
     )
 }
 
-/// Name and shape of every parameter, in transformers' order.
-pub(crate) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
-    let ModelConfig { vocab_size: v, hidden_size: d, intermediate_size: f, .. } = *config;
-    let (q, kv) = (config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim);
-    let mut shapes = vec![("model.embed_tokens.weight".into(), vec![v, d])];
-    for layer in 0..config.n_layers {
-        let linears = [
-            ("self_attn.q_proj", q, d, config.qkv_bias),
-            ("self_attn.k_proj", kv, d, config.qkv_bias),
-            ("self_attn.v_proj", kv, d, config.qkv_bias),
-            ("self_attn.o_proj", d, q, config.output_bias),
-            ("mlp.gate_proj", f, d, config.mlp_bias),
-            ("mlp.up_proj", f, d, config.mlp_bias),
-            ("mlp.down_proj", d, f, config.mlp_bias),
-        ];
-        for (part, rows, columns, has_bias) in linears {
-            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![rows, columns]));
-            if has_bias {
-                shapes.push((format!("model.layers.{layer}.{part}.bias"), vec![rows]));
-            }
-        }
-        let head_norms =
-            ["self_attn.q_norm", "self_attn.k_norm"].map(|part| (part, config.head_dim));
-        let norms = [("input_layernorm", d), ("post_attention_layernorm", d)];
-        for (part, size) in head_norms.iter().filter(|_| config.qk_norm).chain(&norms) {
-            shapes.push((format!("model.layers.{layer}.{part}.weight"), vec![*size]));
-        }
-    }
-    shapes.push(("model.norm.weight".into(), vec![d]));
-    match config.purpose {
-        ModelPurpose::Language if config.tie_word_embeddings => {}
-        ModelPurpose::Language => shapes.push((LM_HEAD.into(), vec![v, d])),
-        ModelPurpose::Score => shapes.push((SCORE.into(), vec![1, d])),
-    }
-    shapes
-}
-
 /// Whole, or in shards.
 pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(WEIGHTS);
@@ -215,7 +217,7 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Whether a folder has weights, whole or damaged, or only says how a model is to be built.
 pub(crate) fn has_weights(folder: &Path) -> bool {
-    [WEIGHTS, INDEX].iter().any(|file| folder.join(file).exists())
+    [WEIGHTS, INDEX, ADAPTER_WEIGHTS].iter().any(|file| folder.join(file).exists())
 }
 
 #[cfg(test)]

@@ -142,14 +142,9 @@ impl RunCheckpoints {
                 )
             });
         }
-        ensure!(
-            held || start.overwrite || !has_weights(out),
-            message!(
-                "out-is-finished",
-                "{folder} holds a finished model; take another --out, or replace it with --overwrite",
-                folder = out.display()
-            )
-        );
+        if !(held || start.overwrite) {
+            refuse_finished(out)?;
+        }
         Ok((checkpoints, None))
     }
 
@@ -234,6 +229,19 @@ impl RunCheckpoints {
         found.sort();
         Ok(found)
     }
+}
+
+/// An error where a model would be written over.
+pub(crate) fn refuse_finished(out: &Path) -> Result<()> {
+    ensure!(
+        !has_weights(out),
+        message!(
+            "out-is-finished",
+            "{folder} holds a finished model; take another --out, or replace it with --overwrite",
+            folder = out.display()
+        )
+    );
+    Ok(())
 }
 
 /// Makes the output folder, and looks whether anything can be written there: a run finds that out

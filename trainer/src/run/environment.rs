@@ -1,13 +1,13 @@
 //! Where a run computes, and what its numbers depend on.
 
-use crate::ffi;
+use crate::{ffi, model::Transformer};
 use anyhow::{Result, bail};
 use entity::message;
 use entity::{
     report::{self, RunReport},
-    run_config::{self, Dtype},
+    run_config::{self, Dtype, LoraSettings},
 };
-use std::{env, fs};
+use std::{env, fs, path::Path};
 use tch::{Cuda, Device, Kind};
 use trainer_base::job::Report;
 
@@ -46,6 +46,16 @@ impl ComputeEnvironment {
         };
         let is_over = report(RunReport::Started { environment }).is_break();
         Ok((!is_over).then_some(Self { device, kind }))
+    }
+
+    /// Reads a model to be trained here, as [`Transformer::load_to_train`] does.
+    pub(crate) fn load_to_train(
+        &self,
+        folder: &Path,
+        lora: &LoraSettings,
+        seed: u64,
+    ) -> Result<Transformer> {
+        Transformer::load_to_train(folder, lora, seed, self.kind, self.device)
     }
 }
 

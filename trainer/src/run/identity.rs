@@ -1,6 +1,6 @@
 //! What tells a run from others: its settings, and hashes of its inputs.
 
-use crate::model::weights::weight_files;
+use crate::model::{adapter_folder::AdapterFolder, weights::weight_files};
 use anyhow::Result;
 use entity::run_config::{CHANGEABLE, RunConfig};
 use serde_json::{Map, Value, json};
@@ -67,9 +67,18 @@ pub(crate) fn hash_of_model(folder: &Path) -> Result<String> {
     const SAMPLES: u64 = 64;
     const BYTES: usize = 1 << 16;
     let mut hash = Sha256::new();
-    hash.update(model_files::read(&folder.join("config.json"))?);
+    let mut files = Vec::new();
+    let whole = match AdapterFolder::open(folder)? {
+        None => folder.to_path_buf(),
+        Some(adapters) => {
+            files.extend(adapters.files());
+            adapters.base
+        }
+    };
+    hash.update(model_files::read(&whole.join("config.json"))?);
+    files.extend(weight_files(&whole).unwrap_or_default());
     let mut buffer = vec![0; BYTES];
-    for path in weight_files(folder).unwrap_or_default() {
+    for path in files {
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
         hash.update(length.to_le_bytes());

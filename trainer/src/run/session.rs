@@ -17,6 +17,7 @@ use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
     batches::RowBatches,
     job::{Report, VerbOutcome},
+    random,
     settings::StartFlags,
 };
 
@@ -53,6 +54,9 @@ pub(crate) struct TrainingSession {
     schedule: RateSchedule,
     max_grad_norm: f64,
     evaluations: EvaluationSchedule,
+    seed: u64,
+    /// Adapters end up in a whole model.
+    merges: bool,
 }
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -66,6 +70,9 @@ impl TrainingSession {
     ) -> Result<Self> {
         let optimisation = opening.optimisation;
         refuse_as_output(opening.out, &model.folder, message!("the-model", "model"))?;
+        if let Some(adapted) = &model.adapted {
+            refuse_as_output(opening.out, &adapted.base, message!("the-base", "base"))?;
+        }
         let batches = RowBatches::new(opening.n_rows, optimisation);
         let evaluations = EvaluationSchedule::new(opening.eval_every, batches.n_steps);
         let work = opening.work_before
@@ -99,6 +106,8 @@ impl TrainingSession {
             journal,
             max_grad_norm: optimisation.max_grad_norm,
             evaluations,
+            seed: optimisation.seed,
+            merges: opening.start.merge,
         })
     }
 
@@ -135,6 +144,8 @@ impl TrainingSession {
 
     /// The rows of the step under way, micro-batch by micro-batch.
     pub(crate) fn micro_batches(&self) -> Vec<Vec<usize>> {
+        // What a step drops follows from its number, so that a run goes on as it would have.
+        self.model.draw_dropout_from(random::bits(&[self.seed, self.step()]));
         self.batches.of_step(self.step())
     }
 
@@ -260,6 +271,9 @@ impl TrainingSession {
         &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
     ) -> Result<VerbOutcome> {
+        if self.merges {
+            self.model.merge_when_saved();
+        }
         let Self { model, journal, .. } = self;
         journal.finish(|out| export(model, out))
     }

@@ -7,7 +7,7 @@ use crate::{
     data::dataset::DatasetContents,
     training::{
         fields::{
-            EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
+            ADAPTERS, EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
             POLICY_LEARNING_RATE, field,
         },
         findings::{
@@ -100,6 +100,7 @@ const FORM: &[FieldGroup] = &[
             ),
         ],
     },
+    ADAPTERS,
     OPTIMISER,
     MACHINE,
 ];

@@ -8,8 +8,8 @@ use crate::{
     data::dataset::{DatasetContents, PromptSelection},
     training::{
         fields::{
-            Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER, POLICY_LEARNING_RATE,
-            TEMPERATURE, field,
+            ADAPTERS, Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER,
+            POLICY_LEARNING_RATE, TEMPERATURE, field,
         },
         findings::{
             answer_length, divergence, entropy, held_out_gain, noisy_metric, rows_left_out,
@@ -178,6 +178,7 @@ const FORM: &[FieldGroup] = &[
             ),
         ],
     },
+    ADAPTERS,
     OPTIMISER,
     MACHINE,
 ];

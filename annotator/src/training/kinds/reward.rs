@@ -4,7 +4,9 @@ use super::{COMMON, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::DatasetContents,
     training::{
-        fields::{EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field},
+        fields::{
+            ADAPTERS, EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field,
+        },
         findings::{
             by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
         },
@@ -60,7 +62,7 @@ const FORM: &[FieldGroup] = &[
         fields: &[
             field(
                 "learning_rate",
-                FieldControl::Number,
+                FieldControl::OptionalNumber,
                 "config-learning-rate",
                 "config-learning-rate-reward-help",
             ),
@@ -97,6 +99,7 @@ const FORM: &[FieldGroup] = &[
             ),
         ],
     },
+    ADAPTERS,
     OPTIMISER,
     MACHINE,
 ];

@@ -5,8 +5,8 @@ use crate::{
     data::dataset::DatasetContents,
     training::{
         fields::{
-            BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH,
-            MAX_STEPS, OPTIMISER, field,
+            ADAPTERS, BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE,
+            MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
         },
         findings::{held_out_loss, noisy_metric, rows_left_out},
     },
@@ -57,6 +57,7 @@ const FORM: &[FieldGroup] = &[
             ),
         ],
     },
+    ADAPTERS,
     OPTIMISER,
     MACHINE,
 ];

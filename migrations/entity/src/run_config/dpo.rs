@@ -1,7 +1,7 @@
 //! The settings of direct preference optimisation; TRL's `DPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, OptimiserSettings, RunConfig, is_positive, problem,
+    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, is_positive, problem,
     supervised_problems,
 };
 use clap::Args;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Direct preference optimisation on comparisons, without a reward model (TRL: `DPOConfig`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 pub struct DpoConfig {
-    /// Peak learning rate
-    #[arg(long, default_value_t = 1e-6)]
-    pub learning_rate: f64,
+    /// Peak learning rate [default: 1e-6, and ten times as much with --lora-rank]
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
     /// Tokens per answer with its prompt; longer ones are cut at the end
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
@@ -24,25 +24,44 @@ pub struct DpoConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub lora: LoraSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub optimisation: OptimiserSettings,
 }
 
 impl Default for DpoConfig {
     fn default() -> Self {
         Self {
-            learning_rate: 1e-6,
+            learning_rate: None,
             max_length: 1024,
             beta: 0.1,
             eval_every: 0,
+            lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
     }
 }
 
+impl DpoConfig {
+    /// The peak learning rate, as it was asked for or by default.
+    pub fn peak_learning_rate(&self) -> f64 {
+        self.lora.learning_rate(self.learning_rate, 1e-6)
+    }
+}
+
 impl RunConfig for DpoConfig {
+    fn resolved(&self) -> Self {
+        Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
-        let mut found =
-            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        let mut found = supervised_problems(
+            self.learning_rate,
+            self.max_length,
+            &self.lora,
+            &self.optimisation,
+        );
         if !is_positive(self.beta) {
             found.push(problem("beta", ConfigProblem::NotPositive));
         }

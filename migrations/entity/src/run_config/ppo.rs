@@ -1,8 +1,8 @@
 //! The settings of proximal policy optimisation; TRL's `PPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, OptimiserSettings, RunConfig, at_least_one, is_positive,
-    not_negative, problem, supervised_problems,
+    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, at_least_one,
+    is_positive, not_negative, problem, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,9 @@ pub enum KlEstimator {
 /// Proximal policy optimisation against a reward model (TRL: `PPOConfig`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 pub struct PpoConfig {
-    /// Peak learning rate of policy and value model
-    #[arg(long, default_value_t = 3e-6)]
-    pub learning_rate: f64,
+    /// Peak learning rate of policy and value model [default: 3e-6, and ten times as much with --lora-rank]
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
     /// Tokens per prompt; longer prompts are dropped
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
@@ -74,13 +74,16 @@ pub struct PpoConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub lora: LoraSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub optimisation: OptimiserSettings,
 }
 
 impl Default for PpoConfig {
     fn default() -> Self {
         Self {
-            learning_rate: 3e-6,
+            learning_rate: None,
             max_length: 1024,
             episodes: 0,
             response_length: 53,
@@ -97,15 +100,31 @@ impl Default for PpoConfig {
             temperature: 0.7,
             missing_eos_penalty: 0.0,
             eval_every: 0,
+            lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
     }
 }
 
+impl PpoConfig {
+    /// The peak learning rate, as it was asked for or by default.
+    pub fn peak_learning_rate(&self) -> f64 {
+        self.lora.learning_rate(self.learning_rate, 3e-6)
+    }
+}
+
 impl RunConfig for PpoConfig {
+    fn resolved(&self) -> Self {
+        Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
-        let mut found =
-            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        let mut found = supervised_problems(
+            self.learning_rate,
+            self.max_length,
+            &self.lora,
+            &self.optimisation,
+        );
         at_least_one(&mut found, "response_length", self.response_length);
         at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
         at_least_one(&mut found, "minibatches", self.minibatches);

@@ -1,6 +1,6 @@
 //! The settings of training on raw text, to predict the next token.
 
-use super::{ConfigError, OptimiserSettings, RunConfig, supervised_problems};
+use super::{ConfigError, LoraSettings, OptimiserSettings, RunConfig, supervised_problems};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,11 @@ impl Default for PretrainConfig {
 
 impl RunConfig for PretrainConfig {
     fn problems(&self) -> Vec<ConfigError> {
-        supervised_problems(self.learning_rate, self.max_length, &self.optimisation)
+        supervised_problems(
+            Some(self.learning_rate),
+            self.max_length,
+            &LoraSettings::default(),
+            &self.optimisation,
+        )
     }
 }

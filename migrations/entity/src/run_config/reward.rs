@@ -1,15 +1,17 @@
 //! The settings of reward modelling; TRL's `RewardConfig`.
 
-use super::{ConfigError, OptimiserSettings, RunConfig, not_negative, supervised_problems};
+use super::{
+    ConfigError, LoraSettings, OptimiserSettings, RunConfig, not_negative, supervised_problems,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// A reward model from comparisons, Bradley–Terry (TRL: `RewardConfig`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 pub struct RewardConfig {
-    /// Peak learning rate
-    #[arg(long, default_value_t = 1e-4)]
-    pub learning_rate: f64,
+    /// Peak learning rate [default: 1e-4, and ten times as much with --lora-rank]
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
     /// Tokens per answer with its prompt; pairs with a longer one are dropped
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
@@ -21,25 +23,44 @@ pub struct RewardConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub lora: LoraSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub optimisation: OptimiserSettings,
 }
 
 impl Default for RewardConfig {
     fn default() -> Self {
         Self {
-            learning_rate: 1e-4,
+            learning_rate: None,
             max_length: 1024,
             center_rewards_coefficient: 0.0,
             eval_every: 0,
+            lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
     }
 }
 
+impl RewardConfig {
+    /// The peak learning rate, as it was asked for or by default.
+    pub fn peak_learning_rate(&self) -> f64 {
+        self.lora.learning_rate(self.learning_rate, 1e-4)
+    }
+}
+
 impl RunConfig for RewardConfig {
+    fn resolved(&self) -> Self {
+        Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
-        let mut found =
-            supervised_problems(self.learning_rate, self.max_length, &self.optimisation);
+        let mut found = supervised_problems(
+            self.learning_rate,
+            self.max_length,
+            &self.lora,
+            &self.optimisation,
+        );
         not_negative(&mut found, "center_rewards_coefficient", self.center_rewards_coefficient);
         found
     }

@@ -20,8 +20,9 @@ fn a_config_file_gives_settings_and_a_flag_wins() {
     let file = file.to_str().unwrap();
     let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o"];
     let line = read(&[&typed[..], &["--config", file, "--batch-size", "5"]].concat()).unwrap();
-    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
-    assert_eq!((job.config.learning_rate, job.config.optimisation.batch_size), (0.5, 5));
+    let Verb::Train(verb) = line.verb else { panic!("another verb") };
+    let TrainingVerb::Sft(job) = *verb else { panic!("another verb") };
+    assert_eq!((job.config.learning_rate, job.config.optimisation.batch_size), (Some(0.5), 5));
     assert!(!job.config.optimisation.shuffle);
     assert_eq!(job.check(), Ok(()));
 }
@@ -48,7 +49,8 @@ fn settings_that_make_no_sense_are_told_by_their_flags() {
 fn of_a_setting_the_last_value_counts_and_a_file_can_be_given_once() {
     let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o"];
     let line = read(&[&typed[..], &["--seed", "1", "--seed", "2"]].concat()).unwrap();
-    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
+    let Verb::Train(verb) = line.verb else { panic!("another verb") };
+    let TrainingVerb::Sft(job) = *verb else { panic!("another verb") };
     assert_eq!(job.config.optimisation.seed, 2);
     for again in
         [&["--data", "e"][..], &["--data=e"], &["--model", "m"], &["--config", "x", "--config=y"]]
@@ -66,6 +68,7 @@ fn a_file_that_is_typed_wins_over_that_of_a_config_file() {
     fs::write(&file, "data = \"theirs\"\n").unwrap();
     let typed = ["trainer", "sft", "--model", "m", "--data", "mine", "--out", "o", "--config"];
     let line = read(&[&typed[..], &[file.to_str().unwrap()]].concat()).unwrap();
-    let Verb::Train(TrainingVerb::Sft(job)) = line.verb else { panic!("another verb") };
+    let Verb::Train(verb) = line.verb else { panic!("another verb") };
+    let TrainingVerb::Sft(job) = *verb else { panic!("another verb") };
     assert_eq!(job.paths.data, PathBuf::from("mine"));
 }

@@ -170,6 +170,10 @@ pub(super) fn arguments(
     give("--config", &config);
     give("--report", Path::new("json"));
     arguments.push("--exit-with-stdin".into());
+    if let RunOutput::Model { .. } = command.output {
+        // The store holds whole models, each readable by itself.
+        arguments.push("--merge".into());
+    }
     Ok(arguments)
 }
 

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
     run::recording,
 };
-use entity::run_config::{LrScheduler, OptimiserSettings};
+use entity::run_config::{LoraSettings, LrScheduler, OptimiserSettings};
 use tch::Device;
 
 /// As in trainer/fixtures/make_trl_dpo_trace.py.
@@ -13,7 +13,8 @@ fn traced(golden: &Value) -> DpoConfig {
     let args = &golden["args"];
     let linear = args["lr_scheduler_type"] == json!("linear");
     DpoConfig {
-        learning_rate: args["learning_rate"].as_f64().unwrap(),
+        learning_rate: args["learning_rate"].as_f64(),
+        lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         beta: args["beta"].as_f64().unwrap(),
         eval_every: 0,
@@ -39,6 +40,17 @@ fn paths(golden: &Value, out: &Path) -> DpoPaths {
         eval_data: Some(data),
         start: StartFlags::default(),
     }
+}
+
+#[test]
+fn twenty_steps_of_adapters_follow_peft() {
+    let golden = &fixture("peft_trace.json")["dpo"];
+    let (start, out) = (fresh_adapters(None), tempfile::tempdir().unwrap());
+    let mut paths = paths(golden, out.path());
+    paths.model = start.path().into();
+    let config = DpoConfig { lora: adapter_settings(), ..traced(golden) };
+    assert_follows("adapters", golden, &paths, &config);
+    assert_learnt(out.path(), golden);
 }
 
 fn run_until(
@@ -74,7 +86,20 @@ fn before_it_learns_a_policy_is_as_right_as_a_coin() {
 fn follows_trl(kind: &str) {
     let golden = &fixture("trl_dpo_trace.json")[kind];
     let out = tempfile::tempdir().unwrap();
-    let metrics = run_until(golden, &traced(golden), out.path(), None);
+    let paths = paths(golden, out.path());
+    assert_follows(kind, golden, &paths, &traced(golden));
+    let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
+    for (name, weight) in model.parameters() {
+        let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
+        let own = weight.norm().double_value(&[]);
+        assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
+    }
+}
+
+/// Holds a run's metrics, step by step, against those of a trace.
+fn assert_follows(kind: &str, golden: &Value, paths: &DpoPaths, config: &DpoConfig) {
+    let (events, _) = recording::until(None, |report| run(paths, config, report));
+    let metrics = recording::metrics(&events);
     let steps = golden["steps"].as_array().unwrap();
     let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
     assert_eq!((ours.len(), steps.len()), (20, 20));
@@ -97,12 +122,6 @@ fn follows_trl(kind: &str) {
             let (ours, golden) = (as_trl(line, key), golden.as_f64().unwrap());
             assert!((ours - golden).abs() < 5e-4, "{key}: {ours} ≠ {golden}");
         }
-    }
-    let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
-    for (name, weight) in model.parameters() {
-        let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
-        let own = weight.norm().double_value(&[]);
-        assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
     }
 }
 

@@ -1,11 +1,14 @@
 //! The four models: their log-probabilities, values and scores of sequences.
 
 use super::PpoPaths;
-use crate::model::{PackedBatch, Transformer, head};
+use crate::{
+    model::{PackedBatch, Transformer, head},
+    run::environment::ComputeEnvironment,
+};
 use anyhow::ensure;
 use entity::run_config::PpoConfig;
 use entity::{message, message::KeyedMessage};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 use trainer_base::{model_config::ModelPurpose, rows::TrainingExample};
 
 /// Policy and value model learn; reference and reward model stay as they were loaded.
@@ -17,14 +20,21 @@ pub(super) struct PpoModels {
 }
 
 impl PpoModels {
-    /// The reference is the policy as it was, the value model starts as the reward model.
-    pub(super) fn load(paths: &PpoPaths, kind: Kind, device: Device) -> anyhow::Result<Self> {
-        let models = Self {
-            policy: Transformer::load(&paths.policy, kind, device)?.expect_language()?,
-            value: Transformer::load(&paths.reward, kind, device)?,
-            reference: Transformer::load_frozen(&paths.policy, kind, device)?,
-            reward: Transformer::load_frozen(&paths.reward, kind, device)?,
+    /// The reference is the policy as it was, the value model starts as the reward model. Where adapters
+    /// learn, each pair has its base in memory once, and both have one where it is the same folder.
+    pub(super) fn load(
+        paths: &PpoPaths,
+        config: &PpoConfig,
+        environment: &ComputeEnvironment,
+    ) -> anyhow::Result<Self> {
+        let (lora, seed) = (&config.lora, config.optimisation.seed);
+        let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
+        let value = Transformer::load_to_train_beside(&policy, &paths.reward, lora, seed)?;
+        let frozen = |model: &Transformer| match model.adapted {
+            Some(_) => model.frozen_twin(),
+            None => Transformer::load_frozen(&model.folder, model.kind, model.device),
         };
+        let models = Self { reference: frozen(&policy)?, reward: frozen(&value)?, policy, value };
         ensure!(
             models.reward.config.purpose == ModelPurpose::Score,
             message!(

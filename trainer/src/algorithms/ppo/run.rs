@@ -23,6 +23,8 @@ const MEASURING_COST: f64 = 0.5;
 /// A run between two rollout batches, which are its steps.
 pub(super) struct PpoRun {
     journal: RunJournal,
+    /// Adapters end up in a whole model.
+    merges: bool,
 }
 
 impl PpoRun {
@@ -50,7 +52,7 @@ impl PpoRun {
         };
         let journal =
             RunJournal::open(opening, report, |folder, n_updates| ppo.restore(folder, n_updates))?;
-        Ok(Self { journal })
+        Ok(Self { journal, merges: paths.start.merge })
     }
 
     /// Rollout batches done.
@@ -130,7 +132,10 @@ impl PpoRun {
     }
 
     /// Writes the policy, then removes the checkpoints.
-    pub(super) fn finish(mut self, ppo: &Ppo) -> anyhow::Result<VerbOutcome> {
+    pub(super) fn finish(mut self, ppo: &mut Ppo) -> anyhow::Result<VerbOutcome> {
+        if self.merges {
+            ppo.models.policy.merge_when_saved();
+        }
         self.journal.finish(|out| model::save(&ppo.models.policy, out, &Map::new()))
     }
 }

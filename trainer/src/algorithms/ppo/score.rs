@@ -4,7 +4,7 @@ use crate::answer::generate::{Completion, FinishReason};
 use anyhow::ensure;
 use entity::{message, message::KeyedMessage};
 use std::path::Path;
-use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
+use trainer_base::{adapters::folder_with, rows::PromptIds, tokenizer::Tokenizer};
 
 /// The ids that the reward model scores, at the last of them.
 ///
@@ -34,7 +34,7 @@ pub(super) fn ids_to_score(
 /// A reward model reads the policy's ids: both need the same tokenizer.
 pub(super) fn ensure_same_vocabulary(policy: &Path, reward: &Path) -> anyhow::Result<()> {
     let vocabulary = |folder: &Path| -> anyhow::Result<_> {
-        let file = folder.join("tokenizer.json");
+        let file = folder_with(folder, "tokenizer.json")?.join("tokenizer.json");
         let tokenizer = tokenizers::Tokenizer::from_file(&file).map_err(|error| {
             let why = KeyedMessage::technical(error.to_string());
             message!("at-path", "{path}: {why}", path = file.display(), why = why)

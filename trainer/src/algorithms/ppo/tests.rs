@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
     model,
     run::recording,
 };
+use entity::run_config::LoraSettings;
 use serde_json::{Map, Value};
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 use tch::Device;
 use trainer_base::settings::StartFlags;
 
@@ -48,7 +49,7 @@ fn ppo(config: &PpoConfig) -> Ppo<'_> {
 fn config_of(args: &Value) -> PpoConfig {
     let number = |name: &str| args[name].as_f64().unwrap();
     let mut config = PpoConfig {
-        learning_rate: number("learning_rate"),
+        learning_rate: Some(number("learning_rate")),
         ppo_epochs: number("num_ppo_epochs") as usize,
         minibatches: number("num_mini_batches") as usize,
         kl_coef: number("kl_coef"),
@@ -261,7 +262,7 @@ impl Desk {
 
     fn config() -> PpoConfig {
         let mut config = PpoConfig {
-            learning_rate: 3e-3,
+            learning_rate: Some(3e-3),
             response_length: 6,
             temperature: 1.0,
             minibatches: 2,
@@ -325,8 +326,41 @@ fn a_reward_model_with_another_tokenizer_is_refused() {
 
 #[test]
 fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
+    assert_goes_on(Desk::config(), "model.safetensors");
+}
+
+#[test]
+fn adapters_that_were_stopped_go_on_to_the_same_numbers_bit_for_bit() {
+    let lora = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    assert_goes_on(PpoConfig { lora, ..Desk::config() }, "adapter_model.safetensors");
+}
+
+#[test]
+fn four_models_of_one_base_have_its_weights_in_memory_once() {
+    let (desk, golden) = (Desk::new(), fixture("peft_trace.json"));
+    let reward = fresh_adapters(Some(&golden["reward"]["score_weight"]));
+    let policy = fixture_path("tiny_llama");
+    let paths = PpoPaths { policy, reward: reward.path().into(), ..desk.paths("policy") };
+    let config = PpoConfig { lora: adapter_settings(), ..Desk::config() };
+    let environment = ComputeEnvironment { device: Device::Cpu, kind: Kind::Float };
+    let models = PpoModels::load(&paths, &config, &environment).unwrap();
+    let all = [&models.policy, &models.value, &models.reference, &models.reward];
+    let places = |model: &Transformer| -> BTreeSet<usize> {
+        model.parameters().iter().map(|(_, weight)| weight.data_ptr() as usize).collect()
+    };
+    let of_base: Vec<usize> =
+        models.reference.parameters().iter().map(|(_, w)| w.data_ptr() as usize).collect();
+    for model in all {
+        assert!(of_base.iter().all(|place| places(model).contains(place)), "a copy of the base");
+    }
+    let own = places(&models.policy).intersection(&places(&models.value)).count();
+    assert_eq!(own, of_base.len(), "adapters are each model's own");
+    let (step, _) = recording::until(Some(1), |report| run(&paths, &config, report));
+    assert_eq!(metric(&step, "objective/kl").first(), Some(&0.0), "the reference is the start");
+}
+
+fn assert_goes_on(mut config: PpoConfig, file: &str) {
     let desk = Desk::new();
-    let mut config = Desk::config();
     config.optimisation.max_steps = 5;
     let (_, whole) = desk.run("whole", &config, None);
     let (stopped, first) = desk.run("parts", &config, Some(2));
@@ -352,6 +386,6 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
     assert_eq!([&first, &second, &third].map(|part| numbers(part).len()), [3, 1, 2]);
     assert!(numbers(&whole).iter().all(|metrics| metrics.contains_key("eval_score")));
     assert_eq!([&first, &second, &third].map(|part| numbers(part)).concat(), numbers(&whole));
-    let weights = |out: &str| std::fs::read(desk.paths(out).out.join("model.safetensors")).unwrap();
+    let weights = |out: &str| std::fs::read(desk.paths(out).out.join(file)).unwrap();
     assert_eq!(weights("parts"), weights("whole"));
 }

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
     model,
     run::recording,
 };
-use entity::run_config::OptimiserSettings;
+use entity::run_config::{LoraSettings, OptimiserSettings};
 use tch::Device;
 
 /// tiny_llama with the score head that the trace starts from.
@@ -24,7 +24,8 @@ fn start(golden: &Value, folder: &Path) {
 fn traced(golden: &Value) -> RewardConfig {
     let args = &golden["args"];
     RewardConfig {
-        learning_rate: args["learning_rate"].as_f64().unwrap(),
+        learning_rate: args["learning_rate"].as_f64(),
+        lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         center_rewards_coefficient: args["center_rewards_coefficient"].as_f64().unwrap_or(0.0),
         eval_every: 0,
@@ -60,7 +61,12 @@ fn follows_trl(kind: &str) {
         eval_data: Some(data),
         start: StartFlags::default(),
     };
-    let metrics = run_all(&paths, &traced(golden), None);
+    assert_follows(kind, golden, &paths, &traced(golden));
+}
+
+/// Holds a run's metrics, step by step, against those of a trace.
+fn assert_follows(kind: &str, golden: &Value, paths: &RewardPaths, config: &RewardConfig) {
+    let metrics = run_all(paths, config, None);
     let steps = golden["steps"].as_array().unwrap();
     let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
     assert_eq!(ours.len(), steps.len());
@@ -101,6 +107,24 @@ fn twenty_steps_on_conversations_follow_trl() {
 #[test]
 fn twenty_steps_on_strings_with_centred_rewards_follow_trl() {
     follows_trl("strings");
+}
+
+#[test]
+fn twenty_steps_of_adapters_follow_peft() {
+    let golden = &fixture("peft_trace.json")["reward"];
+    let (start, out) =
+        (fresh_adapters(Some(&golden["score_weight"])), tempfile::tempdir().unwrap());
+    let data = fixture_path(golden["data"].as_str().unwrap());
+    let paths = RewardPaths {
+        model: start.path().into(),
+        data: data.clone(),
+        out: out.path().into(),
+        eval_data: Some(data),
+        start: StartFlags::default(),
+    };
+    let config = RewardConfig { lora: adapter_settings(), ..traced(golden) };
+    assert_follows("adapters", golden, &paths, &config);
+    assert_learnt(out.path(), golden);
 }
 
 #[test]

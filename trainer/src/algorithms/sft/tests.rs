@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
     run::recording,
 };
 use entity::{
     report::RunReport,
-    run_config::{LrScheduler, OptimiserSettings},
+    run_config::{LoraSettings, LrScheduler, OptimiserSettings},
 };
 use std::{fs, ops::ControlFlow};
 use tch::Device;
@@ -28,7 +28,8 @@ fn traced(golden: &Value) -> SftConfig {
     let args = &golden["args"];
     let linear = args["lr_scheduler_type"] == json!("linear");
     SftConfig {
-        learning_rate: args["learning_rate"].as_f64().unwrap(),
+        learning_rate: args["learning_rate"].as_f64(),
+        lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         eval_every: 0,
         optimisation: OptimiserSettings {
@@ -63,9 +64,19 @@ fn weights(folder: &Path) -> Vec<u8> {
 fn follows_trl(kind: &str) {
     let golden = &fixture("trl_sft_trace.json")[kind];
     let out = tempfile::tempdir().unwrap();
-    let data = golden["data"].as_str().unwrap();
-    let (metrics, outcome) = run_until(&paths(data, out.path()), &traced(golden), None);
+    let paths = paths(golden["data"].as_str().unwrap(), out.path());
+    assert_follows(kind, golden, &paths, &traced(golden));
+    let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
+    for (name, weight) in model.parameters() {
+        let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
+        let own = weight.norm().double_value(&[]);
+        assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
+    }
+}
 
+/// Holds a run's metrics, step by step, against those of a trace.
+fn assert_follows(kind: &str, golden: &Value, paths: &SftPaths, config: &SftConfig) {
+    let (metrics, outcome) = run_until(paths, config, None);
     let steps = golden["steps"].as_array().unwrap();
     let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
     assert_eq!(ours.len(), steps.len());
@@ -85,12 +96,6 @@ fn follows_trl(kind: &str) {
         let (ours, golden) = (line["eval_loss"].as_f64().unwrap(), golden[key].as_f64().unwrap());
         assert!((ours - golden).abs() < 5e-4 * golden, "{key}: {ours} ≠ {golden}");
     }
-    let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
-    for (name, weight) in model.parameters() {
-        let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
-        let own = weight.norm().double_value(&[]);
-        assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
-    }
     let VerbOutcome::Finished(summary) = outcome else { panic!("not finished") };
     assert_eq!((summary.kind.as_str(), summary.steps), ("sft", 20));
     assert_eq!(Some(summary.tokens as f64), steps[19]["num_tokens"].as_f64());
@@ -104,6 +109,37 @@ fn twenty_steps_on_conversations_follow_trl() {
 #[test]
 fn twenty_steps_on_strings_with_warm_up_cosine_and_decay_follow_trl() {
     follows_trl("strings");
+}
+
+#[test]
+fn twenty_steps_of_adapters_follow_peft() {
+    let golden = &fixture("peft_trace.json")["sft"];
+    let (start, out) = (fresh_adapters(None), tempfile::tempdir().unwrap());
+    let mut paths = paths(golden["data"].as_str().unwrap(), out.path());
+    paths.model = start.path().into();
+    let config = SftConfig { lora: adapter_settings(), ..traced(golden) };
+    assert_follows("adapters", golden, &paths, &config);
+    assert_learnt(out.path(), golden);
+}
+
+#[test]
+fn adapters_that_were_stopped_go_on_to_the_same_bit_for_bit_and_leave_their_base_alone() {
+    let golden = &fixture("peft_trace.json")["sft"];
+    let lora = LoraSettings { lora_rank: 3, lora_dropout: 0.25, ..LoraSettings::default() };
+    let mut config = SftConfig { lora, ..traced(golden) };
+    config.optimisation.shuffle = true;
+    let data = golden["data"].as_str().unwrap();
+    let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    run_until(&paths(data, whole.path()), &config, None);
+    let (_, outcome) = run_until(&paths(data, parts.path()), &config, Some(7));
+    assert_eq!(outcome, VerbOutcome::Stopped);
+    assert!(!parts.path().join("checkpoint-7/model.safetensors").exists());
+    run_until(&paths(data, parts.path()), &config, None);
+    let learnt = |out: &Path| fs::read(out.join("adapter_model.safetensors")).unwrap();
+    assert!(learnt(whole.path()) == learnt(parts.path()), "the adapters differ");
+    config.lora.lora_dropout = 0.0;
+    run_until(&paths(data, other.path()), &config, None);
+    assert!(learnt(whole.path()) != learnt(other.path()), "nothing was dropped");
 }
 
 #[test]
@@ -159,7 +195,7 @@ fn a_run_that_was_stopped_within_a_step_keeps_the_steps_before_it() {
 #[test]
 fn a_loss_that_is_not_a_number_ends_the_run_with_a_sentence() {
     let golden = &fixture("trl_sft_trace.json")["messages"];
-    let config = SftConfig { learning_rate: 1e30, ..traced(golden) };
+    let config = SftConfig { learning_rate: Some(1e30), ..traced(golden) };
     let out = tempfile::tempdir().unwrap();
     let paths = paths(golden["data"].as_str().unwrap(), out.path());
     let error = run(&paths, &config, &mut |_| ControlFlow::Continue(())).unwrap_err();

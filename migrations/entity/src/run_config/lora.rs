@@ -1,0 +1,52 @@
+//! The settings of low-rank adapters; PEFT's `LoraConfig`.
+
+use super::{ConfigError, ConfigProblem, is_positive, problem};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// How many times larger the learning rate of adapters is by default: what "LoRA Without Regret"
+/// (Schulman et al. 2025) found best against that of all weights, whatever the rank.
+const RATE_OF_ADAPTERS: f64 = 10.0;
+
+/// Low-rank adapters on every linear layer (Hu et al. 2021; PEFT: `LoraConfig`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+#[serde(default)] // runs that are older than adapters go on
+pub struct LoraSettings {
+    /// Train adapters of this rank on every linear layer (LoRA) and leave the model's own weights as they are; 0 trains all weights
+    #[arg(long, alias = "lora-r", default_value_t = 0)]
+    pub lora_rank: usize,
+    /// What adapters add counts alpha / rank times
+    #[arg(long, default_value_t = 32.0)]
+    pub lora_alpha: f64,
+    /// Share of an adapter's inputs that are dropped while it learns
+    #[arg(long, default_value_t = 0.0)]
+    pub lora_dropout: f64,
+}
+
+impl Default for LoraSettings {
+    fn default() -> Self {
+        Self { lora_rank: 0, lora_alpha: 32.0, lora_dropout: 0.0 }
+    }
+}
+
+impl LoraSettings {
+    /// Whether adapters are trained, and not all weights.
+    pub fn is_on(&self) -> bool {
+        self.lora_rank > 0
+    }
+
+    /// The peak learning rate that was asked for, else the default, `of_weights` being that of all
+    /// weights.
+    pub(super) fn learning_rate(&self, asked: Option<f64>, of_weights: f64) -> f64 {
+        asked.unwrap_or(if self.is_on() { of_weights * RATE_OF_ADAPTERS } else { of_weights })
+    }
+
+    pub(super) fn problems(&self, found: &mut Vec<ConfigError>) {
+        if !is_positive(self.lora_alpha) {
+            found.push(problem("lora_alpha", ConfigProblem::NotPositive));
+        }
+        if !(0.0..1.0).contains(&self.lora_dropout) {
+            found.push(problem("lora_dropout", ConfigProblem::NoProperShare));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a model takes that learns: all of its weights, or adapters beside them.
+
+use super::{BatchLoad, ModelInMemory, Precision};
+use entity::run_config::LoraSettings;
+
+/// Bytes of a parameter's gradient: f32, where the optimiser reads it.
+const GRADIENT: u64 = 4;
+
+/// Linear layers of a decoder layer.
+const N_LINEAR: u64 = 7;
+
+#[derive(Clone, Copy)]
+pub(super) struct LearningModel {
+    pub(super) whole: ModelInMemory,
+    /// 0 where all weights learn.
+    rank: u64,
+}
+
+impl LearningModel {
+    pub(super) fn new(whole: ModelInMemory, lora: &LoraSettings) -> Self {
+        Self { whole, rank: lora.lora_rank as u64 }
+    }
+
+    fn has_adapters(&self) -> bool {
+        self.rank > 0
+    }
+
+    /// How many numbers learn.
+    fn n_learning(&self) -> u64 {
+        if !self.has_adapters() {
+            return self.whole.n_parameters;
+        }
+        let shape = &self.whole.shape;
+        let (d, f) = (shape.hidden_size, shape.intermediate_size);
+        // Inputs and outputs of the linear layers: two of queries, two of keys and values, three of the
+        // feed-forward part.
+        let sides = 2 * (d + shape.query_size()) + 2 * (d + shape.key_size()) + 3 * (d + f);
+        self.rank.saturating_mul(sides * shape.num_hidden_layers)
+    }
+
+    pub(super) fn gradients(&self) -> u64 {
+        GRADIENT.saturating_mul(self.n_learning())
+    }
+
+    /// Of what learns f32 weights and two moments, in bf16 a copy that computes, too; of what stays the
+    /// weights that compute.
+    pub(super) fn weights(&self, precision: Precision) -> u64 {
+        let per_parameter: u64 = match precision {
+            Precision::Bf16 => 14,
+            Precision::F32 => 12,
+        };
+        let frozen = if self.has_adapters() { self.whole.frozen(precision) } else { 0 };
+        per_parameter.saturating_mul(self.n_learning()).saturating_add(frozen)
+    }
+
+    /// The model as it was when the run began, beside the one that learns: adapters share their base.
+    pub(super) fn twin(&self, precision: Precision) -> u64 {
+        if self.has_adapters() { 0 } else { self.whole.frozen(precision) }
+    }
+
+    /// What a batch takes as its backward pass begins: what the layers saved, logits, and the head's
+    /// gradient where the head learns.
+    pub(super) fn step(&self, load: &BatchLoad, precision: Precision) -> u64 {
+        let shape = &self.whole.shape;
+        let of_head = shape.vocab_size * shape.hidden_size * precision.bytes();
+        let head = match load.answers {
+            0 => 0,
+            answers => self.whole.logits(answers) + if self.has_adapters() { 0 } else { of_head },
+        };
+        self.saved(load, precision).saturating_add(head)
+    }
+
+    /// What the layers save of a batch, of adapters what they make of each token.
+    pub(super) fn saved(&self, load: &BatchLoad, precision: Precision) -> u64 {
+        let per_token = N_LINEAR * self.whole.shape.num_hidden_layers * precision.bytes();
+        let low = load.tokens.saturating_mul(per_token).saturating_mul(self.rank);
+        self.whole.saved(load, precision).saturating_add(low)
+    }
+}

@@ -1,0 +1,17 @@
+//! The files of `trainer merge`.
+
+use std::path::PathBuf;
+
+/// Where `trainer merge` reads and writes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MergePaths {
+    /// Folder of adapters (LoRA), as a run with --lora-rank or PEFT writes it
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The whole model to make, in f32
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Replace a model that is in the output folder
+    #[arg(long)]
+    pub overwrite: bool,
+}
