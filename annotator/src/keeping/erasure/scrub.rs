@@ -71,9 +71,9 @@ impl ErasedWords {
             let spelt = PlainSpelling::of(&words).spelt().to_owned();
             let is_long = words.chars().count() >= MIN_WITHIN;
             if is_long {
-                new.within.push(spelt)
+                new.within.push(spelt);
             } else {
-                new.whole.push(spelt)
+                new.whole.push(spelt);
             }
             new.words.push(words);
         }
