@@ -207,9 +207,9 @@ on_both_databases! {
         app.admin.get(&format!("{facts}?model={model}")).await;
         app.admin.get(&format!("{facts}?model=")).await;
         assert_eq!(app.admin.try_get(&format!("{facts}?model=zzz")).await.status, 404);
-        for page in ["-1", "99999999999999999999", "x"] {
-            let page = app.admin.try_get(&format!("{project}/prompts?page={page}")).await;
-            assert_eq!(page.status, 400, "{}", page.text());
+        for (query, status) in [("after=x", 404), ("before=-1", 404), ("after=1&after=2", 400)] {
+            let page = app.admin.try_get(&format!("{project}/prompts?{query}")).await;
+            assert_eq!(page.status, status, "{query}: {}", page.text());
         }
         let chat = app.admin.get(&format!("{project}/models/{model}/chat")).await.form("/chat");
         let damaged = chat.with("message", "And then?").with("turns", "[{\"role\":\"user\",\"cont");

@@ -32,16 +32,8 @@ const COUNTED: u64 = 100;
 
 impl UnreadRuns {
     pub async fn of(db: &impl ConnectionTrait, account: &account::Model) -> Result<Self, DbErr> {
-        let launched = run::Entity::find().filter(run::Column::CreatedBy.eq(account.id));
-        if launched
-            .select_only()
-            .column(run::Column::Id)
-            .limit(1)
-            .into_tuple::<RunId>()
-            .one(db)
-            .await?
-            .is_none()
-        {
+        let launched = launched_by(account).select_only().column(run::Column::Id).limit(1);
+        if launched.into_tuple::<RunId>().one(db).await?.is_none() {
             return Ok(Self::default());
         }
         let statuses: Vec<RunStatus> = launched_by(account)
