@@ -10,7 +10,7 @@ use crate::{
     people::sign_in_limit::SignInLimit,
     routes,
     start::{background::BackgroundTasks, first_start},
-    training::{run_digest::RunDigests, run_feed::RunFeed},
+    training::{row_counter::RowCounter, run_digest::RunDigests, run_feed::RunFeed},
     web::{
         assets,
         client_address::TrustedProxies,
@@ -65,7 +65,8 @@ impl App {
         let live = web::Data::new(live);
         let feed = RunFeed::new(db.clone());
         let imports = web::Data::new(ImportQueue::new(db.clone(), &config.storage.data_dir));
-        let shared = (live.clone(), web::Data::new(feed.clone()), imports.clone());
+        let rows = web::Data::new(RowCounter::new(db.clone(), store.clone()));
+        let shared = (live.clone(), web::Data::new(feed.clone()), imports.clone(), rows);
         let (server, address) = bind(config.clone(), db.clone(), store.clone(), shared)?;
         if let Some(listen) = &config.metrics_listen {
             let folders = [
@@ -150,16 +151,16 @@ impl App {
 }
 
 /// What requests share with those who started the server.
-type SharedData = (web::Data<LiveModels>, web::Data<RunFeed>, web::Data<ImportQueue>);
+type SharedData =
+    (web::Data<LiveModels>, web::Data<RunFeed>, web::Data<ImportQueue>, web::Data<RowCounter>);
 
 fn bind(
     config: ServeConfig,
     db: DatabaseConnection,
     store: ArtifactStore,
-    (live, feed, imports): SharedData,
+    (live, feed, imports, row_counter): SharedData,
 ) -> anyhow::Result<(Server, ListenAddress)> {
-    let listen = config.listen.clone();
-    let secure = config.secure_cookies;
+    let (listen, secure) = (config.listen.clone(), config.secure_cookies);
     let cookies = web::Data::new(CookieSecurity(secure));
     let proxies = web::Data::new(TrustedProxies(config.trusted_proxies.clone()));
     let config = web::Data::new(config);
@@ -181,6 +182,7 @@ fn bind(
             .app_data(store.clone())
             .app_data(feed.clone())
             .app_data(digests.clone())
+            .app_data(row_counter.clone())
             .app_data(streams.clone())
             .app_data(live.clone())
             .app_data(imports.clone())

@@ -2,6 +2,7 @@
 //! it works and what that means, and what follows when it has finished.
 
 pub mod curves;
+pub mod expected_time;
 pub mod fields;
 pub mod findings;
 pub mod follow_up;
@@ -12,7 +13,10 @@ pub mod launch_form;
 pub mod progress;
 pub mod resume;
 pub mod reward_accuracy;
+pub mod row_counter;
+pub mod row_lengths;
 pub mod run_digest;
 pub mod run_feed;
+pub mod run_work;
 pub mod settings;
 pub mod stop;

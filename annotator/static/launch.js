@@ -1,8 +1,9 @@
-// Keeps what a launch form says of the chosen model, and of the memory that the run needs, up to
-// date with what is chosen and typed. The server says it first, and knows the only formula.
+// Keeps what a launch form says of the chosen model and of the run up to date with what is chosen and
+// typed, and with rows that are still being counted. The server says it first, and knows the only formula.
 "use strict";
 
 const TYPING_PAUSE_MS = 250; // a number is typed digit by digit
+const COUNTING_PAUSE_MS = 700;
 
 const facts = document.querySelector("[data-facts]");
 const form = facts?.closest("form");
@@ -25,7 +26,12 @@ async function ask() {
     const text = await answer.text();
     if (mine !== newest) return; // something else was typed meanwhile
     const fresh = new DOMParser().parseFromString(text, "text/html").body;
+    const isCounting = fresh.querySelector("[data-counting]") !== null;
     if (fresh.textContent !== facts.textContent) facts.replaceChildren(...fresh.childNodes);
+    if (isCounting) {
+      clearTimeout(timer);
+      timer = setTimeout(ask, COUNTING_PAUSE_MS);
+    }
   } catch {
     // Offline: what stands there stays.
   }

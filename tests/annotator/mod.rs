@@ -56,6 +56,7 @@ mod typed_text;
 mod withdrawn_prompts;
 
 // What an engineer sees of runs.
+mod launch_forecasts;
 mod launch_forms;
 mod model_facts;
 mod run_pages;

@@ -6,7 +6,6 @@
 
 pub mod checkpoint;
 pub mod environment;
-pub(crate) mod evaluation;
 pub(crate) mod execute;
 pub(crate) mod failure;
 pub(crate) mod forecast;
@@ -18,3 +17,4 @@ pub(crate) mod recording;
 pub mod reporter;
 pub(crate) mod row_use;
 pub(crate) mod session;
+pub(crate) use trainer_base::evaluation;

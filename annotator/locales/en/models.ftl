@@ -42,6 +42,40 @@ facts-memory-sample = { $total } GB with { $n ->
     [one] { $n } sequence
    *[other] { $n } sequences
 } of { $length } tokens at once; { $weights } GB of it for the model.
+facts-rows = Rows
+facts-rows-counts = { $train } to work on, { $eval } held out.
+facts-rows-about = About { $train } to work on, { $eval } held out.
+facts-rows-sample = { $n ->
+    [one] What follows is of one of them.
+   *[other] What follows is of { $n } of them.
+}
+facts-rows-lengths = Median length { $median }, 95 % up to { $most }, longest { $longest } tokens.
+facts-rows-cut = { $n ->
+    [one] One is cut at the end to the maximum length.
+   *[other] { $n } are cut at the end to the maximum length.
+}
+facts-rows-left-out = { $n ->
+    [one] One is left out: too long, empty, or with the same answer twice.
+   *[other] { $n } are left out: too long, empty, or with the same answer twice.
+}
+facts-rows-refused = { $n ->
+    [one] One is too long: the run would end with an error unless long prompts are left out.
+   *[other] { $n } are too long: the run would end with an error unless long prompts are left out.
+}
+facts-rows-none = None yet.
+facts-rows-counting = Their lengths are being counted. Until then, the memory is that for rows as long as they may be.
+facts-rows-unknown = They are too large for their lengths to be counted here. The memory is that for rows as long as they may be.
+facts-rows-unreadable = With this model, these rows cannot be read, and the run would fail: { $why }
+facts-memory-rows = { $total } GB in all: { $weights } GB for weights, gradients and the optimiser, and the rest for the largest batch, which has { $n ->
+    [one] one sequence
+   *[other] { $n } sequences
+} of up to { $length } { $length ->
+    [one] token
+   *[other] tokens
+}.
+facts-time = Time, about
+facts-time-like = { $time }, if it is as fast as the run with a model of this size that ended { $at }.
+facts-time-unknown = Known after the first step: no run like it has ended here yet.
 
 base-add = Add a base
 base-add-lead = A base is a pretrained model that training starts from. A worker fetches it once, and every project can use it.

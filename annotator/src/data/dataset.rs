@@ -35,7 +35,10 @@ use entity::{
     task::TaskKind,
     time::UnixMillis,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -65,7 +68,7 @@ pub async fn freeze(
     contents: DatasetContents,
 ) -> anyhow::Result<FrozenDataset> {
     let (folder, begun_at) = (store.incoming()?, UnixMillis::now());
-    let written = write(db, &folder, project, contents).await;
+    let written = write(db, &folder, project, contents, None).await;
     if written.is_err() {
         std::fs::remove_dir_all(&folder)?;
     }
@@ -112,21 +115,47 @@ pub async fn rows_of(
     Ok(found)
 }
 
-/// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there.
+/// Writes `train.jsonl`, `eval.jsonl` and `ids.jsonl` into a folder that is there, of everything or of
+/// so many prompts or judgements: the first by the prompt's hash, which has nothing to do with them.
 pub(crate) async fn write(
     db: &impl ConnectionTrait,
     folder: &Path,
     project: ProjectId,
     contents: DatasetContents,
+    most: Option<u64>,
 ) -> anyhow::Result<(DatasetCounts, Vec<Item>)> {
     let mut files = Files::create(folder)?;
     match contents {
         DatasetContents::Prompts(prompts) => {
-            write_prompts(db, &mut files, project, prompts).await?;
+            write_prompts(db, &mut files, project, prompts, most).await?;
         }
-        _ => write_judged(db, &mut files, project, formats::of(contents.kind())).await?,
+        _ => write_judged(db, &mut files, project, formats::of(contents.kind()), most).await?,
     }
     files.finish()
+}
+
+fn prompts_of(project: ProjectId) -> Select<prompt::Entity> {
+    prompt::Entity::find()
+        .filter(prompt::Column::ProjectId.eq(project))
+        .filter(prompt::Column::WithdrawnAt.is_null())
+}
+
+/// How many prompts or judgements [`write`] looks at.
+pub(crate) async fn n_candidates(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    contents: DatasetContents,
+) -> Result<u64, DbErr> {
+    match contents {
+        DatasetContents::Prompts(_) => prompts_of(project).count(db).await,
+        _ => rows::judged(project, task_kinds(formats::of(contents.kind()))).count(db).await,
+    }
+}
+
+/// The kinds of task whose judgements make rows of a format.
+fn task_kinds(format: &dyn DataFormat) -> Vec<TaskKind> {
+    let kinds = kinds::all().filter(|kind| kind.gives() == Some(format.kind()));
+    kinds.map(TaskDefinition::kind).collect()
 }
 
 async fn write_prompts(
@@ -134,13 +163,10 @@ async fn write_prompts(
     files: &mut Files,
     project: ProjectId,
     prompts: PromptSelection,
+    most: Option<u64>,
 ) -> anyhow::Result<()> {
-    let all = prompt::Entity::find()
-        .filter(prompt::Column::ProjectId.eq(project))
-        .filter(prompt::Column::WithdrawnAt.is_null())
-        .order_by_asc(prompt::Column::TextHash)
-        .all(db)
-        .await?;
+    let all =
+        prompts_of(project).order_by_asc(prompt::Column::TextHash).limit(most).all(db).await?;
     let placed = |prompt: prompt::Model| {
         prompts.file(split_of(&prompt.text_hash)).map(|file| (prompt, file))
     };
@@ -167,10 +193,10 @@ async fn write_judged(
     files: &mut Files,
     project: ProjectId,
     format: &dyn DataFormat,
+    most: Option<u64>,
 ) -> anyhow::Result<()> {
-    let kinds = kinds::all().filter(|kind| kind.gives() == Some(format.kind()));
-    let kinds: Vec<TaskKind> = kinds.map(TaskDefinition::kind).collect();
-    for chunk in rows::latest_judgements(db, project, kinds).await?.chunks(CHUNK) {
+    let judged = rows::latest_judgements(db, project, task_kinds(format), most).await?;
+    for chunk in judged.chunks(CHUNK) {
         let shown = rows::answers_of(db, chunk.iter().map(|judged| judged.task_id)).await?;
         let found: Vec<_> = chunk.iter().map(|judged| judged.answers(&shown)).collect();
         let hashes = chunk.iter().map(|judged| judged.prompt_hash.clone());

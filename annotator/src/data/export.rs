@@ -49,7 +49,7 @@ pub async fn rows(
     contents: DatasetContents,
 ) -> anyhow::Result<([File; 2], DatasetCounts)> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let (counts, _) = dataset::write(db, folder.path(), project, contents).await?;
+    let (counts, _) = dataset::write(db, folder.path(), project, contents, None).await?;
     let open = |name| File::open(folder.path().join(name));
     Ok(([open("train.jsonl")?, open("eval.jsonl")?], counts))
 }

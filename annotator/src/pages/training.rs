@@ -5,6 +5,7 @@ pub mod compare;
 pub mod deleted;
 pub mod events;
 pub mod facts;
+mod forecast;
 pub mod list;
 pub mod new;
 pub mod news;

@@ -4,6 +4,7 @@
 use super::{
     kinds::RunDefinition,
     reward_accuracy::{HeldOutAccuracy, accuracies, sort_by_soundness},
+    row_counter::RowSource,
 };
 use crate::{
     data::{
@@ -112,6 +113,30 @@ pub async fn chosen_rows(
         false => Ok(ChosenRows::Version(version.id)),
         true => Err("problem-dataset-erased"),
     })
+}
+
+/// The rows that a form has chosen, to be counted; none where that is no version of theirs.
+pub async fn row_source(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+    contents: DatasetContents,
+    typed: &HashMap<String, String>,
+) -> Result<Option<RowSource>, DbErr> {
+    let chosen = typed.get("dataset").map_or(FREEZE_NOW, String::as_str);
+    if chosen == FREEZE_NOW {
+        return Ok(Some(RowSource::Now(project, contents)));
+    }
+    let Ok(id) = chosen.parse::<DatasetVersionId>() else { return Ok(None) };
+    let version = dataset::versions_of(project)
+        .filter(dataset_version::Column::Id.eq(id))
+        .filter(dataset_version::Column::Kind.eq(contents.kind()))
+        .one(db)
+        .await?;
+    Ok(version.map(|version| RowSource::Version {
+        train: version.counts.train,
+        eval: version.counts.eval,
+        hash: version.hash,
+    }))
 }
 
 pub async fn chosen_model(

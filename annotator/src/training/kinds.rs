@@ -11,7 +11,9 @@ mod sft;
 use super::{
     fields::{FieldGroup, FormField},
     findings::RunFinding,
+    row_lengths::ReadRows,
     run_digest::RunDigest,
+    run_work::RunRows,
 };
 use crate::data::dataset::DatasetContents;
 use entity::{
@@ -85,8 +87,14 @@ pub struct RunDefinition {
     /// How much memory a run with these settings needs on these rows, its models in the order of
     /// `models`.
     pub memory: fn(&Value, &[ModelInMemory], Option<&RowLengths>) -> Option<MemoryEstimate>,
-    /// The sentence that tells it.
+    /// The sentence that tells it where rows are as long as they may be, and that by their lengths.
     pub memory_text: &'static str,
+    pub memory_of_rows_text: &'static str,
+    /// How much work a run with these settings is on these rows, in any unit that is about
+    /// proportional to time; none where that is not known.
+    pub work: fn(&Value, &RunRows) -> Option<f64>,
+    /// The settings that decide how much time a unit of work takes.
+    pub pace: &'static [&'static str],
     pub unit: ProgressUnit,
     /// Its answers are all of one model, of which none is older than the other.
     pub answers_are_output: bool,
@@ -116,6 +124,10 @@ pub struct RowsField {
     /// By the form's choice among the prompts, which only some kinds offer.
     pub contents: fn(Option<&str>) -> DatasetContents,
     pub offers_prompts: bool,
+    /// A file of them as the trainer reads it.
+    pub read: ReadRows,
+    /// Sequences end where the model's context does.
+    pub within_context: bool,
 }
 
 /// What a run's steps are.
@@ -208,6 +220,9 @@ const COMMON: RunDefinition = RunDefinition {
     drift: |_| Vec::new(),
     memory: |_, _, _| None,
     memory_text: "facts-memory-train",
+    memory_of_rows_text: "facts-memory-rows",
+    work: |_, _| None,
+    pace: &["device", "dtype", "lora_rank"],
     unit: ProgressUnit::Steps,
     answers_are_output: false,
     made: |_, _| "run-made-model",

@@ -7,8 +7,8 @@
 //! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model_files`]: the small files of a model folder, up to a length; [`adapters`]: what a folder says that
 //!    holds only what was learnt beside another; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
-//!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`length_groups`]: which of them
-//!    attend together; [`memory`]: how much memory a run with it needs.
+//!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`evaluation`]: when
+//!    held-out rows are measured; [`length_groups`]: which rows attend together; [`memory`]: how much memory a run with it needs.
 //! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
 //! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
 //!    [`checkpoint_folder`]: what it knows of a run's checkpoints; [`child_environment`]: which
@@ -30,6 +30,7 @@ pub mod tokenizer;
 
 pub mod adapters;
 pub mod batches;
+pub mod evaluation;
 pub mod length_groups;
 pub mod memory;
 pub mod model_config;

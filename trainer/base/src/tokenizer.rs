@@ -125,6 +125,12 @@ impl Tokenizer {
         ))
     }
 
+    /// From now on [`Self::encode_batch`] works in the thread that calls it, in all of the program. What
+    /// the library keeps of a tokenizer's words goes with a thread, and those of its pool never end.
+    pub fn stay_in_one_thread() {
+        tokenizers::utils::parallelism::set_parallelism(false);
+    }
+
     /// [`Self::encode`] for many texts, on all processors; whoever asks has to
     /// [check](Self::check_embedded) the ids.
     pub fn encode_batch(

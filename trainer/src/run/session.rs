@@ -1,11 +1,8 @@
 //! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
 
 use super::identity::RunIdentity;
+use super::journal::{JournalOpening, RunJournal, refuse_as_output};
 use super::row_use::tell_unreached;
-use super::{
-    evaluation::EvaluationSchedule,
-    journal::{JournalOpening, RunJournal, refuse_as_output},
-};
 use crate::{
     math::{optimizer::AdamW, schedule::RateSchedule},
     model::Transformer,
@@ -16,13 +13,13 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
     batches::RowBatches,
+    evaluation::EvaluationSchedule,
     job::{Report, VerbOutcome},
     random,
     settings::StartFlags,
 };
 
-/// Time of a forward pass, as a part of forward and backward.
-pub(crate) const EVALUATION_COST: f64 = 1.0 / 3.0;
+pub(crate) use trainer_base::evaluation::EVALUATION_COST;
 
 /// What a session is opened with.
 pub(crate) struct SessionOpening<'a> {

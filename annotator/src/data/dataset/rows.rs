@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Select,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
 use serde_json::{Value, json};
@@ -31,13 +31,30 @@ pub(super) struct Judged {
     pub(super) prompt_hash: String,
 }
 
-/// The latest revision of every assignment (an imported judgement has none and stands for itself),
-/// sorted by the prompt's hash and the judgement's id. Nothing of withdrawn prompts.
+/// [`judged`] sorted by the prompt's hash and the judgement's id; so many of them, or all.
 pub(super) async fn latest_judgements(
     db: &impl ConnectionTrait,
     project: ProjectId,
     kinds: Vec<TaskKind>,
+    most: Option<u64>,
 ) -> Result<Vec<Judged>, DbErr> {
+    judged(project, kinds)
+        .select_only()
+        .columns([judgement::Column::Id, judgement::Column::TaskId])
+        .columns([judgement::Column::Payload, judgement::Column::ShownOrder])
+        .column_as(prompt::Column::Id, "prompt_id")
+        .column_as(prompt::Column::TextHash, "prompt_hash")
+        .order_by_asc(prompt::Column::TextHash)
+        .order_by_asc(judgement::Column::Id)
+        .limit(most)
+        .into_model::<Judged>()
+        .all(db)
+        .await
+}
+
+/// The latest revision of every assignment (an imported judgement has none and stands for itself).
+/// Nothing of withdrawn prompts.
+pub(super) fn judged(project: ProjectId, kinds: Vec<TaskKind>) -> Select<judgement::Entity> {
     let newer = Alias::new("newer");
     let newer_revision = Query::select()
         .expr(Expr::val(1))
@@ -60,22 +77,12 @@ pub(super) async fn latest_judgements(
         .to(prompt::Column::Id)
         .into();
     judgement::Entity::find()
-        .select_only()
-        .columns([judgement::Column::Id, judgement::Column::TaskId])
-        .columns([judgement::Column::Payload, judgement::Column::ShownOrder])
-        .column_as(prompt::Column::Id, "prompt_id")
-        .column_as(prompt::Column::TextHash, "prompt_hash")
         .join(JoinType::InnerJoin, task_of)
         .join(JoinType::InnerJoin, prompt_of)
         .filter(task::Column::ProjectId.eq(project))
         .filter(task::Column::Kind.is_in(kinds))
         .filter(prompt::Column::WithdrawnAt.is_null())
         .filter(Expr::exists(newer_revision).not())
-        .order_by_asc(prompt::Column::TextHash)
-        .order_by_asc(judgement::Column::Id)
-        .into_model::<Judged>()
-        .all(db)
-        .await
 }
 
 /// The answers of tasks: text hash by position.

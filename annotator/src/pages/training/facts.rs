@@ -1,14 +1,18 @@
 //! `/projects/{project}/runs/new/{kind}/facts`: what the launch form says of the chosen model, and
-//! of the memory that a run with it and with these settings needs. The form has it from the start;
-//! a script asks for it again when something else is chosen or typed.
+//! of the run: its rows, and what it takes in memory and time. The form has it from the start; a
+//! script asks for it again when something else is chosen or typed, and while rows are being counted.
 
-use super::list::KindPath;
+use super::{
+    forecast::{Forecast, Planned},
+    list::KindPath,
+};
 use crate::{
     models::facts::{self, ModelFacts},
     training::{
         inputs::{OfferedModels, offered_models},
         kinds::RunDefinition,
         reward_accuracy::HeldOutAccuracy,
+        row_counter::RowCounter,
         settings,
     },
     web::{
@@ -21,11 +25,11 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{artifact, model, run_input::InputSlot};
+use entity::{artifact, ids::ProjectId, model, run_input::InputSlot};
 use sea_orm::{DatabaseConnection, EntityTrait};
 use std::collections::HashMap;
 use storage::artifact_store::ArtifactStore;
-use trainer_base::memory::{MemoryEstimate, ModelInMemory};
+use trainer_base::memory::ModelInMemory;
 
 /// A model in the words of a page.
 pub struct ChosenFacts {
@@ -39,23 +43,31 @@ pub struct ChosenFacts {
     pub is_reward: bool,
     /// Joined by commas.
     pub languages: Option<String>,
-    /// What a run needs, in sentences.
-    pub memory: Option<String>,
+    /// Of a run with it.
+    pub forecast: Forecast,
     /// Why the reward model should not be learnt from.
     pub warning: Option<String>,
 }
 
-impl ChosenFacts {
+/// Where what is said on a form is known from.
+pub struct FactsSource<'a> {
+    pub db: &'a DatabaseConnection,
+    pub store: &'a ArtifactStore,
+    pub counter: &'a RowCounter,
+}
+
+impl FactsSource<'_> {
     /// Of the model that was chosen among these, or of the first. Settings that cannot be read give
     /// no estimate: their mistakes are told when the form is sent.
-    pub async fn load(
-        db: &DatabaseConnection,
-        store: &ArtifactStore,
+    pub async fn facts(
+        &self,
         page: &Page,
-        definition: &RunDefinition,
+        project: ProjectId,
+        definition: &'static RunDefinition,
         offered: &OfferedModels,
         typed: &HashMap<String, String>,
-    ) -> Result<Option<Self>, AppError> {
+    ) -> Result<Option<ChosenFacts>, AppError> {
+        let (db, store) = (self.db, self.store);
         let (mut chosen_models, mut warning) = (Vec::new(), None);
         for (field, models) in definition.models.iter().zip(&offered.by_field) {
             if let Some(model) = chosen(models, typed.get(field.name)) {
@@ -68,18 +80,20 @@ impl ChosenFacts {
         let Some((model, known)) = chosen_models.first() else { return Ok(None) };
         let artifact = artifact::Entity::find_by_id(&*model.artifact_hash).one(db).await?;
         let mut facts =
-            Self::of(page, model, known, artifact.map_or(0, |artifact| artifact.n_bytes));
+            ChosenFacts::of(page, model, known, artifact.map_or(0, |artifact| artifact.n_bytes));
         let in_memory: Option<Vec<_>> =
             chosen_models.iter().map(|(model, known)| in_memory(model, known)).collect();
-        let memory = settings::parse(definition, typed)
-            .ok()
-            .zip(in_memory)
-            .and_then(|(config, models)| (definition.memory)(&config, &models, None));
         facts.warning = warning;
-        facts.memory = memory.map(|memory| in_words(page, definition, &memory));
+        if let Ok(config) = settings::parse(definition, typed) {
+            let models = chosen_models.iter().map(|(model, _)| *model).collect();
+            let planned = Planned { project, definition, typed, config, models, in_memory };
+            facts.forecast = Forecast::of(db, self.counter, page, &planned).await?;
+        }
         Ok(Some(facts))
     }
+}
 
+impl ChosenFacts {
     /// Of a model by itself.
     pub fn of(page: &Page, model: &model::Model, known: &ModelFacts, n_bytes: i64) -> Self {
         let context = known.shape.and_then(|shape| shape.max_position_embeddings);
@@ -91,7 +105,7 @@ impl ChosenFacts {
             has_chat_template: known.has_chat_template,
             is_reward: model.kind == model::ModelKind::Reward,
             languages: (!known.languages.is_empty()).then(|| known.languages.join(", ")),
-            memory: None,
+            forecast: Forecast::default(),
             warning: None,
         }
     }
@@ -124,22 +138,6 @@ fn in_memory(model: &model::Model, known: &ModelFacts) -> Option<ModelInMemory> 
     Some(ModelInMemory { n_parameters: model.n_parameters.cast_unsigned(), shape: known.shape? })
 }
 
-fn in_words(page: &Page, definition: &RunDefinition, memory: &MemoryEstimate) -> String {
-    page.text(definition.memory_text)
-        .arg("weights", page.language.decimal(&rounded(memory.weights)))
-        .arg("total", page.language.decimal(&rounded(memory.total())))
-        .arg("n", memory.n_sequences)
-        .arg("length", memory.length)
-        .to_string()
-}
-
-/// Two digits are more than an estimate has.
-fn rounded(n_bytes: u64) -> String {
-    let gigabytes = n_bytes as f64 / 1e9;
-    let digits = usize::from(gigabytes < 9.95);
-    format!("{gigabytes:.digits$}")
-}
-
 #[derive(Template)]
 #[template(path = "runs/facts.html")]
 struct FactsFragment {
@@ -154,6 +152,7 @@ pub async fn show(
     typed: TypedQuery<HashMap<String, String>>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
+    counter: web::Data<RowCounter>,
 ) -> Result<HttpResponse, AppError> {
     let (definition, db) = (path.definition()?, db.get_ref());
     let offered = offered_models(db, access.project.id, definition).await?;
@@ -165,19 +164,7 @@ pub async fn show(
             return Err(AppError::NotFound);
         }
     }
-    let facts = ChosenFacts::load(db, &store, &page, definition, &offered, &typed).await?;
+    let source = FactsSource { db, store: &store, counter: &counter };
+    let facts = source.facts(&page, access.project.id, definition, &offered, &typed).await?;
     page::html(&FactsFragment { page, facts })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn gigabytes_have_two_digits() {
-        assert_eq!(rounded(2_840_000_000), "2.8");
-        assert_eq!(rounded(9_940_000_000), "9.9");
-        assert_eq!(rounded(9_960_000_000), "10");
-        assert_eq!(rounded(123_400_000_000), "123");
-    }
 }

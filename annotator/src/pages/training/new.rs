@@ -1,7 +1,11 @@
 //! `/projects/{project}/runs/new/{kind}`: choosing what a run reads and how it works, and queueing
 //! it.
 
-use super::{deleted, facts::ChosenFacts, list::KindPath};
+use super::{
+    deleted,
+    facts::{ChosenFacts, FactsSource},
+    list::KindPath,
+};
 use crate::{
     data::{
         dataset,
@@ -13,6 +17,7 @@ use crate::{
         inputs::{OfferedModels, offered_models},
         kinds::{ModelField, RunDefinition, definition},
         launch_form::{FOLLOW_UP, launch_from_form},
+        row_counter::RowCounter,
         settings,
     },
     web::{
@@ -59,14 +64,14 @@ struct NewRunPage {
 
 impl NewRunPage {
     async fn load(
-        db: &DatabaseConnection,
-        store: &ArtifactStore,
+        source: FactsSource<'_>,
         page: Page,
         access: Access,
         definition: &'static RunDefinition,
         typed: HashMap<String, String>,
         errors: FieldErrors,
     ) -> Result<Self, AppError> {
+        let db = source.db;
         let offered = offered_models(db, access.project.id, definition).await?;
         let reads = reads(definition, &HashMap::new())?;
         let versions = dataset::versions_of(access.project.id)
@@ -75,7 +80,7 @@ impl NewRunPage {
             .order_by_desc(dataset_version::Column::CreatedAt)
             .all(db)
             .await?;
-        let facts = ChosenFacts::load(db, store, &page, definition, &offered, &typed).await?;
+        let facts = source.facts(&page, access.project.id, definition, &offered, &typed).await?;
         let freezes = formats::of(reads.kind()).words().freezes;
         Ok(Self { page, access, definition, offered, versions, freezes, facts, typed, errors })
     }
@@ -184,6 +189,7 @@ pub async fn show(
     prefill: TypedQuery<Prefill>,
     db: web::Data<DatabaseConnection>,
     store: web::Data<ArtifactStore>,
+    counter: web::Data<RowCounter>,
 ) -> Result<HttpResponse, AppError> {
     let definition = path.definition()?;
     let mut typed = match prefill.from {
@@ -192,9 +198,8 @@ pub async fn show(
     };
     typed.extend(prefill.model.map(|model| ("model".to_owned(), model.to_string())));
     let errors = deleted::explain(db.get_ref(), access.project.id, definition, &typed).await?;
-    page::html(
-        &NewRunPage::load(db.get_ref(), &store, page, access, definition, typed, errors).await?,
-    )
+    let source = FactsSource { db: &db, store: &store, counter: &counter };
+    page::html(&NewRunPage::load(source, page, access, definition, typed, errors).await?)
 }
 
 /// The form of a run that was launched before. Its dataset version is chosen again, so that the
@@ -237,19 +242,21 @@ pub async fn launch(
     form: TypedForm<HashMap<String, String>>,
     session: Session,
     db: web::Data<DatabaseConnection>,
-    store: web::Data<ArtifactStore>,
+    counter: web::Data<RowCounter>,
 ) -> Result<HttpResponse, AppError> {
-    let definition = path.definition()?;
+    let (definition, store) = (path.definition()?, counter.store());
     let typed = form.into_inner();
     let (project, by) = (access.project.id, access.account.id);
-    match launch_from_form(&db, &store, project, by, definition, &typed).await {
+    match launch_from_form(&db, store, project, by, definition, &typed).await {
         Ok(run) => {
             page::notify(&session, "notice-run-queued", "")?;
             Ok(page::see_other(&access.url(&format!("/runs/{run}"))))
         }
-        Err(FormError::Invalid(errors)) => page::invalid(
-            &NewRunPage::load(&db, &store, page, access, definition, typed, errors).await?,
-        ),
+        Err(FormError::Invalid(errors)) => {
+            let source = FactsSource { db: &db, store, counter: &counter };
+            let form = NewRunPage::load(source, page, access, definition, typed, errors).await?;
+            page::invalid(&form)
+        }
         Err(FormError::Failed(error)) => Err(error),
     }
 }

@@ -13,6 +13,8 @@ use crate::{
         findings::{
             by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
         },
+        row_lengths::{lengths, unheard},
+        run_work,
     },
 };
 use entity::{
@@ -20,7 +22,7 @@ use entity::{
     run_config::{DpoConfig, RunKind, SampleConfig},
 };
 
-use trainer_base::memory;
+use trainer_base::{evaluation::EVALUATION_COST, memory, rows};
 
 pub(super) const DPO: RunDefinition = RunDefinition {
     kind: RunKind::Dpo,
@@ -30,7 +32,14 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     lead: "run-lead-dpo",
     form_path: "/runs/new/dpo",
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
-    rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
+    rows: Some(RowsField {
+        contents: |_| DatasetContents::Preferences,
+        offers_prompts: false,
+        read: |file, tokenizer, max_length| {
+            lengths(rows::load_preferences(file, tokenizer, max_length, &mut unheard))
+        },
+        within_context: true,
+    }),
     form: FORM,
     charts: &[
         &["rewards/accuracies", "eval_rewards/accuracies"],
@@ -61,6 +70,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
         .collect()
     },
     memory: memory::of::<DpoConfig>,
+    work: |config, rows| run_work::supervised(config, rows, 1.05, EVALUATION_COST),
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheProject,
         config: |trained| {

@@ -15,6 +15,8 @@ use crate::{
             answer_length, divergence, entropy, held_out_gain, noisy_metric, rows_left_out,
             truncated_answers,
         },
+        row_lengths::prompt_lengths,
+        run_work,
     },
 };
 use entity::{
@@ -48,6 +50,8 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     rows: Some(RowsField {
         contents: |_| DatasetContents::Prompts(PromptSelection::Train),
         offers_prompts: false,
+        read: prompt_lengths,
+        within_context: false,
     }),
     form: FORM,
     charts: &[
@@ -78,6 +82,8 @@ pub(super) const PPO: RunDefinition = RunDefinition {
             .collect()
     },
     memory: memory::of::<PpoConfig>,
+    work: run_work::rollouts,
+    pace: &["device", "dtype", "lora_rank", "response_length"],
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheRun,
         config: |trained| {

@@ -10,6 +10,8 @@ use crate::{
         findings::{
             by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
         },
+        row_lengths::{lengths, unheard},
+        run_work,
     },
 };
 use entity::{
@@ -17,7 +19,7 @@ use entity::{
     run_config::{RewardConfig, RunKind},
 };
 
-use trainer_base::memory;
+use trainer_base::{memory, rows};
 
 pub(super) const REWARD: RunDefinition = RunDefinition {
     kind: RunKind::Reward,
@@ -27,7 +29,14 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     lead: "run-lead-reward",
     form_path: "/runs/new/reward",
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
-    rows: Some(RowsField { contents: |_| DatasetContents::Preferences, offers_prompts: false }),
+    rows: Some(RowsField {
+        contents: |_| DatasetContents::Preferences,
+        offers_prompts: false,
+        read: |file, tokenizer, max_length| {
+            lengths(rows::load_pairs(file, tokenizer, max_length, &mut unheard))
+        },
+        within_context: true,
+    }),
     form: FORM,
     charts: &[
         &["accuracy", "eval_accuracy"],
@@ -53,6 +62,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
         .collect()
     },
     memory: memory::of::<RewardConfig>,
+    work: |config, rows| run_work::supervised(config, rows, 1.0, 0.0),
     ..COMMON
 };
 

@@ -3,7 +3,11 @@
 use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::{DatasetContents, PromptSelection},
-    training::fields::{DEVICE, DTYPE, FieldControl, FieldGroup, field},
+    training::{
+        fields::{DEVICE, DTYPE, FieldControl, FieldGroup, field},
+        row_lengths::prompt_lengths,
+        run_work,
+    },
 };
 use entity::{
     model::ModelKind,
@@ -29,10 +33,15 @@ pub(super) const SAMPLE: RunDefinition = RunDefinition {
             })
         },
         offers_prompts: true,
+        read: prompt_lengths,
+        within_context: false,
     }),
     form: FORM,
     memory: memory::of::<SampleConfig>,
     memory_text: "facts-memory-sample",
+    memory_of_rows_text: "facts-memory-sample",
+    work: run_work::answers,
+    pace: &["device", "dtype", "max_new_tokens"],
     answers_are_output: true,
     follow_up: FollowUp::MakeTasks,
     ..COMMON

@@ -9,6 +9,8 @@ use crate::{
             MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
         },
         findings::{held_out_loss, noisy_metric, rows_left_out},
+        row_lengths::{lengths, unheard},
+        run_work,
     },
 };
 use entity::{
@@ -16,7 +18,7 @@ use entity::{
     run_config::{RunKind, SftConfig},
 };
 
-use trainer_base::memory;
+use trainer_base::{memory, rows};
 
 pub(super) const SFT: RunDefinition = RunDefinition {
     kind: RunKind::Sft,
@@ -26,7 +28,14 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     lead: "run-lead-sft",
     form_path: "/runs/new/sft",
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
-    rows: Some(RowsField { contents: |_| DatasetContents::Demonstrations, offers_prompts: false }),
+    rows: Some(RowsField {
+        contents: |_| DatasetContents::Demonstrations,
+        offers_prompts: false,
+        read: |file, tokenizer, max_length| {
+            lengths(rows::load_demonstrations(file, tokenizer, max_length, &mut unheard))
+        },
+        within_context: true,
+    }),
     form: FORM,
     charts: &[&["loss", "eval_loss"], &["learning_rate"], &["grad_norm"]],
     learning: |digest, n_held_out| {
@@ -37,6 +46,7 @@ pub(super) const SFT: RunDefinition = RunDefinition {
         [loss, rows_left_out(digest)].into_iter().flatten().collect()
     },
     memory: memory::of::<SftConfig>,
+    work: |config, rows| run_work::supervised(config, rows, 1.0, 0.0),
     ..COMMON
 };
 

@@ -13,6 +13,9 @@ const PAIRS_UP_TO: u64 = 512;
 /// Micro-batches that are looked at for the largest.
 const MOST_BATCHES: usize = 20_000;
 
+/// Rows of micro-batches that are looked at.
+const MOST_ROWS: usize = 1_000_000;
+
 /// Tokens of a row, as training sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowLength {
@@ -34,6 +37,11 @@ impl RowLength {
     /// Of its longer sequence.
     pub fn longest(&self) -> u64 {
         self.sequences[0].max(self.sequences[1])
+    }
+
+    /// Of all its sequences.
+    pub fn tokens(&self) -> u64 {
+        self.sequences[0] + self.sequences[1]
     }
 
     fn sequences(&self) -> impl Iterator<Item = u64> {
@@ -100,14 +108,20 @@ impl RowLengths {
         Self(self.0.iter().map(|row| row.answered(tokens)).collect())
     }
 
-    /// The micro-batches of a run with these settings, the first [`MOST_BATCHES`] of them.
+    /// The micro-batches of a run with these settings, the first [`MOST_BATCHES`] of them and not
+    /// many more than [`MOST_ROWS`] rows.
     pub(super) fn batches(&self, settings: &OptimiserSettings) -> Vec<BatchLoad> {
         if self.0.is_empty() {
             return Vec::new();
         }
         let batches = RowBatches::new(self.n_rows(), settings);
+        let mut n_rows = 0;
+        let few = |rows: &Vec<usize>| {
+            n_rows += rows.len();
+            n_rows - rows.len() < MOST_ROWS
+        };
         let load = |rows: Vec<usize>| BatchLoad::new(rows.into_iter().map(|row| self.0[row]));
-        batches.micro_batches().take(MOST_BATCHES).map(load).collect()
+        batches.micro_batches().take(MOST_BATCHES).take_while(few).map(load).collect()
     }
 }
 

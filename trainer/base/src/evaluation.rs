@@ -3,22 +3,25 @@
 /// How often between start and end, where nothing else was asked for.
 const MEASURED: u64 = 10;
 
+/// Time of a forward pass, as a part of forward and backward.
+pub const EVALUATION_COST: f64 = 1.0 / 3.0;
+
 /// The steps after which held-out rows are measured: a function of the step alone, so that a run that
 /// goes on measures as one that was never stopped.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EvaluationSchedule {
+pub struct EvaluationSchedule {
     every: u64,
     n_steps: u64,
 }
 
 impl EvaluationSchedule {
     /// Every so many steps; with 0 about [`MEASURED`] times, spread evenly.
-    pub(crate) fn new(every: usize, n_steps: u64) -> Self {
+    pub fn new(every: usize, n_steps: u64) -> Self {
         Self { every: every as u64, n_steps: n_steps.max(1) }
     }
 
     /// Whether they are to be measured after `step` steps: before the first and after the last always.
-    pub(crate) fn is_due(&self, step: u64) -> bool {
+    pub fn is_due(&self, step: u64) -> bool {
         let part = |step: u64| step * MEASURED / self.n_steps;
         step == 0
             || step == self.n_steps
@@ -29,7 +32,7 @@ impl EvaluationSchedule {
     }
 
     /// How often in the whole run.
-    pub(crate) fn n_evaluations(&self) -> u64 {
+    pub fn n_evaluations(&self) -> u64 {
         match self.every {
             0 => 1 + self.n_steps.min(MEASURED),
             every => 2 + (self.n_steps - 1) / every,

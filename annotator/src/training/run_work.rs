@@ -1,0 +1,100 @@
+//! How much work a run is on its rows, in units that are about proportional to time.
+
+use entity::run_config::{OptimiserSettings, PpoConfig};
+use serde_json::Value;
+use trainer_base::{
+    batches::RowBatches,
+    evaluation::{EVALUATION_COST, EvaluationSchedule},
+};
+
+/// What a run works on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RunRows {
+    /// Rows to learn from, and tokens of one pass over them.
+    pub train: f64,
+    pub train_tokens: f64,
+    pub eval: f64,
+    pub eval_tokens: f64,
+}
+
+/// Passes over so many rows.
+pub fn passes(config: &Value, n_rows: f64) -> Option<f64> {
+    let settings: OptimiserSettings = serde_json::from_value(config.clone()).ok()?;
+    let batches = batches(&settings, n_rows)?;
+    Some(batches.epochs_after(batches.n_steps))
+}
+
+fn batches(settings: &OptimiserSettings, n_rows: f64) -> Option<RowBatches> {
+    let n_rows = n_rows.round() as usize;
+    (n_rows > 0).then(|| RowBatches::new(n_rows, settings))
+}
+
+fn n_evaluations(config: &Value, n_steps: u64) -> Option<f64> {
+    let every = config.get("eval_every")?.as_u64()? as usize;
+    Some(EvaluationSchedule::new(every, n_steps).n_evaluations() as f64)
+}
+
+/// The work of SFT, reward models and DPO in tokens trained on: what a step costs and what is done once
+/// before the first, both per token.
+pub fn supervised(config: &Value, rows: &RunRows, step: f64, before: f64) -> Option<f64> {
+    let settings: OptimiserSettings = serde_json::from_value(config.clone()).ok()?;
+    let batches = batches(&settings, rows.train)?;
+    let n_evaluations = n_evaluations(config, batches.n_steps)?;
+    Some(
+        batches.epochs_after(batches.n_steps) * rows.train_tokens * step
+            + n_evaluations * rows.eval_tokens * EVALUATION_COST
+            + before * (rows.train_tokens + rows.eval_tokens),
+    )
+}
+
+/// Held-out prompts that PPO measures, and the work of one beside that of a pass over a response
+/// (`ppo::held_out`, `ppo::run`).
+const MOST_MEASURED: f64 = 256.0;
+const MEASURING_COST: f64 = 0.5;
+
+/// The work of PPO in passes over a response.
+pub fn rollouts(config: &Value, rows: &RunRows) -> Option<f64> {
+    let config_of: PpoConfig = serde_json::from_value(config.clone()).ok()?;
+    let batches = batches(&config_of.optimisation, rows.train)?;
+    let asked = config_of.episodes as f64;
+    let is_asked = config_of.episodes > 0 && config_of.optimisation.max_steps == 0;
+    let passes = batches.epochs_after(batches.n_steps);
+    let responses = if is_asked { asked } else { passes * rows.train };
+    let rollout = config_of.optimisation.batch_size * config_of.optimisation.grad_accum;
+    let n_steps = (responses / rollout.max(1) as f64).ceil() as u64;
+    let measured = rows.eval.min(MOST_MEASURED) * n_evaluations(config, n_steps)?;
+    Some(responses * config_of.ppo_epochs as f64 + measured * MEASURING_COST)
+}
+
+/// The work of sampling in answers.
+pub fn answers(config: &Value, rows: &RunRows) -> Option<f64> {
+    Some(rows.train * config.get("n")?.as_u64()? as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::run_config::RunKind;
+    use serde_json::json;
+
+    fn config(kind: RunKind, typed: Value) -> Value {
+        Value::Object(kind.settings().checked(typed.as_object().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn work_counts_passes_and_what_is_measured_besides() {
+        let rows = RunRows { train: 80.0, train_tokens: 8000.0, eval: 8.0, eval_tokens: 900.0 };
+        let typed = json!({"batch_size": 8, "epochs": 2.0, "eval_every": 1000});
+        let sft = config(RunKind::Sft, typed.clone());
+        assert_eq!(supervised(&sft, &rows, 1.0, 0.0), Some(16_000.0 + 2.0 * 300.0));
+        let some = config(RunKind::Sft, json!({"batch_size": 8, "max_steps": 5}));
+        let unmeasured = RunRows { eval: 0.0, eval_tokens: 0.0, ..rows };
+        assert_eq!(supervised(&some, &unmeasured, 1.0, 0.0), Some(4000.0));
+        assert_eq!(supervised(&sft, &RunRows::default(), 1.0, 0.0), None);
+
+        let asked = json!({"batch_size": 8, "episodes": 40, "ppo_epochs": 4, "eval_every": 1000});
+        let ppo = config(RunKind::Ppo, asked);
+        assert_eq!(rollouts(&ppo, &rows), Some(160.0 + 8.0));
+        assert_eq!(answers(&config(RunKind::Sample, json!({"n": 3})), &rows), Some(240.0));
+    }
+}
