@@ -65,6 +65,16 @@ impl RowBatches {
         })
     }
 
+    /// What the whole run makes of its rows, if `of` says what one of them is, each time that it is seen.
+    pub fn sum(&self, of: impl Fn(usize) -> f64) -> f64 {
+        let epochs = self.n_steps / self.steps_per_epoch.max(1);
+        let steps_more = self.n_steps - epochs * self.steps_per_epoch;
+        let n_more = steps_more as usize * self.batch_size * self.grad_accum;
+        let more = if n_more > 0 { self.order(epochs) } else { Vec::new() };
+        epochs as f64 * (0..self.n_rows).map(&of).sum::<f64>()
+            + more.into_iter().take(n_more).map(&of).sum::<f64>()
+    }
+
     /// The rows that no step sees: none, unless the run ends within its first pass.
     pub fn unreached(&self) -> Vec<usize> {
         if self.n_steps >= self.steps_per_epoch {
@@ -125,6 +135,16 @@ mod tests {
         assert_eq!(batches.of_step(2), batches.of_step(0));
         let all: Vec<_> = (0..4).flat_map(|step| batches.of_step(step)).collect();
         assert_eq!(batches.micro_batches().collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn a_sum_is_over_the_rows_that_the_steps_see() {
+        for (epochs, max_steps) in [(1.0, 0), (2.5, 0), (1.0, 1), (1.0, 5)] {
+            let settings = OptimiserSettings { max_steps, ..config(2, 3, epochs, true) };
+            let batches = batches(11, settings);
+            let seen = batches.micro_batches().flatten().map(|row| row as f64);
+            assert_eq!(batches.sum(|row| row as f64), seen.sum::<f64>());
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct RunProgress {
     /// Work is bytes that arrive, not tokens.
     counts_bytes: bool,
     started: Instant,
+    /// Time since then that went into something else than work, and how much more of it will.
+    beside: Duration,
+    beside_ahead: Duration,
     reported_at: Option<Instant>,
 }
 
@@ -49,6 +52,8 @@ impl RunProgress {
             seconds_before: 0.0,
             counts_bytes: false,
             started: Instant::now(),
+            beside: Duration::ZERO,
+            beside_ahead: Duration::ZERO,
             reported_at: None,
         }
     }
@@ -84,6 +89,13 @@ impl RunProgress {
         (self.done, self.tokens) = self.marked;
     }
 
+    /// Counts time that was no work, and so says nothing about how fast the work goes; `ahead` is how
+    /// much of it is known to come.
+    pub fn set_aside(&mut self, took: Duration, ahead: Duration) {
+        self.beside += took;
+        self.beside_ahead = ahead;
+    }
+
     /// Counts `work`, of which `tokens` were trained on, and tells it from time to time.
     pub fn advance(
         &mut self,
@@ -100,10 +112,11 @@ impl RunProgress {
             return ControlFlow::Continue(());
         }
         self.reported_at = Some(Instant::now());
-        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().saturating_sub(self.beside).as_secs_f64();
         let work_here = self.done - self.done_before;
         let is_under_way = work_here > 0.0 && seconds > 0.0;
-        let left = (self.planned - self.done).max(0.0) * seconds / work_here;
+        let work_left = (self.planned - self.done).max(0.0) * seconds / work_here;
+        let left = work_left + self.beside_ahead.as_secs_f64();
         let tokens = (self.tokens - self.tokens_before) as f64;
         report(RunReport::Progress {
             step,
@@ -224,6 +237,32 @@ mod tests {
         let summary = progress.summary("sft", 100, Map::new());
         assert_eq!((summary.tokens, summary.steps), (300, 100));
         assert!(summary.peak_rss_mb > 0 && summary.seconds > 0.0);
+    }
+
+    #[test]
+    fn time_beside_the_work_makes_no_work_slower_and_is_left_where_it_is_to_come() {
+        let mut progress = RunProgress::new(10, 100.0);
+        let ago = |seconds| Instant::now() - Duration::from_secs(seconds);
+        let left = |progress: &mut RunProgress, step| {
+            progress.reported_at = None;
+            let mut told = None;
+            let _ = progress.advance(step, 10.0, 5, &mut |event| {
+                told = Some(event);
+                ControlFlow::Continue(())
+            });
+            let Some(RunReport::Progress { seconds_left, tokens_per_second, .. }) = told else {
+                panic!("a progress event");
+            };
+            (seconds_left.unwrap().round(), tokens_per_second.unwrap().round())
+        };
+        // A second of work after 60 of something else, 20 of which come again at the end.
+        progress.started = ago(61);
+        progress.set_aside(Duration::from_secs(60), Duration::from_secs(20));
+        assert_eq!(left(&mut progress, 1), (9.0 + 20.0, 5.0));
+        progress.started = ago(82);
+        progress.set_aside(Duration::from_secs(20), Duration::ZERO);
+        assert_eq!(left(&mut progress, 2), (8.0, 5.0));
+        assert!(progress.seconds() >= 82.0, "all of it is time of the run");
     }
 
     #[test]

@@ -82,10 +82,13 @@ impl<'a> DpoTask<'a> {
             identity: identity(&self.model, self.pairs, self.held_out, config)?,
             out: self.out,
             start: self.start,
-            n_rows: self.pairs.len(),
+            work_of_rows: self
+                .pairs
+                .iter()
+                .map(|pair| n_tokens(pair) as f64 * LEARNING_COST)
+                .collect(),
             work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
                 * EVALUATION_COST,
-            work_per_epoch: n_tokens_of(self.pairs) as f64 * LEARNING_COST,
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
             check_checkpoint: |checkpoint| ReferenceLogprobs::load(checkpoint).map(drop),

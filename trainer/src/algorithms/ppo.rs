@@ -123,7 +123,7 @@ fn train(
         if !held_out.is_empty() && run.report_start(held_out.at_start(), report).is_break() {
             return Ok(VerbOutcome::Stopped);
         }
-        let examples = ppo.show(prompts, 0, &mut showing)?;
+        let examples = ppo.show(prompts, 0, &mut showing, &mut run)?;
         if examples.into_iter().try_for_each(&mut *report).is_break() {
             return Ok(VerbOutcome::Stopped);
         }
@@ -167,7 +167,8 @@ fn train(
         let measured = held_out.measure(ppo, step + 1, &mut run, report)?;
         metrics.extend(measured.unwrap_or_default());
         let is_due = showing.is_due(step + 1);
-        let examples = if is_due { ppo.show(prompts, step + 1, &mut showing)? } else { Vec::new() };
+        let examples =
+            if is_due { ppo.show(prompts, step + 1, &mut showing, &mut run)? } else { Vec::new() };
         if run.finish_step(ppo, metrics, examples, rollout.n_tokens(), report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }
@@ -361,11 +362,12 @@ impl<'a> Ppo<'a> {
         prompts: &[PromptIds],
         step: u64,
         showing: &mut ShowSchedule,
+        run: &mut PpoRun,
     ) -> anyhow::Result<Vec<RunReport>> {
         let PpoModels { policy, .. } = &self.models;
         let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
         let shown = ShownPrompts::new(policy, ids, self.config.response_length);
-        let (answers, scores) = showing.show(|| {
+        let (answers, scores) = showing.show(run.progress(), || {
             let answers = shown.answers(policy, &self.tokenizer);
             let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
             let scores = self.score(&asked, &answers);

@@ -45,9 +45,8 @@ impl<'a> SftTask<'a> {
             identity: identity(self.kind, &self.model, self.examples, config)?,
             out: self.out,
             start: self.start,
-            n_rows: self.examples.len(),
+            work_of_rows: self.examples.iter().map(|row| row.ids.len() as f64).collect(),
             work_before: 0.0,
-            work_per_epoch: n_tokens(self.examples) as f64,
             work_per_evaluation: n_tokens(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
             check_checkpoint: |_| Ok(()),
@@ -106,7 +105,8 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
         }
     }
     let readable = if held_out.is_empty() { examples } else { held_out };
-    if session.step() == 0 && show(&session, readable, tokenizer, &mut schedule, report).is_break()
+    if session.step() == 0
+        && show(&mut session, readable, tokenizer, &mut schedule, report).is_break()
     {
         return Ok(VerbOutcome::Stopped);
     }
@@ -133,7 +133,7 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
             return Ok(VerbOutcome::Stopped);
         }
         // A stop waits for the next step, where a checkpoint is written.
-        let _ = show(&session, readable, tokenizer, &mut schedule, report);
+        let _ = show(&mut session, readable, tokenizer, &mut schedule, report);
     }
     session.finish(export)
 }
@@ -165,7 +165,7 @@ fn learn_step(
 
 /// What the model answers now to the first prompts, if it is time.
 fn show(
-    session: &TrainingSession,
+    session: &mut TrainingSession,
     examples: &[TrainingExample],
     tokenizer: Option<&Tokenizer>,
     schedule: &mut ShowSchedule,
@@ -174,8 +174,9 @@ fn show(
     let is_due = schedule.is_due(session.step());
     let Some(tokenizer) = tokenizer.filter(|_| is_due) else { return ControlFlow::Continue(()) };
     let prompts = examples.iter().map(|example| &example.ids[..example.prompt_len]);
-    let shown = ShownPrompts::new(&session.model, prompts, show::MAX_NEW_TOKENS);
-    let answers = schedule.show(|| shown.answers(&session.model, tokenizer));
+    let TrainingSession { model, journal, .. } = &mut *session;
+    let shown = ShownPrompts::new(model, prompts, show::MAX_NEW_TOKENS);
+    let answers = schedule.show(&mut journal.progress, || shown.answers(model, tokenizer));
     shown.events(tokenizer, session.step(), &answers, None).into_iter().try_for_each(report)
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use entity::report::RunReport;
 use std::time::{Duration, Instant};
-use trainer_base::tokenizer::Tokenizer;
+use trainer_base::{progress::RunProgress, tokenizer::Tokenizer};
 
 /// Prompts that are answered.
 const PROMPTS: usize = 3;
@@ -42,11 +42,13 @@ impl ShowSchedule {
             && (is_an_end || self.budget.allows(self.started.elapsed()))
     }
 
-    /// Shows answers, and counts the time that it takes.
-    pub(crate) fn show<T>(&mut self, show: impl FnOnce() -> T) -> T {
+    /// Shows answers, and counts the time that it takes: it is no work, and comes again at the end.
+    pub(crate) fn show<T>(&mut self, progress: &mut RunProgress, show: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let shown = show();
-        self.budget.spend(began.elapsed());
+        let took = began.elapsed();
+        self.budget.spend(took);
+        progress.set_aside(took, took);
         shown
     }
 }
@@ -164,7 +166,9 @@ mod tests {
     #[test]
     fn a_run_that_has_no_time_for_it_shows_its_first_and_its_last_answers() {
         let mut schedule = ShowSchedule::new(1000);
-        schedule.show(|| std::thread::sleep(Duration::from_millis(20)));
+        schedule.show(&mut RunProgress::new(1000, 1.0), || {
+            std::thread::sleep(Duration::from_millis(20))
+        });
         let due: Vec<u64> = (0..=1000).filter(|step| schedule.is_due(*step)).collect();
         assert_eq!(due, [0, 1000]);
     }

@@ -31,11 +31,10 @@ pub(crate) struct SessionOpening<'a> {
     pub(crate) identity: RunIdentity,
     pub(crate) out: &'a Path,
     pub(crate) start: StartFlags,
-    pub(crate) n_rows: usize,
-    /// Work before the first step, of one pass over the rows, and of one evaluation, in tokens
-    /// trained on.
+    /// Work of learning from each row, before the first step, and of one evaluation, in tokens trained
+    /// on.
+    pub(crate) work_of_rows: Vec<f64>,
     pub(crate) work_before: f64,
-    pub(crate) work_per_epoch: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
     /// Looks at what a checkpoint holds besides model and optimiser: one that lacks it is damaged.
@@ -70,10 +69,10 @@ impl TrainingSession {
         if let Some(adapted) = &model.adapted {
             refuse_as_output(opening.out, &adapted.base, message!("the-base", "base"))?;
         }
-        let batches = RowBatches::new(opening.n_rows, optimisation);
+        let batches = RowBatches::new(opening.work_of_rows.len(), optimisation);
         let evaluations = EvaluationSchedule::new(opening.eval_every, batches.n_steps);
         let work = opening.work_before
-            + batches.epochs_after(batches.n_steps) * opening.work_per_epoch
+            + batches.sum(|row| opening.work_of_rows[row])
             + evaluations.n_evaluations() as f64 * opening.work_per_evaluation;
         let mut optimizer = AdamW::new(model.trainable(), optimisation.weight_decay);
         let journal = JournalOpening {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
     job::{Report, VerbOutcome},
+    progress::RunProgress,
     rows::PromptIds,
     settings::PpoPaths,
 };
@@ -58,6 +59,10 @@ impl PpoRun {
     /// Rollout batches done.
     pub(super) fn step(&self) -> u64 {
         self.journal.step
+    }
+
+    pub(super) fn progress(&mut self) -> &mut RunProgress {
+        &mut self.journal.progress
     }
 
     /// Counts responses that an optimiser step saw, and response tokens that were drawn.
