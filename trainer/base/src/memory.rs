@@ -21,9 +21,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
 
-/// A process that computes, before it has a model: libtorch and its buffers, in bytes.
-const PROCESS: u64 = 400_000_000;
-
 /// What tensors between two operations and the allocator's gaps add to what a layer saves.
 const GAPS: f64 = 1.35;
 
@@ -33,6 +30,10 @@ const LOGITS: u64 = ROWS * 49_152;
 
 /// Bytes per logit: f32 logits, their softmax and its gradient, and that in the model's precision.
 const PER_LOGIT: u64 = 14;
+
+/// Bytes per pair of places and head: its weight in f32 and in bf16; where all is f32 the allocator
+/// cannot use about half of the places again in which the scores were.
+const PER_PAIR: u64 = 6;
 
 /// Sequences that PPO decodes at once (`ppo::SLOTS`).
 const SLOTS: u64 = 64;
@@ -127,7 +128,7 @@ impl MemoryNeeds for RewardConfig {
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: false };
         let dtype = dtype.unwrap_or(self.optimisation.dtype);
-        let model = LearningModel::new(*models.first()?, &self.lora);
+        let model = LearningModel::new(models.first()?.without_head(), &self.lora);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
@@ -197,8 +198,8 @@ fn supervised(
         let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
         let free = if settings.grad_accum > 1 { 0 } else { gradients };
         MemoryEstimate {
-            weights: PROCESS + model.weights(precision) + gradients,
-            batch: step(load).saturating_sub(free),
+            weights: precision.process() + model.weights(precision) + gradients,
+            batch: step(load).saturating_sub(free).max(model.tied(load, precision)),
             n_sequences: load.n_sequences,
             length: load.longest,
         }
@@ -236,7 +237,7 @@ fn ppo(
         };
         let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
         MemoryEstimate {
-            weights: PROCESS
+            weights: precision.process()
                 + all_gradients
                 + [policy, value]
                     .map(|model| model.weights(precision) + model.twin(precision))
@@ -260,7 +261,7 @@ fn sampling(
     let longest = rows.map_or(config.max_length as u64, |rows| rows.quantile(1.0));
     let length = model.at_most(longest + config.max_new_tokens as u64);
     largest(dtype, |precision| MemoryEstimate {
-        weights: PROCESS + 100_000_000 + 2 * model.frozen(precision),
+        weights: 500_000_000 + 2 * model.frozen(precision),
         batch: model.decoded(n_sequences, length, precision),
         n_sequences,
         length,
@@ -281,6 +282,15 @@ fn largest(dtype: Dtype, of: impl Fn(Precision) -> MemoryEstimate) -> MemoryEsti
 }
 
 impl Precision {
+    /// A process that computes, before it has a model, in bytes: libtorch and its buffers, and in bf16
+    /// the kernels that it keeps.
+    fn process(self) -> u64 {
+        match self {
+            Self::Bf16 => 400_000_000,
+            Self::F32 => 250_000_000,
+        }
+    }
+
     fn bytes(self) -> u64 {
         match self {
             Self::Bf16 => 2,
@@ -303,6 +313,21 @@ impl ModelInMemory {
         length.min(self.shape.max_position_embeddings.unwrap_or(u64::MAX))
     }
 
+    /// A head that is not the embedding once more is so many numbers, which the sizes of all else tell.
+    fn own_head(&self) -> u64 {
+        let shape = &self.shape;
+        let embedding = shape.vocab_size * shape.hidden_size;
+        let per_layer = shape.hidden_size
+            * (2 * shape.query_size() + 2 * shape.key_size() + 3 * shape.intermediate_size);
+        let with_head = 2 * embedding + per_layer * shape.num_hidden_layers;
+        if self.n_parameters >= with_head { embedding } else { 0 }
+    }
+
+    /// What becomes a reward model, which writes nothing.
+    fn without_head(self) -> Self {
+        Self { n_parameters: self.n_parameters - self.own_head(), ..self }
+    }
+
     fn frozen(&self, precision: Precision) -> u64 {
         precision.bytes() * self.n_parameters
     }
@@ -319,8 +344,7 @@ impl ModelInMemory {
     /// Per token and layer the residual stream before and after attention and each once more,
     /// normed; queries, keys, values and what attention mixed; four vectors of the feed-forward
     /// part. Norms compute in f32 whatever the precision. Short sequences keep the attention
-    /// weights, in f32 and in bf16, and longer ones go through a kernel that wants a key and a
-    /// value per query head.
+    /// weights, and longer ones go through a kernel that wants a key and a value per query head.
     fn saved(&self, load: &BatchLoad, precision: Precision) -> u64 {
         let shape = &self.shape;
         let norms = match precision {
@@ -330,17 +354,14 @@ impl ModelInMemory {
         let per_token = norms + 4 * shape.intermediate_size * precision.bytes();
         let per_short = 2 * (shape.query_size() + shape.key_size()) * precision.bytes();
         let per_long = 5 * shape.query_size() * precision.bytes();
-        let per_pair = match precision {
-            Precision::Bf16 => 6,
-            Precision::F32 => 4,
-        };
         let of = |n: u64, bytes: u64| n as f64 * bytes as f64;
         let layer = of(load.tokens, per_token)
             + of(load.short, per_short)
             + of(load.long, per_long)
-            + of(load.pairs, shape.num_attention_heads * per_pair);
-        // About as much as a layer saved is at work when its backward pass runs.
-        (layer * (shape.num_hidden_layers + 1) as f64 * GAPS) as u64
+            + of(load.pairs, shape.num_attention_heads * PER_PAIR);
+        // In bf16 about as much as a layer saved is at work when its backward pass runs, in f32.
+        let at_work = u64::from(precision == Precision::Bf16);
+        (layer * (shape.num_hidden_layers + at_work) as f64 * GAPS) as u64
     }
 
     fn logits(&self, n_tokens: u64) -> u64 {

@@ -70,6 +70,17 @@ impl LearningModel {
         self.saved(load, precision).saturating_add(head)
     }
 
+    /// At the end of a backward pass, when all gradients are there: an embedding that is the head, too,
+    /// gets a second gradient, to be added to the first. In bf16 the gradients are half as large then.
+    pub(super) fn tied(&self, load: &BatchLoad, precision: Precision) -> u64 {
+        let shape = &self.whole.shape;
+        let has_second = load.answers > 0 && self.whole.own_head() == 0 && !self.has_adapters();
+        match precision {
+            Precision::F32 if has_second => GRADIENT * shape.vocab_size * shape.hidden_size,
+            _ => 0,
+        }
+    }
+
     /// What the layers save of a batch, of adapters what they make of each token.
     pub(super) fn saved(&self, load: &BatchLoad, precision: Precision) -> u64 {
         let per_token = N_LINEAR * self.whole.shape.num_hidden_layers * precision.bytes();

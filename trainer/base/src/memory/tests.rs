@@ -97,6 +97,14 @@ fn a_precision_that_the_machine_chooses_counts_as_the_hungrier_one() {
 }
 
 #[test]
+fn a_reward_model_has_no_head_of_its_own() {
+    let untied = ModelInMemory { n_parameters: SMALL.n_parameters + (49_152 * 576), ..SMALL };
+    let total = |kind, model| estimate(kind, &json!({"max_length": 64}), &[model]).unwrap().total();
+    assert_eq!(total(RunKind::Reward, untied), total(RunKind::Reward, SMALL));
+    assert!(total(RunKind::Sft, untied) > total(RunKind::Sft, SMALL) + 12 * (49_152 * 576));
+}
+
+#[test]
 fn no_sequence_is_longer_than_the_context() {
     let of =
         |length: u64| estimate(RunKind::Sft, &json!({"max_length": length}), &[SMALL]).unwrap();
