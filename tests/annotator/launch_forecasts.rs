@@ -194,7 +194,7 @@ on_both_databases! {
         // What no form would take.
         let row = json!({"prompt": "x", "completion": "y ".repeat(1 << 20)}).to_string() + "\n";
         let mut permissions = fs::metadata(folder.join("train.jsonl")).unwrap().permissions();
-        #[allow(clippy::permissions_set_readonly_false)]
+        #[expect(clippy::permissions_set_readonly_false, reason = "a folder of the test alone")]
         permissions.set_readonly(false);
         let _ = fs::set_permissions(folder.join("train.jsonl"), permissions);
         fs::write(folder.join("train.jsonl"), row.repeat(20)).unwrap();

@@ -112,9 +112,17 @@ fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
+#[cfg(not(test))]
+fn now() -> chrono::DateTime<chrono::Local> {
+    chrono::Local::now()
+}
+
+#[cfg(test)]
+use tests::now;
+
 fn strftime_now(format: &str) -> Result<String, Error> {
     let mut text = String::new();
-    match write!(text, "{}", chrono::Local::now().format(format)) {
+    match write!(text, "{}", now().format(format)) {
         Ok(()) => Ok(text),
         Err(_) => Err(Error::new(
             ErrorKind::InvalidOperation,

@@ -167,7 +167,7 @@ mod tests {
     fn a_run_that_has_no_time_for_it_shows_its_first_and_its_last_answers() {
         let mut schedule = ShowSchedule::new(1000);
         schedule.show(&mut RunProgress::new(1000, 1.0), || {
-            std::thread::sleep(Duration::from_millis(20))
+            std::thread::sleep(Duration::from_millis(20));
         });
         let due: Vec<u64> = (0..=1000).filter(|step| schedule.is_due(*step)).collect();
         assert_eq!(due, [0, 1000]);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fixtures::fixture;
 use serde_json::json;
+use std::sync::LazyLock;
 
 fn render(source: &str, messages: &Json, add_generation_prompt: bool) -> Result<String> {
     let tokens = BTreeMap::from([("eos_token".to_owned(), "</s>".to_owned())]);
@@ -224,6 +225,15 @@ fn templates_of_real_models_are_rendered_as_transformers_renders_them() {
     }
     assert!(n_rendered > 0);
     assert!(others.is_empty(), "{} of {n_rendered}: {others:#?}", others.len());
+}
+
+/// Noon of the day on which the fixtures were made: templates write the date.
+pub(super) fn now() -> chrono::DateTime<chrono::Local> {
+    static NOON: LazyLock<chrono::DateTime<chrono::Local>> = LazyLock::new(|| {
+        let noon = format!("{}T12:00:00", fixture("real_templates.json")["date"].as_str().unwrap());
+        noon.parse::<chrono::NaiveDateTime>().unwrap().and_local_timezone(chrono::Local).unwrap()
+    });
+    *NOON
 }
 
 fn sha256(text: &str) -> String {
