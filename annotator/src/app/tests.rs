@@ -182,6 +182,7 @@ async fn below_a_base_path_every_address_begins_with_it() {
         .app_data(web::Data::new(full.store.clone()))
         .app_data(web::Data::new(RunFeed::new(db.clone())))
         .app_data(web::Data::new(RunDigests::new(db.clone())))
+        .app_data(web::Data::new(RowCounter::new(db.clone(), full.store.clone())))
         .app_data(web::Data::new(live))
         .configure(routes::configure)
         .wrap_fn(move |request, service| {
