@@ -1,5 +1,5 @@
 //! What a run is besides its algorithm: where it computes ([`environment`]), which rows a step sees
-//! ([`batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), what a
+//! ([`trainer_base::batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), what a
 //! supervised run holds besides its loop (`session`), how its
 //! command line runs it (`execute`), how it tells that nothing came of it (`failure`), and where what
 //! it tells goes ([`reporter`]).

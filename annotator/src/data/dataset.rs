@@ -140,7 +140,7 @@ fn prompts_of(project: ProjectId) -> Select<prompt::Entity> {
         .filter(prompt::Column::WithdrawnAt.is_null())
 }
 
-/// How many prompts or judgements [`write`] looks at.
+/// How many prompts or judgements [`write()`] looks at.
 pub(crate) async fn n_candidates(
     db: &impl ConnectionTrait,
     project: ProjectId,
