@@ -4,7 +4,7 @@ use entity::run_config::{OptimiserSettings, PpoConfig};
 use serde_json::Value;
 use trainer_base::{
     batches::RowBatches,
-    evaluation::{EVALUATION_COST, EvaluationSchedule},
+    evaluation::{EVALUATION_COST, EvaluationSchedule, PPO_MEASURING_COST, PPO_MOST_MEASURED},
 };
 
 /// What a run works on.
@@ -47,11 +47,6 @@ pub fn supervised(config: &Value, rows: &RunRows, step: f64, before: f64) -> Opt
     )
 }
 
-/// Held-out prompts that PPO measures, and the work of one beside that of a pass over a response
-/// (`ppo::held_out`, `ppo::run`).
-const MOST_MEASURED: f64 = 256.0;
-const MEASURING_COST: f64 = 0.5;
-
 /// The work of PPO in passes over a response.
 pub fn rollouts(config: &Value, rows: &RunRows) -> Option<f64> {
     let config_of: PpoConfig = serde_json::from_value(config.clone()).ok()?;
@@ -62,8 +57,8 @@ pub fn rollouts(config: &Value, rows: &RunRows) -> Option<f64> {
     let responses = if is_asked { asked } else { passes * rows.train };
     let rollout = config_of.optimisation.batch_size * config_of.optimisation.grad_accum;
     let n_steps = (responses / rollout.max(1) as f64).ceil() as u64;
-    let measured = rows.eval.min(MOST_MEASURED) * n_evaluations(config, n_steps)?;
-    Some(responses * config_of.ppo_epochs as f64 + measured * MEASURING_COST)
+    let measured = rows.eval.min(PPO_MOST_MEASURED as f64) * n_evaluations(config, n_steps)?;
+    Some(responses * config_of.ppo_epochs as f64 + measured * PPO_MEASURING_COST)
 }
 
 /// The work of sampling in answers.

@@ -99,7 +99,6 @@ impl MemoryNeeds for SftConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
-        let dtype = dtype.unwrap_or(self.optimisation.dtype);
         let model = LearningModel::new(*models.first()?, &self.lora);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
@@ -113,7 +112,6 @@ impl MemoryNeeds for DpoConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: true };
-        let dtype = dtype.unwrap_or(self.optimisation.dtype);
         let model = LearningModel::new(*models.first()?, &self.lora);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
@@ -127,7 +125,6 @@ impl MemoryNeeds for RewardConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: false };
-        let dtype = dtype.unwrap_or(self.optimisation.dtype);
         let model = LearningModel::new(models.first()?.without_head(), &self.lora);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
@@ -187,10 +184,11 @@ fn batches(
 fn supervised(
     model: LearningModel,
     settings: &OptimiserSettings,
-    dtype: Dtype,
+    dtype: Option<Dtype>,
     worst: Worst,
     rows: Option<&RowLengths>,
 ) -> MemoryEstimate {
+    let dtype = dtype.unwrap_or(settings.dtype);
     let batches = batches(model.whole, settings, worst, rows);
     largest(dtype, |precision| {
         let gradients = model.gradients();

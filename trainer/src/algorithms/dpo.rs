@@ -26,6 +26,7 @@ use statistics::{PairStatistics, mean, metrics_of};
 use std::path::Path;
 use tch::{Kind, Tensor};
 use trainer_base::{
+    evaluation::DPO_LEARNING_COST,
     job::{Report, VerbOutcome},
     rows::{self, LoadedRows, PreferencePair},
     settings::{DpoPaths, StartFlags},
@@ -85,7 +86,7 @@ impl<'a> DpoTask<'a> {
             work_of_rows: self
                 .pairs
                 .iter()
-                .map(|pair| n_tokens(pair) as f64 * LEARNING_COST)
+                .map(|pair| n_tokens(pair) as f64 * DPO_LEARNING_COST)
                 .collect(),
             work_before: (n_tokens_of(self.pairs) + n_tokens_of(self.held_out)) as f64
                 * EVALUATION_COST,
@@ -161,15 +162,12 @@ fn learn_step(
         let logprobs = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
         seen.push(learn(session, &chosen, &logprobs, config.beta, micro_batches.len() as f64)?);
         let n_tokens = chosen.iter().copied().map(n_tokens).sum();
-        if session.advance(n_tokens as f64 * LEARNING_COST, n_tokens, report).is_break() {
+        if session.advance(n_tokens as f64 * DPO_LEARNING_COST, n_tokens, report).is_break() {
             return Ok(None);
         }
     }
     Ok(Some(seen))
 }
-
-/// Time of a step beside forward and backward: the head runs once more, to know the loss first.
-const LEARNING_COST: f64 = 1.05;
 
 fn export(model: &Transformer, folder: &Path) -> Result<()> {
     model::save(model, folder, &Map::new())

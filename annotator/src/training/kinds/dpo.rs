@@ -22,7 +22,10 @@ use entity::{
     run_config::{DpoConfig, RunKind, SampleConfig},
 };
 
-use trainer_base::{evaluation::EVALUATION_COST, memory, rows};
+use trainer_base::{
+    evaluation::{DPO_LEARNING_COST, EVALUATION_COST},
+    memory, rows,
+};
 
 pub(super) const DPO: RunDefinition = RunDefinition {
     kind: RunKind::Dpo,
@@ -70,7 +73,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
         .collect()
     },
     memory: memory::of::<DpoConfig>,
-    work: |config, rows| run_work::supervised(config, rows, 1.05, EVALUATION_COST),
+    work: |config, rows| run_work::supervised(config, rows, DPO_LEARNING_COST, EVALUATION_COST),
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheProject,
         config: |trained| {

@@ -14,10 +14,7 @@ use crate::{
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
-use trainer_base::{job::Report, rows::PromptIds};
-
-/// Prompts that are measured: the first of the file, whose order has nothing to do with them.
-const MOST_PROMPTS: usize = 256;
+use trainer_base::{evaluation::PPO_MOST_MEASURED, job::Report, rows::PromptIds};
 
 /// Held-out prompts, and how the policy answered them when the run began.
 pub(super) struct HeldOut<'a> {
@@ -37,7 +34,7 @@ struct MeasuredAnswer {
 
 /// The prompts that are measured.
 pub(super) fn measured(prompts: &[PromptIds]) -> &[PromptIds] {
-    &prompts[..prompts.len().min(MOST_PROMPTS)]
+    &prompts[..prompts.len().min(PPO_MOST_MEASURED)]
 }
 
 impl<'a> HeldOut<'a> {

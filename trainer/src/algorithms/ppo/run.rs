@@ -12,14 +12,12 @@ use entity::{message, report::RunReport};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
+    evaluation::PPO_MEASURING_COST,
     job::{Report, VerbOutcome},
     progress::RunProgress,
     rows::PromptIds,
     settings::PpoPaths,
 };
-
-/// Work of one answer that is measured and not learnt from, as a part of one pass over a response.
-const MEASURING_COST: f64 = 0.5;
 
 /// A run between two rollout batches, which are its steps.
 pub(super) struct PpoRun {
@@ -49,7 +47,7 @@ impl PpoRun {
             save_every: ppo.config.optimisation.save_every,
             n_steps: plan.n_steps,
             work: plan.episodes_before(plan.n_steps) as f64 * ppo.config.ppo_epochs as f64
-                + n_measured as f64 * MEASURING_COST,
+                + n_measured as f64 * PPO_MEASURING_COST,
         };
         let journal =
             RunJournal::open(opening, report, |folder, n_updates| ppo.restore(folder, n_updates))?;
@@ -77,7 +75,7 @@ impl PpoRun {
 
     /// Counts answers that were measured and not learnt from.
     pub(super) fn measured(&mut self, n_answers: usize, report: &mut Report) -> ControlFlow<()> {
-        self.journal.advance(n_answers as f64 * MEASURING_COST, 0, report)
+        self.journal.advance(n_answers as f64 * PPO_MEASURING_COST, 0, report)
     }
 
     /// Reports what was measured before the first step.
