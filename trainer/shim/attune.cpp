@@ -49,9 +49,12 @@ const char *attune_libtorch_version() { return TORCH_VERSION; }
 uint64_t attune_loaded_libtorch_version() { return aoti_torch_abi_version(); }
 
 // The allocator returns large buffers to the kernel at once by default, and every step pays for
-// mapping and zeroing them again.
+// mapping and zeroing them again: what is freed below 16 MB is kept. Larger ones do go back: they
+// seldom fit the holes that texts of other lengths have left, and beside them memory grew for hundreds
+// of steps. One arena for all threads, because the backward pass could not fill the holes of another.
 void attune_keep_freed_memory() {
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn loaded_libtorch_version() -> String {
 
 /// Lets the allocator keep what is freed, for the next step to use again.
 pub(crate) fn keep_freed_memory() {
-    // SAFETY: sets two parameters of malloc.
+    // SAFETY: sets three parameters of malloc.
     unsafe { attune_keep_freed_memory() }
 }
 
