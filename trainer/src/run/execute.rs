@@ -12,13 +12,12 @@ use clap::Args;
 use entity::{message, run_config::RunConfig};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    flag, low_level,
 };
 use std::{
     env,
     io::Read,
     ops::ControlFlow,
-    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -141,7 +140,8 @@ pub(crate) fn exit_with_stdin() {
         let mut stdin = std::io::stdin().lock();
         let mut unread = [0; 1024];
         while !matches!(stdin.read(&mut unread), Ok(0) | Err(_)) {}
-        process::exit(1);
+        // At once, without libtorch's destructors: its threads still compute with what these free.
+        low_level::exit(1);
     });
 }
 
