@@ -7,6 +7,7 @@ pub mod formats;
 pub mod import;
 pub mod lineage;
 pub mod prompts;
+pub mod scratch;
 pub mod texts;
 pub mod uploads;
 pub mod withdrawal;

@@ -6,6 +6,7 @@ use crate::{
     data::{
         dataset,
         formats::{self, DatasetContents},
+        scratch,
     },
     database,
     people::projects,
@@ -48,7 +49,7 @@ pub async fn rows(
     project: ProjectId,
     contents: DatasetContents,
 ) -> anyhow::Result<([File; 2], DatasetCounts)> {
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = scratch::folder().context("cannot make a temporary folder")?;
     let (counts, _) = dataset::write(db, folder.path(), project, contents, None).await?;
     let open = |name| File::open(folder.path().join(name));
     Ok(([open("train.jsonl")?, open("eval.jsonl")?], counts))

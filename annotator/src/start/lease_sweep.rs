@@ -1,6 +1,7 @@
-//! What happens by itself: leases that ran out give their slots back, ended sessions are removed.
+//! What happens by itself: leases that ran out give their slots back, ended sessions are removed, and
+//! folders that were left.
 
-use crate::{people::links, web::session, work::assignment};
+use crate::{data::scratch, people::links, web::session, work::assignment};
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub async fn run(db: DatabaseConnection) {
         }
         if let Err(error) = session::sweep(&db).await {
             tracing::error!(%error, "sessions could not be swept");
+        }
+        if let Err(error) = scratch::sweep() {
+            tracing::error!(%error, "what exports left could not be swept");
         }
     }
 }

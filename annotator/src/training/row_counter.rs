@@ -5,7 +5,10 @@ use super::{
     kinds::definition,
     row_lengths::{self, CountError, CountedRows, MOST_ROWS},
 };
-use crate::data::dataset::{self, DatasetContents};
+use crate::data::{
+    dataset::{self, DatasetContents},
+    scratch,
+};
 use anyhow::Context;
 use entity::{ids::ProjectId, message::KeyedMessage, run::RunKind};
 use sea_orm::DatabaseConnection;
@@ -164,7 +167,7 @@ impl RowCounter {
                 }))
             }
             RowSource::Now(project, contents) => {
-                let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+                let folder = scratch::folder().context("cannot make a temporary folder")?;
                 let read = self.would_be_frozen(folder.path(), *project, *contents);
                 let read = timeout(PATIENCE, read).await;
                 let (n_train, n_eval, is_about) = read.context("the database takes too long")??;

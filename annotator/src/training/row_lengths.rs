@@ -1,5 +1,6 @@
 //! How long rows are in a model's tokens, as the trainer will read them, counted within bounds.
 
+use crate::data::scratch;
 use entity::{message::KeyedMessage, report::RunReport};
 use std::{
     fs::{self, File},
@@ -123,7 +124,7 @@ pub fn count(
     Tokenizer::stay_in_one_thread();
     let unreadable = |error| CountError::Unreadable(message_of(&error));
     let tokenizer = Tokenizer::load(model).map_err(unreadable)?;
-    let scratch = tempfile::tempdir().map_err(|error| unreadable(error.into()))?;
+    let scratch = scratch::folder().map_err(|error| unreadable(error.into()))?;
     let piece = scratch.path().join("rows.jsonl");
     let count = |name, most| {
         let mut rows = Rows::open(&folder.join(name), most)?;

@@ -38,7 +38,7 @@ use sea_orm::{
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::Semaphore};
 use tokio_util::io::ReaderStream;
 
 const PER_PAGE: usize = 50;
@@ -198,6 +198,9 @@ async fn refused(
     page::invalid(&PromptsPage { errors, pasted, ..view })
 }
 
+/// How many exports are made at once.
+static EXPORTS: Semaphore = Semaphore::const_new(2);
+
 /// The path of an export: `{format}.jsonl`.
 #[derive(Deserialize)]
 pub struct ExportPath {
@@ -212,17 +215,21 @@ pub async fn download(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let format = formats::exported_as(&path.format).ok_or(AppError::NotFound)?;
-    if request.method() == Method::GET {
-        let (subject, details) =
-            (AuditSubject::project(access.project.id), json!({"format": path.format}));
-        let by = access.account.id;
-        audit::record_alone(db.get_ref(), by, AuditAction::DataExport, subject, details).await?;
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CONTENT_TYPE, "application/x-ndjson")).insert_header((
+        header::CONTENT_DISPOSITION,
+        format!("attachment; filename=\"{}.jsonl\"", path.format),
+    ));
+    if request.method() == Method::HEAD {
+        return Ok(answer.finish());
     }
+    // Each holds rows in memory and reads on a connection of its own.
+    let _turn = EXPORTS.try_acquire().map_err(|_| AppError::Busy)?;
+    let (subject, details) =
+        (AuditSubject::project(access.project.id), json!({"format": path.format}));
+    let by = access.account.id;
+    audit::record_alone(db.get_ref(), by, AuditAction::DataExport, subject, details).await?;
     let ([train, eval], _) = export::rows(&db, access.project.id, format.contents()).await?;
     let rows = tokio::fs::File::from_std(train).chain(tokio::fs::File::from_std(eval));
-    let name = format!("attachment; filename=\"{}.jsonl\"", path.format);
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
-        .insert_header((header::CONTENT_DISPOSITION, name))
-        .streaming(ReaderStream::new(rows)))
+    Ok(answer.streaming(ReaderStream::new(rows)))
 }
