@@ -23,7 +23,12 @@ use entity::{
 };
 use flate2::{Compression, write::GzEncoder};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
-use std::{io::Write, os::unix::fs::PermissionsExt, process::Command, time::Duration};
+use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use storage::{artifact_store::ArtifactStore, database::begin_write};
 
 /// Rows that take a while to go in.
@@ -319,4 +324,30 @@ async fn the_command_line_tells_every_row_and_leaves_them_out_if_it_is_told_to()
     assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
     let said = String::from_utf8(taken.stdout).unwrap();
     assert!(said.contains("1 prompts, 0 demonstrations"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_through_a_pipe_is_imported_as_a_file_is() {
+    let database = TestDb::sqlite().await;
+    let mut command = Command::new(binaries::annotator());
+    clean(&mut command).args(["import", "--project", "Pipe", "/dev/stdin", "--data-dir"]);
+    command.arg(database.folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let lines = (0..5000).map(|n| format!("{{\"prompt\":\"Question {n}\"}}\n"));
+    child.stdin.take().unwrap().write_all(lines.collect::<String>().as_bytes()).unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(said.contains("5000 prompts, 0 demonstrations"), "{said}");
+}
+
+on_both_databases! {
+    async fn a_pasted_paragraph_of_as_many_letters_as_the_form_takes_comes_in(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Pasted").await;
+        let paragraph = "ы\"".repeat(499_998);
+        let form = app.admin.get(&format!("{project}/prompts")).await.form("/prompts");
+        let page = app.admin.submit(form.with("prompts", &paragraph)).await;
+        app.admin.import_over(page).await;
+        let own = prompt::Column::ProjectId.eq(project.rsplit('/').next().unwrap().parse::<ProjectId>().unwrap());
+        assert_eq!(prompt::Entity::find().filter(own).count(&app.rows).await.unwrap(), 1);
+    }
 }

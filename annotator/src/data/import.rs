@@ -38,7 +38,7 @@ use sea_orm::{DatabaseConnection, DbErr, Iterable};
 use serde_json::json;
 use std::{
     fs::File,
-    io::{IsTerminal, stderr},
+    io::{self, IsTerminal, Seek, stderr},
     path::Path,
     time::Instant,
 };
@@ -65,7 +65,8 @@ pub fn summary(counts: &ImportCounts) -> String {
 /// The verb: looks through the file, makes the project if it is missing, and says what is new.
 pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let file = request.file.display();
-    let check = look_through(&request.file).with_context(|| format!("{file} was not imported"))?;
+    let opened = read_twice(&request.file).with_context(|| format!("{file} was not imported"))?;
+    let check = look_through(&opened).with_context(|| format!("{file} was not imported"))?;
     if let Err(why) = check.verdict(request.leave_out) {
         let others = if check.n_rows > 0 && !request.leave_out {
             "\nNothing was imported; --leave-out imports the other rows"
@@ -77,7 +78,7 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let db = database::open(&request.storage).await?;
     let project = project_of(&db, &request.project).await?;
     let mut counts = ImportCounts::default();
-    let rows = FileRows::open(File::open(&request.file)?, ImportLimits::SHELL)?;
+    let rows = FileRows::open(from_the_start(&opened)?, ImportLimits::SHELL)?;
     for chunk in RowChunks::new(rows, 0, request.leave_out) {
         let (chunk, began) = (chunk?, Instant::now());
         counts.include(&store::store_all(&db, project, &chunk.rows).await?);
@@ -99,8 +100,25 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn look_through(path: &Path) -> anyhow::Result<FileCheck> {
-    let file = File::open(path).context("it cannot be opened")?;
+/// A file that can be read from its start again: what comes through a pipe comes once, and is kept.
+fn read_twice(path: &Path) -> anyhow::Result<File> {
+    let mut opened = File::open(path).context("it cannot be opened")?;
+    if opened.metadata()?.is_file() {
+        return Ok(opened);
+    }
+    let mut kept = tempfile::tempfile().context("what comes through a pipe cannot be kept")?;
+    io::copy(&mut opened, &mut kept).context("it cannot be read")?;
+    Ok(kept)
+}
+
+fn from_the_start(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn look_through(file: &File) -> anyhow::Result<FileCheck> {
+    let file = from_the_start(file)?;
     Ok(FileCheck::of(file, ImportLimits::SHELL, &CheckWatch::default())?)
 }
 

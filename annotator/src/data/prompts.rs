@@ -213,8 +213,10 @@ pub fn from_pasted_text(text: &str) -> Vec<PromptBody> {
             last.push_str(line.trim_end());
         }
     }
-    let texts =
-        paragraphs.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let texts = paragraphs
+        .into_iter()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !texts::is_blank(text));
     texts.map(|text| PromptBody::Messages(vec![ChatMessage::user(text)])).collect()
 }
 

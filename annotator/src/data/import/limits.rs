@@ -21,12 +21,16 @@ pub struct ImportLimits {
     pub silence: Duration,
 }
 
+/// A prompt and an answer, each as long as a form takes them (a million characters of up to four
+/// bytes), come back as they were exported.
+const LINE_BYTES: u64 = 8 * MB;
+
 impl ImportLimits {
     /// What somebody sends to the web app.
     pub const UPLOAD: Self = Self {
         file_bytes: 32 * MB,
         text_bytes: 256 * MB,
-        line_bytes: MB,
+        line_bytes: LINE_BYTES,
         lines: 1_000_000,
         silence: Duration::from_secs(30),
     };
@@ -35,7 +39,7 @@ impl ImportLimits {
     pub const SHELL: Self = Self {
         file_bytes: u64::MAX,
         text_bytes: 64 * 1024 * MB,
-        line_bytes: MB,
+        line_bytes: LINE_BYTES,
         lines: 100_000_000,
         silence: Duration::MAX,
     };

@@ -133,15 +133,15 @@ fn what_is_too_much_is_refused_with_its_number() {
     assert_eq!(said(bomb), "unpacked, the file is larger than 3 MB; send it in parts");
 
     // A long line is one refusal; those after it are read.
-    let fits = format!("{{\"prompt\":\"{}\"}}", "a".repeat((1 << 20) - 13));
-    assert_eq!(fits.len(), 1 << 20);
+    let fits = format!("{{\"prompt\":\"{}\"}}", "a".repeat((8 << 20) - 13));
+    assert_eq!(fits.len(), 8 << 20);
     let read = rows(format!("{fits}\n a{fits}\r\n{LINES}"), ImportLimits::UPLOAD).unwrap();
     assert_eq!(read.len(), 4);
     let [FileRow::Row { .. }, FileRow::Refused(long), FileRow::Row { line: 3, .. }, _] = &read[..]
     else {
         panic!("{read:?}")
     };
-    assert_eq!((long.line, long.reason.text.as_str()), (2, "the line is longer than 1 MB"));
+    assert_eq!((long.line, long.reason.text.as_str()), (2, "the line is longer than 8 MB"));
     let crlf = rows(format!("{fits}\r\n"), ImportLimits::UPLOAD).unwrap();
     assert!(matches!(&crlf[..], [FileRow::Row { .. }]));
 }
