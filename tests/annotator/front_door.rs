@@ -357,6 +357,15 @@ on_both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_asks_at_once_hears_that_the_service_is_ready() {
+    let server = start_with(&TestDb::sqlite().await, &[]).await;
+    let ask = || reqwest::get(format!("{}/ready", server.url));
+    for answer in futures_util::future::join_all((0..40).map(|_| ask())).await {
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_a_full_disk_is_not_ready() {
     let Some(disk) = SmallDisk::mount() else { return };
     let place = disk.path();

@@ -89,6 +89,20 @@ async fn what_was_typed_is_on_the_page_that_tells_of_an_outage_and_can_be_sent_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_an_outage_gets_its_styles_whoever_is_signed_in() {
+    let Some((app, line, database)) = over_a_line().await else { return };
+    let style = app.admin.get("/").await.links("link[rel=stylesheet]").remove(0);
+    line.cut();
+    for place in [&*style, "/health"] {
+        let answer = app.admin.ask("GET", place, &[]).await;
+        assert_eq!(answer.status(), 200, "{place}");
+    }
+    assert_eq!(app.admin.try_get("/").await.status, 503);
+    line.mend();
+    drop((app, database));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_typed_is_on_the_page_of_a_database_that_another_holds() {
     let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
     let project = app.new_project("Held").await;

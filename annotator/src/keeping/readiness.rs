@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use storage::{
     artifact_store::ArtifactStore,
@@ -45,8 +45,10 @@ pub struct ReadinessReport {
 /// The check, shared by everybody who asks.
 pub struct ReadinessCheck {
     limiter: DefaultDirectRateLimiter,
-    last: Mutex<Option<ReadinessReport>>,
-    /// A disk that does not answer holds one thread, not one per question.
+    last: Mutex<Option<(Instant, ReadinessReport)>>,
+    /// One looks at a time: who waits for it is told what it saw.
+    turn: tokio::sync::Mutex<()>,
+    /// A disk that does not answer holds one thread.
     is_writing: Arc<AtomicBool>,
 }
 
@@ -56,21 +58,32 @@ impl ReadinessCheck {
         Self {
             limiter: RateLimiter::direct(Quota::per_second(MAX_CHECKS).allow_burst(MAX_CHECKS)),
             last: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             is_writing: Arc::default(),
         }
     }
 
     pub async fn report(&self, db: &DatabaseConnection, store: &ArtifactStore) -> ReadinessReport {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = last.filter(|_| self.limiter.check().is_err()) {
+        if let Some((_, last)) = self.last().filter(|_| self.limiter.check().is_err()) {
             return last;
         }
+        let asked = Instant::now();
+        let _turn = self.turn.lock().await;
+        if let Some((_, seen)) = self.last().filter(|(began, _)| *began >= asked) {
+            return seen;
+        }
+        let began = Instant::now();
         let ((database, migrations), artifacts) =
             tokio::join!(ask_database(db), self.ask_store(store));
         let ready = [database, migrations, artifacts].iter().all(|said| *said == OK);
         let report = ReadinessReport { ready, database, migrations, artifacts };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, report));
         report
+    }
+
+    /// When somebody last began to look, and what they saw.
+    fn last(&self) -> Option<(Instant, ReadinessReport)> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask_store(&self, store: &ArtifactStore) -> &'static str {

@@ -79,12 +79,17 @@ impl AppError {
         Self::BadRequest(message.into())
     }
 
+    /// Whether the database does not answer now, wherever that was noticed.
+    fn is_unavailable(&self) -> bool {
+        self.of_database().is_some_and(is_unavailable)
+    }
+
     /// After how many seconds it is worth trying again, where that helps.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
             Self::TooManyAttempts => Some(60),
             Self::Busy => Some(5),
-            Self::Database(error) if is_unavailable(error) => Some(AWAY_SECONDS),
+            _ if self.is_unavailable() => Some(AWAY_SECONDS),
             _ => None,
         }
     }
@@ -99,7 +104,7 @@ impl WriteError for AppError {
     fn of_database(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Internal(error) => error.downcast_ref(),
+            Self::Internal(error) => error.chain().find_map(|cause| cause.downcast_ref()),
             _ => None,
         }
     }
@@ -132,8 +137,8 @@ impl ResponseError for AppError {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Self::Database(error) if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            _ if self.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -12,6 +12,7 @@ use actix_web::{
     body::MessageBody,
     cookie::{Key, SameSite, time::Duration},
     dev::{ServiceRequest, ServiceResponse},
+    http::header,
     middleware::Next,
 };
 use entity::{account, hash::sha256_hex, ids::AccountId, run, session, time::UnixMillis};
@@ -136,12 +137,18 @@ fn has_launched() -> Expr {
     Expr::exists(launched)
 }
 
+/// What is the same for everybody, and answered while the database is away.
+const OF_NOBODY: [&str; 3] = ["/static/", "/health", "/ready"];
+
 /// Middleware around [`middleware`]: keeps the account that is read along with a session, so that
 /// nobody asks the database for it again.
 pub async fn read_account_along(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if OF_NOBODY.iter().any(|place| request.path().starts_with(&address::address(place))) {
+        request.headers_mut().remove(header::COOKIE);
+    }
     READ_ALONG.scope(RefCell::default(), next.call(request)).await
 }
 
