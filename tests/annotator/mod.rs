@@ -32,6 +32,7 @@ mod watching;
 
 // A database that is away, and two versions at once.
 mod outages;
+mod personal_data;
 mod upgrades;
 
 // What becomes of people's words and of models' answers, and who hears of a run.

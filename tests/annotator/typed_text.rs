@@ -10,7 +10,7 @@ use crate::support::{
 use entity::{
     account,
     ids::ProjectId,
-    membership, project, prompt,
+    judgement, membership, project, prompt,
     run::{self, RunStatus},
     task, text,
 };
@@ -85,6 +85,28 @@ on_both_databases! {
         let form = task.form(task.url.path()).with("answer", &long);
         assert_refused(&app.admin.try_submit(form).await, "answer", &long);
     }
+}
+
+on_both_databases! {
+    async fn an_answer_of_which_nothing_is_seen_is_none(database: TestDb) {
+        let (app, project) = open(database).await;
+        app.add_prompts(&project, ["Why?".to_owned()]).await;
+        for unseen in ["\u{200b}", "\u{2800} \u{3164}\n\u{ad}", "\u{feff}"] {
+            let task = app.admin.get(&format!("{project}/demonstrate")).await;
+            let form = task.form(task.url.path()).with("answer", unseen);
+            assert_eq!(app.admin.try_submit(form).await.status, 422, "{unseen:?}");
+        }
+        assert_eq!(judgement::Entity::find().count(&app.rows).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_form_offers_no_other_language_in_which_it_would_be_lost() {
+    let (app, project) = open(TestDb::sqlite().await).await;
+    let page = app.admin.get(&project).await;
+    assert!(page.find_form("/language").is_some());
+    let refused = app.admin.try_submit(page.form("/settings").with("overlap", "0")).await;
+    assert_eq!((refused.status.as_u16(), refused.find_form("/language").is_none()), (422, true));
 }
 
 on_both_databases! {

@@ -14,7 +14,11 @@ use crate::{
     },
 };
 use actix_session::{Session, SessionExt};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{Method, header},
+};
 use askama::Template;
 use entity::{account, message::KeyedMessage};
 use serde::{Deserialize, Serialize};
@@ -29,6 +33,8 @@ pub struct Page {
     pub csrf: String,
     /// This page's address, for coming back to it.
     pub here: String,
+    /// The answer to a form is at no address: who would go to another language would lose it.
+    pub is_at_address: bool,
     /// What the last action did, shown once.
     pub notice: Option<PageNotice>,
     /// What the header says of the person's runs.
@@ -103,6 +109,7 @@ impl Page {
             unread_runs,
             csrf: csrf::token(request)?,
             here: address::of_request(request),
+            is_at_address: request.method() != Method::POST,
             notice,
         })
     }

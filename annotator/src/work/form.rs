@@ -1,7 +1,7 @@
 //! What a task's page sends, and the answer that is made of it.
 
 use crate::{
-    data::texts::HashedText,
+    data::texts::{self, HashedText},
     web::{form::FieldErrors, typed::MAX_KEY},
 };
 use entity::judgement::JudgementPayload;
@@ -54,11 +54,12 @@ impl TaskForm {
         self
     }
 
-    /// A text as it was typed, with the line ends of this side of the wire; none when it is blank.
+    /// A text as it was typed, with the line ends of this side of the wire; none when nothing of it would
+    /// be seen.
     pub fn text(&self, field: &str) -> Option<String> {
         let text = self.get(field).replace("\r\n", "\n");
         let text = text.trim_end().trim_start_matches('\n');
-        (!text.is_empty()).then(|| text.to_owned())
+        (!texts::is_blank(text)).then(|| text.to_owned())
     }
 
     /// The same of a field that takes so many characters.

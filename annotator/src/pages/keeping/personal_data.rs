@@ -16,7 +16,11 @@ use crate::{
     },
 };
 use actix_session::Session;
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpResponse,
+    http::{Method, header},
+    web,
+};
 use askama::Template;
 use entity::account;
 use sea_orm::DatabaseConnection;
@@ -70,26 +74,34 @@ pub async fn erase(
 pub async fn export(
     Of(Admin(me), person): Of<Admin, account::Model>,
     db: web::Data<DatabaseConnection>,
+    method: Method,
 ) -> Result<HttpResponse, AppError> {
-    download(&db, &person, &me).await
+    download(&db, &person, &me, &method).await
 }
 
 /// What is kept of whoever asks.
 pub async fn export_own(
     SignedIn(person): SignedIn,
     db: web::Data<DatabaseConnection>,
+    method: Method,
 ) -> Result<HttpResponse, AppError> {
-    download(&db, &person, &person).await
+    download(&db, &person, &person, &method).await
 }
 
+/// HEAD takes nothing away, and is not in the log.
 async fn download(
     db: &DatabaseConnection,
     person: &account::Model,
     by: &account::Model,
+    method: &Method,
 ) -> Result<HttpResponse, AppError> {
-    let file = export::of_person(db, person, Some(by.id)).await?;
-    Ok(HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"person.jsonl\""))
-        .streaming(ReaderStream::new(tokio::fs::File::from_std(file))))
+        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"person.jsonl\""));
+    if method == Method::HEAD {
+        return Ok(answer.finish());
+    }
+    let file = export::of_person(db, person, Some(by.id)).await?;
+    Ok(answer.streaming(ReaderStream::new(tokio::fs::File::from_std(file))))
 }

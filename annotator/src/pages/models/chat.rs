@@ -4,6 +4,7 @@
 use crate::pages::models::completions;
 use crate::training::kinds::definition;
 use crate::{
+    data::texts,
     models::{files::kept, live::LiveModels},
     training::settings,
     web::{
@@ -169,7 +170,7 @@ async fn answered(
     live: &LiveModels,
     errors: &mut FieldErrors,
 ) -> Option<String> {
-    if form.message.trim().is_empty() {
+    if texts::is_blank(&form.message) {
         errors.add("message", "chat-empty");
     }
     let turns = form.turns();

@@ -21,6 +21,8 @@ pub(super) struct Events<'a, I> {
     columns: Vec<usize>,
     /// Of each link around: where it leads, if it is shown as it was written.
     links: Vec<Option<String>>,
+    /// Of each image around: where it is.
+    images: Vec<String>,
     columns_of_table: Vec<Alignment>,
     cell: usize,
     is_in_head: bool,
@@ -49,6 +51,7 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
             lists: Vec::new(),
             columns: Vec::new(),
             links: Vec::new(),
+            images: Vec::new(),
             columns_of_table: Vec::new(),
             cell: 0,
             is_in_head: false,
@@ -63,7 +66,11 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
     /// The tag of a block with the direction of its own text.
     fn start(&mut self, tag: Tag<'a>, range: &Range<usize>) -> Option<Event<'a>> {
         Some(match tag {
-            Tag::Image { .. } => return None,
+            // A page asks nothing of other machines: an image is shown as it was written.
+            Tag::Image { dest_url, .. } => {
+                self.images.push(self.protected.written(&dest_url).to_string());
+                Event::Text("![".into())
+            }
             Tag::Paragraph => {
                 let indent = blanks::of_width(self.indent(range.start));
                 raw(format!("\n<p{}>{indent}", self.direction()))
@@ -142,7 +149,10 @@ impl<'a, I: Iterator<Item = (Event<'a>, Range<usize>)>> Events<'a, I> {
 
     fn end(&mut self, tag: TagEnd) -> Option<Event<'a>> {
         match tag {
-            TagEnd::Image => return None,
+            TagEnd::Image => {
+                let address = self.images.pop().unwrap_or_default();
+                return Some(Event::Text(format!("]({address})").into()));
+            }
             TagEnd::HtmlBlock => {
                 self.block = Block::Prose;
                 return Some(raw("</p>\n".to_owned()));

@@ -263,7 +263,7 @@ impl<'a> Scanner<'a> {
             && !is_a_price(latex)
             && latex.len() <= MAX_FORMULA
             && !latex.ends_with(|last: char| last.is_whitespace() || last == '\\')
-            && !after.is_some_and(|next| next.is_alphanumeric() || next == '$');
+            && !after.is_some_and(|next| next.is_alphanumeric() || "$({[_".contains(next));
         if !is_formula {
             return self.copy(1);
         }

@@ -57,8 +57,17 @@ fn a_link_leads_to_another_site_or_is_shown_as_it_was_written() {
 }
 
 #[test]
-fn an_image_becomes_its_description() {
-    assert_eq!(html("![a cat](http://x.example/cat.png)"), "<p dir=\"auto\">a cat</p>");
+fn an_image_is_shown_as_it_was_written() {
+    let image = "![a cat](http://x.example/cat.png)";
+    assert_eq!(html(image), format!("<p dir=\"auto\">{image}</p>"));
+}
+
+#[test]
+fn dollars_of_a_shell_and_of_php_are_no_formulas() {
+    for code in ["${A}/${B}", "echo $(pwd)$(ls)", "$x=$_POST['a'];", "$HOME/$USER", "$a[$b]"] {
+        assert_eq!(html(code), format!("<p dir=\"auto\">{code}</p>"));
+    }
+    assert!(html("so $x+y$, and ($z$)").matches("<math").count() == 2);
 }
 
 /// What a reader sees, with blanks that a browser keeps as blanks.
