@@ -11,6 +11,7 @@ use std::{
     path::PathBuf,
     str::FromStr,
 };
+use storage::database::sqlite_url;
 
 /// The web app in which people teach a language model.
 #[derive(Debug, Parser)]
@@ -80,7 +81,7 @@ impl StorageConfig {
     pub fn url(&self) -> String {
         match &self.database_url {
             Some(url) => url.clone(),
-            None => format!("sqlite://{}?mode=rwc", self.embedded().display()),
+            None => sqlite_url(&self.embedded()),
         }
     }
 

@@ -2,12 +2,13 @@
 //! from both programs. None of them holds a password.
 
 use crate::schema::{self, SchemaState};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
     sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions},
 };
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// How long PostgreSQL may take to let somebody in.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -149,11 +150,25 @@ fn explain(url: &str, error: &sqlx::Error) -> DatabaseProblem {
     }
 }
 
+/// The file of a SQLite address.
+pub fn sqlite_file(url: &str) -> Option<String> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
+}
+
+/// The address of a SQLite file, made if it is missing.
+pub fn sqlite_url(file: &Path) -> String {
+    const OWN_MEANING: AsciiSet = CONTROLS.add(b'%').add(b'?').add(b'#');
+    let file = file.display().to_string();
+    format!("sqlite://{}?mode=rwc", utf8_percent_encode(&file, &OWN_MEANING))
+}
+
 /// The file, or host and port: what may be said of an address.
 fn place(url: &str) -> String {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        return path.split('?').next().unwrap_or(path).to_owned();
+    if let Some(file) = sqlite_file(url) {
+        return file;
     }
     of_postgres(url, |options| format!("{}:{}", options.get_host(), options.get_port()))
 }

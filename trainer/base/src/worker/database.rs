@@ -30,7 +30,7 @@ const NETWORK_FILE_SYSTEMS: [&str; 11] = [
 /// Connects, and refuses in a sentence what no run could come from.
 pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     if let Some(file) = sqlite_file(url) {
-        refuse_unusable_file(Path::new(file))?;
+        refuse_unusable_file(Path::new(&file))?;
     }
     let (db, state) = database::connect(url, MAX_CONNECTIONS, MissingFile::Refused).await?;
     if state != SchemaState::Current {
@@ -40,10 +40,8 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
 }
 
 /// The file of a SQLite URL.
-fn sqlite_file(url: &str) -> Option<&str> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    Some(path.split('?').next().unwrap_or(path)).filter(|path| !path.contains(":memory:"))
+fn sqlite_file(url: &str) -> Option<String> {
+    storage::database::sqlite_file(url).filter(|path| !path.contains(":memory:"))
 }
 
 fn refuse_unusable_file(file: &Path) -> anyhow::Result<()> {
@@ -83,8 +81,11 @@ mod tests {
 
     #[test]
     fn the_file_of_a_sqlite_url_is_found_and_a_postgres_url_has_none() {
-        assert_eq!(sqlite_file("sqlite://data/attune.db?mode=rwc"), Some("data/attune.db"));
-        assert_eq!(sqlite_file("sqlite:///srv/attune.db"), Some("/srv/attune.db"));
+        assert_eq!(
+            sqlite_file("sqlite://data/attune.db?mode=rwc").as_deref(),
+            Some("data/attune.db")
+        );
+        assert_eq!(sqlite_file("sqlite:///srv/attune.db").as_deref(), Some("/srv/attune.db"));
         assert_eq!(sqlite_file("sqlite::memory:"), None);
         assert_eq!(sqlite_file("postgres://localhost/attune"), None);
     }
