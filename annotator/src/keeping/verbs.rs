@@ -42,8 +42,10 @@ pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
 /// an erasure of it would say that all is well.
 fn existing_store(storage: &StorageConfig) -> anyhow::Result<ArtifactStore> {
     let folder = storage.artifacts_dir();
+    // Beside the database, it is where the service makes it; before its first start there is none.
+    let is_own = storage.artifacts.is_none() && storage.database_url.is_none();
     ensure!(
-        folder.is_dir(),
+        folder.is_dir() || is_own && storage.embedded().is_file(),
         "there is no artifacts folder {}; name the one that the service has with --artifacts (ATTUNE_ARTIFACTS)",
         folder.display()
     );

@@ -2,13 +2,10 @@
 
 use crate::{
     data::prompts,
-    people::{accounts, accounts::NewAccount, projects},
+    people::{account_changes, accounts, accounts::NewAccount, projects},
 };
 use entity::{account, conversation::PromptBody};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel,
-    PaginatorTrait,
-};
+use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait, QuerySelect};
 use serde::Deserialize;
 use storage::database::begin_alone;
 
@@ -17,10 +14,17 @@ const PROMPTS: &str = include_str!("../../demo/prompts.jsonl");
 /// The demo project's name.
 pub const DEMO_PROJECT: &str = "Demo";
 
-/// Makes them if there is no account at all; returns the one-time password of `admin`.
+/// Makes them if there is no account at all; returns the one-time password of `admin`. Where that one
+/// lapsed before anybody signed in with it, a new one.
 pub async fn prepare(db: &DatabaseConnection) -> anyhow::Result<Option<String>> {
-    if account::Entity::find().count(db).await? > 0 {
-        return Ok(None);
+    match &account::Entity::find().limit(2).all(db).await?[..] {
+        [] => {}
+        [alone] if alone.is_admin && accounts::has_lapsed(alone) => {
+            let password = accounts::one_time_password();
+            account_changes::reset_from_shell(db, &alone.login, &password).await?;
+            return Ok(Some(password));
+        }
+        _ => return Ok(None),
     }
     let password = accounts::one_time_password();
     let password_hash = accounts::hash_password(password.clone()).await?;
@@ -36,10 +40,7 @@ pub async fn prepare(db: &DatabaseConnection) -> anyhow::Result<Option<String>> 
         is_admin: true,
         password_is_one_time: true,
     };
-    let mut admin = accounts::create_account(&turn, admin).await?.into_active_model();
-    // Whoever starts the service owns it, and may come back to it later.
-    admin.password_expires_at = Set(None);
-    admin.update(&turn).await?;
+    accounts::create_account(&turn, admin).await?;
     let project = projects::create(&turn, DEMO_PROJECT, projects::FIRST_GUIDELINES).await?;
     prompts::add(&turn, project.id, &demo_prompts()?).await?;
     turn.commit().await?;

@@ -44,6 +44,23 @@ pub fn remember(request: &HttpRequest, account: &account::Model, response: &mut 
     if let Some(Err(error)) = kept {
         tracing::warn!(%error, "a browser is not remembered");
     }
+    for name in beyond_most(request, account) {
+        let forgotten = cookies::lasting(request, name, String::new());
+        let _ = response.add_removal_cookie(&forgotten);
+    }
+}
+
+/// Cookies of so many people: servers and proxies refuse requests with long headers.
+const MOST: usize = 20;
+
+/// Those beyond that which were there first, as browsers send them first.
+fn beyond_most(request: &HttpRequest, account: &account::Model) -> Vec<String> {
+    let Ok(all) = request.cookies() else { return Vec::new() };
+    let others = all.iter().map(Cookie::name);
+    let others = others.filter(|other| other.starts_with(PREFIX) && *other != name(account));
+    let others: Vec<String> = others.map(str::to_owned).collect();
+    let n = others.len().saturating_sub(MOST - 1);
+    others.into_iter().take(n).collect()
 }
 
 fn cookie(request: &HttpRequest, account: &account::Model) -> Option<Cookie<'static>> {
@@ -78,6 +95,17 @@ mod tests {
 
     fn with(cookie: &Cookie<'static>) -> HttpRequest {
         TestRequest::get().cookie(cookie.clone()).to_http_request()
+    }
+
+    #[test]
+    fn a_browser_knows_the_last_twenty_people() {
+        let anna = person("a");
+        let mut request = TestRequest::get();
+        for n in 0..25 {
+            request = request.cookie(Cookie::new(format!("{PREFIX}{n}"), "x"));
+        }
+        let forgotten = beyond_most(&request.to_http_request(), &anna);
+        assert_eq!(forgotten, (0..6).map(|n| format!("{PREFIX}{n}")).collect::<Vec<_>>());
     }
 
     #[test]
