@@ -3,11 +3,16 @@
 use crate::support::{
     app::{TestApp, Worker},
     database::TestDb,
+    small_disk::SmallDisk,
     tcp_proxy::TcpProxy,
     web::{Form, Page, Visitor},
 };
 use entity::{account, text};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use std::{
+    fs::{self, File},
+    io::Write,
+};
 use storage::database::begin_write;
 
 /// A server whose way to PostgreSQL can be cut.
@@ -100,6 +105,27 @@ async fn the_page_of_an_outage_gets_its_styles_whoever_is_signed_in() {
     assert_eq!(app.admin.try_get("/").await.status, 503);
     line.mend();
     drop((app, database));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_works_while_the_disk_is_full_is_told_so_and_keeps_what_was_typed() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut database = TestDb::sqlite().await;
+    database.url = format!("sqlite://{}?mode=rwc", disk.path().join("attune.db").display());
+    let app = TestApp::start(database, Worker::None).await;
+    let project = app.new_project("Full").await;
+    app.add_prompts(&project, ["A question".to_owned()]).await;
+    let page = app.admin.get(&format!("{project}/demonstrate")).await;
+    let sent = page.form(page.url.path()).with("answer", "word ".repeat(100_000));
+    let filling = disk.path().join("filling");
+    let mut file = File::create(&filling).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    let page = app.admin.try_submit(sent.clone()).await;
+    let again = assert_same(&page, &sent);
+    assert!(page.text().contains("The disk of this service is full"), "{}", page.text());
+    fs::remove_file(&filling).unwrap();
+    drop(file);
+    app.admin.submit(again).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

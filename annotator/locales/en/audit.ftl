@@ -19,6 +19,7 @@ audit-subject = On what
 audit-nobody = the service, or nobody signed in
 audit-older = Older
 audit-prompt = Prompt
+audit-text = Text
 audit-day-wrong = A day is written as 2026-11-23.
 
 audit-session-create = Signed in

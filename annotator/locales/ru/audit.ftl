@@ -19,6 +19,7 @@ audit-subject = Объект
 audit-nobody = сервис или человек без входа
 audit-older = Более ранние
 audit-prompt = Запрос
+audit-text = Текст
 audit-day-wrong = День пишется так: 2026-11-23.
 
 audit-session-create = Вход

@@ -76,6 +76,8 @@ pub enum AuditedThing {
     Prompt(PromptId),
     Run(RunId, run::RunKind),
     Model(ModelId, String),
+    /// By its hash.
+    Text(String),
     Unknown,
 }
 
@@ -146,7 +148,10 @@ impl KnownNames {
 
     /// Ids of all tables differ, so that an id tells by itself what it is of.
     fn thing(&self, id: &str) -> AuditedThing {
-        let Ok(id) = id.parse::<Uuid>() else { return AuditedThing::Unknown };
+        let Ok(id) = id.parse::<Uuid>() else {
+            let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            return if is_hash { AuditedThing::Text(id.to_owned()) } else { AuditedThing::Unknown };
+        };
         let (run, model, prompt) = (RunId(id), ModelId(id), PromptId(id));
         if let Some(name) = self.people.get(&AccountId(id)) {
             AuditedThing::Account(name.clone())

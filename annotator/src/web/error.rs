@@ -11,7 +11,8 @@ use actix_web::{
     },
 };
 use sea_orm::DbErr;
-use storage::database::{WriteError, is_unavailable};
+use std::io;
+use storage::database::{WriteError, is_full, is_unavailable};
 
 /// The one error of every handler. Details go to the log; the person sees what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +81,18 @@ impl AppError {
     }
 
     /// Whether the database does not answer now, wherever that was noticed.
-    fn is_unavailable(&self) -> bool {
+    pub fn is_unavailable(&self) -> bool {
         self.of_database().is_some_and(is_unavailable)
+    }
+
+    /// Whether there is no room left on a disk.
+    pub fn is_out_of_room(&self) -> bool {
+        let of_file = |error: &anyhow::Error| {
+            let said = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+            said.into_iter().any(|error| error.kind() == io::ErrorKind::StorageFull)
+        };
+        self.of_database().is_some_and(is_full)
+            || matches!(self, Self::Internal(error) if of_file(error))
     }
 
     /// After how many seconds it is worth trying again, where that helps.
@@ -90,6 +101,7 @@ impl AppError {
             Self::TooManyAttempts => Some(60),
             Self::Busy => Some(5),
             _ if self.is_unavailable() => Some(AWAY_SECONDS),
+            _ if self.is_out_of_room() => Some(60),
             _ => None,
         }
     }
@@ -138,7 +150,7 @@ impl ResponseError for AppError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            _ if self.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            _ if self.is_unavailable() || self.is_out_of_room() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Template(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

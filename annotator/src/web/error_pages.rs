@@ -28,6 +28,7 @@ fn words(status: StatusCode, error: &Error) -> (&'static str, &'static str) {
             return ("error-no-cookie-title", "error-no-cookie-advice");
         }
         Some(AppError::Busy) => return ("error-busy-title", "error-busy-advice"),
+        Some(error) if error.is_out_of_room() => return ("error-full-title", "error-full-advice"),
         Some(AppError::Conflict(_)) => return ("error-conflict-title", "error-conflict-advice"),
         Some(AppError::TooManyStreams) => return ("error-streams-title", "error-streams-advice"),
         _ => {}
@@ -88,8 +89,7 @@ pub async fn error_pages(
     };
     let again = status.is_server_error().then(|| sent_form::again(response.request())).flatten();
     let number = RequestId::of(response.request());
-    let is_away =
-        matches!(ours, Some(AppError::Database(_))) && status == StatusCode::SERVICE_UNAVAILABLE;
+    let is_away = ours.is_some_and(AppError::is_unavailable);
     if is_away {
         let account = Principal::known(response.request()).map(Principal::into_account);
         let language = Language::of(response.request(), account.as_ref());

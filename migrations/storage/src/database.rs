@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use crate::database_problem::{sqlite_file, sqlite_url};
 pub use crate::writing::{
-    WriteError, WriteTurn, asking, begin_alone, begin_write, close, is_conflict, is_lost,
+    WriteError, WriteTurn, asking, begin_alone, begin_write, close, is_conflict, is_full, is_lost,
     is_unavailable, let_others_through, write, write_unsynced,
 };
 

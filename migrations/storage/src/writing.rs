@@ -362,6 +362,13 @@ pub fn is_unavailable(error: &DbErr) -> bool {
     matches!(error, DbErr::ConnectionAcquire(_)) || is_lost(error) || is_conflict(error)
 }
 
+/// Whether there is no room left on the disk of the database.
+pub fn is_full(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(said)) = said_by_sqlx(error) else { return false };
+    // SQLITE_FULL, and PostgreSQL's disk_full.
+    matches!(said.code().as_deref(), Some("13" | "53100"))
+}
+
 /// When a connection was last found to be lost. Those that were idle then are likely lost as well.
 static LOST_AT: RwLock<Option<Instant>> = RwLock::new(None);
 

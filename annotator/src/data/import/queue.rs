@@ -175,8 +175,10 @@ impl ImportQueue {
                 return Ok::<_, DbErr>(false);
             }
             let import = import::Entity::find_by_id(id).one(&*turn).await?;
-            let subject = AuditSubject::in_project(import.map(|import| import.project_id), id);
-            audit::record(&*turn, by, AuditAction::ImportCancel, subject, json!({})).await?;
+            let project = import.as_ref().map(|import| import.project_id);
+            let subject = AuditSubject::in_project(project, id);
+            let details = json!({"name": import.and_then(|import| import.file_name)});
+            audit::record(&*turn, by, AuditAction::ImportCancel, subject, details).await?;
             Ok(true)
         });
         let asked = asked.await?;

@@ -49,6 +49,7 @@ pub fn subject(language: Language, line: &AuditLine) -> String {
             format!("{} {}", language.text(definition(*kind).name), id.short())
         }
         AuditedThing::Prompt(id) => format!("{} {}", language.text("audit-prompt"), id.short()),
+        AuditedThing::Text(hash) => format!("{} {}", language.text("audit-text"), &hash[..12]),
         AuditedThing::Unknown => line.details["name"].as_str().unwrap_or_default().to_owned(),
     }
 }
