@@ -30,7 +30,18 @@ pub(crate) fn numbers(list: &Value) -> Vec<f64> {
 }
 
 /// The families of `families.json`.
-pub(crate) const FAMILIES: [&str; 3] = ["qwen2", "qwen3", "llama3"];
+pub(crate) const FAMILIES: [&str; 10] = [
+    "qwen2",
+    "qwen3",
+    "qwen3_window",
+    "llama3",
+    "llama_yarn",
+    "llama_linear",
+    "mistral",
+    "phi3",
+    "gemma2",
+    "gemma3",
+];
 
 /// The model folder of a fixture that tells `config` and the shapes of the `parameters`, with the
 /// tokenizer of tiny_llama.

@@ -2,9 +2,11 @@
 
 mod family;
 mod rope;
+mod window;
 
 pub use family::ModelFamily;
-pub use rope::{Llama3Scaling, RopeConfig};
+pub use rope::{LinearScaling, Llama3Scaling, LongScaling, RopeConfig, RopeScaling, YarnScaling};
+pub use window::SlidingWindow;
 
 use crate::{
     adapters::{self, AdapterConfig},
@@ -33,7 +35,22 @@ pub struct ModelConfig {
     /// Tokens that the model was made to read.
     pub max_positions: i64,
     pub rms_norm_eps: f64,
+    /// A norm multiplies by 1 + its weight.
+    pub norms_add_one: bool,
+    /// What attention and MLP give is normed, too, before it is added.
+    pub norms_outputs: bool,
     pub rope: RopeConfig,
+    pub window: Option<SlidingWindow>,
+    /// What products of queries and keys are multiplied by.
+    pub attention_scale: f64,
+    /// c · tanh(x / c) of them, and of the logits.
+    pub attention_softcap: Option<f64>,
+    pub logit_softcap: Option<f64>,
+    pub activation: Activation,
+    /// Embeddings are multiplied by √D.
+    pub scales_embedding: bool,
+    /// Queries, keys and values are one matrix, gate and up another.
+    pub fuses_projections: bool,
     /// The LM head is the embedding.
     pub tie_word_embeddings: bool,
     /// Queries, keys and values have biases.
@@ -71,6 +88,15 @@ pub enum ModelPurpose {
     Score,
 }
 
+/// What the MLP's gate goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    Gelu,
+    /// Its approximation by tanh.
+    GeluTanh,
+}
+
 /// The keys as transformers writes them; version 5 moved RoPE into `rope_parameters`.
 #[derive(Deserialize)]
 struct ConfigFile {
@@ -84,32 +110,29 @@ struct ConfigFile {
     num_key_value_heads: Option<i64>,
     head_dim: Option<i64>,
     max_position_embeddings: Option<i64>,
-    #[serde(default = "default_rms_norm_eps")]
-    rms_norm_eps: f64,
-    #[serde(default = "default_activation")]
-    hidden_act: String,
+    original_max_position_embeddings: Option<i64>,
+    rms_norm_eps: Option<f64>,
+    hidden_act: Option<String>,
+    hidden_activation: Option<String>,
     rope_theta: Option<f64>,
+    rope_local_base_freq: Option<f64>,
     partial_rotary_factor: Option<f64>,
     rope_scaling: Option<Value>,
     rope_parameters: Option<Value>,
+    query_pre_attn_scalar: Option<f64>,
     #[serde(default)]
-    tie_word_embeddings: bool,
+    use_sliding_window: bool,
+    max_window_layers: Option<usize>,
+    sliding_window_pattern: Option<usize>,
+    layer_types: Option<Vec<String>>,
+    tie_word_embeddings: Option<bool>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    pad_token_id: Option<i64>,
     #[serde(default = "default_initializer_range")]
     initializer_range: f64,
     id2label: Option<Map<String, Value>>,
-}
-
-fn default_rms_norm_eps() -> f64 {
-    1e-6
-}
-
-fn default_activation() -> String {
-    "silu".into()
 }
 
 fn default_initializer_range() -> f64 {
@@ -140,19 +163,17 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// Tokens that a token of this layer sees, itself among them; none: all before it.
+    pub fn window_of(&self, layer: usize) -> Option<i64> {
+        let window = self.window.as_ref()?;
+        window.layers.get(layer)?.then_some(window.size)
+    }
+
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: Map<String, Value> = serde_json::from_str(text)?;
         let family = ModelFamily::of(&raw)?;
         let file: ConfigFile = serde_json::from_value(Value::Object(raw.clone()))?;
-        ensure!(
-            file.hidden_act == "silu",
-            message!(
-                "model-other-activation",
-                "hidden_act is {found}; this trainer computes \"silu\"",
-                found = format!("{:?}", file.hidden_act)
-            )
-        );
         let purpose = purpose(&file, family)?;
         let defaults = family.defaults();
         let n_heads = file.num_attention_heads;
@@ -169,6 +190,10 @@ impl ModelConfig {
         let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
         let max_positions = file.max_position_embeddings.unwrap_or(defaults.max_positions);
         check_sizes(&file, head_dim, max_positions)?;
+        let rope = rope::of_file(&file, family)?;
+        let scalar = file.query_pre_attn_scalar.unwrap_or(256.0);
+        let scalar = if family.is_gemma() { scalar } else { head_dim as f64 };
+        let capped = |key: &str, default| raw.get(key).map_or(default, Value::as_f64);
         Ok(Self {
             family,
             vocab_size: file.vocab_size,
@@ -178,15 +203,24 @@ impl ModelConfig {
             n_heads,
             n_kv_heads,
             head_dim,
-            max_positions,
-            rms_norm_eps: file.rms_norm_eps,
-            rope: rope::of_file(&file)?,
-            tie_word_embeddings: file.tie_word_embeddings,
+            max_positions: rope.most_positions().map_or(max_positions, |n| n.min(max_positions)),
+            rms_norm_eps: file.rms_norm_eps.unwrap_or(defaults.rms_norm_eps),
+            norms_add_one: family.is_gemma(),
+            norms_outputs: family.is_gemma(),
+            rope,
+            window: window::of_file(&raw, &file, family)?,
+            attention_scale: 1.0 / scalar.sqrt(),
+            attention_softcap: capped("attn_logit_softcapping", defaults.attention_softcap),
+            logit_softcap: capped("final_logit_softcapping", defaults.logit_softcap),
+            activation: activation(&file, family)?,
+            scales_embedding: family.is_gemma(),
+            fuses_projections: family == ModelFamily::Phi3,
+            tie_word_embeddings: file.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
             qkv_bias: family == ModelFamily::Qwen2 || file.attention_bias,
             output_bias: family != ModelFamily::Qwen2 && file.attention_bias,
             mlp_bias: family == ModelFamily::Llama && file.mlp_bias,
-            qk_norm: family == ModelFamily::Qwen3,
-            pad_token_id: file.pad_token_id,
+            qk_norm: matches!(family, ModelFamily::Qwen3 | ModelFamily::Gemma3),
+            pad_token_id: raw.get("pad_token_id").map_or(defaults.pad_token_id, Value::as_i64),
             initializer_range: file.initializer_range,
             purpose,
             raw,
@@ -194,11 +228,34 @@ impl ModelConfig {
     }
 }
 
+fn activation(file: &ConfigFile, family: ModelFamily) -> Result<Activation> {
+    let name = if family.is_gemma() {
+        file.hidden_activation.as_deref().unwrap_or("gelu_pytorch_tanh")
+    } else {
+        file.hidden_act.as_deref().unwrap_or("silu")
+    };
+    match name {
+        "silu" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_pytorch_tanh" | "gelu_new" => Ok(Activation::GeluTanh),
+        _ => bail!(message!(
+            "model-other-activation",
+            "hidden_act is {found}; this trainer computes \"silu\", \"gelu\" and \"gelu_pytorch_tanh\"",
+            found = format!("{name:?}")
+        )),
+    }
+}
+
 fn purpose(file: &ConfigFile, family: ModelFamily) -> Result<ModelPurpose> {
     let Some(architecture) = file.architectures.first() else { return Ok(ModelPurpose::Language) };
+    let text = family == ModelFamily::Gemma3;
     match architecture.strip_prefix(&format!("{family:?}")) {
+        Some("TextModel") if text => Ok(ModelPurpose::Language),
         Some("ForCausalLM" | "Model") => Ok(ModelPurpose::Language),
-        Some("ForSequenceClassification") => {
+        Some(class)
+            if class == "ForSequenceClassification"
+                || text && class == "TextForSequenceClassification" =>
+        {
             // transformers counts two labels where the file names none.
             let n_labels = file.id2label.as_ref().map_or(2, Map::len);
             ensure!(
@@ -268,7 +325,10 @@ mod tests {
         let config = parse(json!({})).unwrap();
         assert_eq!((config.n_kv_heads, config.head_dim, config.max_positions), (4, 8, 2048));
         assert_eq!((config.rms_norm_eps, config.tie_word_embeddings), (1e-6, false));
-        assert_eq!(config.rope, RopeConfig { theta: 100_000.0, llama3: None });
+        assert_eq!(
+            config.rope,
+            RopeConfig { theta: 100_000.0, share: 1.0, scaling: RopeScaling::Plain }
+        );
     }
 
     #[test]
@@ -276,12 +336,13 @@ mod tests {
         for (changes, name) in [
             (json!({"model_type": "mamba"}), "mamba"),
             (json!({"architectures": ["LlamaForTokenClassification"]}), "TokenClassification"),
-            (json!({"rope_scaling": {"rope_type": "yarn"}}), "yarn"),
-            (json!({"rope_scaling": {"rope_type": "yarn"}, "rope_parameters": {}}), "yarn"),
-            (json!({"hidden_act": "gelu"}), "gelu"),
+            (json!({"rope_scaling": {"rope_type": "dynamic"}}), "dynamic"),
+            (json!({"rope_scaling": {"rope_type": "dynamic"}, "rope_parameters": {}}), "dynamic"),
+            (json!({"rope_scaling": {"rope_type": "yarn", "factor": null}}), "the scaling of RoPE"),
+            (json!({"hidden_act": "relu"}), "relu"),
             (json!({"layer_types": ["full_attention", "sliding_attention"]}), "sliding_attention"),
             (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
-            (json!({"use_sliding_window": true}), "use_sliding_window is true"),
+            (json!({"layer_types": ["full_attention"]}), "1 entries"),
             (json!({"quantization_config": {"quant_method": "gptq"}}), "quantised"),
             (json!({"model_type": "qwen3_moe"}), "a mixture of experts"),
             (json!({"model_type": "qwen2"}), "LlamaForCausalLM"),

@@ -3,7 +3,7 @@
 //! y = x Wᵀ + b + α/r · dropout(x) Aᵀ Bᵀ, with A (r, in) drawn at random and B (out, r) zero at first, so
 //! that a model with fresh adapters computes what it did before.
 
-use super::shapes::{LINEAR_LAYERS, linear_sizes};
+use super::shapes::linear_layers;
 use crate::ffi;
 use entity::run_config::LoraSettings;
 use std::sync::{
@@ -45,7 +45,7 @@ impl AdapterShape {
     pub(crate) fn matrices(&self, config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
         let mut found = Vec::new();
         for layer in 0..config.n_layers {
-            for (part, (outputs, inputs)) in LINEAR_LAYERS.iter().zip(linear_sizes(config)) {
+            for (part, [outputs, inputs]) in linear_layers(config) {
                 let name = |side: &str| format!("model.layers.{layer}.{part}.{side}.weight");
                 found.push((name(A), vec![self.rank, inputs]));
                 found.push((name(B), vec![outputs, self.rank]));

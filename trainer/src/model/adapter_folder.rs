@@ -4,7 +4,7 @@
 
 use super::{
     adapter::{A, AdapterShape, B, merged},
-    shapes::{LINEAR_LAYERS, SCORE},
+    shapes::SCORE,
 };
 use crate::tensor_file::read_tensors;
 use anyhow::{Result, ensure};
@@ -156,7 +156,7 @@ fn layer_of(name: &str, side: &str) -> Option<String> {
 
 fn is_of_linear_layer(name: &str) -> bool {
     let layer = layer_of(name, A).or_else(|| layer_of(name, B));
-    layer.is_some_and(|layer| LINEAR_LAYERS.iter().any(|part| layer.ends_with(part)))
+    layer.is_some_and(|layer| layer.starts_with("model.layers.") && layer.ends_with("_proj"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     adapter::is_adapter,
     adapter_folder::PREFIX,
-    shapes::{LINEAR_LAYERS, SCORE},
+    shapes::{SCORE, linear_layers},
     transformer::{AdaptedBase, Transformer},
     weights::{INDEX, WEIGHTS},
 };
@@ -93,7 +93,8 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
 /// Writes the adapters of `model`, and its score head, as PEFT's `save_pretrained` does.
 fn write_adapters(model: &Transformer, adapted: &AdaptedBase, folder: &Path) -> Result<()> {
     let is_score = model.config.purpose == ModelPurpose::Score;
-    let names = LINEAR_LAYERS.map(|part| part.rsplit('.').next().unwrap_or(part));
+    let layers = linear_layers(&model.config).into_iter();
+    let names: Vec<_> = layers.map(|(part, _)| part.rsplit('.').next().unwrap_or(part)).collect();
     let config = json!({
         "base_model_name_or_path": adapted.base,
         "bias": "none",

@@ -2,7 +2,8 @@
 //! matrix.
 //!
 //! Each piece's logits live only while its rows are worked on. The backward pass is written out:
-//! with p the softmax of the logits z/T, ∂ log p_y / ∂ z = (1_y − p) / T.
+//! with p the softmax of the logits z/T, ∂ log p_y / ∂ z = (1_y − p) / T; where logits are capped,
+//! times the cap's slope.
 
 use super::Transformer;
 use crate::ffi;
@@ -106,12 +107,16 @@ fn collect(pieces: Vec<TokenStatistics>) -> TokenStatistics {
 struct HeadPiece {
     ids: Tensor,
     softmax: Tensor,
+    /// Of capped logits by those before the cap: 1 − (z / c)². None without a cap.
+    slope: Option<Tensor>,
     statistics: TokenStatistics,
 }
 
 impl HeadPiece {
     fn new(model: &Transformer, hidden: &Tensor, ids: &Tensor, temperature: f64) -> Self {
         let mut logits = model.lm_logits(hidden); // (n, V)
+        let cap = model.config.logit_softcap;
+        let slope = cap.map(|cap| 1.0 - (&logits / cap).square());
         if temperature != 1.0 {
             let _ = logits.g_div_scalar_(temperature);
         }
@@ -124,7 +129,7 @@ impl HeadPiece {
         let expected = softmax.unsqueeze(1).bmm(&logits.unsqueeze(2)).view([-1]);
         let entropy = logits.logsumexp([1], false) - expected;
         let statistics = TokenStatistics { logprobs, entropy, is_likeliest };
-        Self { ids, softmax, statistics }
+        Self { ids, softmax, slope, statistics }
     }
 
     /// ∂ loss / ∂ logits (n, V) from ∂ loss / ∂ log p (n).
@@ -132,7 +137,11 @@ impl HeadPiece {
         let scale = (of_logprobs / temperature).unsqueeze(1);
         let mut gradient = self.softmax.shallow_clone();
         let _ = gradient.g_mul_(&-&scale);
-        gradient.scatter_add_(1, &self.ids, &scale)
+        let gradient = gradient.scatter_add_(1, &self.ids, &scale);
+        match &self.slope {
+            None => gradient,
+            Some(slope) => gradient * slope,
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub struct KvCache {
     pub(super) layers: Vec<(Tensor, Tensor)>,
     /// Tokens in each live slot.
     lengths: Vec<i64>,
+    /// How far back layers with a window see.
+    window: Option<i64>,
 }
 
 /// A prompt's keys and values.
@@ -27,9 +29,18 @@ pub(super) struct DecodeStep {
     pub(super) positions: Tensor,
     rows: Tensor,
     /// 0 where a sequence has a token, −∞ where it has none: (B, 1, 1, L).
-    pub(super) mask: Tensor,
+    mask: Tensor,
+    /// The same for layers with a window, −∞ also where a token is too far back.
+    window_mask: Option<Tensor>,
     n_live: i64,
     longest: i64,
+}
+
+impl DecodeStep {
+    /// For a layer with this window.
+    pub(super) fn mask(&self, window: Option<i64>) -> &Tensor {
+        self.window_mask.as_ref().filter(|_| window.is_some()).unwrap_or(&self.mask)
+    }
 }
 
 impl KvCache {
@@ -40,7 +51,8 @@ impl KvCache {
         // Zeros, not whatever was there: a masked value is multiplied by 0, and 0 × NaN is NaN.
         let room = || Tensor::zeros(shape, (model.kind, model.device));
         let layers = (0..config.n_layers).map(|_| (room(), room())).collect();
-        Self { layers, lengths: Vec::new() }
+        let window = config.window.as_ref().map(|window| window.size);
+        Self { layers, lengths: Vec::new(), window }
     }
 
     /// Starts a sequence in a slot, which must be the first free one.
@@ -79,11 +91,17 @@ impl KvCache {
         let longest = self.lengths.iter().copied().max().unwrap_or(0);
         let places = Tensor::arange(longest, (Kind::Int64, device));
         let beyond = places.unsqueeze(0).gt_tensor(&positions.unsqueeze(1)); // (B, L)
-        let mask = Tensor::zeros([n_live, longest], (self.layers[0].0.kind(), device))
-            .masked_fill(&beyond, f64::NEG_INFINITY)
-            .view([n_live, 1, 1, longest]);
+        let open = Tensor::zeros([n_live, longest], (self.layers[0].0.kind(), device));
+        let closed = |places: &Tensor| {
+            open.masked_fill(places, f64::NEG_INFINITY).view([n_live, 1, 1, longest])
+        };
+        let window_mask = self.window.filter(|window| *window < longest).map(|window| {
+            let too_far = places.unsqueeze(0).le_tensor(&(&positions - window).unsqueeze(1));
+            closed(&too_far.logical_or(&beyond))
+        });
+        let mask = closed(&beyond);
         let rows = Tensor::arange(n_live, (Kind::Int64, device));
-        DecodeStep { positions, rows, mask, n_live, longest }
+        DecodeStep { positions, rows, mask, window_mask, n_live, longest }
     }
 
     /// Writes the new token's keys and values, both (B, kv heads, head size), and returns all of

@@ -9,7 +9,7 @@ use layer::norm;
 
 use super::{
     adapter_folder::AdapterFolder,
-    attention::{RotaryFactors, causal_attention, inverse_frequencies},
+    attention::{RotaryFactors, causal_attention, inverse_frequencies, softcapped},
     packed::PackedBatch,
     shapes::{LM_HEAD, SCORE, expected_shapes},
     weights::{FolderWeights, has_weights},
@@ -54,6 +54,21 @@ pub struct Transformer {
     pub(crate) norm: Tensor,
     lm_head: Option<Tensor>,
     inverse_frequencies: Tensor,
+    /// Of the layers with a window, where they rotate otherwise.
+    window_frequencies: Option<Tensor>,
+}
+
+/// The rotations of a batch: of all layers, or of those without a window and of those with one.
+pub(crate) struct LayerRotations {
+    all: RotaryFactors,
+    windows: Option<RotaryFactors>,
+}
+
+impl LayerRotations {
+    /// For a layer with this window.
+    pub(crate) fn of(&self, window: Option<i64>) -> &RotaryFactors {
+        self.windows.as_ref().filter(|_| window.is_some()).unwrap_or(&self.all)
+    }
 }
 
 impl Transformer {
@@ -96,7 +111,8 @@ impl Transformer {
             .map(|((name, shape), number)| {
                 let count = shape.iter().product::<i64>() as u64;
                 let weight = if name.contains("norm") {
-                    Tensor::ones(&shape, FLOAT_CPU)
+                    let one = if config.norms_add_one { 0.0 } else { 1.0 };
+                    Tensor::full(&shape, one, FLOAT_CPU)
                 } else if name.ends_with("bias") {
                     Tensor::zeros(&shape, FLOAT_CPU)
                 } else {
@@ -195,6 +211,9 @@ impl Transformer {
             norm: get("model.norm.weight")?,
             lm_head,
             inverse_frequencies: inverse_frequencies(&config.rope, config.head_dim, device),
+            window_frequencies: config.window.as_ref().and_then(|window| {
+                Some(inverse_frequencies(window.rope.as_ref()?, config.head_dim, device))
+            }),
             parameters,
             compute,
             config,
@@ -275,9 +294,10 @@ impl Transformer {
     pub fn hidden(&self, batch: &PackedBatch) -> Tensor {
         let rotations = self.rotations(&batch.positions);
         let mut x = self.embed(&batch.ids); // (T, D)
-        for layer in &self.layers {
-            let (q, k, v) = layer.project(&x, &rotations, &self.config);
-            let mixed = causal_attention(&q, &k, &v, batch, &self.config);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let rotations = rotations.of(self.config.window_of(i));
+            let (q, k, v) = layer.project(&x, rotations, &self.config);
+            let mixed = causal_attention(&q, &k, &v, batch, &self.config, i);
             x = layer.finish(&x, &mixed, &self.config);
         }
         self.final_norm(&x)
@@ -286,7 +306,14 @@ impl Transformer {
     /// ids (…) → (…, D)
     pub(crate) fn embed(&self, ids: &Tensor) -> Tensor {
         let no_gradient = self.config.pad_token_id.unwrap_or(-1);
-        Tensor::embedding(&self.embedding, ids, no_gradient, false, false)
+        let x = Tensor::embedding(&self.embedding, ids, no_gradient, false, false);
+        if self.config.scales_embedding {
+            // Rounded to the model's precision, as transformers has it.
+            let scale = Tensor::from((self.config.hidden_size as f64).sqrt());
+            x * scale.to_kind(self.kind).to_device(self.device)
+        } else {
+            x
+        }
     }
 
     pub(crate) fn final_norm(&self, x: &Tensor) -> Tensor {
@@ -294,8 +321,15 @@ impl Transformer {
     }
 
     /// For positions (T).
-    pub(crate) fn rotations(&self, positions: &Tensor) -> RotaryFactors {
-        RotaryFactors::new(&self.inverse_frequencies, positions, self.kind)
+    pub(crate) fn rotations(&self, positions: &Tensor) -> LayerRotations {
+        let scale = self.config.attention_scale;
+        let of = |frequencies: &Tensor, factor| {
+            RotaryFactors::new(frequencies, positions, self.kind, factor, scale)
+        };
+        LayerRotations {
+            all: of(&self.inverse_frequencies, self.config.rope.attention_factor()),
+            windows: self.window_frequencies.as_ref().map(|frequencies| of(frequencies, 1.0)),
+        }
     }
 
     /// (V, D): the weight of the LM head.
@@ -308,7 +342,8 @@ impl Transformer {
 
     /// Logits of few rows: (N, D) → (N, V), f32. For many, [`super::head`] never holds them all.
     pub fn lm_logits(&self, hidden: &Tensor) -> Tensor {
-        hidden.linear(self.lm_head(), None::<&Tensor>).to_kind(Kind::Float)
+        let logits = hidden.linear(self.lm_head(), None::<&Tensor>).to_kind(Kind::Float);
+        softcapped(logits, self.config.logit_softcap)
     }
 
     /// The score of each sequence, read at its last token: (number of sequences), f32.

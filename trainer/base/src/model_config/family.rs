@@ -14,6 +14,14 @@ pub enum ModelFamily {
     Qwen2,
     /// Qwen3: every head's queries and keys go through a norm of their own before they are rotated.
     Qwen3,
+    /// Mistral 7B and what was made of it: a Llama whose tokens may see no further back than a window.
+    Mistral,
+    /// Phi-3, 3.5 and 4-mini: projections that read the same are one matrix, part of a head is rotated.
+    Phi3,
+    /// Gemma 2: norms before and after, every other layer with a window, capped logits.
+    Gemma2,
+    /// Gemma 3's text models: as Gemma 2 with norms of heads for caps, and windows that rotate faster.
+    Gemma3,
 }
 
 /// What a file leaves out, as transformers fills it in.
@@ -23,10 +31,53 @@ pub(super) struct FamilyDefaults {
     pub n_kv_heads: Option<i64>,
     /// None: the hidden size is divided among the query heads.
     pub head_dim: Option<i64>,
+    pub rms_norm_eps: f64,
+    pub tie_word_embeddings: bool,
+    pub pad_token_id: Option<i64>,
+    pub sliding_window: Option<i64>,
+    pub attention_softcap: Option<f64>,
+    pub logit_softcap: Option<f64>,
 }
 
-const FAMILIES: [(&str, ModelFamily); 3] =
-    [("llama", ModelFamily::Llama), ("qwen2", ModelFamily::Qwen2), ("qwen3", ModelFamily::Qwen3)];
+const LLAMA: FamilyDefaults = FamilyDefaults {
+    max_positions: 2048,
+    n_kv_heads: None,
+    head_dim: None,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: false,
+    pad_token_id: None,
+    sliding_window: None,
+    attention_softcap: None,
+    logit_softcap: None,
+};
+
+const QWEN2: FamilyDefaults = FamilyDefaults {
+    max_positions: 32_768,
+    n_kv_heads: Some(32),
+    sliding_window: Some(4096),
+    ..LLAMA
+};
+
+const GEMMA3: FamilyDefaults = FamilyDefaults {
+    max_positions: 131_072,
+    n_kv_heads: Some(4),
+    head_dim: Some(256),
+    tie_word_embeddings: true,
+    pad_token_id: Some(0),
+    sliding_window: Some(4096),
+    ..LLAMA
+};
+
+/// `model_type` and family.
+const FAMILIES: [(&str, ModelFamily); 7] = [
+    ("llama", ModelFamily::Llama),
+    ("qwen2", ModelFamily::Qwen2),
+    ("qwen3", ModelFamily::Qwen3),
+    ("mistral", ModelFamily::Mistral),
+    ("phi3", ModelFamily::Phi3),
+    ("gemma2", ModelFamily::Gemma2),
+    ("gemma3_text", ModelFamily::Gemma3),
+];
 
 impl ModelFamily {
     /// By `model_type`. What is near to a family and yet another computation is refused by name.
@@ -44,42 +95,44 @@ impl ModelFamily {
                 ));
             }
         }
-        let slides = file.get("use_sliding_window").and_then(Value::as_bool).unwrap_or(false);
-        if slides {
-            bail!(message!(
-                "model-sliding-window",
-                "use_sliding_window is true, and this trainer computes full attention only: set it to false if the texts are shorter than the window, or take another base"
-            ));
-        }
-        let layer_types = file.get("layer_types").and_then(Value::as_array).into_iter().flatten();
-        let other = layer_types.filter_map(Value::as_str).find(|kind| *kind != "full_attention");
-        if let Some(kind) = other {
-            bail!(message!(
-                "model-other-layer",
-                "layer_types has {found}, and this trainer computes full attention only: take another base",
-                found = format!("{kind:?}")
-            ));
-        }
         Ok(*family)
     }
 
     /// The class that reads such a model for `purpose`.
     pub fn architecture(self, purpose: ModelPurpose) -> String {
-        match purpose {
-            ModelPurpose::Language => format!("{self:?}ForCausalLM"),
-            ModelPurpose::Score => format!("{self:?}ForSequenceClassification"),
+        match (purpose, self) {
+            (ModelPurpose::Language, _) => format!("{self:?}ForCausalLM"),
+            // The one without "Text" reads images, too.
+            (ModelPurpose::Score, Self::Gemma3) => "Gemma3TextForSequenceClassification".into(),
+            (ModelPurpose::Score, _) => format!("{self:?}ForSequenceClassification"),
         }
+    }
+
+    pub(super) fn is_gemma(self) -> bool {
+        matches!(self, Self::Gemma2 | Self::Gemma3)
     }
 
     pub(super) fn defaults(self) -> FamilyDefaults {
         match self {
-            Self::Llama => FamilyDefaults { max_positions: 2048, n_kv_heads: None, head_dim: None },
-            Self::Qwen2 => {
-                FamilyDefaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: None }
+            Self::Llama => LLAMA,
+            Self::Qwen2 => QWEN2,
+            Self::Qwen3 => FamilyDefaults { head_dim: Some(128), ..QWEN2 },
+            Self::Mistral => {
+                FamilyDefaults { max_positions: 131_072, n_kv_heads: Some(8), ..QWEN2 }
             }
-            Self::Qwen3 => {
-                FamilyDefaults { max_positions: 32_768, n_kv_heads: Some(32), head_dim: Some(128) }
-            }
+            Self::Phi3 => FamilyDefaults {
+                max_positions: 4096,
+                rms_norm_eps: 1e-5,
+                pad_token_id: Some(32_000),
+                ..LLAMA
+            },
+            Self::Gemma2 => FamilyDefaults {
+                max_positions: 8192,
+                attention_softcap: Some(50.0),
+                logit_softcap: Some(30.0),
+                ..GEMMA3
+            },
+            Self::Gemma3 => GEMMA3,
         }
     }
 }

@@ -1,18 +1,36 @@
 //! RoPE as `config.json` tells it: in `rope_parameters`, in `rope_scaling`, and beside them.
 
-use super::ConfigFile;
+use super::{ConfigFile, ModelFamily};
 use crate::errors::WithMessage;
 use anyhow::{Result, bail, ensure};
 use entity::message;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt;
 
-/// Rotary position embedding: theta^(−2i/d), for Llama 3.1 stretched.
+/// Rotary position embedding: theta^(−2i/r) for the first r numbers of a head, stretched or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeConfig {
     pub theta: f64,
-    pub llama3: Option<Llama3Scaling>,
+    /// How much of a head is rotated, from its beginning.
+    pub share: f64,
+    pub scaling: RopeScaling,
+}
+
+/// How positions beyond those of the first training are reached.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    Plain,
+    Linear(LinearScaling),
+    Llama3(Llama3Scaling),
+    Yarn(YarnScaling),
+    Long(LongScaling),
+}
+
+/// Every frequency is divided (transformers: `_compute_linear_scaling_rope_parameters`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LinearScaling {
+    pub factor: f64,
 }
 
 /// How Llama 3.1 stretches long wavelengths (transformers: `_compute_llama3_parameters`).
@@ -22,6 +40,69 @@ pub struct Llama3Scaling {
     pub low_freq_factor: f64,
     pub high_freq_factor: f64,
     pub original_max_position_embeddings: f64,
+}
+
+/// Slow frequencies are divided, fast ones are not (Peng et al. 2023; transformers:
+/// `_compute_yarn_parameters`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct YarnScaling {
+    pub factor: f64,
+    pub original_max_position_embeddings: f64,
+    attention_factor: Option<f64>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
+    pub beta_fast: Option<f64>,
+    pub beta_slow: Option<f64>,
+    pub truncate: Option<bool>,
+}
+
+/// Each frequency is divided by a number of its own (transformers: `_compute_longrope_parameters`). Here with
+/// the numbers for texts up to the original length: beyond it transformers takes others for the whole
+/// text, those that a cache holds already among them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LongScaling {
+    pub short_factor: Vec<f64>,
+    pub original_max_position_embeddings: f64,
+    factor: f64,
+    attention_factor: Option<f64>,
+}
+
+impl RopeConfig {
+    /// What the cosines and sines are multiplied by.
+    pub fn attention_factor(&self) -> f64 {
+        match &self.scaling {
+            RopeScaling::Plain | RopeScaling::Linear(_) | RopeScaling::Llama3(_) => 1.0,
+            RopeScaling::Yarn(yarn) => yarn.attention_factor(),
+            RopeScaling::Long(long) => long.attention_factor(),
+        }
+    }
+
+    /// Tokens beyond which the frequencies are others.
+    pub(super) fn most_positions(&self) -> Option<i64> {
+        match &self.scaling {
+            RopeScaling::Long(long) => Some(long.original_max_position_embeddings as i64),
+            _ => None,
+        }
+    }
+}
+
+impl YarnScaling {
+    fn attention_factor(&self) -> f64 {
+        let grown =
+            |by: f64| if self.factor <= 1.0 { 1.0 } else { 0.1 * by * self.factor.ln() + 1.0 };
+        match (self.attention_factor, self.mscale, self.mscale_all_dim) {
+            (Some(factor), ..) => factor,
+            (None, Some(one), Some(all)) if one != 0.0 && all != 0.0 => grown(one) / grown(all),
+            _ => grown(1.0),
+        }
+    }
+}
+
+impl LongScaling {
+    fn attention_factor(&self) -> f64 {
+        let grown = || (1.0 + self.factor.ln() / self.original_max_position_embeddings.ln()).sqrt();
+        self.attention_factor.unwrap_or_else(|| if self.factor <= 1.0 { 1.0 } else { grown() })
+    }
 }
 
 /// The one value that the file's places name; an error where they name several: versions of
@@ -39,55 +120,102 @@ fn the_one<T: Clone + PartialEq + fmt::Debug>(what: &str, named: &[T]) -> Result
     Ok(named.first().cloned())
 }
 
+/// Of `rope_parameters`, which may tell each type of layer apart, what is said of `layers`.
+fn of_layers<'a>(file: &'a ConfigFile, layers: &str) -> Option<&'a Value> {
+    let values = file.rope_parameters.as_ref()?;
+    let is_apart =
+        ["full_attention", "sliding_attention"].iter().any(|key| values.get(key).is_some());
+    if is_apart { values.get(layers) } else { (layers == "full_attention").then_some(values) }
+}
+
 /// What the places of the file that speak of RoPE say together.
-pub(super) fn of_file(file: &ConfigFile) -> Result<RopeConfig> {
-    let places: Vec<&Value> = [&file.rope_parameters, &file.rope_scaling]
-        .into_iter()
-        .flatten()
-        .filter(|values| !values.is_null())
-        .collect();
+pub(super) fn of_file(file: &ConfigFile, family: ModelFamily) -> Result<RopeConfig> {
+    let places = [of_layers(file, "full_attention"), file.rope_scaling.as_ref()];
+    let default = if family == ModelFamily::Gemma3 { 1_000_000.0 } else { 10_000.0 };
+    of_places(&places, file.rope_theta, default, file, family)
+}
+
+/// That of layers with a window, where it is one of their own.
+pub(super) fn of_windows(file: &ConfigFile, family: ModelFamily) -> Result<Option<RopeConfig>> {
+    if family != ModelFamily::Gemma3 {
+        return Ok(None);
+    }
+    let places = [of_layers(file, "sliding_attention"), None];
+    of_places(&places, file.rope_local_base_freq, 10_000.0, file, family).map(Some)
+}
+
+fn of_places(
+    places: &[Option<&Value>],
+    theta: Option<f64>,
+    default_theta: f64,
+    file: &ConfigFile,
+    family: ModelFamily,
+) -> Result<RopeConfig> {
+    let places: Vec<&Value> =
+        places.iter().copied().flatten().filter(|values| !values.is_null()).collect();
     let all = |key: &'static str| places.iter().filter_map(move |values| values.get(key)?.as_f64());
-    let thetas: Vec<f64> = all("rope_theta").chain(file.rope_theta).collect();
-    let theta = the_one("rope_theta", &thetas)?.unwrap_or(10_000.0);
+    let thetas: Vec<f64> = all("rope_theta").chain(theta).collect();
+    let theta = the_one("rope_theta", &thetas)?.unwrap_or(default_theta);
+    let shares: Vec<f64> = all("partial_rotary_factor").chain(file.partial_rotary_factor).collect();
+    let share = the_one("partial_rotary_factor", &shares)?.unwrap_or(1.0);
     ensure!(
-        all("partial_rotary_factor").chain(file.partial_rotary_factor).all(|part| part == 1.0),
+        share == 1.0 || family == ModelFamily::Phi3 && share > 0.0 && share < 1.0,
         message!(
             "model-partly-rotated",
             "partial_rotary_factor is not 1; this trainer rotates whole heads"
         )
     );
-    let scalings: Vec<Option<Llama3Scaling>> =
-        places.iter().map(|values| scaling(values, file)).collect::<Result<_>>()?;
-    Ok(RopeConfig { theta, llama3: the_one("rope_type", &scalings)?.flatten() })
+    let scalings: Vec<RopeScaling> =
+        places.iter().map(|values| scaling(values, file, family)).collect::<Result<_>>()?;
+    let scaling = the_one("rope_type", &scalings)?.unwrap_or(RopeScaling::Plain);
+    Ok(RopeConfig { theta, share, scaling })
 }
 
-/// How one place stretches RoPE; none where it does not.
-fn scaling(values: &Value, file: &ConfigFile) -> Result<Option<Llama3Scaling>> {
+/// How one place stretches RoPE.
+fn scaling(values: &Value, file: &ConfigFile, family: ModelFamily) -> Result<RopeScaling> {
     let kind = values.get("rope_type").or_else(|| values.get("type")).and_then(Value::as_str);
+    let kind = match kind {
+        // Phi-3's own, under the names that it once had.
+        Some("su" | "yarn") if family == ModelFamily::Phi3 => Some("longrope"),
+        kind => kind,
+    };
+    let mut values = values.clone();
+    // As transformers fills it in.
+    if let Some(original) = file.original_max_position_embeddings {
+        values["original_max_position_embeddings"] = original.into();
+    } else if values["original_max_position_embeddings"].is_null() {
+        values["original_max_position_embeddings"] = file.max_position_embeddings.into();
+    }
+    if values["factor"].is_null() {
+        let longest = file.max_position_embeddings.map(|n| n as f64);
+        let original = values["original_max_position_embeddings"].as_f64();
+        values["factor"] = longest.zip(original).map(|(longest, n)| longest / n).into();
+    }
     match kind {
-        None | Some("default") => Ok(None),
-        Some("llama3") => {
-            let mut values = values.clone();
-            // As transformers fills it in.
-            if values["original_max_position_embeddings"].is_null() {
-                values["original_max_position_embeddings"] = file.max_position_embeddings.into();
-            }
-            let read = serde_json::from_value(values);
-            read.with_message(|| message!("model-rope-scaling", "the scaling of RoPE")).map(Some)
-        }
+        None | Some("default") => Ok(RopeScaling::Plain),
+        Some("linear") => read(values).map(RopeScaling::Linear),
+        Some("llama3") => read(values).map(RopeScaling::Llama3),
+        Some("yarn") => read(values).map(RopeScaling::Yarn),
+        Some("longrope") => read(values).map(RopeScaling::Long),
         Some(kind) => {
             bail!(message!(
                 "model-other-rope",
-                "rope_type is {found}; this trainer computes \"default\" and \"llama3\"",
-                found = format!("{kind:?}")
+                "rope_type is {found}; this trainer computes {known}",
+                found = format!("{kind:?}"),
+                known = "default, linear, llama3, yarn, longrope"
             ))
         }
     }
 }
 
+fn read<T: DeserializeOwned>(values: Value) -> Result<T> {
+    serde_json::from_value(values)
+        .with_message(|| message!("model-rope-scaling", "the scaling of RoPE"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::parse;
+    use super::{super::tests::parse, RopeScaling};
     use serde_json::json;
 
     #[test]
@@ -101,7 +229,9 @@ mod tests {
             "original_max_position_embeddings": 8192
         }});
         let rope = parse(old).unwrap().rope;
-        assert_eq!((rope.theta, rope.llama3.unwrap().factor), (1e5, 8.0));
+        assert!(
+            rope.theta == 1e5 && matches!(rope.scaling, RopeScaling::Llama3(s) if s.factor == 8.0)
+        );
     }
 
     #[test]
@@ -125,6 +255,7 @@ mod tests {
         let mut same = llama3.clone();
         same["rope_theta"] = json!(1e5);
         let both = json!({"rope_scaling": llama3, "rope_parameters": same});
-        assert_eq!(parse(both).unwrap().rope.llama3.unwrap().factor, 8.0);
+        let scaling = parse(both).unwrap().rope.scaling;
+        assert!(matches!(scaling, RopeScaling::Llama3(s) if s.factor == 8.0));
     }
 }

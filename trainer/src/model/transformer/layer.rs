@@ -4,25 +4,45 @@ use super::AdaptedBase;
 use crate::model::{
     adapter::{A, B, LinearAdapter},
     attention::RotaryFactors,
+    shapes::{POST_FEEDFORWARD_NORM, PRE_FEEDFORWARD_NORM},
 };
 use std::sync::Arc;
-use tch::Tensor;
-use trainer_base::model_config::ModelConfig;
+use tch::{Kind, Tensor};
+use trainer_base::model_config::{Activation, ModelConfig};
 
 #[derive(Debug)]
 pub(crate) struct DecoderLayer {
     input_norm: Tensor,
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    query_key_value: InputLayers<3>,
     /// Of one head's queries and of its keys: (d)
     query_norm: Option<Tensor>,
     key_norm: Option<Tensor>,
     output: Linear,
+    /// Of what the MLP reads; where outputs are normed, of what attention gives.
     post_attention_norm: Tensor,
-    gate: Linear,
-    up: Linear,
+    feedforward_norms: Option<[Tensor; 2]>,
+    gate_up: InputLayers<2>,
     down: Linear,
+}
+
+/// Linear layers that read the same: each a matrix of its own, or all of them one.
+#[derive(Debug)]
+enum InputLayers<const N: usize> {
+    Apart([Linear; N]),
+    Fused(Linear),
+}
+
+impl<const N: usize> InputLayers<N> {
+    /// x (T, D) → of each, with as many columns as `sizes` says of them
+    fn forward(&self, x: &Tensor, sizes: [i64; N]) -> [Tensor; N] {
+        match self {
+            Self::Apart(layers) => layers.each_ref().map(|layer| layer.forward(x)),
+            Self::Fused(layer) => {
+                let parts = layer.forward(x).split_with_sizes(sizes, -1);
+                parts.try_into().expect("as many parts as sizes")
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -60,17 +80,29 @@ impl DecoderLayer {
                 adapter,
             })
         };
+        let norm = |part: &str| find(&format!("{name}.{part}.weight"));
+        let query_key_value = match linear("self_attn.qkv_proj") {
+            Some(fused) => InputLayers::Fused(fused),
+            None => InputLayers::Apart([
+                linear("self_attn.q_proj")?,
+                linear("self_attn.k_proj")?,
+                linear("self_attn.v_proj")?,
+            ]),
+        };
+        let gate_up = match linear("mlp.gate_up_proj") {
+            Some(fused) => InputLayers::Fused(fused),
+            None => InputLayers::Apart([linear("mlp.gate_proj")?, linear("mlp.up_proj")?]),
+        };
+        let feedforward_norms = norm(PRE_FEEDFORWARD_NORM).zip(norm(POST_FEEDFORWARD_NORM));
         Some(Self {
-            input_norm: find(&format!("{name}.input_layernorm.weight"))?,
-            query: linear("self_attn.q_proj")?,
-            key: linear("self_attn.k_proj")?,
-            value: linear("self_attn.v_proj")?,
-            query_norm: find(&format!("{name}.self_attn.q_norm.weight")),
-            key_norm: find(&format!("{name}.self_attn.k_norm.weight")),
+            input_norm: norm("input_layernorm")?,
+            query_key_value,
+            query_norm: norm("self_attn.q_norm"),
+            key_norm: norm("self_attn.k_norm"),
             output: linear("self_attn.o_proj")?,
-            post_attention_norm: find(&format!("{name}.post_attention_layernorm.weight"))?,
-            gate: linear("mlp.gate_proj")?,
-            up: linear("mlp.up_proj")?,
+            post_attention_norm: norm("post_attention_layernorm")?,
+            feedforward_norms: feedforward_norms.map(<[Tensor; 2]>::from),
+            gate_up,
             down: linear("mlp.down_proj")?,
         })
     }
@@ -83,26 +115,49 @@ impl DecoderLayer {
         config: &ModelConfig,
     ) -> (Tensor, Tensor, Tensor) {
         let x = norm(x, &self.input_norm, config);
-        let heads = |linear: &Linear, n| linear.forward(&x).view([-1, n, config.head_dim]);
+        let n = [config.n_heads, config.n_kv_heads, config.n_kv_heads];
+        let parts = self.query_key_value.forward(&x, n.map(|n| n * config.head_dim));
+        let [q, k, v] = [0, 1, 2].map(|i| parts[i].reshape([-1, n[i], config.head_dim]));
         let normed = |x: Tensor, weight: &Option<Tensor>| match weight {
             Some(weight) => norm(&x, weight, config),
             None => x,
         };
-        let q = normed(heads(&self.query, config.n_heads), &self.query_norm);
-        let k = normed(heads(&self.key, config.n_kv_heads), &self.key_norm);
-        (rotations.query(&q), rotations.key(&k), heads(&self.value, config.n_kv_heads))
+        let (q, k) = (normed(q, &self.query_norm), normed(k, &self.key_norm));
+        (rotations.query(&q), rotations.key(&k), v)
     }
 
     /// The rest of the layer: x (T, D) and what attention mixed (T, heads · d) → (T, D)
     pub(crate) fn finish(&self, x: &Tensor, mixed: &Tensor, config: &ModelConfig) -> Tensor {
-        let x = x + self.output.forward(mixed);
-        let inner = norm(&x, &self.post_attention_norm, config);
-        let inner = self.gate.forward(&inner).silu() * self.up.forward(&inner);
-        x + self.down.forward(&inner)
+        let attended = self.output.forward(mixed);
+        let Some([before, after]) = &self.feedforward_norms else {
+            let x = x + attended;
+            let inner = norm(&x, &self.post_attention_norm, config);
+            return &x + self.mlp(&inner, config);
+        };
+        let x = x + norm(&attended, &self.post_attention_norm, config);
+        let inner = norm(&x, before, config);
+        &x + norm(&self.mlp(&inner, config), after, config)
+    }
+
+    fn mlp(&self, x: &Tensor, config: &ModelConfig) -> Tensor {
+        let [gate, up] = self.gate_up.forward(x, [config.intermediate_size; 2]);
+        let gate = match config.activation {
+            Activation::Silu => gate.silu(),
+            Activation::Gelu => gate.gelu("none"),
+            Activation::GeluTanh => gate.gelu("tanh"),
+        };
+        self.down.forward(&(gate * up))
     }
 }
 
 /// Root mean square norm over the last dimension, its sums in f32 (Zhang and Sennrich 2019).
 pub(super) fn norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Tensor {
+    if config.norms_add_one {
+        // In f32, where 1 + weight keeps the weight's digits.
+        let weight = weight.to_kind(Kind::Float) + 1.0;
+        let normed =
+            x.to_kind(Kind::Float).rms_norm(weight.size(), Some(weight), config.rms_norm_eps);
+        return normed.to_kind(x.kind());
+    }
     x.rms_norm(weight.size(), Some(weight), config.rms_norm_eps)
 }
