@@ -11,9 +11,10 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 /// The trainer with the rights of an ordinary user: to root every file is writable.
@@ -208,4 +209,28 @@ fn many_answers_to_one_prompt_take_no_more_memory_than_few() {
     let (few, many) = (sample("32"), sample("2048"));
     // The logits of 2048 answers alone are 490 MB.
     assert!(many < few + 100, "{few} MB for 32 answers, {many} MB for 2048");
+}
+
+#[test]
+fn a_run_whose_worker_is_gone_ends_at_once_and_without_a_crash() {
+    let chats = Chats::new(58, 200);
+    let (data, out) = (chats.demonstrations(), chats.path("out"));
+    for trial in 0..6 {
+        let mut command = Command::new(binaries::trainer());
+        clean(&mut command).env_remove("OMP_NUM_THREADS");
+        let mut child = command
+            .args(["sft", "--model", &base(), "--data", &data, "--out", &out, "--overwrite"])
+            .args(["--device", "cpu", "--dtype", "bf16", "--max-steps", "2000"])
+            .args(["--save-every", "0", "--report", "json", "--exit-with-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let steps = lines.map_while(Result::ok).filter(|line| line.contains("\"metrics\""));
+        assert!(steps.take(3 + trial).count() > 2, "it learns");
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().code(), Some(1), "trial {trial}");
+    }
 }
