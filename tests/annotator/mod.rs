@@ -42,6 +42,7 @@ mod import_export;
 mod imports;
 mod lineage;
 mod long_lists;
+mod many_erasures;
 mod run_feed;
 mod sample_tasks;
 mod short_writes;
@@ -73,6 +74,8 @@ mod russian;
 
 // A copy of everything, put together again elsewhere.
 mod backups;
+mod erased_people;
+mod erased_texts;
 mod erasures;
 
 // What becomes of what nobody wants any more, and of what hangs on it.

@@ -2,7 +2,7 @@ nav-erasures = Erasures
 erasures-title = Erasures
 erasures-lead = Where the law asks for it, a text or who somebody was can be removed for good. Their hash, the reason and the list of what used them stay.
 erasures-words = Find a text
-erasures-words-hint = Some words of it exactly as they stand there, or its SHA-256
+erasures-words-hint = Some words of it in their order, or its SHA-256. Large and small letters are the same, and so are accents however they were typed.
 erasures-find = Find
 erasures-found =
     { $n ->
@@ -73,6 +73,7 @@ erase-person-lead = Name, login, password, roles and drafts go for good, and nob
 erase-person-texts = Erase what they wrote, too
 erase-person-texts-hint = Answers and remarks that they alone wrote. Without it these stay, under the number.
 erase-person = Erase…
+erase-person-rest = Erase what they wrote…
 erase-own-account = You cannot erase your own account. Ask another administrator.
 erase-last-administrator = This is the last administrator. Make another one first.
 person-export = Download what is kept of them

@@ -4,6 +4,7 @@ deleted-project = The project was deleted.
 deleted-model = The model { $name } was deleted.
 project-purged = Its files are gone for good.
 account-is-yours = An administrator cannot lock themselves out.
+account-is-erased = Who this was is erased for the law: the account has no name, no password and no roles any more, and cannot be used again. Add the person anew, with a login of their own.
 overlap-out-of-range = A comparison is judged by 1 to 100 people.
 language-unknown = There is no language { $code }.
 answer-of-another-kind = The answer is of another kind than the task.

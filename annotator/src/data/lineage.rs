@@ -8,8 +8,12 @@ use entity::{
     row_use::{RowUse, UseOfRow},
     run, run_input,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
-use std::collections::HashSet;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Select};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
+use storage::lookup::find_among;
 
 /// A run that read a dataset version, and the model that it made.
 pub struct DatasetUse {
@@ -46,22 +50,19 @@ pub async fn uses(
     db: &impl ConnectionTrait,
     versions: impl IntoIterator<Item = DatasetVersionId>,
 ) -> Result<Vec<DatasetUse>, DbErr> {
-    let inputs = run_input::Entity::find()
-        .filter(run_input::Column::DatasetVersionId.is_in(versions))
-        .all(db)
-        .await?;
-    let runs = run::Entity::find()
-        .filter(run::Column::Id.is_in(inputs.iter().map(|input| input.run_id)))
-        .order_by_desc(run::Column::CreatedAt)
-        .all(db)
-        .await?;
-    let models = model::Entity::find()
-        .filter(model::Column::RunId.is_in(runs.iter().map(|run| run.id)))
-        .all(db)
-        .await?;
+    let reading = run_input::Column::DatasetVersionId;
+    let inputs = find_among(db, run_input::Entity::find(), reading, versions).await?;
+    let mut runs = runs_of(db, run::Entity::find(), &inputs).await?;
+    runs.sort_by_key(|run| Reverse(run.created_at));
+    let made = runs.iter().map(|run| run.id);
+    let models = find_among(db, model::Entity::find(), model::Column::RunId, made).await?;
+    let models: HashMap<_, _> = models.into_iter().map(|model| (model.run_id, model)).collect();
+    // Of several that a run read, the first.
+    let read: HashMap<_, _> =
+        inputs.iter().rev().map(|input| (input.run_id, input.dataset_version_id)).collect();
     let use_of = |run: run::Model| {
-        let version = inputs.iter().find(|input| input.run_id == run.id)?.dataset_version_id?;
-        let model = models.iter().find(|model| model.run_id == Some(run.id)).cloned();
+        let version = (*read.get(&run.id)?)?;
+        let model = models.get(&Some(run.id)).cloned();
         Some(DatasetUse { version, run, model })
     };
     Ok(runs.into_iter().filter_map(use_of).collect())
@@ -76,12 +77,11 @@ pub async fn versions_with(
         .filter(dataset_version_item::Column::JudgementId.eq(judgement))
         .all(db)
         .await?;
-    let versions = dataset_version::Entity::find()
-        .filter(dataset_version::Column::Id.is_in(items.iter().map(|item| item.dataset_version_id)))
-        .filter(dataset_version::Column::FillingSince.is_null())
-        .order_by_desc(dataset_version::Column::CreatedAt)
-        .all(db)
-        .await?;
+    let whole =
+        dataset_version::Entity::find().filter(dataset_version::Column::FillingSince.is_null());
+    let ids = items.iter().map(|item| item.dataset_version_id);
+    let mut versions = find_among(db, whole, dataset_version::Column::Id, ids).await?;
+    versions.sort_by_key(|version| Reverse(version.created_at));
     let row = |version: dataset_version::Model| {
         let item = items.iter().find(|item| item.dataset_version_id == version.id)?;
         Some(ContainedRow { version, split: item.split, position: item.position })
@@ -100,15 +100,11 @@ pub async fn descendants(
     let mut known: HashSet<ModelId> = newest.iter().copied().collect();
     let mut found = Vec::new();
     while !newest.is_empty() {
-        let inputs = run_input::Entity::find()
-            .filter(run_input::Column::ModelId.is_in(newest))
-            .all(db)
-            .await?;
-        let made = model::Entity::find()
-            .filter(model::Column::ProjectId.eq(project))
-            .filter(model::Column::RunId.is_in(inputs.iter().map(|input| input.run_id)))
-            .all(db)
-            .await?;
+        let of_models = run_input::Column::ModelId;
+        let inputs = find_among(db, run_input::Entity::find(), of_models, newest).await?;
+        let own = model::Entity::find().filter(model::Column::ProjectId.eq(project));
+        let runs = inputs.iter().map(|input| input.run_id);
+        let made = find_among(db, own, model::Column::RunId, runs).await?;
         let made: Vec<_> = made.into_iter().filter(|model| known.insert(model.id)).collect();
         newest = made.iter().map(|model| model.id).collect();
         found.extend(made);
@@ -125,10 +121,16 @@ pub async fn readers(
 ) -> Result<Vec<run::Model>, DbErr> {
     let inputs =
         run_input::Entity::find().filter(run_input::Column::ModelId.eq(model)).all(db).await?;
-    run::Entity::find()
-        .filter(run::Column::ProjectId.eq(project))
-        .filter(run::Column::Id.is_in(inputs.iter().map(|input| input.run_id)))
-        .order_by_desc(run::Column::CreatedAt)
-        .all(db)
-        .await
+    let own = run::Entity::find().filter(run::Column::ProjectId.eq(project));
+    let mut runs = runs_of(db, own, &inputs).await?;
+    runs.sort_by_key(|run| Reverse(run.created_at));
+    Ok(runs)
+}
+
+async fn runs_of(
+    db: &impl ConnectionTrait,
+    runs: Select<run::Entity>,
+    inputs: &[run_input::Model],
+) -> Result<Vec<run::Model>, DbErr> {
+    find_among(db, runs, run::Column::Id, inputs.iter().map(|input| input.run_id)).await
 }

@@ -5,12 +5,15 @@ use entity::{
     ids::{ProjectId, RunId},
     run,
 };
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
+use sea_orm::{DatabaseConnection, EntityTrait};
 use std::{
     collections::{HashMap, HashSet},
     fs, io,
 };
-use storage::artifact_store::{ArtifactStore, n_bytes_below};
+use storage::{
+    artifact_store::{ArtifactStore, n_bytes_below},
+    lookup::find_among,
+};
 
 /// What a project, or the installation itself (its bases), holds: bytes, content that it holds
 /// twice counted once.
@@ -103,7 +106,7 @@ async fn projects_of(
     db: &DatabaseConnection,
     runs: impl Iterator<Item = RunId>,
 ) -> anyhow::Result<HashMap<RunId, ProjectId>> {
-    let runs = run::Entity::find().filter(run::Column::Id.is_in(runs)).all(db).await?;
+    let runs = find_among(db, run::Entity::find(), run::Column::Id, runs).await?;
     Ok(runs.into_iter().map(|run| (run.id, run.project_id)).collect())
 }
 

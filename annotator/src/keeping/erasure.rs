@@ -13,7 +13,9 @@ pub mod finish;
 pub mod journal;
 pub mod people;
 pub mod scrub;
+pub mod search;
 pub mod texts;
+pub mod uses;
 
 use crate::{
     web::{form::FieldErrors, message::Message},
@@ -141,9 +143,4 @@ pub async fn of_text(
         .filter(erasure::Column::Subject.eq(hash))
         .one(db)
         .await
-}
-
-/// Every erasure, the newest first.
-pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<erasure::Model>, DbErr> {
-    erasure::Entity::find().order_by_desc(erasure::Column::ErasedAt).all(db).await
 }

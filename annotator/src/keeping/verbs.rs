@@ -10,7 +10,8 @@ use crate::{
             ErasureOrder, export,
             finish::{self, Remains},
             people::{self, WrittenTexts},
-            texts::{self, TextUses},
+            search, texts,
+            uses::TextUses,
         },
         restore,
     },
@@ -21,6 +22,9 @@ use entity::account;
 use sea_orm::DatabaseConnection;
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
 use storage::artifact_store::ArtifactStore;
+
+/// Texts that are in memory at once while those to be erased are looked for.
+const LOOKED_AT: usize = 100;
 
 /// Copies everything into a folder while the service runs.
 pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
@@ -106,23 +110,31 @@ async fn erase_texts(
 ) -> anyhow::Result<usize> {
     let words = request.text.as_ref().or(request.containing.as_ref()).cloned().unwrap_or_default();
     ensure!(!words.trim().is_empty(), "say which words");
-    let mut found = texts::find(db, &words, None, None).await?;
-    found.retain(|text| text.body.is_some());
-    ensure!(!found.is_empty(), "there is no such text");
-    for text in &found {
-        let uses = TextUses::of(db, &text.hash).await?;
-        println!(
-            "{}  in {} prompts, {} judgements, {} model answers, {} dataset versions, {} models",
-            text.hash,
-            uses.prompts.len(),
-            uses.judgements.len(),
-            uses.completions.len(),
-            uses.versions.len(),
-            uses.models.len()
-        );
+    let (mut hashes, mut last) = (Vec::new(), None);
+    loop {
+        let found = search::find(db, &words, last.as_ref(), LOOKED_AT).await?;
+        for text in found.iter().filter(|text| text.body.is_some()) {
+            println!("{}  {}", text.hash, used(&TextUses::of(db, &text.hash).await?));
+            hashes.push(text.hash.clone());
+        }
+        if found.len() < LOOKED_AT {
+            break;
+        }
+        last = found.into_iter().next_back();
     }
-    let hashes: Vec<String> = found.into_iter().map(|text| text.hash).collect();
+    ensure!(!hashes.is_empty(), "there is no such text");
     if request.yes { texts::erase(db, &hashes, order).await } else { Ok(0) }
+}
+
+fn used(uses: &TextUses) -> String {
+    format!(
+        "in {} prompts, {} judgements, {} model answers, {} dataset versions, {} models",
+        uses.prompts.len(),
+        uses.judgements.len(),
+        uses.completions.len(),
+        uses.versions.len(),
+        uses.models.len()
+    )
 }
 
 async fn erase_person(

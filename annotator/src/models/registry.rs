@@ -11,6 +11,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
 };
 use std::collections::HashMap;
+use storage::lookup::find_among;
 
 /// A model with everything that is said of it.
 pub struct RegistryEntry {
@@ -61,28 +62,19 @@ async fn described(
     models: Vec<model::Model>,
 ) -> Result<Vec<RegistryEntry>, DbErr> {
     let run_ids: Vec<RunId> = models.iter().filter_map(|model| model.run_id).collect();
-    let runs = run::Entity::find()
-        .filter(run::Column::Id.is_in(run_ids.clone()))
-        .filter(run::Column::ProjectId.eq(project))
-        .all(db)
-        .await?;
+    let own = run::Entity::find().filter(run::Column::ProjectId.eq(project));
+    let runs = find_among(db, own, run::Column::Id, run_ids.clone()).await?;
     let runs: HashMap<RunId, _> = runs.into_iter().map(|run| (run.id, run)).collect();
     let inputs = run_input::Entity::find()
-        .filter(run_input::Column::RunId.is_in(run_ids))
-        .filter(run_input::Column::Slot.is_in([InputSlot::Dataset, InputSlot::Reward]))
-        .all(db)
-        .await?;
+        .filter(run_input::Column::Slot.is_in([InputSlot::Dataset, InputSlot::Reward]));
+    let inputs = find_among(db, inputs, run_input::Column::RunId, run_ids).await?;
     let rewards = inputs.iter().filter_map(|input| input.model_id);
     let named = models.iter().filter_map(|model| model.parent_id).chain(rewards);
-    let named = model::Entity::find().filter(model::Column::Id.is_in(named)).all(db).await?;
+    let named = find_among(db, model::Entity::find(), model::Column::Id, named).await?;
     let named: HashMap<ModelId, _> = named.into_iter().map(|model| (model.id, model)).collect();
-    let versions = dataset_version::Entity::find()
-        .filter(
-            dataset_version::Column::Id
-                .is_in(inputs.iter().filter_map(|input| input.dataset_version_id)),
-        )
-        .all(db)
-        .await?;
+    let read = inputs.iter().filter_map(|input| input.dataset_version_id);
+    let versions = dataset_version::Entity::find();
+    let versions = find_among(db, versions, dataset_version::Column::Id, read).await?;
     let input_of =
         |run, slot| inputs.iter().find(|input| input.run_id == run && input.slot == slot);
     let read_by = |run: RunId| {
@@ -90,10 +82,9 @@ async fn described(
         versions.iter().find(|version| Some(version.id) == input.dataset_version_id).cloned()
     };
     let scored_by = |run: RunId| named.get(&input_of(run, InputSlot::Reward)?.model_id?).cloned();
-    let artifacts = artifact::Entity::find()
-        .filter(artifact::Column::Hash.is_in(models.iter().map(|model| &model.artifact_hash)))
-        .all(db)
-        .await?;
+    let hashes = models.iter().map(|model| &model.artifact_hash);
+    let artifacts =
+        find_among(db, artifact::Entity::find(), artifact::Column::Hash, hashes).await?;
     let sizes: HashMap<String, i64> =
         artifacts.into_iter().map(|artifact| (artifact.hash, artifact.n_bytes)).collect();
     let describe = |model: model::Model| RegistryEntry {

@@ -115,7 +115,7 @@ pub async fn reset_password(
         return Err(AdministratorError::OwnAccount);
     }
     write(db, |turn| async move {
-        administrators::hold(&*turn, by).await?;
+        hold(&*turn, by, account.id).await?;
         let changes = account::ActiveModel {
             password_hash: Set(NO_PASSWORD.to_owned()),
             password_is_one_time: Set(false),
@@ -131,16 +131,43 @@ pub async fn reset_password(
     .await
 }
 
+/// Lets one administrator at a time change accounts, none of somebody who was erased.
+async fn hold(
+    turn: &impl ConnectionTrait,
+    by: &account::Model,
+    account: AccountId,
+) -> Result<(), AdministratorError> {
+    administrators::hold(turn, by).await?;
+    match accounts::hold_unerased(turn, account).await? {
+        true => Ok(()),
+        false => Err(AdministratorError::Erased),
+    }
+}
+
+/// What came of a reset from a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShellReset {
+    Done,
+    NoAccount,
+    /// Who this was is erased for the law.
+    Erased,
+}
+
 /// Gives an account that is there a one-time password that lapses, from a shell: for an
-/// administrator whom nobody else can let in. False when there is no such account.
+/// administrator whom nobody else can let in.
 pub async fn reset_from_shell(
     db: &DatabaseConnection,
     login: &str,
     password: &str,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<ShellReset> {
     let hash = &accounts::hash_password(password.to_owned()).await?;
     write(db, |turn| async move {
-        let Some(account) = accounts::find_by_login(&*turn, login).await? else { return Ok(false) };
+        let Some(account) = accounts::find_by_login(&*turn, login).await? else {
+            return Ok(ShellReset::NoAccount);
+        };
+        if !accounts::hold_unerased(&*turn, account.id).await? {
+            return Ok(ShellReset::Erased);
+        }
         let until = UnixMillis::now().plus(links::lifetime(LinkPurpose::Reset));
         let changes = account::ActiveModel {
             password_hash: Set(hash.clone()),
@@ -153,7 +180,7 @@ pub async fn reset_from_shell(
         links::withdraw(&*turn, account.id).await?;
         let (subject, details) = (AuditSubject::of_all(account.id), json!({"shell": true}));
         audit::record(&*turn, None, AuditAction::AccountResetPassword, subject, details).await?;
-        Ok(true)
+        Ok(ShellReset::Done)
     })
     .await
 }
@@ -188,7 +215,7 @@ async fn set_disabled(
         return Err(AdministratorError::OwnAccount);
     }
     write(db, |turn| async move {
-        administrators::hold(&*turn, by).await?;
+        hold(&*turn, by, account).await?;
         let is_other = match disabled_at {
             Some(_) => account::Column::DisabledAt.is_null(),
             None => account::Column::DisabledAt.is_not_null(),

@@ -7,14 +7,27 @@ use crate::{
         typed::{MAX_NAME, MAX_PASSWORD},
     },
 };
-use entity::{account, ids::AccountId, time::UnixMillis};
+use entity::{
+    account,
+    erasure::{self, ErasureKind},
+    ids::AccountId,
+    time::UnixMillis,
+};
 use rand::distr::{SampleString, slice::Choose};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
-    QueryFilter, sea_query::OnConflict,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Select,
+    sea_query::{LockType, OnConflict},
 };
-use std::{collections::HashMap, time::Duration};
-use storage::storable::{composed, stored_forms};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use storage::{
+    lookup::find_among,
+    storable::{composed, stored_forms},
+};
 
 /// Fewer characters are refused; nothing else is asked of a password.
 pub const MIN_PASSWORD_LENGTH: usize = 10;
@@ -73,12 +86,30 @@ pub async fn find_by_login(
     Ok(found.into_iter().next())
 }
 
+/// Whether somebody is still who they were, and stays so until this transaction ends: of who was
+/// erased for the law nothing is made again. False too when there is no such account.
+pub async fn hold_unerased(turn: &impl ConnectionTrait, id: AccountId) -> Result<bool, DbErr> {
+    let held = account::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(turn).await?;
+    let erased = of_erased_people().filter(erasure::Column::Subject.eq(id.to_string()));
+    Ok(held.is_some() && erased.one(turn).await?.is_none())
+}
+
+/// Those who were erased.
+pub async fn erased(db: &impl ConnectionTrait) -> Result<HashSet<AccountId>, DbErr> {
+    let people = of_erased_people().all(db).await?;
+    Ok(people.iter().filter_map(|erasure| erasure.subject.parse().ok()).collect())
+}
+
+fn of_erased_people() -> Select<erasure::Entity> {
+    erasure::Entity::find().filter(erasure::Column::Kind.eq(ErasureKind::Account))
+}
+
 /// What people are called, by the ids of their accounts.
 pub async fn names(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = AccountId>,
 ) -> Result<HashMap<AccountId, String>, DbErr> {
-    let people = account::Entity::find().filter(account::Column::Id.is_in(ids)).all(db).await?;
+    let people = find_among(db, account::Entity::find(), account::Column::Id, ids).await?;
     Ok(people.into_iter().map(|account| (account.id, account.display_name)).collect())
 }
 

@@ -16,6 +16,8 @@ pub enum AdministratorError {
     OwnAccount,
     #[error("they are no administrator any more")]
     NoLonger,
+    #[error("who this was is erased for the law")]
+    Erased,
     #[error(transparent)]
     Database(#[from] DbErr),
 }
@@ -24,7 +26,7 @@ impl WriteError for AdministratorError {
     fn of_database(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::OwnAccount | Self::NoLonger => None,
+            Self::OwnAccount | Self::NoLonger | Self::Erased => None,
         }
     }
 }
@@ -34,6 +36,7 @@ impl From<AdministratorError> for AppError {
         match error {
             AdministratorError::OwnAccount => Self::bad_request("account-is-yours"),
             AdministratorError::NoLonger => Self::Forbidden,
+            AdministratorError::Erased => Self::conflict("account-is-erased"),
             AdministratorError::Database(error) => Self::Database(error),
         }
     }

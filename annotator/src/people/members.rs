@@ -21,8 +21,10 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{OnConflict, Query},
 };
 use serde_json::json;
 use storage::database::{WriteError, write};
@@ -65,7 +67,12 @@ pub async fn add(
         let NewMember { login, name, roles } = new;
         let person = NewPerson { login, name, is_admin: false };
         let (account, created) = match known {
-            Some(account) => (account, None),
+            Some(account) => {
+                if !accounts::hold_unerased(&*turn, account.id).await? {
+                    return Err(FieldErrors::one("login", "people-login-erased").into());
+                }
+                (account, None)
+            }
             None => match account_changes::invite(&*turn, by.account.id, person).await? {
                 Some((account, link)) => (account, Some(link)),
                 // Somebody else has made it in this moment: sent again, the form finds it.
@@ -207,8 +214,13 @@ pub async fn of_project(
         .order_by_asc(membership::Column::CreatedAt)
         .all(db)
         .await?;
+    let theirs = Query::select()
+        .column(membership::Column::AccountId)
+        .from(membership::Entity)
+        .and_where(membership::Column::ProjectId.eq(project))
+        .to_owned();
     let accounts = account::Entity::find()
-        .filter(account::Column::Id.is_in(rows.iter().map(|row| row.account_id)))
+        .filter(account::Column::Id.in_subquery(theirs))
         .order_by_asc(account::Column::DisplayName)
         .limit(10_000)
         .all(db)

@@ -15,6 +15,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, Query},
 };
+use storage::lookup::portions;
 
 /// What the header of every page says of a person's runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,15 +94,13 @@ pub async fn note(
     db: &impl ConnectionTrait,
     runs: impl IntoIterator<Item = RunId>,
 ) -> Result<(), DbErr> {
-    let runs: Vec<RunId> = runs.into_iter().collect();
-    if runs.is_empty() {
-        return Ok(());
+    for runs in portions(runs) {
+        run::Entity::update_many()
+            .col_expr(run::Column::SeenAt, Expr::value(UnixMillis::now()))
+            .filter(run::Column::Id.is_in(runs))
+            .filter(run::Column::SeenAt.is_null())
+            .exec(db)
+            .await?;
     }
-    run::Entity::update_many()
-        .col_expr(run::Column::SeenAt, Expr::value(UnixMillis::now()))
-        .filter(run::Column::Id.is_in(runs))
-        .filter(run::Column::SeenAt.is_null())
-        .exec(db)
-        .await?;
     Ok(())
 }

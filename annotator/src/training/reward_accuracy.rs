@@ -1,9 +1,15 @@
 //! How sound a reward model is: how often it agreed with people on the comparisons that were held out
 //! of its run.
 
-use entity::{ids::ModelId, model, report::RunSummary, run};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use entity::{
+    ids::{ModelId, RunId},
+    model,
+    report::RunSummary,
+    run,
+};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use std::collections::HashMap;
+use storage::lookup::find_among;
 
 /// Measured after the run's last step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,12 +44,11 @@ pub async fn accuracies(
     db: &impl ConnectionTrait,
     models: &[model::Model],
 ) -> Result<HashMap<ModelId, HeldOutAccuracy>, DbErr> {
-    let runs = run::Entity::find()
-        .filter(run::Column::Id.is_in(models.iter().filter_map(|model| model.run_id)))
-        .all(db)
-        .await?;
+    let ids = models.iter().filter_map(|model| model.run_id);
+    let runs = find_among(db, run::Entity::find(), run::Column::Id, ids).await?;
+    let runs: HashMap<RunId, run::Model> = runs.into_iter().map(|run| (run.id, run)).collect();
     let of_model = |model: &model::Model| {
-        let run = runs.iter().find(|run| Some(run.id) == model.run_id)?;
+        let run = runs.get(&model.run_id?)?;
         Some((model.id, HeldOutAccuracy::of(run)?))
     };
     Ok(models.iter().filter_map(of_model).collect())

@@ -26,7 +26,10 @@ use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
 };
-use storage::database::{WriteTurn, asking, write};
+use storage::{
+    database::{WriteTurn, asking, write},
+    lookup::portions,
+};
 
 /// How long a sign-in lasts.
 const LIFETIME: Duration = Duration::days(30);
@@ -193,14 +196,15 @@ pub async fn alive(
     db: &DatabaseConnection,
     key_hashes: impl Iterator<Item = &str>,
 ) -> Result<HashSet<String>, DbErr> {
-    let found = session::Entity::find()
-        .select_only()
-        .column(session::Column::KeyHash)
-        .filter(session::Column::KeyHash.is_in(key_hashes))
-        .into_tuple::<String>()
-        .all(db)
-        .await?;
-    Ok(found.into_iter().collect())
+    let mut alive = HashSet::new();
+    for some in portions(key_hashes) {
+        let found = session::Entity::find()
+            .select_only()
+            .column(session::Column::KeyHash)
+            .filter(session::Column::KeyHash.is_in(some));
+        alive.extend(found.into_tuple::<String>().all(db).await?);
+    }
+    Ok(alive)
 }
 
 /// Removes rows whose time is over.

@@ -26,7 +26,7 @@ use entity::{
     membership, project,
 };
 use futures_util::Stream;
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
 use std::{
     collections::{HashMap, HashSet},
     error::Error as StdError,
@@ -36,6 +36,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use storage::lookup::find_among;
 use tokio_util::sync::CancellationToken;
 
 /// How often the readers' rights are looked at while anything streams.
@@ -209,23 +210,17 @@ struct Rights {
 }
 
 impl Rights {
-    /// Four questions, however many streams there are.
+    /// Four questions for some hundreds of streams.
     async fn of(db: &DatabaseConnection, open: &[WatchedStream]) -> Result<Self, DbErr> {
-        let accounts = account::Entity::find()
-            .filter(account::Column::Id.is_in(open.iter().map(|one| one.account)))
-            .all(db)
-            .await?;
-        let granted: Vec<ProjectId> =
-            open.iter().flat_map(|one| &one.grants).map(|grant| grant.project).collect();
-        let projects = project::Entity::find()
-            .filter(project::Column::Id.is_in(granted.clone()))
-            .all(db)
-            .await?;
-        let memberships = membership::Entity::find()
-            .filter(membership::Column::ProjectId.is_in(granted))
-            .filter(membership::Column::AccountId.is_in(open.iter().map(|one| one.account)))
-            .all(db)
-            .await?;
+        let readers = || open.iter().map(|one| one.account);
+        let accounts =
+            find_among(db, account::Entity::find(), account::Column::Id, readers()).await?;
+        let granted = open.iter().flat_map(|one| &one.grants).map(|grant| grant.project);
+        let projects =
+            find_among(db, project::Entity::find(), project::Column::Id, granted).await?;
+        let memberships =
+            find_among(db, membership::Entity::find(), membership::Column::AccountId, readers());
+        let memberships = memberships.await?;
         let sessions = open.iter().filter_map(|one| one.session.as_deref());
         let sessions = session::alive(db, sessions).await?;
         Ok(Self {

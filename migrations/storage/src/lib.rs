@@ -1,7 +1,7 @@
 //! The two places where the programs meet, opened and written to in the same way by both.
 //!
 //! 1. The database: [`database`] (opening it), [`writing`] (transactions that write),
-//!    [`statements`] and [`write_totals`] (what is sent to it), [`schema`] (which version of the tables this is),
+//!    [`lookup`] (rows by many values), [`statements`] and [`write_totals`] (what is sent to it), [`schema`] (which version of the tables this is),
 //!    [`database_problem`] (why it cannot be used, in words), [`storable`] (what no database takes).
 //! 2. The artifact store: [`artifact_store`] (folders by hash), [`base_model`] (how a base is
 //!    registered), [`folder_files`] (what is in a folder from elsewhere).
@@ -10,6 +10,7 @@
 
 pub mod database;
 pub mod database_problem;
+pub mod lookup;
 pub mod schema;
 mod sqlite_settings;
 pub mod statements;

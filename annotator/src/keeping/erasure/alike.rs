@@ -62,7 +62,7 @@ impl PlainSpelling {
 /// A whole text as a row has it, maybe as JSON, in the one spelling.
 pub(super) fn spelt(body: &str) -> String {
     match serde_json::from_str(body) {
-        Ok(mut json @ (Value::Array(_) | Value::Object(_))) => {
+        Ok(mut json @ (Value::Array(_) | Value::Object(_) | Value::String(_))) => {
             spell(&mut json);
             json.to_string()
         }
@@ -77,6 +77,105 @@ fn spell(json: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(spell),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// A text in which large and small letters are the same, too.
+pub(super) fn caseless(text: &str) -> String {
+    let spelling = PlainSpelling::of(text);
+    let large = spelling.spelt().chars().flat_map(char::to_uppercase);
+    large.flat_map(char::to_lowercase).collect()
+}
+
+/// Whether words that were made [`caseless`] stand in a text as a row has it, maybe as JSON.
+pub(super) fn holds(body: &str, words: &str) -> bool {
+    fn says(json: &Value, words: &str) -> bool {
+        match json {
+            Value::String(text) => caseless(text).contains(words),
+            Value::Array(values) => values.iter().any(|value| says(value, words)),
+            Value::Object(fields) => fields.values().any(|value| says(value, words)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    caseless(body).contains(words)
+        || serde_json::from_str(body).is_ok_and(|json: Value| says(&json, words))
+}
+
+/// Letters in a row, each large or small, as a database can look for them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CaselessSign(Vec<BTreeSet<char>>);
+
+/// So many letters in a row tell enough.
+const LETTERS: usize = 40;
+
+impl CaselessSign {
+    /// For SQLite's `GLOB`.
+    pub(super) fn glob(&self) -> String {
+        let letter = |cases: &BTreeSet<char>| match cases.first() {
+            Some(letter) if cases.len() == 1 && !"*?[".contains(*letter) => letter.to_string(),
+            _ => format!("[{}]", cases.iter().collect::<String>()),
+        };
+        format!("*{}*", self.0.iter().map(letter).collect::<String>())
+    }
+
+    /// A regular expression for PostgreSQL.
+    pub(super) fn regular(&self) -> String {
+        let letter = |cases: &BTreeSet<char>| match cases.first() {
+            Some(letter) if cases.len() == 1 && letter.is_ascii_punctuation() => {
+                format!("\\{letter}")
+            }
+            Some(letter) if cases.len() == 1 => letter.to_string(),
+            _ => format!("[{}]", cases.iter().collect::<String>()),
+        };
+        self.0.iter().map(letter).collect()
+    }
+}
+
+/// The same letter, large and small; none where that takes more than one letter, or where there are
+/// more of it (σ and ς; s and ſ, and twice of it ß).
+fn cases(letter: char) -> Option<BTreeSet<char>> {
+    let only = |mut letters: Box<dyn Iterator<Item = char>>| {
+        letters.next().filter(|_| letters.next().is_none())
+    };
+    let large = only(Box::new(letter.to_uppercase()))?;
+    let small = only(Box::new(letter.to_lowercase()))?;
+    let has_others = matches!(large, 'S' | 'Σ' | 'İ') || small == 'ı';
+    (!has_others).then(|| BTreeSet::from([letter, large, small]))
+}
+
+/// What stands in every text that holds some words in whatever case, as one of these. None when
+/// nothing is to be told: then every text is to be looked at.
+pub(super) fn caseless_signs(words: &str) -> BTreeSet<CaselessSign> {
+    let composed: String = words.nfc().collect();
+    // ASCII is alike in every form; a mark after it would go with its last letter.
+    let telling = longest_run(&composed, |letter| letter.is_ascii().then(|| cases(letter))?);
+    if telling.len() >= TELLING {
+        return BTreeSet::from([CaselessSign(telling)]);
+    }
+    let forms: [String; 4] =
+        [composed, words.nfd().collect(), words.nfkc().collect(), words.nfkd().collect()];
+    let runs = forms.iter().map(|form| longest_run(form, cases));
+    let signs: BTreeSet<CaselessSign> = runs.map(CaselessSign).collect();
+    if signs.iter().any(|sign| sign.0.is_empty()) { BTreeSet::new() } else { signs }
+}
+
+/// The longest run of letters without blanks and without what JSON writes otherwise.
+fn longest_run(text: &str, cases: impl Fn(char) -> Option<BTreeSet<char>>) -> Vec<BTreeSet<char>> {
+    let (mut longest, mut run) = (Vec::new(), Vec::new());
+    for letter in text.chars().map(Some).chain([None]) {
+        let is_told = |letter: &char| {
+            !letter.is_whitespace() && !letter.is_control() && !matches!(letter, '"' | '\\')
+        };
+        match letter.filter(is_told).and_then(&cases) {
+            Some(letter) if run.len() < LETTERS => run.push(letter),
+            next => {
+                if run.len() > longest.len() {
+                    longest = std::mem::take(&mut run);
+                }
+                run = next.into_iter().collect();
+            }
+        }
+    }
+    longest
 }
 
 /// What stands in every text that is alike, as one of these: the word that tells most, which has no
@@ -104,4 +203,38 @@ pub(super) fn signs(words: &str) -> BTreeSet<String> {
         quoted[1..quoted.len() - 1].to_owned()
     };
     signs.iter().map(quoted).chain(signs.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_held_in_whatever_case_and_form_and_within_json() {
+        let words = caseless("  zo\u{eb}  STRASSE ");
+        assert!(holds("Von Zoe\u{308} Stra\u{df}e her", &words));
+        assert!(holds(r#"[{"role":"user","content":"ZO\u00cb\nstrasse"}]"#, &words));
+        assert!(holds("\"Zo\u{cb}\\nStra\u{df}e\"", &words), "a prompt that is plain text");
+        assert!(!holds("Zoe Stra\u{df}e", &words));
+        assert_eq!(
+            caseless("\u{3a3}\u{3bf}\u{3c6}\u{3cc}\u{3c2}"),
+            caseless("\u{3c3}\u{3bf}\u{3c6}\u{3cc}\u{3c3}")
+        );
+    }
+
+    #[test]
+    fn a_database_looks_for_letters_large_and_small() {
+        let signs = |words| caseless_signs(words).into_iter().collect::<Vec<_>>();
+        let ascii = signs("at [no] Quxtrop*s");
+        assert_eq!(ascii.len(), 1);
+        assert_eq!(ascii[0].glob(), "*[Qq][Uu][Xx][Tt][Rr][Oo][Pp][*]*");
+        assert_eq!(ascii[0].regular(), "[Qq][Uu][Xx][Tt][Rr][Oo][Pp]\\*");
+        let globs: Vec<String> = signs("\u{451}\u{436}").iter().map(CaselessSign::glob).collect();
+        assert_eq!(
+            globs,
+            ["*[\u{401}\u{451}][\u{416}\u{436}]*", "*[\u{415}\u{435}]\u{308}[\u{416}\u{436}]*"]
+        );
+        assert_eq!(signs("a\"\u{3c3}").len(), 1, "what JSON writes otherwise ends a run");
+        assert!(signs("\u{3c3}").is_empty());
+    }
 }

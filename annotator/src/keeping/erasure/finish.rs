@@ -7,13 +7,13 @@ use crate::keeping::erasure::{
     journal::{self, JournalLine},
     people, scrub, texts,
 };
-use entity::{artifact, erasure, erasure::ErasureKind, time::UnixMillis};
+use entity::{artifact, erasure, time::UnixMillis};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
     Statement, sea_query::Expr,
 };
 use std::{fs, time::Duration};
-use storage::artifact_store::ArtifactStore;
+use storage::{artifact_store::ArtifactStore, lookup::portions};
 
 /// How often it is looked whether those who see an earlier state have ended, and how long after each
 /// other.
@@ -42,9 +42,7 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     }
     let lines: Vec<JournalLine> = waiting.iter().map(JournalLine::from).collect();
     // Rows that were frozen while the words went may have them still.
-    for text in waiting.iter().filter(|erasure| erasure.kind == ErasureKind::Text) {
-        texts::empty_again(db, &text.subject, text.erased_at).await?;
-    }
+    texts::empty_again(db).await?;
     let gone =
         artifact::Entity::find().filter(artifact::Column::ErasedAt.is_not_null()).all(db).await?;
     let runs = texts::runs_of_erased(db).await?;
@@ -68,11 +66,14 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     if !(is_over && compact(db).await?) {
         return Ok(Remains::InUse);
     }
-    erasure::Entity::update_many()
-        .col_expr(erasure::Column::FinishedAt, Expr::value(UnixMillis::now()))
-        .filter(erasure::Column::Id.is_in(waiting.iter().map(|erasure| erasure.id)))
-        .exec(db)
-        .await?;
+    // By name: what was erased meanwhile is not over.
+    for some in portions(waiting.iter().map(|erasure| erasure.id)) {
+        erasure::Entity::update_many()
+            .col_expr(erasure::Column::FinishedAt, Expr::value(UnixMillis::now()))
+            .filter(erasure::Column::Id.is_in(some))
+            .exec(db)
+            .await?;
+    }
     tracing::info!(n = waiting.len(), "nothing is left on the disk of what was erased");
     Ok(Remains::Nothing)
 }

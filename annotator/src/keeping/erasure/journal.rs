@@ -19,7 +19,7 @@ use entity::{
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
     io::{self, Write},
     path::Path,
@@ -70,9 +70,8 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<JournalLine>> {
 pub(crate) fn append(store: &ArtifactStore, lines: &[JournalLine]) -> anyhow::Result<()> {
     let path = store.root().join(ERASURES);
     let known = read(&path)?;
-    let is_new = |line: &&JournalLine| {
-        !known.iter().any(|other| other.kind == line.kind && other.subject == line.subject)
-    };
+    let noted: HashSet<_> = known.iter().map(|line| (line.kind, &line.subject)).collect();
+    let is_new = |line: &&JournalLine| !noted.contains(&(line.kind, &line.subject));
     let new: Vec<&JournalLine> = lines.iter().filter(is_new).collect();
     if new.is_empty() {
         return Ok(());

@@ -2,7 +2,7 @@
 //! they wrote, which stays or goes as whoever erases chooses.
 
 use crate::{
-    keeping::erasure::{self, ErasureOrder, scrub, texts},
+    keeping::erasure::{self, ErasureOrder, scrub, texts, uses},
     people::{
         administrators,
         audit::{self, AuditAction, AuditSubject},
@@ -23,10 +23,10 @@ use sea_orm::{
 };
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
-use storage::database::{WriteError, let_others_through, write};
-
-/// Texts that one statement asks for.
-const LOOKED_UP: usize = 500;
+use storage::{
+    database::{WriteError, let_others_through, write},
+    lookup::portions,
+};
 
 /// What becomes of what somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet
     let hashes: BTreeSet<String> =
         kinds::text_hashes(said.iter().map(|said| &said.payload)).collect();
     let mut there = BTreeSet::new();
-    for some in hashes.into_iter().collect::<Vec<_>>().chunks(LOOKED_UP) {
+    for some in portions(hashes) {
         let kept = text::Entity::find()
             .select_only()
             .column(text::Column::Hash)
@@ -203,5 +203,5 @@ async fn is_of_others(db: &impl ConnectionTrait, hash: &str, id: AccountId) -> R
     let answered = completion::Entity::find().filter(completion::Column::TextHash.eq(hash));
     Ok(asked.count(db).await? > 0
         || answered.count(db).await? > 0
-        || texts::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id)))
+        || uses::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id)))
 }

@@ -25,7 +25,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, sea_query::Query,
 };
 
 /// Judgements that the page shows: the newest.
@@ -78,9 +78,13 @@ async fn said_of(
     page: &Page,
     prompt: PromptId,
 ) -> Result<Vec<Line>, AppError> {
-    let tasks = task::Entity::find().filter(task::Column::PromptId.eq(prompt)).all(db).await?;
+    let tasks = Query::select()
+        .column(task::Column::Id)
+        .from(task::Entity)
+        .and_where(task::Column::PromptId.eq(prompt))
+        .to_owned();
     let rows = judgement::Entity::find()
-        .filter(judgement::Column::TaskId.is_in(tasks.iter().map(|task| task.id)))
+        .filter(judgement::Column::TaskId.in_subquery(tasks))
         .order_by_desc(judgement::Column::Id)
         .limit(SHOWN)
         .all(db)

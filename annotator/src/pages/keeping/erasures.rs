@@ -2,10 +2,7 @@
 
 use crate::{
     data::{prompts, texts::beginning},
-    keeping::erasure::{
-        self, ErasureOrder,
-        texts::{self, TextUses},
-    },
+    keeping::erasure::{self, ErasureOrder, search, texts, uses::TextUses},
     people::accounts,
     web::{
         access::Admin,
@@ -13,6 +10,7 @@ use crate::{
         error::AppError,
         form::FieldErrors,
         format,
+        list_part::{ListPart, ListPosition},
         of::{AddressObject, Of},
         page::{self, Page},
         typed::{TypedForm, TypedQuery},
@@ -21,20 +19,29 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{erasure as erasure_row, text};
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+use entity::{erasure as erasure_row, ids::ErasureId, judgement, task, text};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use serde::Deserialize;
+
+/// Texts, and erasures, that a page shows at the most.
+const PER_PAGE: usize = 100;
 
 #[derive(Template)]
 #[template(path = "admin/erasures/list.html")]
 struct ErasuresPage {
     page: Page,
     words: String,
-    found: Vec<Found>,
+    /// The texts that have the words.
+    found: Option<FoundTexts>,
+    /// Without words, what was erased.
+    erased: Option<ListPart<Line>>,
+}
+
+struct FoundTexts {
+    texts: Vec<Found>,
     /// Where the first part of what was found is, unless it is this, and where the next is.
     newest: Option<String>,
     older: Option<String>,
-    erased: Vec<Line>,
 }
 
 /// A text that has the words.
@@ -43,6 +50,9 @@ struct Found {
     beginning: String,
     is_erased: bool,
 }
+
+/// Judgements that a text's page names; it counts the others.
+const SHOWN: usize = 100;
 
 /// Something that was erased, and by whom.
 struct Line {
@@ -67,9 +77,12 @@ impl Line {
 pub struct SearchQuery {
     #[serde(default)]
     words: String,
-    /// The text that the last page ended with, by its hash.
+    /// What the last page ended with: a text by its hash, an erasure by its id.
     #[serde(default)]
     after: String,
+    /// The erasure that the last page began with.
+    #[serde(default)]
+    before: String,
 }
 
 pub async fn list(
@@ -79,36 +92,53 @@ pub async fn list(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let db = db.get_ref();
-    let SearchQuery { words, after } = query.into_inner();
+    let SearchQuery { words, after, before } = query.into_inner();
     let words = words.trim().to_owned();
-    let last = match after.is_empty() {
-        true => None,
-        false => Some(NamedText::load(db, after).await?.ok_or(AppError::NotFound)?.0),
-    };
-    let mut found = match words.is_empty() {
-        true => Vec::new(),
+    let (mut found, mut erased) = (None, None);
+    if words.is_empty() {
+        erased = Some(erased_part(db, &ListPosition { after, before }).await?);
+    } else {
+        found = Some(FoundTexts::of(db, &words, after).await?);
+    }
+    page::html(&ErasuresPage { page, words, found, erased })
+}
+
+impl FoundTexts {
+    async fn of(db: &DatabaseConnection, words: &str, after: String) -> Result<Self, AppError> {
+        let last = match after.is_empty() {
+            true => None,
+            false => Some(NamedText::load(db, after).await?.ok_or(AppError::NotFound)?.0),
+        };
         // One more tells whether there are others.
-        false => texts::find(db, &words, last.as_ref(), Some(texts::FOUND as u64 + 1)).await?,
-    };
-    let goes_on = found.len() > texts::FOUND;
-    found.truncate(texts::FOUND);
-    let again = format!("words={}", address::query_value(&words));
-    let older = found.last().filter(|_| goes_on).map(|text| format!("{again}&after={}", text.hash));
-    let newest = last.map(|_| again);
-    let found = found.into_iter().map(|text| Found {
-        is_erased: text.body.is_none(),
-        beginning: text.body.map(shown).unwrap_or_default(),
-        hash: text.hash,
-    });
-    let found = found.collect();
-    let rows = erasure::all(db).await?;
+        let mut found = search::find(db, words, last.as_ref(), PER_PAGE + 1).await?;
+        let goes_on = found.len() > PER_PAGE;
+        found.truncate(PER_PAGE);
+        let again = format!("words={}", address::query_value(words));
+        let older =
+            found.last().filter(|_| goes_on).map(|text| format!("{again}&after={}", text.hash));
+        let newest = last.map(|_| again);
+        let texts = found.into_iter().map(|text| Found {
+            is_erased: text.body.is_none(),
+            beginning: text.body.map(shown).unwrap_or_default(),
+            hash: text.hash,
+        });
+        Ok(Self { texts: texts.collect(), newest, older })
+    }
+}
+
+async fn erased_part(
+    db: &impl ConnectionTrait,
+    position: &ListPosition,
+) -> Result<ListPart<Line>, AppError> {
+    let key: (_, fn(&erasure_row::Model) -> ErasureId) = (erasure_row::Column::Id, |row| row.id);
+    let all = erasure_row::Entity::find();
+    let ListPart { rows, newer, older } = ListPart::load(db, all, key, position, PER_PAGE).await?;
     let people = accounts::names(db, rows.iter().filter_map(|row| row.erased_by)).await?;
     let line = |erasure: erasure_row::Model| Line {
         by: erasure.erased_by.and_then(|id| people.get(&id).cloned()),
         erasure,
     };
-    let erased = rows.into_iter().map(line).collect();
-    page::html(&ErasuresPage { page, words, found, newest, older, erased })
+    Ok(ListPart { rows: rows.into_iter().map(line).collect(), newer, older })
 }
 
 /// How a list shows a text, which may be a prompt.
@@ -151,6 +181,11 @@ impl ErasedTextPage {
         let erasure = erasure::of_text(db, &text.hash).await?;
         let (reason, errors) = (String::new(), FieldErrors::default());
         Ok(Self { page, text, erasure, uses, reason, errors })
+    }
+
+    /// The judgements that are named; the others are counted.
+    fn named_judgements(&self) -> &[(judgement::Model, task::Model)] {
+        self.uses.judgements.get(..SHOWN).unwrap_or(&self.uses.judgements)
     }
 }
 

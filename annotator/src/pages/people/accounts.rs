@@ -2,7 +2,10 @@
 
 use crate::{
     pages::people::welcome::ShownLink,
-    people::account_changes::{self, NewPerson},
+    people::{
+        account_changes::{self, NewPerson},
+        accounts,
+    },
     web::{
         access::Admin,
         address,
@@ -16,9 +19,10 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use entity::account;
+use entity::{account, ids::AccountId};
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use serde::Deserialize;
+use std::collections::HashSet;
 
 #[derive(Template)]
 #[template(path = "admin/people/list.html")]
@@ -26,6 +30,8 @@ struct AdminPeoplePage {
     page: Page,
     me: account::Model,
     people: Vec<account::Model>,
+    /// Those of them who were erased for the law.
+    erased: HashSet<AccountId>,
     form: PersonForm,
     errors: FieldErrors,
     /// Shown once.
@@ -55,7 +61,8 @@ impl AdminPeoplePage {
     ) -> Result<Self, AppError> {
         let people = account::Entity::find().order_by_asc(account::Column::Login).all(db).await?;
         let (form, errors) = (PersonForm::default(), FieldErrors::default());
-        Ok(Self { page, me, people, form, errors, created: None })
+        let erased = accounts::erased(db).await?;
+        Ok(Self { page, me, people, erased, form, errors, created: None })
     }
 }
 

@@ -159,7 +159,8 @@ async fn chosen(
 ) -> Result<Vec<run::Model>, AppError> {
     let mut ids: Vec<RunId> = Vec::new();
     for id in query.iter().filter(|(name, _)| name == "run").filter_map(|(_, id)| id.parse().ok()) {
-        if !ids.contains(&id) {
+        // One more tells that they are too many.
+        if !ids.contains(&id) && ids.len() <= MOST {
             ids.push(id);
         }
     }
