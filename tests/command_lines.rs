@@ -61,7 +61,7 @@ const ANNOTATOR: &[(&str, &str)] = &[
     ("export", "--project --format --out"),
     ("backup", "--out --rows-only"),
     ("restore", "--data-dir --database-url --artifacts --erasures"),
-    ("erase", "--text --containing --person --with-texts --reason --yes"),
+    ("erase", "--text --containing --person --with-texts --guidelines --reason --yes"),
     ("export-person", "--login --out"),
 ];
 

@@ -283,6 +283,9 @@ pub struct EraseConfig {
     /// With the person, the texts that they alone wrote.
     #[arg(long, env = "ATTUNE_WITH_TEXTS", requires = "person")]
     pub with_texts: bool,
+    /// Take the words of the texts out of the guidelines of projects, too.
+    #[arg(long, env = "ATTUNE_GUIDELINES", conflicts_with = "person")]
+    pub guidelines: bool,
     /// Why; it is kept.
     #[arg(long, env = "ATTUNE_REASON")]
     pub reason: String,

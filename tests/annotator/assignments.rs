@@ -4,7 +4,10 @@
 use super::bench::Bench;
 use crate::support::database::on_both_databases;
 use annotator::{
-    data::{prompts, texts},
+    data::{
+        prompts,
+        texts::{self, HashedText},
+    },
     people::{
         accounts::{self, NewAccount},
         projects,
@@ -100,7 +103,9 @@ impl<'a> Office<'a> {
         let project = projects::create(db, &format!("Office {office}"), "").await.unwrap().id;
         for (n, overlap) in overlaps.iter().enumerate() {
             let text = PromptBody::Text(format!("question {n}")).to_canonical_json();
-            let hash = texts::store(db, &text).await.unwrap();
+            let text = HashedText::new(text);
+            let hash = text.hash();
+            texts::store_all(db, vec![text]).await.unwrap();
             let prompt = prompts::place(db, project, &[hash]).await.unwrap()[0].0;
             let (kind, origin) = (TaskKind::Demonstrate, format!("test:{n}"));
             let new = NewTask { project, prompt, kind, overlap: *overlap, run: None, origin };

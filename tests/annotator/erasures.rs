@@ -304,9 +304,15 @@ on_both_databases! {
         assert!(draft.body.contains("As I said: [erased]"), "{}", draft.body);
         let told = audit_log::Entity::find().filter(audit_log::Column::Action.eq("text.erase"));
         assert_eq!(told.count(rows).await.unwrap(), 1);
-        // The same words written again are not kept either.
+        // The same words written again are not kept either, and whoever writes them is told.
         let task = spilt.anna.get(&format!("{}/demonstrate", spilt.project)).await;
-        spilt.anna.submit(task.form(task.url.path()).with("answer", SECRET)).await;
+        let said = judgement::Entity::find().count(rows).await.unwrap();
+        let again = spilt.anna.try_submit(task.form(task.url.path()).with("answer", SECRET)).await;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let told = again.texts("#answer-error").concat();
+        assert!(told.contains("removed for the law before and is not kept again"), "{}", again.text());
+        assert_eq!(again.form(task.url.path()).value("answer").unwrap().trim(), SECRET);
+        assert_eq!(judgement::Entity::find().count(rows).await.unwrap(), said);
         let text = text::Entity::find_by_id(sha256_hex(SECRET)).one(rows).await.unwrap().unwrap();
         assert_eq!(text.body, None);
     }

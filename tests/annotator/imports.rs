@@ -287,9 +287,9 @@ on_both_databases! {
             // Without a second try: what must not happen would be mended by it.
             let give = async |rows: &[ImportRow]| {
                 let turn = begin_write(&bench.db).await?;
-                let counts = store::store(&turn, bench.project, rows).await?;
+                let stored = store::store(&turn, bench.project, rows).await?;
                 turn.commit().await?;
-                Ok::<_, sea_orm::DbErr>(counts)
+                Ok::<_, sea_orm::DbErr>(stored.counts)
             };
             let (one, other) = tokio::join!(give(&forth), give(&back));
             let (one, other) = (one.expect("it goes in"), other.expect("it goes in"));

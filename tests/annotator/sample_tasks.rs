@@ -8,10 +8,12 @@ use crate::support::{
 };
 use annotator::{
     data::dataset::{self, DatasetContents, PromptSelection},
+    keeping::erasure::{ErasureOrder, texts},
     training::follow_up,
 };
 use entity::{
     completion, dataset_version,
+    hash::sha256_hex,
     ids::{DatasetVersionId, RunId},
     model,
     run::{self, RunKind, RunStatus},
@@ -116,6 +118,31 @@ on_both_databases! {
         assert_eq!(task::Entity::find().count(&bench.db).await.unwrap(), 1);
         let texts = text::Entity::find().filter(text::Column::Body.eq("a\u{FFFD}b")).count(&bench.db);
         assert_eq!(texts.await.unwrap(), 1);
+    }
+}
+
+on_both_databases! {
+    async fn an_answer_that_was_erased_before_is_compared_by_nobody(database: TestDb) {
+        let bench = Bench::new(database).await;
+        bench.prompt("only").await;
+        let (dataset, model) = (bench.all_prompts().await, bench.model("sft", model::ModelKind::Sft).await);
+        let first = bench.queued_sample(model, dataset).await;
+        bench.succeed_with(first, &line(0, &["erased", "b"])).await;
+        bench.follow_up().await;
+        let order = ErasureOrder::now("asked", None);
+        texts::erase(&bench.db, &[sha256_hex("erased")], &order).await.unwrap();
+
+        let again = bench.queued_sample(model, dataset).await;
+        bench.succeed_with(again, &line(0, &["erased", "b", "c", "erased"])).await;
+        bench.follow_up().await;
+        assert!(bench.was_followed_up(again).await);
+        let own = completion::Entity::find().filter(completion::Column::RunId.eq(again));
+        let answers = own.all(&bench.db).await.unwrap();
+        assert_eq!(answers.iter().map(|answer| answer.sample_index).collect::<HashSet<_>>(), HashSet::from([1, 2]));
+        let tasks = task::Entity::find().filter(task::Column::RunId.eq(again));
+        assert_eq!(tasks.count(&bench.db).await.unwrap(), 1);
+        let body = text::Entity::find_by_id(sha256_hex("erased")).one(&bench.db).await.unwrap().unwrap().body;
+        assert_eq!(body, None);
     }
 }
 

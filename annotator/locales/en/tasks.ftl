@@ -1,5 +1,6 @@
 submit = Submit
 text-removed = (this text was removed)
+answer-was-erased = Exactly this text was removed for the law before and is not kept again. Write it in other words
 text-not-laid-out = This text is shown as it was written: it is too long or too entangled to be laid out.
 text-as-written = As written
 speaker-system = Instructions to the assistant
@@ -95,6 +96,7 @@ prompts-count =
        *[other] { $n } prompts
     }
 notice-prompts-added = New rows: { $value }.
+notice-prompts-erased = The text of some paragraphs was removed for the law before and is not kept again. Left out: { $value }. All others are in the project.
 notice-prompts-known = Nothing new: all of it is in the project already. Rows: { $value }.
 pages = Pages
 pages-previous = Previous

@@ -35,7 +35,7 @@ use entity::{
     import::{ImportCounts, RefusedLine},
 };
 use sea_orm::{DatabaseConnection, DbErr, Iterable};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{self, IsTerminal, Seek, stderr},
@@ -49,6 +49,11 @@ pub fn counted_kinds() -> Vec<DatasetKind> {
     let mut kinds: Vec<DatasetKind> = DatasetKind::iter().collect();
     kinds.sort_by_key(|kind| *kind != DatasetKind::Prompts);
     kinds
+}
+
+/// What the audit log says of an import.
+pub fn import_details(counts: &ImportCounts) -> Value {
+    json!({"new": counts.new_rows(), "known": counts.known, "erased": counts.erased})
 }
 
 /// One line for a person at a shell.
@@ -66,7 +71,7 @@ pub fn summary(counts: &ImportCounts) -> String {
 pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let file = request.file.display();
     let opened = read_twice(&request.file).with_context(|| format!("{file} was not imported"))?;
-    let check = look_through(&opened).with_context(|| format!("{file} was not imported"))?;
+    let mut check = look_through(&opened).with_context(|| format!("{file} was not imported"))?;
     if let Err(why) = check.verdict(request.leave_out) {
         let others = if check.n_rows > 0 && !request.leave_out {
             "\nNothing was imported; --leave-out imports the other rows"
@@ -81,7 +86,11 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     let rows = FileRows::open(from_the_start(&opened)?, ImportLimits::SHELL)?;
     for chunk in RowChunks::new(rows, 0, request.leave_out) {
         let (chunk, began) = (chunk?, Instant::now());
-        counts.include(&store::store_all(&db, project, &chunk.rows).await?);
+        let rows = &chunk.rows;
+        let stored = write(&db, |turn| async move { store::store(&turn, project, rows).await });
+        let stored = stored.await?;
+        counts.include(&stored.counts);
+        check.leave_out(chunk.told(&stored));
         if stderr().is_terminal() {
             eprint!("\r{} of {} rows", counts.new_rows() + counts.known, check.n_rows);
         }
@@ -90,7 +99,7 @@ pub async fn run(request: ImportConfig) -> anyhow::Result<()> {
     if stderr().is_terminal() {
         eprintln!();
     }
-    let details = json!({"new": counts.new_rows(), "known": counts.known});
+    let details = import_details(&counts);
     let subject = AuditSubject::project(project);
     audit::record_alone(&db, None, AuditAction::PromptImport, subject, details).await?;
     println!("{}: {}", request.project, summary(&counts));

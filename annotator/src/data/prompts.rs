@@ -28,7 +28,7 @@ pub fn of_project(project: ProjectId) -> Select<prompt::Entity> {
     prompt::Entity::find().filter(prompt::Column::ProjectId.eq(project))
 }
 
-/// The prompts of these texts, which are stored, in a project: made unless it has them; those that
+/// The prompts of these texts, which are stored and not erased, in a project: made unless it has them; those that
 /// were withdrawn come back. True where one is new or came back, once for each.
 pub async fn place(
     db: &impl ConnectionTrait,
@@ -142,7 +142,8 @@ pub async fn ask_for_demonstrations(
     tasks::ask(db, prompts.map(ask).collect()).await
 }
 
-/// Stores the prompts with a demonstration task each; returns how many were new or came back.
+/// Stores the prompts with a demonstration task each, but for those that were erased; returns how
+/// many were new or came back.
 pub async fn add(
     db: &impl ConnectionTrait,
     project: ProjectId,
@@ -150,8 +151,9 @@ pub async fn add(
 ) -> Result<usize, DbErr> {
     let stored: Vec<HashedText> =
         prompts.iter().map(|prompt| HashedText::new(prompt.to_canonical_json())).collect();
-    let hashes: Vec<String> = stored.iter().map(HashedText::hash).collect();
-    texts::store_all(db, stored).await?;
+    let mut hashes: Vec<String> = stored.iter().map(HashedText::hash).collect();
+    let erased = texts::store_all(db, stored).await?;
+    hashes.retain(|hash| !erased.contains(hash));
     let placed = place(db, project, &hashes).await?;
     ask_for_demonstrations(db, project, placed.iter().map(|(prompt, _)| *prompt)).await?;
     Ok(placed.into_iter().filter(|(_, is_new)| *is_new).count())

@@ -4,10 +4,10 @@ use entity::{hash::sha256_hex, text, time::UnixMillis};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, Func, OnConflict},
+    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict},
 };
-use std::collections::HashMap;
-use storage::{database::row_chunks, storable::storable};
+use std::collections::{BTreeSet, HashMap};
+use storage::{database::row_chunks, lookup::portions, storable::storable};
 
 /// A statement takes this many values at the most on either database.
 const CHUNK: usize = 500;
@@ -31,33 +31,54 @@ impl HashedText {
     }
 }
 
-/// Stores a text unless it is there, and returns its hash.
-pub async fn store(db: &impl ConnectionTrait, body: &str) -> Result<String, DbErr> {
-    let text = HashedText::new(body);
-    let hash = text.hash();
-    store_all(db, vec![text]).await?;
-    Ok(hash)
-}
-
-/// Stores the texts that are not there. A text that was redacted stays so. In the order of their
-/// hashes, so that two who store the same texts wait for each other in turn, and not in a circle.
-pub async fn store_all(db: &impl ConnectionTrait, mut texts: Vec<HashedText>) -> Result<(), DbErr> {
+/// Stores the texts that are not there, and returns those that were erased for the law: they are not
+/// kept again, and nothing is to be made of them. In the order of their hashes, so that two who store
+/// the same texts wait for each other in turn, and not in a circle.
+pub async fn store_all(
+    db: &impl ConnectionTrait,
+    mut texts: Vec<HashedText>,
+) -> Result<BTreeSet<String>, DbErr> {
     texts.sort_by(|one, other| one.hash.cmp(&other.hash));
     texts.dedup();
     let now = UnixMillis::now();
     let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
-    let rows = texts.into_iter().map(|text| text::ActiveModel {
-        hash: Set(text.hash),
-        body: Set(Some(text.body)),
-        created_at: Set(now),
-    });
-    for chunk in row_chunks(rows) {
-        text::Entity::insert_many(chunk)
-            .on_conflict(known.clone())
-            .exec_without_returning(db)
-            .await?;
+    let mut erased = BTreeSet::new();
+    for chunk in row_chunks(texts) {
+        let hashes: Vec<String> = chunk.iter().map(HashedText::hash).collect();
+        let rows = chunk.into_iter().map(|text| text::ActiveModel {
+            hash: Set(text.hash),
+            body: Set(Some(text.body)),
+            created_at: Set(now),
+        });
+        let insert = text::Entity::insert_many(rows).on_conflict(known.clone());
+        let n_new = insert.exec_without_returning(db).await?;
+        if n_new < hashes.len() as u64 {
+            erased.extend(erased_among(db, hashes).await?);
+        }
     }
-    Ok(())
+    Ok(erased)
+}
+
+/// Those of some texts that were erased for the law. Whoever erases one of the others waits until
+/// this transaction has ended. (SQLite lets one writer in at a time.)
+pub async fn erased_among(
+    db: &impl ConnectionTrait,
+    hashes: impl IntoIterator<Item = String>,
+) -> Result<BTreeSet<String>, DbErr> {
+    let mut erased = BTreeSet::new();
+    for some in portions(hashes) {
+        let held: Vec<(String, bool)> = text::Entity::find()
+            .select_only()
+            .column(text::Column::Hash)
+            .expr_as(Expr::col(text::Column::Body).is_null(), "is_erased")
+            .filter(text::Column::Hash.is_in(some))
+            .lock(LockType::Share)
+            .into_tuple()
+            .all(db)
+            .await?;
+        erased.extend(held.into_iter().filter_map(|(hash, is_erased)| is_erased.then_some(hash)));
+    }
+    Ok(erased)
 }
 
 /// Whether nothing of a text would be seen: white space, and characters that have no shape.

@@ -5,9 +5,10 @@ use crate::{
     data::{
         formats::row::ImportRow,
         import::{
+            import_details,
             limits::ImportLimits,
             queue::{ImportQueue, NewImport, QueueError},
-            store::{self, CHUNK_BYTES, CHUNK_ROWS},
+            store::{self, CHUNK_BYTES, CHUNK_ROWS, StoredRows},
         },
         prompts, texts,
     },
@@ -25,7 +26,6 @@ use entity::{
     conversation::PromptBody,
     dataset_version::DatasetKind,
     ids::{AccountId, ImportId, ProjectId},
-    import::ImportCounts,
     message::KeyedMessage,
 };
 use futures_util::TryStreamExt;
@@ -42,7 +42,7 @@ const NAME: usize = 200;
 
 /// What became of prompts that were pasted.
 pub enum PastedPrompts {
-    Stored(ImportCounts),
+    Stored(StoredRows),
     /// They are many: this import brings them in.
     Queued(ImportId),
 }
@@ -75,13 +75,13 @@ async fn store_now(
     by: AccountId,
     project: ProjectId,
     rows: &[ImportRow],
-) -> Result<ImportCounts, DbErr> {
+) -> Result<StoredRows, DbErr> {
     write(db, |turn| async move {
-        let counts = store::store(&turn, project, rows).await?;
-        let details = json!({"new": counts.new_rows(), "known": counts.known});
+        let stored = store::store(&turn, project, rows).await?;
+        let details = import_details(&stored.counts);
         let subject = AuditSubject::project(project);
         audit::record(&*turn, by, AuditAction::PromptImport, subject, details).await?;
-        Ok(counts)
+        Ok(stored)
     })
     .await
 }

@@ -8,6 +8,7 @@
 //! what was erased, so that a restore of an older backup erases it again.
 
 mod alike;
+pub mod elsewhere;
 pub mod export;
 pub mod finish;
 pub mod journal;
@@ -41,11 +42,19 @@ pub struct ErasureOrder {
     pub reason: String,
     pub by: Option<AccountId>,
     pub at: UnixMillis,
+    /// Whether the words go from the guidelines of projects, too: those are other people's, and
+    /// change only where somebody says so.
+    pub guidelines: bool,
 }
 
 impl ErasureOrder {
     pub fn now(reason: impl Into<String>, by: Option<AccountId>) -> Self {
-        Self { reason: reason.into(), by, at: UnixMillis::now() }
+        Self { reason: reason.into(), by, at: UnixMillis::now(), guidelines: false }
+    }
+
+    #[must_use]
+    pub fn with_guidelines(self, guidelines: bool) -> Self {
+        Self { guidelines, ..self }
     }
 }
 
@@ -54,7 +63,8 @@ const MAX_REASON: usize = 1000;
 
 impl From<&erasure::Model> for ErasureOrder {
     fn from(row: &erasure::Model) -> Self {
-        Self { reason: row.reason.clone(), by: row.erased_by, at: row.erased_at }
+        let (reason, by, at) = (row.reason.clone(), row.erased_by, row.erased_at);
+        Self { reason, by, at, guidelines: false }
     }
 }
 

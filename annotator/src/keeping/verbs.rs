@@ -7,7 +7,9 @@ use crate::{
         backup,
         backup::manifest::BackupManifest,
         erasure::{
-            ErasureOrder, export,
+            ErasureOrder,
+            elsewhere::WordsElsewhere,
+            export,
             finish::{self, Remains},
             people::{self, WrittenTexts},
             search, texts,
@@ -83,7 +85,7 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
 pub async fn erase(request: EraseConfig) -> anyhow::Result<()> {
     let db = database::open_existing(&request.storage).await?;
     let store = existing_store(&request.storage)?;
-    let order = ErasureOrder::now(request.reason.trim(), None);
+    let order = ErasureOrder::now(request.reason.trim(), None).with_guidelines(request.guidelines);
     ensure!(!order.reason.is_empty(), "say why with --reason: it is kept");
     let n_erased = match &request.person {
         Some(login) => erase_person(&db, &request, login, &order).await?,
@@ -115,6 +117,18 @@ async fn erase_texts(
         let found = search::find(db, &words, last.as_ref(), LOOKED_AT).await?;
         for text in found.iter().filter(|text| text.body.is_some()) {
             println!("{}  {}", text.hash, used(&TextUses::of(db, &text.hash).await?));
+            let elsewhere = WordsElsewhere::of(db, text).await?;
+            let becomes = if request.guidelines {
+                "goes from there, too"
+            } else {
+                "stays there; --guidelines takes it out"
+            };
+            for project in elsewhere.guidelines {
+                println!("  in the guidelines of {}: {becomes}", project.name);
+            }
+            if elsewhere.shares_system {
+                println!("  its system message is that of other prompts, too, and stays elsewhere");
+            }
             hashes.push(text.hash.clone());
         }
         if found.len() < LOOKED_AT {

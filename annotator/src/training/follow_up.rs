@@ -123,9 +123,9 @@ async fn follow_up_with_tasks(
     let mut n_made = 0;
     loop {
         let (portion, began) = (&portions.next_portion()?, Instant::now());
-        let stored = write(db, |turn| async move { portion.store(&turn, run.id).await }).await?;
+        let stored = write(db, |turn| async move { portion.store(&turn).await }).await?;
         match stored {
-            PortionOutcome::Stored => n_made += portion.n_tasks(),
+            PortionOutcome::Stored(n_tasks) => n_made += n_tasks,
             PortionOutcome::Last => break,
             PortionOutcome::NotOurs => return Ok(()),
         }

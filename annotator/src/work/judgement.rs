@@ -37,6 +37,8 @@ pub enum StoreError {
     WrongKind,
     #[error("another window has stored something that this one has not seen")]
     Overtaken,
+    #[error("what was said was erased for the law before, and is not kept again")]
+    Erased,
     #[error(transparent)]
     Database(#[from] DbErr),
 }
@@ -47,6 +49,7 @@ impl From<StoreError> for AppError {
             StoreError::NoSuchAssignment => Self::NotFound,
             StoreError::WrongKind => Self::bad_request("answer-of-another-kind"),
             StoreError::Overtaken => Self::conflict("error-conflict-title"),
+            StoreError::Erased => Self::conflict("answer-was-erased"),
             StoreError::Database(error) => Self::Database(error),
         }
     }
@@ -56,7 +59,7 @@ impl WriteError for StoreError {
     fn of_database(&self) -> Option<&DbErr> {
         match self {
             Self::Database(error) => Some(error),
-            Self::NoSuchAssignment | Self::WrongKind | Self::Overtaken => None,
+            Self::NoSuchAssignment | Self::WrongKind | Self::Overtaken | Self::Erased => None,
         }
     }
 }
@@ -120,13 +123,17 @@ async fn store_in(
     if answered.is_some_and(|kind| kind != held.task.kind) {
         return Err(StoreError::WrongKind);
     }
-    texts::store_all(turn, submission.texts).await?;
+    let erased = texts::store_all(turn, submission.texts).await?;
     let payload = submission.payload;
     // The newest first.
     let said =
         if held.state.may_have_answers() { all_said(turn, held.id).await? } else { Vec::new() };
     if let Some(same) = sent_before(&said, &submission.idempotency_key, &payload) {
         return Ok(same.clone());
+    }
+    // An answer that nobody keeps must not be acknowledged.
+    if !erased.is_empty() {
+        return Err(StoreError::Erased);
     }
     let last = said.first();
     // Whoever says nothing of what they have seen is no window of ours.

@@ -37,6 +37,8 @@ pub struct ImportCounts {
     /// New rows by format.
     pub new: BTreeMap<DatasetKind, u64>,
     pub known: u64,
+    /// Rows with a text that was erased for the law: nothing came of them.
+    pub erased: u64,
 }
 
 impl ImportCounts {
@@ -53,6 +55,7 @@ impl ImportCounts {
             *self.new.entry(*kind).or_default() += n;
         }
         self.known += other.known;
+        self.erased += other.erased;
     }
 
     pub fn new_rows(&self) -> u64 {
@@ -90,7 +93,8 @@ pub struct Model {
     pub cancel_requested: bool,
     /// Lines looked at so far.
     pub n_lines: i64,
-    /// Rows, and lines that are none, once the file was looked through.
+    /// Rows, and lines that are none, once the file was looked through; then rows count among these
+    /// of which nothing came, since their texts were erased for the law.
     pub n_rows: i64,
     pub n_refused: i64,
     /// Rows that were stored or were there, and the last line of which that is so.

@@ -135,6 +135,16 @@ impl FileCheck {
         Ok(check)
     }
 
+    /// Counts rows of which nothing came among those that were refused.
+    pub fn leave_out(&mut self, lines: impl Iterator<Item = RefusedLine>) {
+        for line in lines {
+            self.n_refused += 1;
+            if self.refused.len() < TOLD {
+                self.refused.push(line);
+            }
+        }
+    }
+
     /// Nothing if the file may be brought in, with what was refused left out or without any such.
     pub fn verdict(&self, leaves_out: bool) -> Result<(), KeyedMessage> {
         if self.n_refused > 0 && !leaves_out {

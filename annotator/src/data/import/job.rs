@@ -2,7 +2,7 @@
 //! chunk and that they are in are one transaction.
 
 use crate::data::import::{
-    check::{CheckWatch, FileCheck, FileRows},
+    check::{CheckWatch, FileCheck, FileRows, TOLD},
     limits::ImportLimits,
     records::{ImportRecords, tell, wanted},
     store::{self, RowChunk, RowChunks},
@@ -187,9 +187,17 @@ impl<'a> ImportJob<'a> {
             }
             let stored = store::store(&turn, self.import.project_id, &chunk.rows).await?;
             let row = import::Entity::find_by_id(self.id()).one(&*turn).await?;
-            let mut counts = row.map(|row| row.counts).unwrap_or_default();
-            counts.include(&stored);
-            let counted = import::ActiveModel { counts: Set(counts), ..Default::default() };
+            let Some(import::Model { mut counts, mut refused, n_refused, .. }) = row else {
+                return Ok(false);
+            };
+            counts.include(&stored.counts);
+            let mut counted = import::ActiveModel { counts: Set(counts), ..Default::default() };
+            if !stored.erased.is_empty() {
+                let room = TOLD.saturating_sub(refused.0.len());
+                refused.0.extend(chunk.told(&stored).take(room));
+                counted.n_refused = Set(n_refused + stored.erased.len() as i64);
+                counted.refused = Set(refused);
+            }
             wanted(self.id()).set(counted).exec(&*turn).await?;
             Ok(true)
         })

@@ -1,7 +1,7 @@
 //! The rows of imports: whether one is still wanted, how one ends.
 
 use crate::{
-    data::import::{check::FileCheck, spool::ImportSpool},
+    data::import::{check::FileCheck, import_details, spool::ImportSpool},
     metrics::metrics,
     people::{
         audit::{self, AuditAction, AuditSubject},
@@ -93,8 +93,8 @@ impl ImportRecords {
                 .await?;
             let import = import::Entity::find_by_id(id).one(&*turn).await?;
             if let Some(import) = import.filter(|row| row.n_done > 0 && ended.rows_affected == 1) {
-                let (new, known) = (import.counts.new_rows(), import.counts.known);
-                let details = json!({"import": id, "new": new, "known": known});
+                let mut details = import_details(&import.counts);
+                details["import"] = json!(id);
                 let (by, subject) = (import.created_by, AuditSubject::project(import.project_id));
                 audit::record(&*turn, by, AuditAction::PromptImport, subject, details).await?;
             }

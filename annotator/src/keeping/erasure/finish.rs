@@ -2,11 +2,7 @@
 //! from before a migration.
 
 use crate::keeping::backup::tables;
-use crate::keeping::erasure::{
-    ErasureOrder,
-    journal::{self, JournalLine},
-    people, scrub, texts,
-};
+use crate::keeping::erasure::{ErasureOrder, journal, people, scrub, texts};
 use entity::{artifact, erasure, time::UnixMillis};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
@@ -40,7 +36,7 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     if waiting.is_empty() {
         return Ok(Remains::Nothing);
     }
-    let lines: Vec<JournalLine> = waiting.iter().map(JournalLine::from).collect();
+    let lines = journal::lines(db, &waiting).await?;
     // Rows that were frozen while the words went may have them still.
     texts::empty_again(db).await?;
     let gone =

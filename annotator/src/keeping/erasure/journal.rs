@@ -1,22 +1,25 @@
 //! `erasures.jsonl` in the artifact store: what was erased, by hash or id. It outlives a database
 //! that is restored from an older backup.
 
-use crate::keeping::{
-    backup::manifest::ERASURES,
-    erasure::{
-        ErasureOrder,
-        people::{self, WrittenTexts},
-        texts,
+use crate::{
+    keeping::{
+        backup::manifest::ERASURES,
+        erasure::{
+            ErasureOrder,
+            people::{self, WrittenTexts},
+            texts,
+        },
     },
+    people::audit::AuditAction,
 };
 use anyhow::Context;
 use entity::{
-    account,
+    account, audit_log,
     erasure::{self, ErasureKind},
     ids::AccountId,
     time::UnixMillis,
 };
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,7 +27,7 @@ use std::{
     io::{self, Write},
     path::Path,
 };
-use storage::artifact_store::ArtifactStore;
+use storage::{artifact_store::ArtifactStore, lookup::portions};
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,19 +40,36 @@ pub struct JournalLine {
     /// Whether texts were still to go with a person.
     #[serde(default)]
     pub texts_left: bool,
+    /// Whether a text's words went from guidelines, too.
+    #[serde(default)]
+    pub guidelines: bool,
 }
 
-impl From<&erasure::Model> for JournalLine {
-    fn from(row: &erasure::Model) -> Self {
-        Self {
-            kind: row.kind,
-            subject: row.subject.clone(),
-            reason: row.reason.clone(),
-            erased_by: row.erased_by,
-            erased_at: row.erased_at,
-            texts_left: row.texts_left,
-        }
+/// The lines of erasures.
+pub(super) async fn lines(
+    db: &impl ConnectionTrait,
+    rows: &[erasure::Model],
+) -> Result<Vec<JournalLine>, DbErr> {
+    let mut in_guidelines: HashSet<String> = HashSet::new();
+    for subjects in portions(rows.iter().map(|row| &row.subject)) {
+        let told = audit_log::Entity::find()
+            .filter(audit_log::Column::Action.eq(AuditAction::TextErase.code()))
+            .filter(audit_log::Column::Subject.is_in(subjects))
+            .all(db)
+            .await?;
+        let too = told.into_iter().filter(|line| line.details[texts::GUIDELINES] == true);
+        in_guidelines.extend(too.map(|line| line.subject));
     }
+    let line = |row: &erasure::Model| JournalLine {
+        kind: row.kind,
+        subject: row.subject.clone(),
+        reason: row.reason.clone(),
+        erased_by: row.erased_by,
+        erased_at: row.erased_at,
+        texts_left: row.texts_left,
+        guidelines: in_guidelines.contains(&row.subject),
+    };
+    Ok(rows.iter().map(line).collect())
 }
 
 /// The lines of a file; none where it is not there.
@@ -110,7 +130,8 @@ pub(crate) async fn apply(
             None => None,
         };
         let written = if line.texts_left { WrittenTexts::Go } else { WrittenTexts::Stay };
-        let order = ErasureOrder { reason: line.reason, by, at: line.erased_at };
+        let (reason, at, guidelines) = (line.reason, line.erased_at, line.guidelines);
+        let order = ErasureOrder { reason, by, at, guidelines };
         n_erased += usize::from(match line.kind {
             ErasureKind::Text => texts::erase_one(turn, &line.subject, &order).await?,
             ErasureKind::Account => match line.subject.parse() {

@@ -55,6 +55,9 @@ const NO_WORDS: [(&str, &str); 13] = [
     ("session", "key_hash"),
 ];
 
+/// What people wrote for everybody.
+const GUIDELINES: (&str, &str) = ("project", "guidelines");
+
 /// Words to be found, as rows may hold them.
 pub struct ErasedWords {
     /// As they were.
@@ -89,6 +92,10 @@ impl ErasedWords {
         let signs: BTreeSet<String> =
             self.words.iter().flat_map(|words| alike::signs(words)).collect();
         signs.into_iter().collect()
+    }
+
+    pub(super) fn stand_in(&self, text: &str) -> bool {
+        self.removed_from(text).is_some()
     }
 
     /// The value without the words; None when they are not in it.
@@ -144,13 +151,21 @@ impl ErasedWords {
     }
 }
 
-/// Takes the words out of every row; how many rows changed.
-pub async fn everywhere(db: &impl ConnectionTrait, words: &ErasedWords) -> anyhow::Result<u64> {
+/// Takes the words out of every row, but for the guidelines of projects unless those change too; how
+/// many rows changed.
+pub async fn everywhere(
+    db: &impl ConnectionTrait,
+    words: &ErasedWords,
+    guidelines: bool,
+) -> anyhow::Result<u64> {
     let mut n_changed = 0;
     if words.is_empty() {
         return Ok(0);
     }
-    for table in tables::all(db).await? {
+    for mut table in tables::all(db).await? {
+        if !guidelines && table.name == GUIDELINES.0 {
+            table.columns.retain(|column| column.name != GUIDELINES.1);
+        }
         n_changed += in_table(db, &table, words).await?;
     }
     Ok(n_changed)

@@ -1,6 +1,6 @@
 //! Texts by words of theirs, and the copies of a text, however they are spelt.
 
-use crate::keeping::erasure::{alike, texts};
+use crate::keeping::erasure::{alike, elsewhere};
 use entity::text;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter,
@@ -78,7 +78,7 @@ pub(super) async fn copies(db: &impl ConnectionTrait, hash: &str) -> Result<Vec<
     let text = text::Entity::find_by_id(hash).one(db).await?;
     let Some(body) = text.and_then(|text| text.body) else { return Ok(Vec::new()) };
     // Of a conversation the longest message: JSON writes the lines of its texts in its own way.
-    let messages = texts::words(&body, true).into_iter().skip(1);
+    let messages = elsewhere::messages(&body).into_iter().map(|message| message.content);
     let telling = messages.max_by_key(String::len).unwrap_or_else(|| body.clone());
     let signs = alike::signs(&telling);
     let holds = signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)));

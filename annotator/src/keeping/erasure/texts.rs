@@ -1,11 +1,12 @@
 //! Erasing texts.
 
 use crate::{
-    data::prompts,
     keeping::{
         deletion::needs,
         erasure::{
-            self, ErasureOrder, scrub, search,
+            self, ErasureOrder,
+            elsewhere::OwnWords,
+            scrub, search,
             uses::{TextUses, WhichTexts, readers},
         },
     },
@@ -23,6 +24,9 @@ use sea_orm::{
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 use storage::database::{let_others_through, write};
+
+/// Where the audit log says that words went from guidelines, too: a restore does the same.
+pub(super) const GUIDELINES: &str = "guidelines";
 
 /// Erases texts with their copies, one after another; how many there were. What is left of them on
 /// the disk goes afterwards: [`finish`](super::finish::finish).
@@ -69,24 +73,16 @@ pub(crate) async fn erase_one(
         .exec(turn)
         .await?;
     empty_artifacts(turn, which, order.at).await?;
-    scrub::everywhere(turn, &scrub::ErasedWords::new(words(&body, !uses.prompts.is_empty())))
-        .await?;
+    let words = scrub::ErasedWords::new(OwnWords::of(turn, hash, &body).await?.words);
+    scrub::everywhere(turn, &words, order.guidelines).await?;
     erasure::record(turn, ErasureKind::Text, hash.to_owned(), order, false).await?;
-    let details = json!({"reason": order.reason, "dataset_versions": uses.versions.len(), "models": uses.models.len()});
+    let details = json!({
+        "reason": order.reason, "dataset_versions": uses.versions.len(),
+        "models": uses.models.len(), GUIDELINES: order.guidelines,
+    });
     audit::record(turn, order.by, AuditAction::TextErase, AuditSubject::of_all(hash), details)
         .await?;
     Ok(true)
-}
-
-/// What to look for elsewhere: a prompt is kept as JSON, and its messages are quoted one by one.
-pub(super) fn words(body: &str, is_prompt: bool) -> Vec<String> {
-    let mut words = vec![body.to_owned()];
-    if is_prompt {
-        words.extend(
-            prompts::messages(prompts::parse(body)).into_iter().map(|message| message.content),
-        );
-    }
-    words
 }
 
 /// The same for what was frozen, asked or sampled while the words went, of every erasure of which

@@ -45,6 +45,13 @@ impl ImportPage {
             .collect()
     }
 
+    fn refused_title(&self) -> &'static str {
+        match self.import.counts.erased {
+            0 => "import-refused-title",
+            _ => "import-left-out-title",
+        }
+    }
+
     /// Rows are in, or are coming in.
     fn has_counts(&self) -> bool {
         self.import.n_done > 0

@@ -3,7 +3,7 @@
 use crate::{
     data::{
         export, formats,
-        import::{limits::ImportLimits, queue::ImportQueue},
+        import::{limits::ImportLimits, queue::ImportQueue, store::StoredRows},
         prompts, texts,
         uploads::{self, PastedPrompts},
     },
@@ -145,9 +145,12 @@ pub async fn paste(
 ) -> Result<HttpResponse, AppError> {
     let (by, project) = (access.account.id, access.project.id);
     match uploads::paste(&db, &queue, by, project, &form.prompts).await {
-        Ok(PastedPrompts::Stored(counts)) => {
+        Ok(PastedPrompts::Stored(StoredRows { counts, erased })) => {
             // Sent twice is sent once: what was there already is nobody's mistake.
             match counts.new_rows() {
+                _ if !erased.is_empty() => {
+                    page::notify(&session, "notice-prompts-erased", numbered(&erased))?;
+                }
                 0 => page::notify(&session, "notice-prompts-known", counts.known)?,
                 n_new => page::notify(&session, "notice-prompts-added", n_new)?,
             }
@@ -159,6 +162,15 @@ pub async fn paste(
         }
         Err(FormError::Failed(error)) => Err(error),
     }
+}
+
+/// Places as people count them, no more than a notice holds.
+fn numbered(places: &[usize]) -> String {
+    const NAMED: usize = 20;
+    let named: Vec<String> =
+        places.iter().take(NAMED).map(|place| (place + 1).to_string()).collect();
+    let others = if places.len() > NAMED { ", …" } else { "" };
+    format!("{}{others}", named.join(", "))
 }
 
 /// A file of JSON Lines, as the command line reads it.

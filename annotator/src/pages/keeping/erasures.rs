@@ -2,7 +2,9 @@
 
 use crate::{
     data::{prompts, texts::beginning},
-    keeping::erasure::{self, ErasureOrder, search, texts, uses::TextUses},
+    keeping::erasure::{
+        self, ErasureOrder, elsewhere::WordsElsewhere, search, texts, uses::TextUses,
+    },
     people::accounts,
     web::{
         access::Admin,
@@ -170,7 +172,8 @@ struct ErasedTextPage {
     text: text::Model,
     erasure: Option<erasure_row::Model>,
     uses: TextUses,
-    reason: String,
+    elsewhere: WordsElsewhere,
+    form: ErasureForm,
     errors: FieldErrors,
 }
 
@@ -179,8 +182,9 @@ impl ErasedTextPage {
         let mut uses = TextUses::of(db, &text.hash).await?;
         uses.versions.retain(|version| version.filling_since.is_none());
         let erasure = erasure::of_text(db, &text.hash).await?;
-        let (reason, errors) = (String::new(), FieldErrors::default());
-        Ok(Self { page, text, erasure, uses, reason, errors })
+        let elsewhere = WordsElsewhere::of(db, &text).await?;
+        let (form, errors) = (ErasureForm::default(), FieldErrors::default());
+        Ok(Self { page, text, erasure, uses, elsewhere, form, errors })
     }
 
     /// The judgements that are named; the others are counted.
@@ -197,9 +201,12 @@ pub async fn show(
     page::html(&ErasedTextPage::new(page, text, &db).await?)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct ErasureForm {
     reason: String,
+    /// The words go from guidelines, too.
+    #[serde(default)]
+    guidelines: Option<String>,
 }
 
 pub async fn erase(
@@ -209,16 +216,17 @@ pub async fn erase(
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let reason = form.into_inner().reason;
-    match ErasureOrder::by_form(&reason, me.id) {
+    let form = form.into_inner();
+    match ErasureOrder::by_form(&form.reason, me.id) {
         Ok(order) => {
+            let order = order.with_guidelines(form.guidelines.is_some());
             texts::erase(&db, &[text.hash], &order).await?;
             page::notify(&session, "notice-erased", "")?;
             Ok(page::see_other(&address::address("/admin/erasures")))
         }
         Err(errors) => {
             let mut view = ErasedTextPage::new(page, text, &db).await?;
-            (view.reason, view.errors) = (reason, errors);
+            (view.form, view.errors) = (form, errors);
             page::invalid(&view)
         }
     }

@@ -133,16 +133,7 @@ async fn store_or_explain(
     let count = |result| metrics().submitted(held.definition().kind(), result);
     let submission = match parsed {
         Ok(submission) => submission,
-        Err(errors) => {
-            count(SubmitResult::Invalid);
-            // Only here, because a page asks for more than the next task's address does.
-            let page = Page::extract(request).await?;
-            let mut view = held.view(&page, &by, db).await?;
-            // Whoever sends it again still knows no more than before.
-            view.version = form.window().seen.unwrap_or(view.version);
-            (view.form, view.errors, view.is_unsaved) = (form, errors, true);
-            return Ok(page::unprocessable(held.render(page, by.0, view, db).await?));
-        }
+        Err(errors) => return explain(request, by.0, &held, form, errors, db).await,
     };
     let (account, id) = (by.account.id, held.assignment.id);
     let is_deleted = by.project.deleted_at.is_some();
@@ -150,11 +141,18 @@ async fn store_or_explain(
         true => judgement::store(db, account, id, submission).await.map(|stored| (stored, None)),
         false => judgement::store_and_claim(db, account, id, submission).await,
     };
-    if let Err(StoreError::Overtaken) = stored {
-        count(SubmitResult::Overtaken);
-        return both(Page::extract(request).await?, by.0, &held, form, db).await;
-    }
-    let (stored, next) = stored?;
+    let (stored, next) = match stored {
+        Err(StoreError::Overtaken) => {
+            count(SubmitResult::Overtaken);
+            return both(Page::extract(request).await?, by.0, &held, form, db).await;
+        }
+        Err(StoreError::Erased) => {
+            let field = TEXTS.into_iter().find(|field| form.text(field).is_some());
+            let errors = FieldErrors::one(field.unwrap_or(TEXTS[0]), "answer-was-erased");
+            return explain(request, by.0, &held, form, errors, db).await;
+        }
+        stored => stored?,
+    };
     let is_skipped = kinds::stored_answer(&stored.payload).kind().is_none();
     count(if is_skipped { SubmitResult::Skipped } else { SubmitResult::Answered });
     if is_deleted {
@@ -168,6 +166,28 @@ async fn store_or_explain(
     // That nothing is left is told at the kind's own address.
     let next = next.map(|next| HeldTask::url_of(&by, next.id));
     Ok(page::see_other(&next.unwrap_or_else(|| by.url(held.definition().path()))))
+}
+
+/// The fields of the forms of tasks that take a text; a form has one of them.
+const TEXTS: [&str; 3] = ["answer", "rationale", "note"];
+
+/// 422: the page with what was sent in its form, and what is wrong with it.
+async fn explain(
+    request: &HttpRequest,
+    access: Access,
+    held: &HeldTask,
+    form: TaskForm,
+    errors: FieldErrors,
+    db: &DatabaseConnection,
+) -> Result<HttpResponse, AppError> {
+    metrics().submitted(held.definition().kind(), SubmitResult::Invalid);
+    // Only here, because a page asks for more than the next task's address does.
+    let page = Page::extract(request).await?;
+    let mut view = held.view(&page, &access, db).await?;
+    // Whoever sends it again still knows no more than before.
+    view.version = form.window().seen.unwrap_or(view.version);
+    (view.form, view.errors, view.is_unsaved) = (form, errors, true);
+    Ok(page::unprocessable(held.render(page, access, view, db).await?))
 }
 
 /// 409: the page with what was sent in its form, and beside it what another window has stored

@@ -10,7 +10,7 @@ use crate::{
 use anyhow::Context;
 use entity::{
     completion, dataset_version_item,
-    ids::{CompletionId, ModelId, PromptId, RunId},
+    ids::{CompletionId, ModelId, ProjectId, PromptId, RunId},
     project,
     report::FinishReason,
     run, task, task_completion,
@@ -22,7 +22,7 @@ use sea_orm::{
 };
 use serde::Deserialize;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs::File,
     io::{BufRead, BufReader, Lines},
     path::Path,
@@ -97,15 +97,23 @@ impl<'a> AnswerPortions<'a> {
 
     /// What comes next; nothing after the last line.
     pub(super) fn next_portion(&mut self) -> anyhow::Result<AnswerPortion> {
-        let mut portion = AnswerPortion { n_before: self.n_done, ..AnswerPortion::default() };
-        while portion.completions.len() < AT_ONCE && portion.n_bytes < BYTES_AT_ONCE {
+        let mut portion = AnswerPortion {
+            run: self.run.id,
+            project: self.run.project_id,
+            overlap: self.overlap,
+            n_before: self.n_done,
+            n_bytes: 0,
+            texts: Vec::new(),
+            lines: Vec::new(),
+        };
+        while portion.texts.len() < AT_ONCE && portion.n_bytes < BYTES_AT_ONCE {
             let Some(line) = self.lines.next().transpose()? else { break };
             let line: Line = serde_json::from_str(&line)?;
             let prompt = self.prompts.get(&line.index);
             let prompt = prompt.with_context(|| format!("row {} has no prompt", line.index))?;
             self.add(&mut portion, *prompt, line.completions);
         }
-        self.n_done += portion.n_lines;
+        self.n_done += portion.n_lines();
         Ok(portion)
     }
 
@@ -116,7 +124,7 @@ impl<'a> AnswerPortions<'a> {
             portion.n_bytes += answer.text.len();
             let text = HashedText::new(answer.text);
             let (id, hash) = (CompletionId::new(), text.hash());
-            portion.completions.push(completion::ActiveModel {
+            let row = completion::ActiveModel {
                 id: Set(id),
                 prompt_id: Set(prompt),
                 text_hash: Set(hash.clone()),
@@ -126,41 +134,11 @@ impl<'a> AnswerPortions<'a> {
                 finish_reason: Set(Some(answer.finish_reason)),
                 n_tokens: Set(Some(answer.token_ids.len() as i32)),
                 created_at: Set(now),
-            });
+            };
             portion.texts.push(text);
-            stored.push((id, hash));
+            stored.push(SampledAnswer { id, hash, row });
         }
-        for (pair, answers) in pairs(&stored).into_iter().enumerate() {
-            self.ask(portion, prompt, pair, answers);
-        }
-        portion.n_lines += 1;
-    }
-
-    fn ask(
-        &self,
-        portion: &mut AnswerPortion,
-        prompt: PromptId,
-        pair: usize,
-        answers: [CompletionId; 2],
-    ) {
-        let task = NewTask {
-            project: self.run.project_id,
-            prompt,
-            kind: task::TaskKind::Compare,
-            overlap: self.overlap,
-            run: Some(self.run.id),
-            origin: format!("sample:{}:{prompt}:{pair}", self.run.id),
-        };
-        let task = task.open();
-        let id = task.id.clone();
-        portion.tasks.push(task);
-        for (position, completion) in answers.into_iter().enumerate() {
-            portion.task_completions.push(task_completion::ActiveModel {
-                task_id: id.clone(),
-                position: Set(position as i32),
-                completion_id: Set(completion),
-            });
-        }
+        portion.lines.push((prompt, stored));
     }
 }
 
@@ -171,43 +149,54 @@ fn lines_of(path: &Path) -> anyhow::Result<Lines<BufReader<File>>> {
 
 /// What became of a portion.
 pub(super) enum PortionOutcome {
-    Stored,
+    /// With how many tasks.
+    Stored(usize),
     /// There was nothing more: the run is followed up.
     Last,
     /// Another process goes on with it, or nobody wants it any more; nothing was written.
     NotOurs,
 }
 
-/// Rows that are written together.
-#[derive(Default)]
+/// An answer of a model, and its row.
+struct SampledAnswer {
+    id: CompletionId,
+    hash: String,
+    row: completion::ActiveModel,
+}
+
+/// Lines that become rows together.
 pub(super) struct AnswerPortion {
+    run: RunId,
+    project: ProjectId,
+    overlap: i32,
     /// Lines of the file before it.
     n_before: i32,
-    n_lines: i32,
     n_bytes: usize,
     texts: Vec<HashedText>,
+    lines: Vec<(PromptId, Vec<SampledAnswer>)>,
+}
+
+/// Rows that are written together.
+#[derive(Default)]
+struct AnswerRows {
     completions: Vec<completion::ActiveModel>,
     tasks: Vec<task::ActiveModel>,
     task_completions: Vec<task_completion::ActiveModel>,
 }
 
 impl AnswerPortion {
-    pub(super) fn n_tasks(&self) -> usize {
-        self.tasks.len()
+    fn n_lines(&self) -> i32 {
+        self.lines.len() as i32
     }
 
-    pub(super) async fn store(
-        &self,
-        turn: &DatabaseTransaction,
-        run: RunId,
-    ) -> Result<PortionOutcome, DbErr> {
-        let is_last = self.n_lines == 0;
+    pub(super) async fn store(&self, turn: &DatabaseTransaction) -> Result<PortionOutcome, DbErr> {
+        let is_last = self.lines.is_empty();
         let followed_up_at = is_last.then(UnixMillis::now);
         // First: so it is this process that goes on, and none beside it.
         let went_on = run::Entity::update_many()
-            .col_expr(run::Column::LinesFollowedUp, (self.n_before + self.n_lines).into())
+            .col_expr(run::Column::LinesFollowedUp, (self.n_before + self.n_lines()).into())
             .col_expr(run::Column::FollowedUpAt, Expr::value(followed_up_at))
-            .filter(run::Column::Id.eq(run))
+            .filter(run::Column::Id.eq(self.run))
             .filter(run::Column::LinesFollowedUp.eq(self.n_before))
             .filter(run::Column::FollowedUpAt.is_null())
             .filter(run::Column::ProjectId.not_in_subquery(projects::deleted()))
@@ -216,19 +205,69 @@ impl AnswerPortion {
         if went_on.rows_affected == 0 {
             return Ok(PortionOutcome::NotOurs);
         }
-        self.insert(turn).await?;
-        Ok(if is_last { PortionOutcome::Last } else { PortionOutcome::Stored })
+        if is_last {
+            return Ok(PortionOutcome::Last);
+        }
+        let erased = texts::store_all(turn, self.texts.clone()).await?;
+        let rows = self.rows(&erased);
+        let n_tasks = rows.tasks.len();
+        rows.insert(turn).await?;
+        Ok(PortionOutcome::Stored(n_tasks))
     }
 
-    async fn insert(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        texts::store_all(db, self.texts.clone()).await?;
-        for chunk in row_chunks(self.completions.iter().cloned()) {
+    /// A text that was erased for the law is no answer to anything, if a model says it again.
+    fn rows(&self, erased: &BTreeSet<String>) -> AnswerRows {
+        let mut rows = AnswerRows::default();
+        for (prompt, answers) in &self.lines {
+            let kept: Vec<_> =
+                answers.iter().filter(|answer| !erased.contains(&answer.hash)).collect();
+            rows.completions.extend(kept.iter().map(|answer| answer.row.clone()));
+            let kept: Vec<_> =
+                kept.into_iter().map(|answer| (answer.id, answer.hash.clone())).collect();
+            for (pair, answers) in pairs(&kept).into_iter().enumerate() {
+                self.ask(&mut rows, *prompt, pair, answers);
+            }
+        }
+        rows
+    }
+
+    fn ask(
+        &self,
+        rows: &mut AnswerRows,
+        prompt: PromptId,
+        pair: usize,
+        answers: [CompletionId; 2],
+    ) {
+        let task = NewTask {
+            project: self.project,
+            prompt,
+            kind: task::TaskKind::Compare,
+            overlap: self.overlap,
+            run: Some(self.run),
+            origin: format!("sample:{}:{prompt}:{pair}", self.run),
+        };
+        let task = task.open();
+        let id = task.id.clone();
+        rows.tasks.push(task);
+        for (position, completion) in answers.into_iter().enumerate() {
+            rows.task_completions.push(task_completion::ActiveModel {
+                task_id: id.clone(),
+                position: Set(position as i32),
+                completion_id: Set(completion),
+            });
+        }
+    }
+}
+
+impl AnswerRows {
+    async fn insert(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        for chunk in row_chunks(self.completions) {
             completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
-        for chunk in row_chunks(self.tasks.iter().cloned()) {
+        for chunk in row_chunks(self.tasks) {
             task::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
-        for chunk in row_chunks(self.task_completions.iter().cloned()) {
+        for chunk in row_chunks(self.task_completions) {
             task_completion::Entity::insert_many(chunk).exec_without_returning(db).await?;
         }
         Ok(())

@@ -1,0 +1,90 @@
+//! The words of a text that is to be erased, where they stand besides: what is looked for, and what
+//! whoever erases is told beforehand.
+//!
+//! Of a prompt its messages are looked for one by one. A system message that another prompt has too is
+//! not this one's own, and stays wherever it stands.
+
+use crate::{data::prompts, keeping::erasure::scrub::ErasedWords};
+use entity::{
+    conversation::{ChatMessage, MessageRole},
+    project, prompt, text,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use serde_json::json;
+
+/// Where the words of a text stand besides.
+pub struct WordsElsewhere {
+    /// Projects in whose guidelines they stand.
+    pub guidelines: Vec<project::Model>,
+    /// Whether it is a prompt whose system message other prompts have, too.
+    pub shares_system: bool,
+}
+
+impl WordsElsewhere {
+    pub async fn of(db: &impl ConnectionTrait, text: &text::Model) -> Result<Self, DbErr> {
+        let Some(body) = &text.body else {
+            return Ok(Self { guidelines: Vec::new(), shares_system: false });
+        };
+        let own = OwnWords::of(db, &text.hash, body).await?;
+        let words = ErasedWords::new(own.words);
+        let mut guidelines =
+            project::Entity::find().order_by_asc(project::Column::Name).all(db).await?;
+        guidelines.retain(|project| words.stand_in(&project.guidelines));
+        Ok(Self { guidelines, shares_system: own.shares_system })
+    }
+}
+
+/// What goes with a text wherever it stands.
+pub(super) struct OwnWords {
+    pub(super) words: Vec<String>,
+    shares_system: bool,
+}
+
+impl OwnWords {
+    pub(super) async fn of(
+        db: &impl ConnectionTrait,
+        hash: &str,
+        body: &str,
+    ) -> Result<Self, DbErr> {
+        let mut own = Self { words: vec![body.to_owned()], shares_system: false };
+        let prompt = prompt::Entity::find().filter(prompt::Column::TextHash.eq(hash));
+        if prompt.one(db).await?.is_none() {
+            return Ok(own);
+        }
+        for message in messages(body) {
+            if message.role == MessageRole::System && is_shared(db, hash, &message.content).await? {
+                own.shares_system = true;
+            } else {
+                own.words.push(message.content);
+            }
+        }
+        Ok(own)
+    }
+}
+
+/// A prompt is kept as JSON, and its messages are quoted one by one.
+pub(super) fn messages(body: &str) -> Vec<ChatMessage> {
+    prompts::messages(prompts::parse(body))
+}
+
+/// Whether another prompt that stays begins with the same system message.
+async fn is_shared(db: &impl ConnectionTrait, hash: &str, system: &str) -> Result<bool, DbErr> {
+    // As the JSON of a prompt has it.
+    let message = format!(r#"{{"role":"system","content":{}}}"#, json!(system));
+    let has_it = match db.get_database_backend() {
+        DbBackend::Postgres => Expr::cust_with_values("position($1 in body) > 0", [message]),
+        _ => Expr::cust_with_values("instr(body, ?) > 0", [message]),
+    };
+    let other = text::Entity::find()
+        .select_only()
+        .column(text::Column::Hash)
+        .filter(text::Column::Hash.ne(hash))
+        .filter(has_it)
+        .into_tuple::<String>()
+        .one(db)
+        .await?;
+    Ok(other.is_some())
+}
