@@ -296,6 +296,7 @@ async fn take_pictures(browser: &Browser, app: &TestApp, site: &str, project: &s
         ("new-sft", of_project("/runs/new/sft")),
         ("new-reward", of_project("/runs/new/reward")),
         ("new-ppo", of_project("/runs/new/ppo")),
+        ("new-grpo", of_project("/runs/new/grpo")),
         ("new-base", of_project("/models/new")),
         ("run", of_project(&format!("/runs/{}", run.id))),
         ("prompt", of_project(&format!("/prompts/{prompt}"))),

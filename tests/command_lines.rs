@@ -32,6 +32,12 @@ const TRAINER: &[(&str, &str)] = &[
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \
          --vf-coef --gamma --lam --temperature --missing-eos-penalty --lora-rank --merge",
     ),
+    (
+        "grpo",
+        "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
+         --epsilon --epsilon-high --loss-type --scale-rewards --temperature --missing-eos-penalty --eval-every --lora-rank \
+         --merge",
+    ),
     ("pretrain", "--data --out"),
 ];
 

@@ -115,6 +115,7 @@ fn the_golden_numbers_are_there() {
         "trl_sft_trace.json",
         "trl_reward_trace.json",
         "trl_ppo_trace.json",
+        "trl_group_losses.json",
     ] {
         let path = root().join("trainer/fixtures").join(name);
         assert!(
@@ -126,7 +127,7 @@ fn the_golden_numbers_are_there() {
     let uses = |name: &str| {
         rust_files().iter().any(|(path, text)| path.starts_with("trainer") && text.contains(name))
     };
-    for name in ["ops.json", "tiny_llama_golden", "trl_sft", "trl_reward", "trl_ppo"] {
+    for name in ["ops.json", "tiny_llama_golden", "trl_sft", "trl_reward", "trl_ppo", "trl_group"] {
         assert!(uses(name), "no test of the trainer reads {name}");
     }
 }

@@ -58,7 +58,7 @@ const fn trial(
     Trial { verb, model, dtype, settings }
 }
 
-const TRIALS: [Trial; 20] = [
+const TRIALS: [Trial; 22] = [
     trial("sft", "llama", "bf16", "--batch-size 2 --max-length 512 --max-steps 16"),
     trial("sft", "llama", "f32", "--batch-size 4 --max-length 256 --max-steps 12"),
     trial("sft", "qwen3", "bf16", "--batch-size 4 --max-length 400 --max-steps 12"),
@@ -98,6 +98,18 @@ const TRIALS: [Trial; 20] = [
         "qwen3",
         "bf16",
         "--batch-size 4 --max-length 200 --response-length 64 --max-steps 4",
+    ),
+    trial(
+        "grpo",
+        "llama",
+        "bf16",
+        "--batch-size 4 --max-length 300 --max-completion-length 32 --num-generations 4 --max-steps 4",
+    ),
+    trial(
+        "grpo",
+        "llama",
+        "f32",
+        "--batch-size 2 --max-length 400 --max-completion-length 53 --beta 0.04 --max-steps 3",
     ),
 ];
 
@@ -194,7 +206,9 @@ impl Files {
         let reward = self.chats.path(&format!("{}-reward", trial.model));
         let paths: Vec<&str> = match trial.verb {
             "sft" => vec!["--model", &model, "--data", &self.demonstrations],
-            "ppo" => vec!["--policy", &model, "--reward", &reward, "--prompts", &self.prompts],
+            "ppo" | "grpo" => {
+                vec!["--policy", &model, "--reward", &reward, "--prompts", &self.prompts]
+            }
             _ => vec!["--model", &model, "--data", &self.pairs, "--eval-data", &self.held_out],
         };
         let mut command = Command::new(binaries::trainer());

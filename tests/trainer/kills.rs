@@ -42,7 +42,8 @@ use storage::artifact_store::ArtifactStore;
 /// How long everything may take: a machine may be slow, but a run that is stuck is a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-const KINDS: [RunKind; 4] = [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo];
+const KINDS: [RunKind; 5] =
+    [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo];
 
 /// A database with models and datasets for every kind of training.
 struct Site {
@@ -101,14 +102,14 @@ impl Site {
         let (model, dataset) = match kind {
             RunKind::Sft => (self.base, self.demonstrations),
             RunKind::Reward | RunKind::Dpo => (self.base, self.preferences),
-            RunKind::Ppo | RunKind::Sample => (self.sft, self.prompts),
+            RunKind::Ppo | RunKind::Grpo | RunKind::Sample => (self.sft, self.prompts),
             RunKind::Fetch => unreachable!("it reads no model"),
         };
         let mut inputs = vec![
             LaunchInput::Model(entity::run_input::InputSlot::Model, model),
             LaunchInput::Rows(dataset),
         ];
-        if kind == RunKind::Ppo {
+        if matches!(kind, RunKind::Ppo | RunKind::Grpo) {
             inputs.push(LaunchInput::Model(entity::run_input::InputSlot::Reward, self.reward));
         }
         let launch =
@@ -171,6 +172,10 @@ fn settings(kind: RunKind) -> Value {
     let mut settings = match kind {
         RunKind::Ppo => json!({
             "learning_rate": 1e-4, "batch_size": 16, "episodes": 160, "response_length": 24, "save_every": 1
+        }),
+        RunKind::Grpo => json!({
+            "learning_rate": 1e-4, "batch_size": 4, "max_steps": 10, "num_generations": 4,
+            "max_completion_length": 24, "save_every": 1
         }),
         _ => json!({"learning_rate": 1e-3, "epochs": 10.0, "save_every": 6}),
     };

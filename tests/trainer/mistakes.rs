@@ -237,6 +237,12 @@ fn a_loss_that_is_not_a_number_says_what_to_lower() {
         vec!["reward", "--model", &base, "--data", &pairs],
         vec!["dpo", "--model", &base, "--data", &pairs],
         vec!["ppo", "--policy", &base, "--reward", &reward, "--prompts", &prompts],
+        // In its second pass over a batch.
+        [
+            vec!["grpo", "--policy", &base, "--reward", &reward, "--prompts", &prompts],
+            vec!["--num-iterations", "2", "--max-completion-length", "8"],
+        ]
+        .concat(),
     ];
     for start in starts {
         let hopeless = ["--learning-rate", "1e30", "--save-every", "0", "--max-length", "128"];

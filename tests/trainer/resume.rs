@@ -72,13 +72,25 @@ fn dpo_survives_a_kill() {
     survives(&chats, paths, "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5", 17);
 }
 
-#[test]
-fn ppo_survives_a_kill() {
+/// A method whose policy learns from answers of its own.
+fn rollouts_survive_a_kill(verb: &str, settings: &str) {
     let chats = Chats::new(13, 64);
     let sft = chats.sft();
     let reward = chats.reward(&sft);
     let prompts = chats.prompts();
-    let paths = &["ppo", "--policy", &sft, "--reward", &reward, "--prompts", &prompts];
-    let settings = "--learning-rate 0.0001 --batch-size 16 --episodes 128 --response-length 32 --max-length 128 --save-every 2";
-    survives(&chats, paths, settings, 5);
+    let paths = &[verb, "--policy", &sft, "--reward", &reward, "--prompts", &prompts];
+    let common = "--learning-rate 0.0001 --max-length 128 --save-every 2";
+    survives(&chats, paths, &format!("{common} {settings}"), 5);
+}
+
+#[test]
+fn ppo_survives_a_kill() {
+    rollouts_survive_a_kill("ppo", "--batch-size 16 --episodes 128 --response-length 32");
+}
+
+#[test]
+fn grpo_survives_a_kill() {
+    let settings =
+        "--batch-size 8 --max-steps 8 --num-generations 4 --max-completion-length 24 --beta 0.04";
+    rollouts_survive_a_kill("grpo", settings);
 }

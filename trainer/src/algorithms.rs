@@ -1,10 +1,12 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
 pub mod dpo;
+pub mod grpo;
 mod length_bias;
 pub mod ppo;
 pub mod pretrain;
 pub mod reward;
+mod rollout;
 pub mod sft;
 
 use crate::run::{execute::configured, failure::VerbFailure};
@@ -18,5 +20,6 @@ pub(crate) fn run(verb: &TrainingVerb) -> Result<(), VerbFailure> {
         TrainingVerb::Reward(flags) => configured(flags, reward::run),
         TrainingVerb::Dpo(flags) => configured(flags, dpo::run),
         TrainingVerb::Ppo(flags) => configured(flags, ppo::run),
+        TrainingVerb::Grpo(flags) => configured(flags, grpo::run),
     }
 }

@@ -103,6 +103,7 @@ impl FullProject {
             "/runs",
             "/runs/new/sft",
             "/runs/new/ppo",
+            "/runs/new/grpo",
             "/runs/compare",
             "/models",
             "/models/new",

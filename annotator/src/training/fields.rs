@@ -94,6 +94,36 @@ pub const SAVE_EVERY: FormField =
 pub const TEMPERATURE: FormField =
     field("temperature", Number, "config-temperature", "config-temperature-help");
 
+/// What methods ask for whose policy learns from answers of its own.
+pub const BATCH_SIZE_PROMPTS: FormField =
+    field("batch_size", Whole, "config-batch-size-prompts", "config-batch-size-prompts-help");
+pub const MAX_LENGTH_PROMPTS: FormField =
+    field("max_length", Whole, "config-max-length", "config-max-length-prompts-help");
+pub const MISSING_EOS_PENALTY: FormField = field(
+    "missing_eos_penalty",
+    Number,
+    "config-missing-eos-penalty",
+    "config-missing-eos-penalty-help",
+);
+pub const EVAL_EVERY_POLICY: FormField =
+    field("eval_every", Whole, "config-eval-every", "config-eval-every-ppo-help");
+
+/// What methods ask for that judge the answers to a prompt beside each other.
+pub const NUM_GENERATIONS: FormField =
+    field("num_generations", Whole, "config-num-generations", "config-num-generations-help");
+pub const BATCH_SIZE_GROUPS: FormField =
+    field("batch_size", Whole, "config-batch-size-prompts", "config-batch-size-groups-help");
+pub const MAX_COMPLETION_LENGTH: FormField =
+    field("max_completion_length", Whole, "config-response-length", "config-response-length-help");
+pub const MAX_ROLLOUTS: FormField =
+    field("max_steps", Whole, "config-max-steps", "config-max-steps-rollouts-help");
+pub const NUM_ITERATIONS: FormField =
+    field("num_iterations", Whole, "config-num-iterations", "config-num-iterations-help");
+pub const EPSILON: FormField =
+    field("epsilon", Number, "config-cliprange", "config-cliprange-help");
+pub const EPSILON_HIGH: FormField =
+    field("epsilon_high", OptionalNumber, "config-epsilon-high", "config-epsilon-high-help");
+
 /// [`entity::run_config::OptimiserSettings`], but for what a kind asks for first.
 pub const OPTIMISER: FieldGroup = FieldGroup {
     title: "config-group-optimiser",

@@ -7,7 +7,7 @@ mod pairs;
 mod policy;
 
 pub use pairs::{by_heart, held_out_accuracy, judges_length, pair_loss};
-pub use policy::{answer_length, divergence, entropy, held_out_gain, truncated_answers};
+pub use policy::{groups_alike, policy_drift, policy_gain};
 
 use crate::training::curves::short;
 use crate::training::run_digest::{MetricSeries, RunDigest};

@@ -3,6 +3,7 @@
 
 mod dpo;
 mod fetch;
+mod grpo;
 mod ppo;
 mod reward;
 mod sample;
@@ -10,17 +11,17 @@ mod sft;
 
 use super::{
     fields::{FieldGroup, FormField},
-    findings::RunFinding,
-    row_lengths::ReadRows,
+    findings::{RunFinding, policy_drift},
+    row_lengths::{ReadRows, prompt_lengths},
     run_digest::RunDigest,
     run_work::RunRows,
 };
-use crate::data::dataset::DatasetContents;
+use crate::data::dataset::{DatasetContents, PromptSelection};
 use entity::{
     account,
     model::{self, ModelKind},
     run,
-    run_config::{OptimiserSettings, RunKind, SampleConfig},
+    run_config::{OptimiserSettings, RolloutConfig, RunKind, SampleConfig},
     run_input::InputSlot,
 };
 use serde_json::Value;
@@ -35,6 +36,7 @@ pub fn definition(kind: RunKind) -> &'static RunDefinition {
         RunKind::Reward => &reward::REWARD,
         RunKind::Dpo => &dpo::DPO,
         RunKind::Ppo => &ppo::PPO,
+        RunKind::Grpo => &grpo::GRPO,
         RunKind::Fetch => &fetch::FETCH,
     }
 }
@@ -184,6 +186,17 @@ const fn model_field(kinds: &'static [ModelKind]) -> ModelField {
     }
 }
 
+/// The field for the model that scores a policy's answers.
+const REWARD_FIELD: ModelField = ModelField {
+    name: "reward_model",
+    slot: InputSlot::Reward,
+    label: "run-input-reward",
+    kinds: &[ModelKind::Reward],
+    not_chosen: "problem-choose-reward-model",
+    none_yet: "run-no-reward-model",
+    made_by: Some(RunKind::Reward),
+};
+
 /// The settings of the sample run of a new policy: the defaults, computed where the policy was
 /// trained.
 fn sample_config(
@@ -228,6 +241,26 @@ const COMMON: RunDefinition = RunDefinition {
     made: |_, _| "run-made-model",
     follow_up: FollowUp::Nothing,
 };
+
+/// What methods have in common whose policy learns from answers of its own, scored by a reward model.
+const ROLLOUTS: RunDefinition = RunDefinition {
+    models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy]), REWARD_FIELD],
+    // They never learn from the prompts that are held out: they are measured on them.
+    rows: Some(RowsField {
+        contents: |_| DatasetContents::Prompts(PromptSelection::Train),
+        offers_prompts: false,
+        read: prompt_lengths,
+        within_context: false,
+    }),
+    drift: policy_drift,
+    ..COMMON
+};
+
+/// Answers as long as the policy learnt to give.
+fn sample_as_trained<C: RolloutConfig>(trained: &Value) -> serde_json::Result<SampleConfig> {
+    let trained = serde_json::from_value::<C>(trained.clone())?.rollouts();
+    Ok(sample_config(trained.answer_length, trained.max_length, &trained.optimisation))
+}
 
 impl RunDefinition {
     /// Every field of the form's settings.

@@ -1,10 +1,10 @@
 //! How much work a run is on its rows, in units that are about proportional to time.
 
-use entity::run_config::{OptimiserSettings, PpoConfig};
+use entity::run_config::{OptimiserSettings, RolloutConfig};
 use serde_json::Value;
 use trainer_base::{
     batches::RowBatches,
-    evaluation::{EVALUATION_COST, EvaluationSchedule, PPO_MEASURING_COST, PPO_MOST_MEASURED},
+    evaluation::{EVALUATION_COST, EvaluationSchedule, MEASURING_COST, MOST_MEASURED},
 };
 
 /// What a run works on.
@@ -47,18 +47,22 @@ pub fn supervised(config: &Value, rows: &RunRows, step: f64, before: f64) -> Opt
     )
 }
 
-/// The work of PPO in passes over a response.
-pub fn rollouts(config: &Value, rows: &RunRows) -> Option<f64> {
-    let config_of: PpoConfig = serde_json::from_value(config.clone()).ok()?;
-    let batches = batches(&config_of.optimisation, rows.train)?;
-    let asked = config_of.episodes as f64;
-    let is_asked = config_of.episodes > 0 && config_of.optimisation.max_steps == 0;
+/// The work of a method that learns from answers of its own, in passes over an answer.
+pub fn rollouts<C: RolloutConfig>(config: &Value, rows: &RunRows) -> Option<f64> {
+    let of_kind: C = serde_json::from_value(config.clone()).ok()?;
+    let settings = of_kind.rollouts();
+    let batches = batches(&settings.optimisation, rows.train)?;
+    let is_asked = settings.episodes > 0 && settings.optimisation.max_steps == 0;
     let passes = batches.epochs_after(batches.n_steps);
-    let responses = if is_asked { asked } else { passes * rows.train };
-    let rollout = config_of.optimisation.batch_size * config_of.optimisation.grad_accum;
-    let n_steps = (responses / rollout.max(1) as f64).ceil() as u64;
-    let measured = rows.eval.min(PPO_MOST_MEASURED as f64) * n_evaluations(config, n_steps)?;
-    Some(responses * config_of.ppo_epochs as f64 + measured * PPO_MEASURING_COST)
+    let answers = if is_asked {
+        settings.episodes as f64
+    } else {
+        passes * rows.train * settings.n_answers as f64
+    };
+    let rollout = settings.n_prompts().max(1) as f64 * settings.n_answers as f64;
+    let n_steps = (answers / rollout).ceil() as u64;
+    let measured = rows.eval.min(MOST_MEASURED as f64) * n_evaluations(config, n_steps)?;
+    Some(answers * settings.passes as f64 + measured * MEASURING_COST)
 }
 
 /// The work of sampling in answers.
@@ -69,7 +73,7 @@ pub fn answers(config: &Value, rows: &RunRows) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entity::run_config::RunKind;
+    use entity::run_config::{GrpoConfig, PpoConfig, RunKind};
     use serde_json::json;
 
     fn config(kind: RunKind, typed: Value) -> Value {
@@ -89,7 +93,10 @@ mod tests {
 
         let asked = json!({"batch_size": 8, "episodes": 40, "ppo_epochs": 4, "eval_every": 1000});
         let ppo = config(RunKind::Ppo, asked);
-        assert_eq!(rollouts(&ppo, &rows), Some(160.0 + 8.0));
+        assert_eq!(rollouts::<PpoConfig>(&ppo, &rows), Some(160.0 + 8.0));
+        let asked = json!({"batch_size": 8, "max_steps": 5, "num_generations": 3, "num_iterations": 2, "eval_every": 1000});
+        let grpo = config(RunKind::Grpo, asked);
+        assert_eq!(rollouts::<GrpoConfig>(&grpo, &rows), Some(240.0 + 8.0));
         assert_eq!(answers(&config(RunKind::Sample, json!({"n": 3})), &rows), Some(240.0));
     }
 }

@@ -5,21 +5,25 @@
 
 mod dpo;
 mod fetch;
+mod grpo;
 mod lora;
 mod optimiser;
 mod ppo;
 mod pretrain;
 mod reward;
+mod rollout;
 mod sample;
 mod sft;
 
 pub use dpo::DpoConfig;
 pub use fetch::{FetchConfig, FetchSource};
+pub use grpo::{GrpoConfig, GrpoLoss, ScaleRewards};
 pub use lora::LoraSettings;
 pub use optimiser::OptimiserSettings;
 pub use ppo::{KlEstimator, PpoConfig};
 pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;
+pub use rollout::{RolloutConfig, RolloutSettings};
 pub use sample::SampleConfig;
 pub use sft::SftConfig;
 
@@ -43,6 +47,7 @@ pub enum RunKind {
     Reward,
     Dpo,
     Ppo,
+    Grpo,
     /// Brings a base: reads no model and no dataset version.
     Fetch,
 }
@@ -61,6 +66,7 @@ impl RunKind {
             Self::Reward => &SettingsOf::<RewardConfig>(PhantomData),
             Self::Dpo => &SettingsOf::<DpoConfig>(PhantomData),
             Self::Ppo => &SettingsOf::<PpoConfig>(PhantomData),
+            Self::Grpo => &SettingsOf::<GrpoConfig>(PhantomData),
             Self::Fetch => &SettingsOf::<FetchConfig>(PhantomData),
         }
     }
@@ -279,6 +285,7 @@ mod tests {
         assert_eq!(parsed::<RewardConfig>(), RewardConfig::default());
         assert_eq!(parsed::<DpoConfig>(), DpoConfig::default());
         assert_eq!(parsed::<PpoConfig>(), PpoConfig::default());
+        assert_eq!(parsed::<GrpoConfig>(), GrpoConfig::default());
         assert_eq!(parsed::<SampleConfig>(), SampleConfig::default());
     }
 

@@ -9,11 +9,11 @@ pub const EVALUATION_COST: f64 = 1.0 / 3.0;
 /// Time of a step of DPO beside forward and backward: the head runs once more, to know the loss first.
 pub const DPO_LEARNING_COST: f64 = 1.05;
 
-/// Held-out prompts that PPO measures, the first of the file, whose order has nothing to do with them;
-/// and the work of one answer that is measured and not learnt from,
-/// as a part of one pass over a response.
-pub const PPO_MOST_MEASURED: usize = 256;
-pub const PPO_MEASURING_COST: f64 = 0.5;
+/// Held-out prompts that a policy is measured on, the first of the file, whose order has nothing to do
+/// with them; and the work of one answer that is measured and not learnt from, as a part of one pass over
+/// a response.
+pub const MOST_MEASURED: usize = 256;
+pub const MEASURING_COST: f64 = 0.5;
 
 /// The steps after which held-out rows are measured: a function of the step alone, so that a run that
 /// goes on measures as one that was never stopped.

@@ -6,6 +6,7 @@
 
 mod batch_load;
 mod learning;
+mod rollout;
 mod shape;
 
 pub use batch_load::{RowLength, RowLengths};
@@ -14,7 +15,7 @@ pub use shape::ModelShape;
 use crate::{model_files, weights::count_parameters};
 use batch_load::BatchLoad;
 use entity::run_config::{
-    DpoConfig, Dtype, OptimiserSettings, PpoConfig, RewardConfig, SampleConfig, SftConfig,
+    DpoConfig, Dtype, OptimiserSettings, RewardConfig, SampleConfig, SftConfig,
 };
 use learning::LearningModel;
 use serde::de::DeserializeOwned;
@@ -34,9 +35,6 @@ const PER_LOGIT: u64 = 14;
 /// Bytes per pair of places and head: its weight in f32 and in bf16; where all is f32 the allocator
 /// cannot use about half of the places again in which the scores were.
 const PER_PAIR: u64 = 6;
-
-/// Sequences that PPO decodes at once (`ppo::SLOTS`).
-const SLOTS: u64 = 64;
 
 /// A model that takes part in a run.
 #[derive(Clone, Copy, Debug)]
@@ -130,19 +128,6 @@ impl MemoryNeeds for RewardConfig {
     }
 }
 
-impl MemoryNeeds for PpoConfig {
-    /// Wants the policy and its reward model.
-    fn memory(
-        &self,
-        models: &[ModelInMemory],
-        dtype: Option<Dtype>,
-        rows: Option<&RowLengths>,
-    ) -> Option<MemoryEstimate> {
-        let [policy, reward] = models else { return None };
-        Some(ppo([*policy, *reward], self, dtype.unwrap_or(self.optimisation.dtype), rows))
-    }
-}
-
 impl MemoryNeeds for SampleConfig {
     fn memory(
         &self,
@@ -162,14 +147,15 @@ struct Worst {
     has_head: bool,
 }
 
-/// The batches that a run may see the largest of.
+/// The batches that a run may see the largest of, with each row so many times one after the other.
 fn batches(
     model: ModelInMemory,
     settings: &OptimiserSettings,
     worst: Worst,
     rows: Option<&RowLengths>,
+    times: usize,
 ) -> Vec<BatchLoad> {
-    let known = rows.map(|rows| rows.batches(settings)).unwrap_or_default();
+    let known = rows.map(|rows| rows.batches(settings, times)).unwrap_or_default();
     if !known.is_empty() {
         return known;
     }
@@ -189,7 +175,7 @@ fn supervised(
     rows: Option<&RowLengths>,
 ) -> MemoryEstimate {
     let dtype = dtype.unwrap_or(settings.dtype);
-    let batches = batches(model.whole, settings, worst, rows);
+    let batches = batches(model.whole, settings, worst, rows, 1);
     largest(dtype, |precision| {
         let gradients = model.gradients();
         let step = |load: &BatchLoad| model.step(load, precision);
@@ -198,50 +184,6 @@ fn supervised(
         MemoryEstimate {
             weights: precision.process() + model.weights(precision) + gradients,
             batch: step(load).saturating_sub(free).max(model.tied(load, precision)),
-            n_sequences: load.n_sequences,
-            length: load.longest,
-        }
-    })
-}
-
-/// Policy and value model learn, one after the other; reference and reward model stay as they are.
-fn ppo(
-    [policy, reward]: [ModelInMemory; 2],
-    config: &PpoConfig,
-    dtype: Dtype,
-    rows: Option<&RowLengths>,
-) -> MemoryEstimate {
-    let settings = &config.optimisation;
-    let rows = rows.map(|rows| rows.answered(config.response_length as u64));
-    let max_length = config.max_length + config.response_length;
-    let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
-    let batches = batches(policy, settings, worst, rows.as_ref());
-    let [policy, value] = [policy, reward].map(|model| LearningModel::new(model, &config.lora));
-    let gradients = [policy, value].map(|model| model.gradients());
-    let all_gradients = gradients[0] + gradients[1];
-    // Both models' gradients are gathered over the batches of a minibatch.
-    let is_gathered = settings.grad_accum > config.minibatches;
-    largest(dtype, |precision| {
-        let step = |load: &BatchLoad| {
-            let learns = if is_gathered {
-                let policy = policy.step(load, precision);
-                all_gradients + policy.max(value.saved(load, precision))
-            } else {
-                let value = gradients[0] + value.saved(load, precision);
-                policy.step(load, precision).max(value).max(all_gradients)
-            };
-            let slots = SLOTS.min(settings.batch_size as u64 * settings.grad_accum as u64);
-            learns.max(policy.whole.decoded(slots, load.longest, precision))
-        };
-        let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
-        MemoryEstimate {
-            weights: precision.process()
-                + all_gradients
-                + [policy, value]
-                    .map(|model| model.weights(precision) + model.twin(precision))
-                    .iter()
-                    .sum::<u64>(),
-            batch: step(load) - all_gradients.min(step(load)),
             n_sequences: load.n_sequences,
             length: load.longest,
         }

@@ -6,6 +6,7 @@ mod config_file;
 mod doctor;
 mod dpo;
 mod fetch;
+mod grpo;
 mod logprobs;
 mod measure;
 mod merge;
@@ -13,6 +14,7 @@ mod ppo;
 mod pretrain;
 mod repeated;
 mod reward;
+mod rollout;
 mod run_command;
 mod sample;
 mod score;
@@ -26,9 +28,9 @@ pub use fetch::FetchPaths;
 pub use logprobs::LogprobsPaths;
 pub use measure::MeasureConfig;
 pub use merge::MergePaths;
-pub use ppo::PpoPaths;
 pub use pretrain::PretrainPaths;
 pub use reward::RewardPaths;
+pub use rollout::RolloutPaths;
 pub use run_command::{RunCommand, RunOutput};
 pub use sample::SamplePaths;
 pub use score::ScorePaths;
@@ -38,7 +40,8 @@ pub use worker::WorkerArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use entity::run_config::{
-    DpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, RunKind, SampleConfig, SftConfig,
+    DpoConfig, GrpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, RunKind,
+    SampleConfig, SftConfig,
 };
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
@@ -107,7 +110,10 @@ pub enum TrainingVerb {
     /// Improve a policy on comparisons, without a reward model (direct preference optimisation)
     Dpo(VerbFlags<DpoPaths, DpoConfig>),
     /// Improve a policy against a reward model by proximal policy optimisation
-    Ppo(VerbFlags<PpoPaths, PpoConfig>),
+    Ppo(VerbFlags<RolloutPaths, PpoConfig>),
+    /// Improve a policy against a reward model by judging its answers to a prompt beside each other
+    /// (group relative policy optimisation)
+    Grpo(VerbFlags<RolloutPaths, GrpoConfig>),
 }
 
 /// The verbs that use a model on the rows of a file.
@@ -129,6 +135,7 @@ pub fn run_command(kind: RunKind) -> &'static RunCommand {
         RunKind::Reward => &reward::COMMAND,
         RunKind::Dpo => &dpo::COMMAND,
         RunKind::Ppo => &ppo::COMMAND,
+        RunKind::Grpo => &grpo::COMMAND,
         RunKind::Fetch => &fetch::COMMAND,
     }
 }

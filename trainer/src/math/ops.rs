@@ -1,11 +1,11 @@
-//! The tensor mathematics of SFT, reward model, DPO and PPO: pure, no I/O.
+//! The tensor mathematics of SFT, reward model, DPO, PPO and GRPO: pure, no I/O.
 //!
 //! Per-token values are *packed*: the responses of a batch one after the other in one row of N
 //! tokens, with the length of each response beside it. There is no padding, so a mean is a mean and
 //! nothing has to be masked. TRL pads and masks; on real tokens the numbers are the same
 //! (`fixtures/ops.json` holds TRL's).
 
-use entity::run_config::KlEstimator;
+use entity::run_config::{KlEstimator, ScaleRewards};
 use tch::{Kind, Tensor};
 
 /// log p of each id: logits (N, V), ids (N) → (N), f32.
@@ -90,20 +90,69 @@ pub struct ClippedLoss {
     pub clipped: Tensor,
 }
 
-/// PPO's clipped policy loss, to be minimised: all (N).
+/// How far below and above 1 the probability ratio counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClipRange {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// The clipped policy loss of PPO and GRPO, to be minimised: all (N).
 ///
-/// max(−A ρ, −A clip(ρ, 1 − ε, 1 + ε)) with ρ = exp(new − old) (Schulman et al. 2017, eq. 7; TRL
-/// `pg_loss`). The mean over tokens is the caller's, who may see a batch in several pieces.
-pub fn ppo_policy_loss(
+/// max(−A ρ, −A clip(ρ, 1 − ε_low, 1 + ε_high)) with ρ = exp(new − old) (Schulman et al. 2017, eq. 7;
+/// TRL `pg_loss`; a larger ε_high is DAPO's clip-higher, Yu et al. 2025, eq. 10). The mean over tokens is
+/// the caller's, who may see a batch in several pieces.
+pub fn policy_loss(
     logprobs: &Tensor,
     old_logprobs: &Tensor,
     advantages: &Tensor,
-    cliprange: f64,
+    clip: ClipRange,
 ) -> ClippedLoss {
     let ratio = (logprobs - old_logprobs).exp();
     let unclipped = -advantages * &ratio;
-    let clipped = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + cliprange);
+    let clipped = -advantages * ratio.clamp(1.0 - clip.low, 1.0 + clip.high);
     larger_of(&unclipped, &clipped)
+}
+
+/// GRPO's KL term of each token, which has a gradient: all (N).
+///
+/// k3 of the reference times ρ = exp(new − old), so that its gradient is that of the reverse KL and not of
+/// an estimate's value (TRL: `use_bias_correction_kl`; DeepSeek-V3.2 2025, eq. 7).
+pub fn corrected_kl(logprobs: &Tensor, old_logprobs: &Tensor, ref_logprobs: &Tensor) -> Tensor {
+    kl(KlEstimator::K3, logprobs, ref_logprobs) * (logprobs - old_logprobs).exp()
+}
+
+/// GRPO's advantages: what each answer scores more than the answers to its prompt do on average, n
+/// answers to each prompt, one prompt's after the other's.
+///
+/// (r − mean of the group) / (σ + 1e-4), σ with Bessel's correction, of the group or of the whole batch
+/// (Shao et al. 2024, eq. 3; TRL's `GRPOTrainer`).
+pub fn group_advantages(scores: &[f32], n: usize, scale: ScaleRewards) -> Vec<f32> {
+    let all: Vec<f64> = scores.iter().copied().map(f64::from).collect();
+    let of_batch = deviation(&all);
+    let of_group = |group: &[f64]| {
+        let mean = group.iter().sum::<f64>() / group.len() as f64;
+        let by = match scale {
+            ScaleRewards::Group => deviation(group) + SCALE_LEAST,
+            ScaleRewards::Batch => of_batch + SCALE_LEAST,
+            ScaleRewards::None => 1.0,
+        };
+        group.iter().map(|score| ((score - mean) / by) as f32).collect::<Vec<_>>()
+    };
+    all.chunks(n).flat_map(of_group).collect()
+}
+
+/// What keeps a deviation of 0 from being divided by.
+const SCALE_LEAST: f64 = 1e-4;
+
+/// The standard deviation with Bessel's correction; 0 of fewer than two values.
+pub fn deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt()
 }
 
 /// PPO's clipped value loss: all (N).

@@ -7,7 +7,7 @@
 
 use super::{
     FindingTone, MIN_HELD_OUT, MIN_POINTS, RunFinding, SeriesChange, from_to, is_before_training,
-    percent,
+    noisy_metric, percent,
 };
 use crate::training::{
     curves::short,
@@ -35,12 +35,35 @@ const KL_NEGATIVE: f64 = -1.0;
 const ENTROPY_LOW: f64 = 1.0 / 3.0;
 const ENTROPY_HIGH: f64 = 2.0;
 
+/// Above this share of groups whose answers all score the same, most of the work teaches nothing.
+const ALIKE_MANY: f64 = 0.5;
+
 /// Above this share of truncated answers the score mostly judges unfinished text.
 const TRUNCATED_MANY: f64 = 0.5;
 
+/// Whether the policy has become better, by held-out prompts, and how the metric `score` of the batches that
+/// it learns from goes, which is no verdict: it rises by itself.
+pub fn policy_gain(digest: &RunDigest, score: &str) -> Vec<RunFinding> {
+    let gain = held_out_gain(digest);
+    let says = match gain {
+        Some(_) => "glance-score-of-batches",
+        None => "glance-no-held-out-prompts",
+    };
+    let batches = noisy_metric(digest, score, "glance-score", says);
+    gain.into_iter().chain(batches).collect()
+}
+
+/// Whether the policy has gone too far from where it began.
+pub fn policy_drift(digest: &RunDigest) -> Vec<RunFinding> {
+    [divergence(digest), answer_length(digest), entropy(digest), truncated_answers(digest)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// Whether the policy's answers to held-out prompts score higher than those that it gave at the start,
 /// by the interval of the difference; and whether that is more than a change of their length.
-pub fn held_out_gain(digest: &RunDigest) -> Option<RunFinding> {
+fn held_out_gain(digest: &RunDigest) -> Option<RunFinding> {
     let series = digest.series.get("eval_score")?;
     let title = "glance-gain";
     let n = digest.last("eval_prompts")?;
@@ -100,7 +123,7 @@ fn only_length(digest: &RunDigest) -> Option<LengthFinding> {
 }
 
 /// How long the answers of the rollouts have become, in tokens.
-pub fn answer_length(digest: &RunDigest) -> Option<RunFinding> {
+fn answer_length(digest: &RunDigest) -> Option<RunFinding> {
     let change = SeriesChange::of(digest.series.get("completions/mean_length")?)?;
     let part = change.now / change.first - 1.0;
     let is_clear = change.n_points >= MIN_POINTS && change.is_clear;
@@ -116,7 +139,7 @@ pub fn answer_length(digest: &RunDigest) -> Option<RunFinding> {
 }
 
 /// How far the policy is from its reference, in nats per answer.
-pub fn divergence(digest: &RunDigest) -> Option<RunFinding> {
+fn divergence(digest: &RunDigest) -> Option<RunFinding> {
     let change = SeriesChange::of(digest.series.get("objective/kl")?)?;
     let (tone, says) = match change.now {
         kl if kl < KL_NEGATIVE => (FindingTone::Watch, "glance-kl-negative"),
@@ -129,9 +152,9 @@ pub fn divergence(digest: &RunDigest) -> Option<RunFinding> {
 }
 
 /// Whether the answers become alike, or random.
-pub fn entropy(digest: &RunDigest) -> Option<RunFinding> {
-    let per_token = digest.series.get("policy/entropy_avg");
-    let change = SeriesChange::of(per_token.or_else(|| digest.series.get("objective/entropy"))?)?;
+fn entropy(digest: &RunDigest) -> Option<RunFinding> {
+    let names = ["policy/entropy_avg", "entropy", "objective/entropy"];
+    let change = SeriesChange::of(names.iter().find_map(|name| digest.series.get(*name))?)?;
     let part = change.now / change.first;
     let (tone, says) = match part {
         part if part < ENTROPY_LOW => (FindingTone::Watch, "glance-entropy-low"),
@@ -146,17 +169,12 @@ pub fn entropy(digest: &RunDigest) -> Option<RunFinding> {
     Some(RunFinding { title: "glance-entropy", tone, figure: change.figure(short), says, args })
 }
 
-/// Of how many answers a batch was is told by the episodes: the last batch may be a small one.
-pub fn truncated_answers(digest: &RunDigest) -> Option<RunFinding> {
-    let (ended, episodes) =
-        (digest.series.get("val/num_eos_tokens")?, digest.series.get("episode")?);
-    let mut before = 0.0;
-    let mut cut = MetricSeries::default();
-    for ((step, ended), (_, episode)) in ended.points.iter().zip(&episodes.points) {
-        let n_answers = (episode - before).max(1.0);
-        before = *episode;
-        cut.points.push((*step, (1.0 - ended / n_answers).clamp(0.0, 1.0)));
-    }
+/// How many answers did not end by themselves.
+fn truncated_answers(digest: &RunDigest) -> Option<RunFinding> {
+    let cut = match digest.series.get("completions/clipped_ratio") {
+        Some(share) => share.clone(),
+        None => truncated_of_ended(digest)?,
+    };
     let change = SeriesChange::of(&cut)?;
     let (tone, says) = if change.now > TRUNCATED_MANY {
         (FindingTone::Watch, "glance-cut-many")
@@ -166,4 +184,31 @@ pub fn truncated_answers(digest: &RunDigest) -> Option<RunFinding> {
     let figure = change.figure(|share| format!("{} %", percent(share)));
     let args = vec![("many", percent(TRUNCATED_MANY))];
     Some(RunFinding { title: "glance-cut", tone, figure, says, args })
+}
+
+/// The share of answers that were cut off, from the number of those that ended. Of how many answers a batch
+/// was is told by the episodes: the last batch may be a small one.
+fn truncated_of_ended(digest: &RunDigest) -> Option<MetricSeries> {
+    let (ended, episodes) =
+        (digest.series.get("val/num_eos_tokens")?, digest.series.get("episode")?);
+    let mut before = 0.0;
+    let mut cut = MetricSeries::default();
+    for ((step, ended), (_, episode)) in ended.points.iter().zip(&episodes.points) {
+        let n_answers = (episode - before).max(1.0);
+        before = *episode;
+        cut.points.push((*step, (1.0 - ended / n_answers).clamp(0.0, 1.0)));
+    }
+    Some(cut)
+}
+
+/// That in many groups no answer scores more than the others: nothing is learnt from these.
+pub fn groups_alike(digest: &RunDigest) -> Option<RunFinding> {
+    let change = SeriesChange::of(digest.series.get("frac_reward_zero_std")?)?;
+    if change.now <= ALIKE_MANY {
+        return None;
+    }
+    let figure = change.figure(|share| format!("{} %", percent(share)));
+    let args = vec![("many", percent(ALIKE_MANY))];
+    let (title, says) = ("glance-groups", "glance-groups-alike");
+    Some(RunFinding { title, tone: FindingTone::Watch, figure, says, args })
 }

@@ -95,7 +95,7 @@ fn what_a_reward_model_says_of_the_prompts_that_are_learnt_from_is_no_verdict() 
     assert_eq!((found[0].tone, found[0].figure.as_str()), (FindingTone::Plain, "0.45 → 3.45"));
 }
 
-/// A PPO run on 60 held-out prompts.
+/// A run of PPO, or of another method that learns from answers of its own, on 60 held-out prompts.
 fn gain(low: f64, high: f64, more: &[(&str, &[f64])]) -> RunFinding {
     let metrics: &[(&str, &[f64])] = &[
         ("eval_score", &[0.61, 0.94]),
@@ -104,7 +104,12 @@ fn gain(low: f64, high: f64, more: &[(&str, &[f64])]) -> RunFinding {
         ("eval_gain_low", &[low]),
         ("eval_gain_high", &[high]),
     ];
-    learning(RunKind::Ppo, &digest(&[metrics, more].concat()), None).unwrap()
+    let digest = digest(&[metrics, more].concat());
+    let found = learning(RunKind::Ppo, &digest, None).unwrap();
+    for kind in [RunKind::Ppo, RunKind::Grpo] {
+        assert_eq!(learning(kind, &digest, None).as_ref(), Some(&found), "{kind:?}");
+    }
+    found
 }
 
 #[test]
@@ -132,6 +137,17 @@ fn a_gain_that_length_explains_is_called_length() {
     let likes = |r: &'static [f64]| ("eval_score_length_correlation", r);
     assert_eq!(says(&[longer, same(&[0.1]), likes(&[0.93])]), "glance-gain-likes-long");
     assert_eq!(says(&[shorter, same(&[0.1]), likes(&[-0.8])]), "glance-gain-likes-short");
+}
+
+#[test]
+fn groups_in_which_no_answer_stands_out_are_told() {
+    let found = |share: f64| {
+        let metrics: &[(&str, &[f64])] =
+            &[("reward", &[0.1, 0.4]), ("frac_reward_zero_std", &[0.0, share])];
+        says(&learnings(RunKind::Grpo, &digest(metrics), None))
+    };
+    assert_eq!(found(0.2), ["glance-no-held-out-prompts"]);
+    assert_eq!(found(0.8), ["glance-no-held-out-prompts", "glance-groups-alike"]);
 }
 
 #[test]
@@ -217,4 +233,12 @@ fn drift_is_told_by_divergence_variety_and_cut_answers() {
         digest(&[("val/num_eos_tokens", &[16.0, 2.0]), ("episode", &[16.0, 18.0])]);
     assert_eq!(drift(RunKind::Ppo, &small_last_batch)[0].figure, "0 % → 0 %");
     assert!(drift(RunKind::Sft, &RunDigest::default()).is_empty());
+    let grpo = digest(&[
+        ("entropy", &[3.0, 0.5]),
+        ("completions/mean_length", &[20.0, 20.0]),
+        ("completions/clipped_ratio", &[0.1, 0.7]),
+    ]);
+    let found = drift(RunKind::Grpo, &grpo);
+    assert_eq!(says(&found), ["glance-length-kept", "glance-entropy-low", "glance-cut-many"]);
+    assert_eq!(found[2].figure, "10 % → 70 %");
 }

@@ -1,30 +1,16 @@
 //! Proximal policy optimisation against a reward model.
 
-use super::{
-    COMMON, FollowUp, ModelField, RowsField, RunDefinition, SamplePrompts, model_field,
-    sample_config,
-};
-use crate::{
-    data::dataset::{DatasetContents, PromptSelection},
-    training::{
-        fields::{
-            ADAPTERS, Choices, EPOCHS, FieldControl, FieldGroup, MACHINE, OPTIMISER,
-            POLICY_LEARNING_RATE, TEMPERATURE, field,
-        },
-        findings::{
-            answer_length, divergence, entropy, held_out_gain, noisy_metric, rows_left_out,
-            truncated_answers,
-        },
-        row_lengths::prompt_lengths,
-        run_work,
+use super::{FollowUp, ROLLOUTS, RunDefinition, SamplePrompts, sample_as_trained};
+use crate::training::{
+    fields::{
+        ADAPTERS, BATCH_SIZE_PROMPTS, Choices, EPOCHS, EVAL_EVERY_POLICY, FieldControl, FieldGroup,
+        MACHINE, MAX_LENGTH_PROMPTS, MISSING_EOS_PENALTY, OPTIMISER, POLICY_LEARNING_RATE,
+        TEMPERATURE, field,
     },
+    findings::{policy_gain, rows_left_out},
+    run_work,
 };
-use entity::{
-    model::ModelKind,
-    run_config::{PpoConfig, RunKind},
-    run_input::InputSlot,
-};
-
+use entity::run_config::{PpoConfig, RunKind};
 use trainer_base::memory;
 
 pub(super) const PPO: RunDefinition = RunDefinition {
@@ -34,25 +20,6 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     launch: "run-new-ppo",
     lead: "run-lead-ppo",
     form_path: "/runs/new/ppo",
-    models: &[
-        model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy]),
-        ModelField {
-            name: "reward_model",
-            slot: InputSlot::Reward,
-            label: "run-input-reward",
-            kinds: &[ModelKind::Reward],
-            not_chosen: "problem-choose-reward-model",
-            none_yet: "run-no-reward-model",
-            made_by: Some(RunKind::Reward),
-        },
-    ],
-    // It never learns from the prompts that are held out: it is measured on them.
-    rows: Some(RowsField {
-        contents: |_| DatasetContents::Prompts(PromptSelection::Train),
-        offers_prompts: false,
-        read: prompt_lengths,
-        within_context: false,
-    }),
     form: FORM,
     charts: &[
         &["eval_score"],
@@ -65,35 +32,17 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["val/num_eos_tokens"],
         &["grad_norm"],
     ],
-    // The score on the prompts that are learnt from is no verdict: it rises by itself.
     learning: |digest, _| {
-        let gain = held_out_gain(digest);
-        let says = match gain {
-            Some(_) => "glance-score-of-batches",
-            None => "glance-no-held-out-prompts",
-        };
-        let batches = noisy_metric(digest, "objective/scores", "glance-score", says);
-        [gain, batches, rows_left_out(digest)].into_iter().flatten().collect()
-    },
-    drift: |digest| {
-        [divergence(digest), answer_length(digest), entropy(digest), truncated_answers(digest)]
-            .into_iter()
-            .flatten()
-            .collect()
+        policy_gain(digest, "objective/scores").into_iter().chain(rows_left_out(digest)).collect()
     },
     memory: memory::of::<PpoConfig>,
-    work: run_work::rollouts,
+    work: run_work::rollouts::<PpoConfig>,
     pace: &["device", "dtype", "lora_rank", "response_length"],
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheRun,
-        config: |trained| {
-            let trained: PpoConfig = serde_json::from_value(trained.clone())?;
-            // Answers as long as the policy learnt to give.
-            let length = trained.response_length;
-            Ok(sample_config(length, trained.max_length, &trained.optimisation))
-        },
+        config: sample_as_trained::<PpoConfig>,
     },
-    ..COMMON
+    ..ROLLOUTS
 };
 
 const KL_ESTIMATORS: Choices = &[("k1", "choice-k1"), ("k3", "choice-k3")];
@@ -104,12 +53,7 @@ const FORM: &[FieldGroup] = &[
         fields: &[
             POLICY_LEARNING_RATE,
             field("episodes", FieldControl::Whole, "config-episodes", "config-episodes-help"),
-            field(
-                "batch_size",
-                FieldControl::Whole,
-                "config-batch-size-prompts",
-                "config-batch-size-prompts-help",
-            ),
+            BATCH_SIZE_PROMPTS,
             field(
                 "response_length",
                 FieldControl::Whole,
@@ -118,12 +62,7 @@ const FORM: &[FieldGroup] = &[
             ),
             TEMPERATURE,
             field("kl_coef", FieldControl::Number, "config-kl-coef", "config-kl-coef-help"),
-            field(
-                "missing_eos_penalty",
-                FieldControl::Number,
-                "config-missing-eos-penalty",
-                "config-missing-eos-penalty-help",
-            ),
+            MISSING_EOS_PENALTY,
         ],
     },
     FieldGroup {
@@ -136,18 +75,8 @@ const FORM: &[FieldGroup] = &[
                 "config-max-steps",
                 "config-max-steps-ppo-help",
             ),
-            field(
-                "eval_every",
-                FieldControl::Whole,
-                "config-eval-every",
-                "config-eval-every-ppo-help",
-            ),
-            field(
-                "max_length",
-                FieldControl::Whole,
-                "config-max-length",
-                "config-max-length-prompts-help",
-            ),
+            EVAL_EVERY_POLICY,
+            MAX_LENGTH_PROMPTS,
         ],
     },
     FieldGroup {

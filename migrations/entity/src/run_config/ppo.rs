@@ -1,8 +1,8 @@
 //! The settings of proximal policy optimisation; TRL's `PPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, at_least_one,
-    is_positive, not_negative, problem, supervised_problems,
+    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RolloutConfig, RolloutSettings,
+    RunConfig, at_least_one, is_positive, not_negative, problem, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,25 @@ impl PpoConfig {
     /// The peak learning rate, as it was asked for or by default.
     pub fn peak_learning_rate(&self) -> f64 {
         self.lora.learning_rate(self.learning_rate, 3e-6)
+    }
+}
+
+impl RolloutConfig for PpoConfig {
+    fn rollouts(&self) -> RolloutSettings {
+        RolloutSettings {
+            n_answers: 1,
+            answer_length: self.response_length,
+            max_length: self.max_length,
+            temperature: self.temperature,
+            missing_eos_penalty: self.missing_eos_penalty,
+            episodes: self.episodes,
+            passes: self.ppo_epochs,
+            eval_every: self.eval_every,
+            learning_rate: self.peak_learning_rate(),
+            has_reference: true,
+            lora: self.lora.clone(),
+            optimisation: self.optimisation.clone(),
+        }
     }
 }
 

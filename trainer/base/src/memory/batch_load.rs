@@ -109,8 +109,8 @@ impl RowLengths {
     }
 
     /// The micro-batches of a run with these settings, the first [`MOST_BATCHES`] of them and not
-    /// many more than [`MOST_ROWS`] rows.
-    pub(super) fn batches(&self, settings: &OptimiserSettings) -> Vec<BatchLoad> {
+    /// many more than [`MOST_ROWS`] rows; each row is there so many times, one after the other.
+    pub(super) fn batches(&self, settings: &OptimiserSettings, times: usize) -> Vec<BatchLoad> {
         if self.0.is_empty() {
             return Vec::new();
         }
@@ -120,8 +120,15 @@ impl RowLengths {
             n_rows += rows.len();
             n_rows - rows.len() < MOST_ROWS
         };
-        let load = |rows: Vec<usize>| BatchLoad::new(rows.into_iter().map(|row| self.0[row]));
-        batches.micro_batches().take(MOST_BATCHES).take_while(few).map(load).collect()
+        let load = |rows: &[usize]| BatchLoad::new(rows.iter().map(|row| self.0[*row]));
+        let loads = |rows: Vec<usize>| {
+            // A batch of one row alone is as large as they get.
+            let times = times.min(settings.batch_size).min(MOST_ROWS / rows.len()).max(1);
+            let all = rows.into_iter().flat_map(|row| std::iter::repeat_n(row, times));
+            all.collect::<Vec<_>>().chunks(settings.batch_size).map(load).collect::<Vec<_>>()
+        };
+        let few_batches = batches.micro_batches().take_while(few);
+        few_batches.flat_map(loads).take(MOST_BATCHES).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The estimate beside peaks that were measured.
 
 use super::*;
-use entity::run_config::RunKind;
+use entity::run_config::{GrpoConfig, PpoConfig, RunKind};
 use serde_json::json;
 
 /// SmolLM2-135M.
@@ -85,6 +85,7 @@ fn estimate(kind: RunKind, overrides: &Value, models: &[ModelInMemory]) -> Optio
         RunKind::Reward => of::<RewardConfig>(&config, models, None),
         RunKind::Dpo => of::<DpoConfig>(&config, models, None),
         RunKind::Ppo => of::<PpoConfig>(&config, models, None),
+        RunKind::Grpo => of::<GrpoConfig>(&config, models, None),
         RunKind::Fetch => None,
     }
 }

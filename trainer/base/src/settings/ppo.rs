@@ -1,37 +1,5 @@
-//! The files of `trainer ppo`.
+//! How a worker starts `trainer ppo`.
 
-use super::{
-    StartFlags,
-    run_command::{RunCommand, RunOutput},
-};
-use entity::{model::ModelKind, run_input::InputSlot};
-use std::path::PathBuf;
+use super::{rollout::rollout_command, run_command::RunCommand};
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct PpoPaths {
-    /// The policy to improve, which is also the reference: a Hugging Face folder
-    #[arg(long, value_name = "DIR")]
-    pub policy: PathBuf,
-    /// The reward model, from which the value model starts too
-    #[arg(long, value_name = "DIR")]
-    pub reward: PathBuf,
-    /// Prompts to answer (JSONL, .gz allowed)
-    #[arg(long, value_name = "FILE")]
-    pub prompts: PathBuf,
-    /// Prompts that it never learns from, to measure the policy on beside the one it starts from
-    #[arg(long, value_name = "FILE")]
-    pub eval_prompts: Option<PathBuf>,
-    /// Where the new policy goes
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    #[command(flatten)]
-    pub start: StartFlags,
-}
-
-pub(super) const COMMAND: RunCommand = RunCommand {
-    verb: "ppo",
-    models: &[(InputSlot::Model, "--policy"), (InputSlot::Reward, "--reward")],
-    rows: Some("--prompts"),
-    held_out_rows: Some("--eval-prompts"),
-    output: RunOutput::Model { kind: ModelKind::Policy, word: "policy" },
-};
+pub(super) const COMMAND: RunCommand = rollout_command("ppo", "policy");

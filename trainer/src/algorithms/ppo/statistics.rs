@@ -1,10 +1,7 @@
 //! What is reported of a rollout batch and its updates, under TRL's names.
 
-use super::rollout::{RolloutBatch, UpdateTargets, floats};
-use crate::{
-    answer::generate::{Completion, FinishReason},
-    math::ops::ClippedLoss,
-};
+use super::targets::{RolloutBatch, UpdateTargets};
+use crate::math::ops::ClippedLoss;
 use entity::run_config::PpoConfig;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
@@ -85,28 +82,24 @@ impl UpdateStatistics {
         squares / (self.steps.len().max(2) - 1) as f64
     }
 
-    /// The metrics of the batch, but for step, episode and learning rate.
+    /// The metrics of the batch, but for those that come from the plan.
     pub(super) fn metrics(
         &self,
         rollout: &RolloutBatch,
         targets: &UpdateTargets,
-        completions: &[Completion],
         config: &PpoConfig,
     ) -> Map<String, Value> {
-        let n = rollout.sequences.len() as f64;
-        let per_response =
-            |tokens: &Tensor| floats(tokens).into_iter().map(f64::from).sum::<f64>() / n;
-        let kl = per_response(&targets.kl);
+        let answers = &rollout.answers;
+        let kl = answers.per_answer(&targets.kl);
         let non_score_reward = -config.kl_coef * kl;
-        let score = rollout.scores.iter().copied().map(f64::from).sum::<f64>() / n;
+        let score = answers.mean_score();
         let policy_loss = self.mean(|step| step.policy_loss);
         let value_loss = self.mean(|step| step.value_loss);
-        let n_ended = completions.iter().filter(|c| c.finish_reason == FinishReason::Stop);
         let Value::Object(metrics) = json!({
             "loss": policy_loss + config.vf_coef * value_loss,
             "grad_norm": self.grad_norms.iter().sum::<f64>() / self.grad_norms.len() as f64,
             "objective/kl": kl,
-            "objective/entropy": -per_response(&rollout.logprobs),
+            "objective/entropy": -answers.per_answer(&rollout.logprobs),
             "objective/non_score_reward": non_score_reward,
             "objective/rlhf_reward": non_score_reward + score,
             "objective/scores": score,
@@ -118,9 +111,9 @@ impl UpdateStatistics {
             "val/clipfrac_avg": self.mean(|step| step.value_clipped),
             "val/ratio": self.mean(|step| step.ratio),
             "val/ratio_var": self.ratio_variance(),
-            "val/num_eos_tokens": n_ended.count(),
+            "val/num_eos_tokens": answers.n_ended(),
             // As TRL's GRPOTrainer calls it: tokens of a response.
-            "completions/mean_length": rollout.n_tokens() as f64 / n,
+            "completions/mean_length": answers.n_tokens() as f64 / answers.n_answers() as f64,
         }) else {
             unreachable!("an object was written")
         };

@@ -1,49 +1,30 @@
 //! Against TRL's own updates (`fixtures/make_trl_ppo_trace.py`), and the loop as a whole.
 
 use super::*;
+use crate::algorithms::rollout::{
+    desk::{Desk, assert_close, ids, metric, scorer, tiny_llama},
+    plan::RolloutPlan,
+};
 use crate::{
+    answer::generate::{Completion, FinishReason},
     fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
-    model,
     run::recording,
 };
 use entity::run_config::LoraSettings;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{collections::BTreeSet, ops::ControlFlow};
 use tch::Device;
-use trainer_base::settings::StartFlags;
-
-/// `golden.numbers` of the fixtures: the top 24 bits of a linear congruential generator.
-fn fixed_numbers(mut state: u64, n: usize) -> Vec<f32> {
-    std::iter::repeat_with(|| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
-    })
-    .take(n)
-    .collect()
-}
-
-fn tiny_llama() -> Transformer {
-    Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap()
-}
-
-/// The tiny Llama's body with a head that the fixtures know.
-fn scorer(seed: u64) -> Transformer {
-    let model = tiny_llama().into_reward_model(0).unwrap();
-    let head = Tensor::from_slice(&fixed_numbers(seed, 32)).unsqueeze(0);
-    let _no_grad = tch::no_grad_guard();
-    model.score_head.as_ref().unwrap().shallow_clone().copy_(&head);
-    model
-}
+use trainer_base::rows::PromptIds;
 
 fn ppo(config: &PpoConfig) -> Ppo<'_> {
-    let models = PpoModels {
+    let engine = RolloutEngine {
         policy: tiny_llama(),
-        reference: tiny_llama(),
+        reference: Some(tiny_llama()),
         reward: scorer(1),
-        value: scorer(2),
+        tokenizer: Tokenizer::load(&fixture_path("tiny_llama")).unwrap(),
+        settings: config.rollouts(),
     };
-    Ppo::new(models, Tokenizer::load(&fixture_path("tiny_llama")).unwrap(), config)
+    Ppo::new(engine, scorer(2), config)
 }
 
 fn config_of(args: &Value) -> PpoConfig {
@@ -72,23 +53,10 @@ fn config_of(args: &Value) -> PpoConfig {
     config
 }
 
-fn ids(list: &Value) -> Vec<i64> {
-    list.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
-}
-
 /// The real tokens of a padded table.
 fn packed(table: &Value, rollout: &RolloutBatch) -> Vec<f64> {
-    let rows = table.as_array().unwrap().iter().zip(rollout.lengths());
+    let rows = table.as_array().unwrap().iter().zip(rollout.answers.lengths());
     rows.flat_map(|(row, length)| numbers(row)[..length as usize].to_vec()).collect()
-}
-
-#[track_caller]
-fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let bound = tolerance * expected.abs().max(1.0);
-        assert!((found - expected).abs() <= bound, "{what} at {i}: {found}, TRL has {expected}");
-    }
 }
 
 fn doubles(tensor: &Tensor) -> Vec<f64> {
@@ -115,14 +83,14 @@ fn follows_trl(case: &str) {
     let config = config_of(&trace["args"]);
     let mut ppo = ppo(&config);
     let updates = trace["updates"].as_array().unwrap();
-    let plan = RolloutPlan::new(&config, 8);
+    let plan = RolloutPlan::new(&config.rollouts(), 8);
     for (step, update) in updates.iter().enumerate() {
         let (prompts, completions) = given(update);
         let asked: Vec<&PromptIds> = prompts.iter().collect();
         let scores = trl_scores(&ppo, &asked, &completions);
-        let rollout = ppo.measure(&asked, &completions, scores);
+        let rollout = ppo.measure(ScoredAnswers::new(&asked, completions, scores));
         let targets = rollout.targets(&config);
-        let scores: Vec<f64> = rollout.scores.iter().copied().map(f64::from).collect();
+        let scores: Vec<f64> = rollout.answers.scores.iter().copied().map(f64::from).collect();
         assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
         for (name, found) in [
             ("logprobs", &rollout.logprobs),
@@ -142,7 +110,7 @@ fn follows_trl(case: &str) {
                 ppo.update(&rollout, &targets, &responses, rate, &mut statistics).unwrap();
             }
         }
-        let metrics = statistics.metrics(&rollout, &targets, &completions, &config);
+        let metrics = statistics.metrics(&rollout, &targets, &config);
         for (name, tolerance) in [
             ("objective/kl", 2e-3),
             ("objective/non_score_reward", 2e-3),
@@ -165,7 +133,7 @@ fn follows_trl(case: &str) {
             micro_batches.iter().map(|m| m["grad_norm"].as_f64().unwrap()).collect();
         let mean = norms.iter().sum::<f64>() / norms.len() as f64;
         assert_close("grad_norm", &[metrics["grad_norm"].as_f64().unwrap()], &[mean], 2e-3);
-        for (model, name) in [(&ppo.models.policy, "policy"), (&ppo.models.value, "value")] {
+        for (model, name) in [(&ppo.engine.policy, "policy"), (&ppo.value, "value")] {
             assert_weights(model, &update[format!("{name}_checksums")]);
         }
     }
@@ -178,8 +146,8 @@ fn trl_scores(ppo: &Ppo, asked: &[&PromptIds], completions: &[Completion]) -> Ve
         .zip(completions)
         .map(|(prompt, answer)| [prompt.ids.as_slice(), &answer.token_ids].concat())
         .collect();
-    let mut scores = ppo.models.scores(&drawn, 8);
-    ppo.penalise(&mut scores, completions);
+    let mut scores = ppo.engine.scores(&drawn);
+    ppo.engine.penalise(&mut scores, completions);
     scores
 }
 
@@ -216,93 +184,39 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let trace = fixture("trl_ppo_trace.json");
     let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
     let asked: Vec<&PromptIds> = prompts.iter().collect();
-    let rollout = ppo.measure(&asked, &completions, vec![0.5; 8]);
+    let rollout = ppo.measure(ScoredAnswers::new(&asked, completions, vec![0.5; 8]));
     let targets = rollout.targets(&config);
     let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.
     ppo.update(&rollout, &targets, &[7, 0, 3, 1, 2, 6, 4, 5], 1e-4, &mut statistics).unwrap();
-    let metrics = statistics.metrics(&rollout, &targets, &completions, &config);
+    let metrics = statistics.metrics(&rollout, &targets, &config);
     let metric = |name: &str| metrics[name].as_f64().unwrap();
     assert!((metric("val/ratio") - 1.0).abs() < 1e-6);
     assert!(metric("policy/approxkl_avg") < 1e-9);
     assert_eq!((metric("policy/clipfrac_avg"), metric("objective/kl")), (0.0, 0.0));
 }
 
-/// A policy, a reward model of the same base, and some prompts, in a folder of their own.
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        model::save(&scorer(1), &folder.path().join("reward"), &Map::new()).unwrap();
-        let rows = [
-            r#"{"prompt": "The sea is"}"#,
-            r#"{"prompt": "Где лодка?"}"#,
-            r#"{"prompt": [{"role": "user", "content": "What is the answer?"}]}"#,
-            r#"{"prompt": [{"role": "user", "content": "Расскажи о погоде."}]}"#,
-            r#"{"prompt": "The wind is c"}"#,
-        ];
-        std::fs::write(folder.path().join("prompts.jsonl"), rows.join("\n")).unwrap();
-        Self { folder }
+fn desk_config() -> PpoConfig {
+    PpoConfig {
+        learning_rate: Some(3e-3),
+        response_length: 6,
+        temperature: 1.0,
+        minibatches: 2,
+        kl_coef: 0.01,
+        optimisation: Desk::optimisation(),
+        ..PpoConfig::default()
     }
-
-    fn paths(&self, out: &str) -> PpoPaths {
-        let at = |name: &str| self.folder.path().join(name);
-        PpoPaths {
-            policy: fixture_path("tiny_llama"),
-            reward: at("reward"),
-            prompts: at("prompts.jsonl"),
-            eval_prompts: Some(at("prompts.jsonl")),
-            out: at(out),
-            start: StartFlags::default(),
-        }
-    }
-
-    fn config() -> PpoConfig {
-        let mut config = PpoConfig {
-            learning_rate: Some(3e-3),
-            response_length: 6,
-            temperature: 1.0,
-            minibatches: 2,
-            kl_coef: 0.01,
-            ..PpoConfig::default()
-        };
-        config.optimisation.batch_size = 2;
-        config.optimisation.grad_accum = 2;
-        config.optimisation.device = entity::run_config::Device::Cpu;
-        config.optimisation.dtype = entity::run_config::Dtype::F32;
-        config
-    }
-
-    /// Runs to the end, or until the rollout batch `until` is reported.
-    fn run(
-        &self,
-        out: &str,
-        config: &PpoConfig,
-        until: Option<u64>,
-    ) -> (VerbOutcome, Vec<RunReport>) {
-        let (events, outcome) =
-            recording::until(until, |report| run(&self.paths(out), config, report));
-        (outcome, events)
-    }
-}
-
-fn metric(events: &[RunReport], name: &str) -> Vec<f64> {
-    recording::metrics(events).iter().filter_map(|metrics| metrics.get(name)?.as_f64()).collect()
 }
 
 #[test]
 fn a_policy_learns_what_its_reward_model_likes() {
     let desk = Desk::new();
-    let prompts = std::fs::read_to_string(desk.paths("").prompts).unwrap() + "\n";
-    std::fs::write(desk.paths("").prompts, prompts.repeat(8)).unwrap();
-    let mut config = PpoConfig { minibatches: 1, kl_coef: 0.0, ..Desk::config() };
+    desk.repeat_prompts(8);
+    let mut config = PpoConfig { minibatches: 1, kl_coef: 0.0, ..desk_config() };
     config.optimisation.batch_size = 40;
     config.optimisation.grad_accum = 1;
     config.optimisation.max_steps = 12;
-    let (outcome, events) = desk.run("policy", &config, None);
+    let (outcome, events) = desk.run(run, "policy", &config, None);
     let VerbOutcome::Finished(summary) = outcome else { panic!("it was not stopped") };
     assert_eq!((summary.kind.as_str(), summary.steps), ("ppo", 12));
     assert!(summary.tokens > 0 && summary.tokens <= 12 * 40 * 6);
@@ -320,19 +234,19 @@ fn a_reward_model_with_another_tokenizer_is_refused() {
     let file = desk.paths("policy").reward.join("tokenizer.json");
     let tokenizer = std::fs::read_to_string(&file).unwrap().replacen("<|endoftext|>", "<|end|>", 2);
     std::fs::write(&file, tokenizer).unwrap();
-    let error = run(&desk.paths("policy"), &Desk::config(), &mut |_| ControlFlow::Continue(()));
+    let error = run(&desk.paths("policy"), &desk_config(), &mut |_| ControlFlow::Continue(()));
     assert!(error.unwrap_err().to_string().contains("another tokenizer"));
 }
 
 #[test]
 fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
-    assert_goes_on(Desk::config(), "model.safetensors");
+    assert_goes_on(desk_config(), "model.safetensors");
 }
 
 #[test]
 fn adapters_that_were_stopped_go_on_to_the_same_numbers_bit_for_bit() {
     let lora = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
-    assert_goes_on(PpoConfig { lora, ..Desk::config() }, "adapter_model.safetensors");
+    assert_goes_on(PpoConfig { lora, ..desk_config() }, "adapter_model.safetensors");
 }
 
 #[test]
@@ -340,52 +254,29 @@ fn four_models_of_one_base_have_its_weights_in_memory_once() {
     let (desk, golden) = (Desk::new(), fixture("peft_trace.json"));
     let reward = fresh_adapters(Some(&golden["reward"]["score_weight"]));
     let policy = fixture_path("tiny_llama");
-    let paths = PpoPaths { policy, reward: reward.path().into(), ..desk.paths("policy") };
-    let config = PpoConfig { lora: adapter_settings(), ..Desk::config() };
+    let paths = RolloutPaths { policy, reward: reward.path().into(), ..desk.paths("policy") };
+    let config = PpoConfig { lora: adapter_settings(), ..desk_config() };
     let environment = ComputeEnvironment { device: Device::Cpu, kind: Kind::Float };
-    let models = PpoModels::load(&paths, &config, &environment).unwrap();
-    let all = [&models.policy, &models.value, &models.reference, &models.reward];
+    let tokenizer = Tokenizer::load(&paths.policy).unwrap();
+    let ppo = Ppo::load(&paths, &config, tokenizer, &environment).unwrap();
+    let RolloutEngine { policy, reference, reward, .. } = &ppo.engine;
+    let reference = reference.as_ref().unwrap();
+    let all = [policy, &ppo.value, reference, reward];
     let places = |model: &Transformer| -> BTreeSet<usize> {
         model.parameters().iter().map(|(_, weight)| weight.data_ptr() as usize).collect()
     };
     let of_base: Vec<usize> =
-        models.reference.parameters().iter().map(|(_, w)| w.data_ptr() as usize).collect();
+        reference.parameters().iter().map(|(_, w)| w.data_ptr() as usize).collect();
     for model in all {
         assert!(of_base.iter().all(|place| places(model).contains(place)), "a copy of the base");
     }
-    let own = places(&models.policy).intersection(&places(&models.value)).count();
+    let own = places(policy).intersection(&places(&ppo.value)).count();
     assert_eq!(own, of_base.len(), "adapters are each model's own");
     let (step, _) = recording::until(Some(1), |report| run(&paths, &config, report));
     assert_eq!(metric(&step, "objective/kl").first(), Some(&0.0), "the reference is the start");
 }
 
 fn assert_goes_on(mut config: PpoConfig, file: &str) {
-    let desk = Desk::new();
     config.optimisation.max_steps = 5;
-    let (_, whole) = desk.run("whole", &config, None);
-    let (stopped, first) = desk.run("parts", &config, Some(2));
-    assert_eq!(stopped, VerbOutcome::Stopped);
-    // Again, in the middle of the next but one rollout.
-    let verb = |report: &mut Report| run(&desk.paths("parts"), &config, report);
-    let (second, stopped) = recording::within_step(3, 2, verb);
-    assert_eq!(stopped, VerbOutcome::Stopped);
-    assert!(desk.paths("parts").out.join("checkpoint-3").is_dir());
-    let (finished, third) = desk.run("parts", &config, None);
-    assert!(matches!(finished, VerbOutcome::Finished(_)));
-
-    let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
-        // Speed is the clock's.
-        recording::metrics(events)
-            .into_iter()
-            .map(|mut metrics| {
-                metrics.shift_remove("eps");
-                metrics
-            })
-            .collect()
-    };
-    assert_eq!([&first, &second, &third].map(|part| numbers(part).len()), [3, 1, 2]);
-    assert!(numbers(&whole).iter().all(|metrics| metrics.contains_key("eval_score")));
-    assert_eq!([&first, &second, &third].map(|part| numbers(part)).concat(), numbers(&whole));
-    let weights = |out: &str| std::fs::read(desk.paths(out).out.join(file)).unwrap();
-    assert_eq!(weights("parts"), weights("whole"));
+    Desk::new().assert_goes_on(run, &config, file);
 }

@@ -118,11 +118,12 @@ proptest! {
 fn the_policy_loss_and_its_gradient_are_trls() {
     let golden = golden("policy_loss");
     let logprobs = packed_tensor(&golden, "new_logprobs").set_requires_grad(true);
-    let loss = ppo_policy_loss(
+    let clip = golden["cliprange"].as_f64().unwrap();
+    let loss = policy_loss(
         &logprobs,
         &packed_tensor(&golden, "old_logprobs"),
         &packed_tensor(&golden, "advantages"),
-        golden["cliprange"].as_f64().unwrap(),
+        ClipRange { low: clip, high: clip },
     );
     let mean = loss.per_token.mean(Kind::Double);
     mean.backward();

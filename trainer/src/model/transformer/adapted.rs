@@ -62,6 +62,26 @@ impl Transformer {
         }
     }
 
+    /// [`Self::load_frozen`], which takes the frozen weights of `other` where both are adapters of the
+    /// same base, of whatever rank.
+    pub(crate) fn load_frozen_beside(other: &Self, folder: &Path) -> Result<Self> {
+        let (kind, device) = (other.kind, other.device);
+        match AdapterFolder::open(folder)? {
+            Some(found) if other.frozen_base(&found.base).is_some() => {
+                Self::load_adapted(folder, found.shape, 0, kind, device, Some(other))?.frozen_twin()
+            }
+            _ => Self::load_frozen(folder, kind, device),
+        }
+    }
+
+    /// The model as it is in its folder, to stay so while this one learns: ask before it does.
+    pub(crate) fn as_it_began(&self) -> Result<Self> {
+        match self.adapted {
+            Some(_) => self.frozen_twin(),
+            None => Self::load_frozen(&self.folder, self.kind, self.device),
+        }
+    }
+
     fn load_adapted(
         folder: &Path,
         shape: AdapterShape,

@@ -5,16 +5,20 @@
 //! the answers' length explains of it is told apart: the difference where the length is the same is
 //! where a line through (change in length, change in score) meets 0.
 
-use super::{Ppo, plan::PromptTurn, run::PpoRun};
+use super::{engine::RolloutEngine, plan::PromptTurn};
 use crate::{
     math::statistics::{Estimate, correlation, intercept_estimate, mean_estimate, mean_of},
     model::Transformer,
-    run::{evaluation::EvaluationSchedule, session::object},
+    run::{evaluation::EvaluationSchedule, journal::RunJournal, session::object},
 };
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
-use trainer_base::{evaluation::PPO_MOST_MEASURED, job::Report, rows::PromptIds};
+use trainer_base::{
+    evaluation::{MEASURING_COST, MOST_MEASURED},
+    job::Report,
+    rows::PromptIds,
+};
 
 /// Held-out prompts, and how the policy answered them when the run began.
 pub(super) struct HeldOut<'a> {
@@ -34,21 +38,33 @@ struct MeasuredAnswer {
 
 /// The prompts that are measured.
 pub(super) fn measured(prompts: &[PromptIds]) -> &[PromptIds] {
-    &prompts[..prompts.len().min(PPO_MOST_MEASURED)]
+    &prompts[..prompts.len().min(MOST_MEASURED)]
 }
 
 impl<'a> HeldOut<'a> {
-    /// Asks the reference, which is the policy as it was when the run began: a run that goes on finds
-    /// the same. None when asked to stop.
+    /// Asks the policy as it was when the run began: a run that goes on finds the same. None when asked to
+    /// stop.
     pub(super) fn open(
-        ppo: &Ppo,
+        engine: &RolloutEngine,
         prompts: &'a [PromptIds],
         schedule: EvaluationSchedule,
-        run: &mut PpoRun,
+        journal: &mut RunJournal,
         report: &mut Report,
     ) -> Result<Option<Self>> {
         let prompts = measured(prompts);
-        let start = ppo.measure_answers(&ppo.models.reference, prompts, run, report)?;
+        if prompts.is_empty() {
+            return Ok(Some(Self { prompts, start: Vec::new(), schedule }));
+        }
+        // A method that is held to no reference has none in memory: it is there for this alone.
+        let for_this;
+        let start = match &engine.reference {
+            Some(reference) => reference,
+            None => {
+                for_this = engine.policy.as_it_began()?;
+                &for_this
+            }
+        };
+        let start = measure_answers(engine, start, prompts, journal, report)?;
         Ok(start.map(|start| Self { prompts, start, schedule }))
     }
 
@@ -65,15 +81,15 @@ impl<'a> HeldOut<'a> {
     /// The policy now, if it is time after `step`; the outer none when asked to stop.
     pub(super) fn measure(
         &self,
-        ppo: &Ppo,
+        engine: &RolloutEngine,
         step: u64,
-        run: &mut PpoRun,
+        journal: &mut RunJournal,
         report: &mut Report,
     ) -> Result<Option<Map<String, Value>>> {
         if self.prompts.is_empty() || !self.schedule.is_due(step) {
             return Ok(Some(Map::new()));
         }
-        let now = ppo.measure_answers(&ppo.models.policy, self.prompts, run, report)?;
+        let now = measure_answers(engine, &engine.policy, self.prompts, journal, report)?;
         Ok(now.map(|now| beside(&self.start, &now)))
     }
 
@@ -114,32 +130,31 @@ fn columns(answers: &[MeasuredAnswer]) -> (Vec<f64>, Vec<f64>) {
     answers.iter().map(|answer| (answer.score, answer.length)).unzip()
 }
 
-impl Ppo<'_> {
-    /// One scored answer of `model` to each prompt, with draws that are the same whenever it is asked.
-    /// None when asked to stop.
-    fn measure_answers(
-        &self,
-        model: &Transformer,
-        prompts: &[PromptIds],
-        run: &mut PpoRun,
-        report: &mut Report,
-    ) -> Result<Option<Vec<MeasuredAnswer>>> {
-        // Keys that no rollout comes to, which count up from 0.
-        let turn = |prompt: usize| PromptTurn { prompt, key: u64::MAX - prompt as u64 };
-        let turns: Vec<PromptTurn> = (0..prompts.len()).map(turn).collect();
-        let asked: Vec<&PromptIds> = prompts.iter().collect();
-        let tick = &mut || run.advance(0, 0, report);
-        let Some(answers) = self.answer(model, &turns, &asked, tick) else { return Ok(None) };
-        let scores = self.score(&asked, &answers)?;
-        let measured = scores.iter().zip(&answers).map(|(score, answer)| MeasuredAnswer {
-            score: f64::from(*score),
-            length: answer.token_ids.len() as f64,
-        });
-        let measured = measured.collect();
-        match run.measured(prompts.len(), report) {
-            ControlFlow::Continue(()) => Ok(Some(measured)),
-            ControlFlow::Break(()) => Ok(None),
-        }
+/// One scored answer of `model` to each prompt, with draws that are the same whenever it is asked.
+/// None when asked to stop.
+fn measure_answers(
+    engine: &RolloutEngine,
+    model: &Transformer,
+    prompts: &[PromptIds],
+    journal: &mut RunJournal,
+    report: &mut Report,
+) -> Result<Option<Vec<MeasuredAnswer>>> {
+    // Keys that no rollout comes to, which count up from 0.
+    let turn = |prompt: usize| PromptTurn { prompt, key: u64::MAX - prompt as u64 };
+    let turns: Vec<PromptTurn> = (0..prompts.len()).map(turn).collect();
+    let tick = &mut || journal.advance(0.0, 0, report);
+    let Some(answers) = engine.answer(model, prompts, &turns, 1, tick) else { return Ok(None) };
+    let asked: Vec<&PromptIds> = prompts.iter().collect();
+    let scores = engine.score(&asked, &answers)?;
+    let measured = scores.iter().zip(&answers).map(|(score, answer)| MeasuredAnswer {
+        score: f64::from(*score),
+        length: answer.token_ids.len() as f64,
+    });
+    let measured = measured.collect();
+    // Work that nothing is learnt from.
+    match journal.advance(prompts.len() as f64 * MEASURING_COST, 0, report) {
+        ControlFlow::Continue(()) => Ok(Some(measured)),
+        ControlFlow::Break(()) => Ok(None),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which prompts each rollout batch answers: a function of the configuration and the number of
 //! prompts alone, so that a resumed run goes on where it was.
 
-use crate::run::row_use::tell_unreached;
-use entity::run_config::PpoConfig;
+use crate::{math::schedule::RateSchedule, run::row_use::tell_unreached};
+use entity::run_config::RolloutSettings;
 use std::collections::BTreeSet;
 use trainer_base::{
     batches::RowBatches,
@@ -13,70 +13,87 @@ use trainer_base::{
 
 /// Derived from the configuration once.
 #[derive(Debug)]
-pub(super) struct RolloutPlan {
+pub(crate) struct RolloutPlan {
     /// Rollout batches in all.
-    pub(super) n_steps: u64,
+    pub(crate) n_steps: u64,
     batches: RowBatches,
     n_prompts: u64,
     /// Prompts of a whole rollout batch.
     rollout: u64,
-    /// Responses over the whole run, where that is what was asked for.
-    episodes: Option<u64>,
+    /// Answers to each prompt.
+    n_answers: u64,
+    /// Prompts over the whole run, where a number of answers was asked for.
+    asked: Option<u64>,
     shuffle: bool,
     seed: u64,
 }
 
 /// A prompt on its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PromptTurn {
-    pub(super) prompt: usize,
+pub(crate) struct PromptTurn {
+    pub(crate) prompt: usize,
     /// Stands for this prompt in this epoch in the key of each draw.
-    pub(super) key: u64,
+    pub(crate) key: u64,
 }
 
 impl RolloutPlan {
     /// `max_steps` counts rollout batches and goes before `episodes`, and that before `epochs`.
-    pub(super) fn new(config: &PpoConfig, n_prompts: usize) -> Self {
-        let optimisation = &config.optimisation;
+    pub(crate) fn new(settings: &RolloutSettings, n_prompts: usize) -> Self {
+        let optimisation = &settings.optimisation;
         let batches = RowBatches::new(n_prompts, optimisation);
         let mut plan = Self {
             n_steps: batches.n_steps,
             batches,
             n_prompts: n_prompts as u64,
-            rollout: (optimisation.batch_size * optimisation.grad_accum) as u64,
-            episodes: None,
+            rollout: settings.n_prompts() as u64,
+            n_answers: settings.n_answers as u64,
+            asked: None,
             shuffle: optimisation.shuffle,
             seed: optimisation.seed,
         };
-        if config.episodes > 0 && optimisation.max_steps == 0 {
-            let episodes = config.episodes as u64;
-            let (epochs, rest) = (episodes / plan.n_prompts, episodes % plan.n_prompts);
+        if settings.episodes > 0 && optimisation.max_steps == 0 {
+            let asked = (settings.episodes as u64).div_ceil(plan.n_answers);
+            let (epochs, rest) = (asked / plan.n_prompts, asked % plan.n_prompts);
             plan.n_steps = epochs * plan.batches.steps_per_epoch + rest.div_ceil(plan.rollout);
-            plan.episodes = Some(episodes);
+            plan.asked = Some(asked);
         }
         plan
     }
 
     /// The prompts of a rollout batch. Each epoch sees every prompt once; its last batch, and the
     /// run's, may be smaller.
-    pub(super) fn turns(&self, step: u64) -> Vec<PromptTurn> {
-        let n = (self.episodes_before(step + 1) - self.episodes_before(step)) as usize;
+    pub(crate) fn turns(&self, step: u64) -> Vec<PromptTurn> {
+        let n = (self.prompts_before(step + 1) - self.prompts_before(step)) as usize;
         let epoch = step / self.batches.steps_per_epoch;
         let key = |prompt: usize| epoch * self.n_prompts + prompt as u64;
         let prompts = self.batches.of_step(step).concat();
         prompts.into_iter().take(n).map(|prompt| PromptTurn { prompt, key: key(prompt) }).collect()
     }
 
-    /// Responses before a step.
-    pub(super) fn episodes_before(&self, step: u64) -> u64 {
+    fn prompts_before(&self, step: u64) -> u64 {
         let (epoch, within) =
             (step / self.batches.steps_per_epoch, step % self.batches.steps_per_epoch);
-        let responses = epoch * self.n_prompts + within * self.rollout;
-        self.episodes.map_or(responses, |episodes| responses.min(episodes))
+        let prompts = epoch * self.n_prompts + within * self.rollout;
+        self.asked.map_or(prompts, |asked| prompts.min(asked))
+    }
+
+    /// Answers before a step.
+    pub(crate) fn episodes_before(&self, step: u64) -> u64 {
+        self.prompts_before(step) * self.n_answers
+    }
+
+    /// How the learning rate goes, a step being a rollout batch.
+    pub(crate) fn rates(&self, settings: &RolloutSettings) -> RateSchedule {
+        RateSchedule {
+            kind: settings.optimisation.lr_scheduler,
+            peak: settings.learning_rate,
+            warmup_steps: settings.optimisation.warmup_steps as u64,
+            n_steps: self.n_steps,
+        }
     }
 
     /// Tells which prompts the run does not come to.
-    pub(super) fn tell_unreached(&self, loaded: &LoadedRows<PromptIds>, report: &mut Report) {
+    pub(crate) fn tell_unreached(&self, loaded: &LoadedRows<PromptIds>, report: &mut Report) {
         if self.n_steps >= self.batches.steps_per_epoch {
             return;
         }
@@ -89,7 +106,7 @@ impl RolloutPlan {
 
     /// The batch's responses, in an order of this pass's own, shared out over `n` minibatches of
     /// nearly equal size. Fewer where there are not as many responses.
-    pub(super) fn minibatches(
+    pub(crate) fn minibatches(
         &self,
         step: u64,
         pass: usize,
@@ -110,13 +127,14 @@ impl RolloutPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::run_config::{GrpoConfig, PpoConfig, RolloutConfig};
 
     fn plan(n_prompts: usize, edit: impl FnOnce(&mut PpoConfig)) -> RolloutPlan {
         let mut config = PpoConfig::default();
         config.optimisation.batch_size = 2;
         config.optimisation.grad_accum = 2;
         edit(&mut config);
-        RolloutPlan::new(&config, n_prompts)
+        RolloutPlan::new(&config.rollouts(), n_prompts)
     }
 
     fn prompts(plan: &RolloutPlan, step: u64) -> Vec<usize> {
@@ -158,6 +176,19 @@ mod tests {
             assert_eq!(answered, episodes);
             assert!((0..plan.n_steps).all(|step| !plan.turns(step).is_empty()));
         }
+    }
+
+    #[test]
+    fn every_answer_to_a_prompt_counts() {
+        let mut config = GrpoConfig { num_generations: 3, ..GrpoConfig::default() };
+        config.optimisation.batch_size = 4;
+        config.optimisation.epochs = 1.0;
+        let plan = RolloutPlan::new(&config.rollouts(), 10);
+        assert_eq!(
+            (0..=3).map(|step| plan.episodes_before(step)).collect::<Vec<_>>(),
+            [0, 12, 24, 30]
+        );
+        assert_eq!(plan.turns(2).len(), 2);
     }
 
     #[test]

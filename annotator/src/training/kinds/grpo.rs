@@ -1,0 +1,103 @@
+//! Group relative policy optimisation against a reward model: no value model.
+
+use super::{FollowUp, ROLLOUTS, RunDefinition, SamplePrompts, sample_as_trained};
+use crate::training::{
+    fields::{
+        ADAPTERS, BATCH_SIZE_GROUPS, Choices, EPOCHS, EPSILON, EPSILON_HIGH, EVAL_EVERY_POLICY,
+        FieldControl, FieldGroup, MACHINE, MAX_COMPLETION_LENGTH, MAX_LENGTH_PROMPTS, MAX_ROLLOUTS,
+        MISSING_EOS_PENALTY, NUM_GENERATIONS, NUM_ITERATIONS, OPTIMISER, POLICY_LEARNING_RATE,
+        TEMPERATURE, field,
+    },
+    findings::{groups_alike, policy_gain, rows_left_out},
+    run_work,
+};
+use entity::run_config::{GrpoConfig, RunKind};
+use trainer_base::memory;
+
+pub(super) const GRPO: RunDefinition = RunDefinition {
+    kind: RunKind::Grpo,
+    slug: "grpo",
+    name: "run-kind-grpo",
+    launch: "run-new-grpo",
+    lead: "run-lead-grpo",
+    form_path: "/runs/new/grpo",
+    form: FORM,
+    charts: &[
+        &["eval_score"],
+        &["reward"],
+        &["completions/mean_length", "eval_length"],
+        &["objective/kl"],
+        &["entropy"],
+        &["reward_std"],
+        &["frac_reward_zero_std"],
+        &["loss"],
+        &["clip_ratio/low_mean", "clip_ratio/high_mean"],
+        &["completions/clipped_ratio"],
+        &["grad_norm"],
+    ],
+    learning: |digest, _| {
+        let warnings = groups_alike(digest).into_iter().chain(rows_left_out(digest));
+        policy_gain(digest, "reward").into_iter().chain(warnings).collect()
+    },
+    memory: memory::of::<GrpoConfig>,
+    work: run_work::rollouts::<GrpoConfig>,
+    pace: &["device", "dtype", "lora_rank", "max_completion_length", "num_iterations"],
+    follow_up: FollowUp::SamplePolicy {
+        prompts: SamplePrompts::OfTheRun,
+        config: sample_as_trained::<GrpoConfig>,
+    },
+    ..ROLLOUTS
+};
+
+const LOSS_TYPES: Choices = &[
+    ("dapo", "choice-loss-dapo"),
+    ("grpo", "choice-loss-grpo"),
+    ("dr_grpo", "choice-loss-dr-grpo"),
+];
+const SCALES: Choices = &[
+    ("group", "choice-scale-group"),
+    ("batch", "choice-scale-batch"),
+    ("none", "choice-scale-none"),
+];
+
+const FORM: &[FieldGroup] = &[
+    FieldGroup {
+        title: "config-group-main",
+        fields: &[
+            POLICY_LEARNING_RATE,
+            NUM_GENERATIONS,
+            BATCH_SIZE_GROUPS,
+            MAX_COMPLETION_LENGTH,
+            TEMPERATURE,
+            field("beta", FieldControl::Number, "config-kl-coef", "config-beta-grpo-help"),
+            MISSING_EOS_PENALTY,
+        ],
+    },
+    FieldGroup {
+        title: "config-group-course",
+        fields: &[EPOCHS, MAX_ROLLOUTS, EVAL_EVERY_POLICY, MAX_LENGTH_PROMPTS],
+    },
+    FieldGroup {
+        title: "config-group-grpo",
+        fields: &[
+            NUM_ITERATIONS,
+            field(
+                "loss_type",
+                FieldControl::Choice(LOSS_TYPES),
+                "config-loss-type",
+                "config-loss-type-help",
+            ),
+            field(
+                "scale_rewards",
+                FieldControl::Choice(SCALES),
+                "config-scale-rewards",
+                "config-scale-rewards-help",
+            ),
+            EPSILON,
+            EPSILON_HIGH,
+        ],
+    },
+    ADAPTERS,
+    OPTIMISER,
+    MACHINE,
+];

@@ -1,0 +1,167 @@
+//! Against TRL's own loss (`fixtures/make_trl_group_losses.py`), and the loop as a whole.
+
+use super::*;
+use crate::{
+    algorithms::rollout::desk::{
+        Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama,
+    },
+    fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
+    model::Transformer,
+    run::environment::ComputeEnvironment,
+};
+use entity::run_config::{LoraSettings, RunConfig, ScaleRewards};
+use std::collections::BTreeSet;
+use tch::Device;
+use trainer_base::tokenizer::Tokenizer;
+
+fn grpo(config: &GrpoConfig) -> Grpo<'_> {
+    let engine = RolloutEngine {
+        policy: tiny_llama(),
+        reference: None,
+        reward: scorer(1),
+        tokenizer: Tokenizer::load(&fixture_path("tiny_llama")).unwrap(),
+        settings: config.rollouts(),
+    };
+    Grpo { config, learner: PolicyLearner::new(engine) }
+}
+
+/// A case of the fixture in micro-batches of so many answers, which make no difference.
+fn follows_trl(name: &str, batch_size: usize) {
+    let golden = fixture("trl_group_losses.json");
+    let case = &golden["grpo"][name];
+    let args = case["args"].as_object().unwrap();
+    let mut config = GrpoConfig {
+        temperature: golden["temperature"].as_f64().unwrap(),
+        num_generations: golden["num_generations"].as_u64().unwrap() as usize,
+        max_completion_length: golden["max_completion_length"].as_u64().unwrap() as usize,
+        ..GrpoConfig::default()
+    }
+    .with_overrides(args)
+    .unwrap();
+    config.optimisation.batch_size = batch_size;
+    config.optimisation.max_grad_norm = 0.0;
+    let (mut grpo, answers) = (grpo(&config), given_groups(&golden));
+    let targets = UpdateTargets {
+        old: Some(golden_floats(&golden["old"])),
+        reference: (config.beta > 0.0).then(|| golden_floats(&golden["ref"])),
+        ..grpo.targets(&answers)
+    };
+    let advantages =
+        ops::group_advantages(&answers.scores, config.num_generations, config.scale_rewards);
+    let advantages: Vec<f64> = advantages.into_iter().map(f64::from).collect();
+    assert_close("advantages", &advantages, &numbers(&case["advantages"]), 1e-5);
+
+    let mut statistics = StepStatistics::default();
+    let _ = grpo.update(&answers, &targets, 0.0, &mut statistics).unwrap();
+    let metrics = statistics.metrics(&answers, config.num_generations);
+    let found = |name: &str| metrics[name].as_f64().unwrap();
+    assert_close("loss", &[found("loss")], &[case["loss"].as_f64().unwrap()], 1e-5);
+    assert_close("grad_norm", &[found("grad_norm")], &[case["grad_norm"].as_f64().unwrap()], 1e-4);
+    for (name, expected) in case["metrics"].as_object().unwrap() {
+        // TRL looks at the deviation that it divides by, which is not a group's there.
+        if name == "frac_reward_zero_std" && config.scale_rewards == ScaleRewards::Batch {
+            continue;
+        }
+        assert_close(name, &[found(name)], &[expected.as_f64().unwrap()], 1e-5);
+    }
+    assert_eq!(metrics.contains_key("kl"), config.beta > 0.0);
+}
+
+#[test]
+fn losses_of_every_type_and_scale_are_trls() {
+    for name in ["dapo", "grpo", "dr_grpo", "clip_higher"] {
+        for batch_size in [12, 5] {
+            follows_trl(name, batch_size);
+        }
+    }
+    // A mean over the tokens of each micro-batch is that of all where there is one.
+    follows_trl("bnpo", 12);
+}
+
+#[test]
+fn the_kl_in_the_loss_is_trls() {
+    for name in ["kl", "kl_by_sequence"] {
+        for batch_size in [12, 5] {
+            follows_trl(name, batch_size);
+        }
+    }
+}
+
+fn desk_config() -> GrpoConfig {
+    GrpoConfig {
+        learning_rate: Some(3e-3),
+        num_generations: 3,
+        max_completion_length: 6,
+        optimisation: Desk::optimisation(),
+        ..GrpoConfig::default()
+    }
+}
+
+#[test]
+fn a_policy_learns_what_its_reward_model_likes() {
+    let desk = Desk::new();
+    desk.repeat_prompts(2);
+    let mut config = GrpoConfig { num_generations: 8, learning_rate: Some(3e-2), ..desk_config() };
+    config.optimisation.batch_size = 10;
+    config.optimisation.grad_accum = 1;
+    config.optimisation.max_steps = 12;
+    let (outcome, events) = desk.run(run, "policy", &config, None);
+    let VerbOutcome::Finished(summary) = outcome else { panic!("it was not stopped") };
+    assert_eq!((summary.kind.as_str(), summary.steps), ("grpo", 12));
+    assert!(summary.tokens > 0 && summary.tokens <= 12 * 80 * 6);
+    let scores = metric(&events, "reward");
+    let (first, last) = (scores[0], scores[10].min(scores[11]));
+    assert!(last > first + 0.5, "from {first} to {last}: {scores:?}");
+    assert_eq!(metric(&events, "episode").last(), Some(&960.0));
+    assert!(metric(&events, "eval_gain_low").last() > Some(&0.0), "held-out prompts are measured");
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_to_the_same_numbers_bit_for_bit() {
+    // Without a reference in memory, and with one.
+    assert_goes_on(desk_config(), "model.safetensors");
+    let config = GrpoConfig { beta: 0.1, num_iterations: 2, ..desk_config() };
+    assert_goes_on(config, "model.safetensors");
+}
+
+#[test]
+fn adapters_that_were_stopped_go_on_to_the_same_numbers_bit_for_bit() {
+    let lora = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    assert_goes_on(GrpoConfig { lora, beta: 0.1, ..desk_config() }, "adapter_model.safetensors");
+}
+
+fn assert_goes_on(mut config: GrpoConfig, file: &str) {
+    config.optimisation.max_steps = 5;
+    Desk::new().assert_goes_on(run, &config, file);
+}
+
+fn loaded(paths: &RolloutPaths, config: &GrpoConfig) -> RolloutEngine {
+    let environment = ComputeEnvironment { device: Device::Cpu, kind: Kind::Float };
+    let tokenizer = Tokenizer::load(&paths.policy).unwrap();
+    RolloutEngine::load(paths, config.rollouts(), tokenizer, &environment).unwrap()
+}
+
+#[test]
+fn a_policy_that_is_held_to_no_reference_has_none_in_memory() {
+    let desk = Desk::new();
+    let has_one = |beta| loaded(&desk.paths(""), &GrpoConfig { beta, ..desk_config() }).reference;
+    assert!(has_one(0.0).is_none() && has_one(0.1).is_some());
+}
+
+#[test]
+fn a_policy_and_a_reward_model_of_one_base_have_its_weights_in_memory_once() {
+    let (desk, golden) = (Desk::new(), fixture("peft_trace.json"));
+    let reward = fresh_adapters(Some(&golden["reward"]["score_weight"]));
+    let paths = RolloutPaths { reward: reward.path().into(), ..desk.paths("policy") };
+    // The policy's own adapters may be of another rank.
+    let lora = LoraSettings { lora_rank: 2, ..adapter_settings() };
+    let engine = loaded(&paths, &GrpoConfig { lora, ..desk_config() });
+    let reference = engine.reference.as_ref().expect("the base with adapters off costs nothing");
+    let places = |model: &Transformer| -> BTreeSet<usize> {
+        model.parameters().iter().map(|(_, weight)| weight.data_ptr() as usize).collect()
+    };
+    for model in [&engine.policy, &engine.reward] {
+        assert!(places(reference).is_subset(&places(model)), "a copy of the base");
+    }
+    assert!(engine.reward.parameters().iter().all(|(_, weight)| !weight.requires_grad()));
+}

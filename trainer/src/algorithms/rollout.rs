@@ -1,0 +1,78 @@
+//! What the methods share whose policy learns from answers of its own: how these are drawn and scored
+//! ([`engine`]), in which order prompts come ([`plan`]), and a run of it besides the method's own phases
+//! ([`run`]).
+
+pub(super) mod answers;
+#[cfg(test)]
+pub(super) mod desk;
+pub(super) mod engine;
+mod held_out;
+pub(super) mod learner;
+pub(super) mod plan;
+pub(super) mod run;
+mod score;
+pub(super) mod statistics;
+
+use crate::run::environment::ComputeEnvironment;
+use anyhow::{Result, ensure};
+use entity::{message, run_config::RolloutConfig};
+use std::path::Path;
+use trainer_base::{
+    job::Report,
+    memory::MemoryNeeds,
+    rows::{self, LoadedRows, LongPrompts, PromptIds},
+    settings::RolloutPaths,
+    tokenizer::Tokenizer,
+};
+
+/// What is read before the models.
+pub(super) struct RolloutInputs {
+    pub(super) environment: ComputeEnvironment,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) rows: RolloutRows,
+}
+
+/// Prompts to learn from, and those that are only measured on.
+pub(super) struct RolloutRows {
+    pub(super) prompts: LoadedRows<PromptIds>,
+    pub(super) held_out: Vec<PromptIds>,
+}
+
+/// Reads the prompts and tells what the run will take. None when asked to stop.
+pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
+    paths: &RolloutPaths,
+    config: &C,
+    report: &mut Report,
+) -> Result<Option<RolloutInputs>> {
+    let settings = config.rollouts();
+    let (device, dtype) = (settings.optimisation.device, settings.optimisation.dtype);
+    let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
+        return Ok(None);
+    };
+    score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
+    let tokenizer = Tokenizer::load(&paths.policy)?;
+    let mut load = |file: &Path| {
+        rows::load_prompts(file, &tokenizer, settings.max_length, LongPrompts::Drop, report)
+    };
+    let prompts = load(&paths.prompts)?;
+    let held_out = match &paths.eval_prompts {
+        Some(file) => load(file)?.rows,
+        None => Vec::new(),
+    };
+    let lengths = prompts.rows.iter().collect();
+    environment.tell_forecast(&[&paths.policy, &paths.reward], config, &lengths, report);
+    Ok(Some(RolloutInputs { environment, tokenizer, rows: RolloutRows { prompts, held_out } }))
+}
+
+/// An error where the norm of a gradient is no number.
+pub(super) fn ensure_finite(norm: f64) -> Result<()> {
+    ensure!(
+        norm.is_finite(),
+        message!(
+            "gradient-no-number",
+            "the gradient has the norm {norm}: lower --learning-rate",
+            norm = norm.to_string()
+        )
+    );
+    Ok(())
+}

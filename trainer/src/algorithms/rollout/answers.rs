@@ -1,0 +1,101 @@
+//! A batch of answers with their scores. Per-token values are packed: the answers' tokens one after
+//! the other, N in all.
+
+use crate::answer::generate::{Completion, FinishReason};
+use serde_json::{Map, Value, json};
+use tch::{Device, Kind, Tensor};
+use trainer_base::rows::{PromptIds, TrainingExample};
+
+/// What the policy answered, and what the reward model says of it.
+pub(crate) struct ScoredAnswers {
+    /// Prompt and answer.
+    pub(crate) sequences: Vec<TrainingExample>,
+    pub(crate) completions: Vec<Completion>,
+    /// By the reward model, less the penalty for an answer that did not end by itself.
+    pub(crate) scores: Vec<f32>,
+}
+
+impl ScoredAnswers {
+    /// One answer and score to each prompt asked.
+    pub(crate) fn new(
+        asked: &[&PromptIds],
+        completions: Vec<Completion>,
+        scores: Vec<f32>,
+    ) -> Self {
+        let sequence = |(prompt, completion): (&&PromptIds, &Completion)| TrainingExample {
+            index: prompt.index,
+            ids: [prompt.ids.as_slice(), &completion.token_ids].concat(),
+            prompt_len: prompt.ids.len(),
+        };
+        let sequences = asked.iter().zip(&completions).map(sequence).collect();
+        Self { sequences, completions, scores }
+    }
+
+    pub(crate) fn n_answers(&self) -> usize {
+        self.sequences.len()
+    }
+
+    /// Tokens of each answer.
+    pub(crate) fn lengths(&self) -> Vec<i64> {
+        self.sequences.iter().map(answer_length).collect()
+    }
+
+    /// Answer tokens in all: N.
+    pub(crate) fn n_tokens(&self) -> usize {
+        self.lengths().iter().sum::<i64>() as usize
+    }
+
+    /// The places, among the N tokens, of the answers at `picked`.
+    pub(crate) fn places(&self, picked: &[usize], device: Device) -> Tensor {
+        let ends: Vec<i64> = self
+            .lengths()
+            .iter()
+            .scan(0, |end, length| {
+                *end += length;
+                Some(*end)
+            })
+            .collect();
+        let places: Vec<i64> = picked
+            .iter()
+            .flat_map(|&i| ends[i] - answer_length(&self.sequences[i])..ends[i])
+            .collect();
+        Tensor::from_slice(&places).to_device(device)
+    }
+
+    /// How many answers ended by themselves.
+    pub(crate) fn n_ended(&self) -> usize {
+        let ended = |answer: &&Completion| answer.finish_reason == FinishReason::Stop;
+        self.completions.iter().filter(ended).count()
+    }
+
+    /// Lengths under the names of TRL's GRPOTrainer and RLOOTrainer.
+    pub(crate) fn length_metrics(&self) -> Map<String, Value> {
+        let (lengths, n) = (self.lengths(), self.n_answers() as f64);
+        let Value::Object(metrics) = json!({
+            "completions/mean_length": self.n_tokens() as f64 / n,
+            "completions/min_length": lengths.iter().min(),
+            "completions/max_length": lengths.iter().max(),
+            "completions/clipped_ratio": 1.0 - self.n_ended() as f64 / n,
+        }) else {
+            unreachable!("an object was written")
+        };
+        metrics
+    }
+
+    /// Means over the answers of what is summed over each answer's tokens: (N).
+    pub(crate) fn per_answer(&self, tokens: &Tensor) -> f64 {
+        floats(tokens).into_iter().map(f64::from).sum::<f64>() / self.n_answers() as f64
+    }
+
+    pub(crate) fn mean_score(&self) -> f64 {
+        self.scores.iter().copied().map(f64::from).sum::<f64>() / self.n_answers() as f64
+    }
+}
+
+fn answer_length(sequence: &TrainingExample) -> i64 {
+    (sequence.ids.len() - sequence.prompt_len) as i64
+}
+
+pub(crate) fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.to_kind(Kind::Float).to_device(Device::Cpu)).expect("a row of numbers")
+}

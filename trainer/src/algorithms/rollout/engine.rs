@@ -1,0 +1,206 @@
+//! The engine of a rollout: the policy answers prompts, the reward model scores the answers, and a
+//! model says how likely it finds each of their tokens.
+
+use super::{answers::floats, plan::PromptTurn, score};
+use crate::{
+    answer::{
+        generate::{self, AnswerRequest, Completion, FinishReason, SamplingSettings},
+        sample,
+        show::{ShowSchedule, ShownPrompts},
+    },
+    model::{PackedBatch, Transformer, head},
+    run::environment::ComputeEnvironment,
+};
+use anyhow::{Result, ensure};
+use entity::{message, message::KeyedMessage, report::RunReport, run_config::RolloutSettings};
+use std::ops::ControlFlow;
+use tch::Tensor;
+use trainer_base::{
+    model_config::ModelPurpose,
+    progress::RunProgress,
+    rows::{PromptIds, TrainingExample},
+    settings::RolloutPaths,
+    tokenizer::Tokenizer,
+};
+
+/// Sequences decoded at once in a rollout.
+const SLOTS: usize = 64;
+
+/// The models of a rollout. The policy learns; the others stay as they were loaded.
+pub(crate) struct RolloutEngine {
+    pub(crate) policy: Transformer,
+    /// The policy as it was when the run began, where the method is held to it, or where it costs
+    /// nothing beside adapters.
+    pub(crate) reference: Option<Transformer>,
+    pub(crate) reward: Transformer,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) settings: RolloutSettings,
+}
+
+impl RolloutEngine {
+    /// Policy and reward model, and the reference if the settings want one. What is the same of adapters
+    /// of one base is in memory once.
+    pub(crate) fn load(
+        paths: &RolloutPaths,
+        settings: RolloutSettings,
+        tokenizer: Tokenizer,
+        environment: &ComputeEnvironment,
+    ) -> Result<Self> {
+        let (lora, seed) = (&settings.lora, settings.optimisation.seed);
+        let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
+        let reward = Transformer::load_frozen_beside(&policy, &paths.reward)?;
+        let has_reference = settings.has_reference || policy.adapted.is_some();
+        let reference = if has_reference { Some(policy.as_it_began()?) } else { None };
+        let engine = Self { policy, reference, reward, tokenizer, settings };
+        engine.expect_reward_model()?;
+        Ok(engine)
+    }
+
+    /// An error where the reward model is none.
+    pub(crate) fn expect_reward_model(&self) -> Result<()> {
+        ensure!(
+            self.reward.config.purpose == ModelPurpose::Score,
+            message!(
+                "ppo-no-reward-model",
+                "{folder} is a language model; `trainer reward` makes a reward model of it",
+                folder = self.reward.folder.display()
+            )
+        );
+        Ok(())
+    }
+
+    /// An error where a prompt leaves no room for an answer.
+    pub(crate) fn ensure_they_fit(&self, prompts: &[PromptIds]) -> Result<()> {
+        sample::ensure_they_fit(prompts, self.settings.answer_length, &self.policy)
+    }
+
+    /// `n` answers of the policy, or of the model that it was, to each prompt, one prompt's after the
+    /// other's; none when `tick`, called at every token, says to stop.
+    pub(crate) fn answer(
+        &self,
+        model: &Transformer,
+        prompts: &[PromptIds],
+        turns: &[PromptTurn],
+        n: usize,
+        tick: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Vec<Completion>> {
+        let request =
+            |turn: &PromptTurn| AnswerRequest { ids: &prompts[turn.prompt].ids, n, key: turn.key };
+        let requests: Vec<AnswerRequest> = turns.iter().map(request).collect();
+        let settings = SamplingSettings {
+            max_new_tokens: self.settings.answer_length,
+            temperature: self.settings.temperature,
+            top_p: 1.0,
+            slots: SLOTS,
+            seed: self.settings.optimisation.seed,
+            stop_ids: self.tokenizer.eos_ids(),
+        };
+        let answers = generate::generate_while(model, &requests, &settings, tick)?;
+        Some(answers.concat())
+    }
+
+    /// The reward model's score of each answer, less the penalty.
+    pub(crate) fn score(
+        &self,
+        asked: &[&PromptIds],
+        completions: &[Completion],
+    ) -> Result<Vec<f32>> {
+        let sequences = asked
+            .iter()
+            .zip(completions)
+            .map(|(prompt, answer)| score::ids_to_score(prompt, answer, &self.tokenizer))
+            .collect::<Result<Vec<_>>>()?;
+        let drawn = completions.iter().map(|completion| &completion.token_ids);
+        sequences.iter().chain(drawn).try_for_each(|ids| self.check_embedded(ids))?;
+        let mut scores = self.scores(&sequences);
+        self.penalise(&mut scores, completions);
+        Ok(scores)
+    }
+
+    /// An answer that did not end by itself loses `missing_eos_penalty`.
+    pub(crate) fn penalise(&self, scores: &mut [f32], completions: &[Completion]) {
+        for (score, completion) in scores.iter_mut().zip(completions) {
+            if completion.finish_reason == FinishReason::Length {
+                *score -= self.settings.missing_eos_penalty as f32;
+            }
+        }
+    }
+
+    /// An error where the embedding of the reward model, and so of a value model that began as it,
+    /// ends before an id that the policy's has.
+    pub(crate) fn check_embedded(&self, ids: &[i64]) -> Result<(), KeyedMessage> {
+        let n = self.reward.config.vocab_size;
+        match ids.iter().find(|id| **id >= n) {
+            None => Ok(()),
+            Some(id) => Err(message!(
+                "ppo-beyond-embedding",
+                "the policy's id {id} is beyond the {n} rows of the reward model's embedding (vocab_size in its config.json): train a reward model that starts from the policy's own base",
+                id = *id,
+                n = n
+            )),
+        }
+    }
+
+    /// The reward model's score of each sequence, read at its last token.
+    pub(crate) fn scores(&self, sequences: &[Vec<i64>]) -> Vec<f32> {
+        let _no_grad = tch::no_grad_guard();
+        let mut scores = Vec::with_capacity(sequences.len());
+        for sequences in sequences.chunks(self.settings.optimisation.batch_size) {
+            let sequences: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
+            scores.extend(floats(&self.reward.sequence_scores(&sequences)));
+        }
+        scores
+    }
+
+    /// log π of each answer token at the rollout's temperature, without gradient: (N).
+    pub(crate) fn logprobs(&self, model: &Transformer, sequences: &[TrainingExample]) -> Tensor {
+        let _no_grad = tch::no_grad_guard();
+        self.over_micro_batches(sequences, |sequences| {
+            let (hidden, ids) = answer_hidden(model, sequences);
+            head::logprobs(model, &hidden, &ids, self.settings.temperature).logprobs
+        })
+    }
+
+    /// What `of` makes of the sequences, a few at a time.
+    pub(crate) fn over_micro_batches(
+        &self,
+        sequences: &[TrainingExample],
+        of: impl Fn(&[&TrainingExample]) -> Tensor,
+    ) -> Tensor {
+        let sequences: Vec<&TrainingExample> = sequences.iter().collect();
+        let batch_size = self.settings.optimisation.batch_size;
+        let parts: Vec<Tensor> = sequences.chunks(batch_size).map(of).collect();
+        Tensor::cat(&parts, 0)
+    }
+
+    /// What the policy answers now to the first prompts, with the scores, for a person to read.
+    pub(crate) fn show(
+        &self,
+        prompts: &[PromptIds],
+        step: u64,
+        showing: &mut ShowSchedule,
+        progress: &mut RunProgress,
+    ) -> Result<Vec<RunReport>> {
+        let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
+        let shown = ShownPrompts::new(&self.policy, ids, self.settings.answer_length);
+        let (answers, scores) = showing.show(progress, || {
+            let answers = shown.answers(&self.policy, &self.tokenizer);
+            let asked: Vec<&PromptIds> = prompts.iter().take(shown.len()).collect();
+            let scores = self.score(&asked, &answers);
+            (answers, scores)
+        });
+        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores?)))
+    }
+}
+
+/// The hidden states that predict the answer tokens, (n, D), and these tokens, (n).
+pub(crate) fn answer_hidden(
+    model: &Transformer,
+    sequences: &[&TrainingExample],
+) -> (Tensor, Tensor) {
+    let whole: Vec<&[i64]> = sequences.iter().map(|sequence| sequence.ids.as_slice()).collect();
+    let prompts: Vec<usize> = sequences.iter().map(|sequence| sequence.prompt_len).collect();
+    let batch = PackedBatch::new(&whole, model.device);
+    let answers = batch.answers(&prompts);
+    (model.hidden(&batch).index_select(0, &answers.rows), answers.ids)
+}
