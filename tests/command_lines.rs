@@ -38,6 +38,11 @@ const TRAINER: &[(&str, &str)] = &[
          --epsilon --epsilon-high --loss-type --scale-rewards --temperature --missing-eos-penalty --eval-every --lora-rank \
          --merge",
     ),
+    (
+        "rloo",
+        "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
+         --epsilon --epsilon-high --normalize-advantages --temperature --missing-eos-penalty --eval-every --lora-rank --merge",
+    ),
     ("pretrain", "--data --out"),
 ];
 

@@ -42,8 +42,8 @@ use storage::artifact_store::ArtifactStore;
 /// How long everything may take: a machine may be slow, but a run that is stuck is a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-const KINDS: [RunKind; 5] =
-    [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo];
+const KINDS: [RunKind; 6] =
+    [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo, RunKind::Rloo];
 
 /// A database with models and datasets for every kind of training.
 struct Site {
@@ -102,14 +102,16 @@ impl Site {
         let (model, dataset) = match kind {
             RunKind::Sft => (self.base, self.demonstrations),
             RunKind::Reward | RunKind::Dpo => (self.base, self.preferences),
-            RunKind::Ppo | RunKind::Grpo | RunKind::Sample => (self.sft, self.prompts),
+            RunKind::Ppo | RunKind::Grpo | RunKind::Rloo | RunKind::Sample => {
+                (self.sft, self.prompts)
+            }
             RunKind::Fetch => unreachable!("it reads no model"),
         };
         let mut inputs = vec![
             LaunchInput::Model(entity::run_input::InputSlot::Model, model),
             LaunchInput::Rows(dataset),
         ];
-        if matches!(kind, RunKind::Ppo | RunKind::Grpo) {
+        if matches!(kind, RunKind::Ppo | RunKind::Grpo | RunKind::Rloo) {
             inputs.push(LaunchInput::Model(entity::run_input::InputSlot::Reward, self.reward));
         }
         let launch =
@@ -173,7 +175,7 @@ fn settings(kind: RunKind) -> Value {
         RunKind::Ppo => json!({
             "learning_rate": 1e-4, "batch_size": 16, "episodes": 160, "response_length": 24, "save_every": 1
         }),
-        RunKind::Grpo => json!({
+        RunKind::Grpo | RunKind::Rloo => json!({
             "learning_rate": 1e-4, "batch_size": 4, "max_steps": 10, "num_generations": 4,
             "max_completion_length": 24, "save_every": 1
         }),

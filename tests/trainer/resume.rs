@@ -94,3 +94,9 @@ fn grpo_survives_a_kill() {
         "--batch-size 8 --max-steps 8 --num-generations 4 --max-completion-length 24 --beta 0.04";
     rollouts_survive_a_kill("grpo", settings);
 }
+
+#[test]
+fn rloo_survives_a_kill() {
+    let settings = "--batch-size 8 --max-steps 8 --num-generations 4 --max-completion-length 24";
+    rollouts_survive_a_kill("rloo", settings);
+}

@@ -6,6 +6,7 @@ mod length_bias;
 pub mod ppo;
 pub mod pretrain;
 pub mod reward;
+pub mod rloo;
 mod rollout;
 pub mod sft;
 
@@ -21,5 +22,6 @@ pub(crate) fn run(verb: &TrainingVerb) -> Result<(), VerbFailure> {
         TrainingVerb::Dpo(flags) => configured(flags, dpo::run),
         TrainingVerb::Ppo(flags) => configured(flags, ppo::run),
         TrainingVerb::Grpo(flags) => configured(flags, grpo::run),
+        TrainingVerb::Rloo(flags) => configured(flags, rloo::run),
     }
 }

@@ -1,5 +1,5 @@
 //! What follows a finished run: the answers of a sample run become comparison tasks, and a DPO,
-//! PPO or GRPO run queues the sample run of its policy, whose answers then go back to the people.
+//! PPO, GRPO or RLOO run queues the sample run of its policy, whose answers then go back to the people.
 //!
 //! **Invariant:** a run is followed up once, whoever looks and however often: what is written of it
 //! moves `run.followed_up_at` from null in the same transaction, or, portion by portion, the count of

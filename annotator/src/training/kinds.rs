@@ -6,6 +6,7 @@ mod fetch;
 mod grpo;
 mod ppo;
 mod reward;
+mod rloo;
 mod sample;
 mod sft;
 
@@ -37,6 +38,7 @@ pub fn definition(kind: RunKind) -> &'static RunDefinition {
         RunKind::Dpo => &dpo::DPO,
         RunKind::Ppo => &ppo::PPO,
         RunKind::Grpo => &grpo::GRPO,
+        RunKind::Rloo => &rloo::RLOO,
         RunKind::Fetch => &fetch::FETCH,
     }
 }

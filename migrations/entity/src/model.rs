@@ -17,7 +17,7 @@ pub enum ModelKind {
     Base,
     Sft,
     Reward,
-    /// Improved by PPO, GRPO or DPO.
+    /// Improved by PPO, GRPO, RLOO or DPO.
     Policy,
 }
 

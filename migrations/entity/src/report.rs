@@ -93,9 +93,9 @@ fn always() -> bool {
 pub struct RunSummary {
     /// "sft", "reward", …
     pub kind: String,
-    /// Optimiser steps (PPO, GRPO: rollout batches; sample: prompts; fetch: megabytes).
+    /// Optimiser steps (PPO, GRPO, RLOO: rollout batches; sample: prompts; fetch: megabytes).
     pub steps: u64,
-    /// Every token of the sequences trained on, no padding (PPO, GRPO and sample: response tokens).
+    /// Every token of the sequences trained on, no padding (PPO, GRPO, RLOO and sample: response tokens).
     pub tokens: u64,
     /// Wall time without loading and tokenising.
     pub seconds: f64,

@@ -11,6 +11,7 @@ mod optimiser;
 mod ppo;
 mod pretrain;
 mod reward;
+mod rloo;
 mod rollout;
 mod sample;
 mod sft;
@@ -23,6 +24,7 @@ pub use optimiser::OptimiserSettings;
 pub use ppo::{KlEstimator, PpoConfig};
 pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;
+pub use rloo::RlooConfig;
 pub use rollout::{RolloutConfig, RolloutSettings};
 pub use sample::SampleConfig;
 pub use sft::SftConfig;
@@ -48,6 +50,7 @@ pub enum RunKind {
     Dpo,
     Ppo,
     Grpo,
+    Rloo,
     /// Brings a base: reads no model and no dataset version.
     Fetch,
 }
@@ -67,6 +70,7 @@ impl RunKind {
             Self::Dpo => &SettingsOf::<DpoConfig>(PhantomData),
             Self::Ppo => &SettingsOf::<PpoConfig>(PhantomData),
             Self::Grpo => &SettingsOf::<GrpoConfig>(PhantomData),
+            Self::Rloo => &SettingsOf::<RlooConfig>(PhantomData),
             Self::Fetch => &SettingsOf::<FetchConfig>(PhantomData),
         }
     }
@@ -286,6 +290,7 @@ mod tests {
         assert_eq!(parsed::<DpoConfig>(), DpoConfig::default());
         assert_eq!(parsed::<PpoConfig>(), PpoConfig::default());
         assert_eq!(parsed::<GrpoConfig>(), GrpoConfig::default());
+        assert_eq!(parsed::<RlooConfig>(), RlooConfig::default());
         assert_eq!(parsed::<SampleConfig>(), SampleConfig::default());
     }
 

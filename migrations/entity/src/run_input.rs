@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum InputSlot {
-    /// The model that is trained or sampled from (PPO, GRPO: the policy, which is also the reference).
+    /// The model that is trained or sampled from (PPO, GRPO, RLOO: the policy, which is also the reference).
     Model,
-    /// The reward model of PPO and GRPO.
+    /// The reward model of PPO, GRPO and RLOO.
     Reward,
     /// The rows: demonstrations, preferences or prompts.
     Dataset,

@@ -14,6 +14,7 @@ mod ppo;
 mod pretrain;
 mod repeated;
 mod reward;
+mod rloo;
 mod rollout;
 mod run_command;
 mod sample;
@@ -40,7 +41,7 @@ pub use worker::WorkerArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use entity::run_config::{
-    DpoConfig, GrpoConfig, PpoConfig, PretrainConfig, RewardConfig, RunConfig, RunKind,
+    DpoConfig, GrpoConfig, PpoConfig, PretrainConfig, RewardConfig, RlooConfig, RunConfig, RunKind,
     SampleConfig, SftConfig,
 };
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
@@ -114,6 +115,9 @@ pub enum TrainingVerb {
     /// Improve a policy against a reward model by judging its answers to a prompt beside each other
     /// (group relative policy optimisation)
     Grpo(VerbFlags<RolloutPaths, GrpoConfig>),
+    /// Improve a policy against a reward model by judging each answer beside the others to its prompt
+    /// (REINFORCE with a leave-one-out baseline)
+    Rloo(VerbFlags<RolloutPaths, RlooConfig>),
 }
 
 /// The verbs that use a model on the rows of a file.
@@ -136,6 +140,7 @@ pub fn run_command(kind: RunKind) -> &'static RunCommand {
         RunKind::Dpo => &dpo::COMMAND,
         RunKind::Ppo => &ppo::COMMAND,
         RunKind::Grpo => &grpo::COMMAND,
+        RunKind::Rloo => &rloo::COMMAND,
         RunKind::Fetch => &fetch::COMMAND,
     }
 }

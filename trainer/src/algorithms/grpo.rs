@@ -92,7 +92,8 @@ fn train(grpo: &mut Grpo, mut run: RolloutRun, report: &mut Report) -> Result<Ve
         }
 
         // 4. Report; a checkpoint when it is time, or when the answer is to stop.
-        let mut metrics = statistics.metrics(&answers, config.num_generations);
+        let n = config.num_generations;
+        let mut metrics = statistics.metrics(&answers, &answers.scores, n);
         metrics.extend(targets.divergence(&answers));
         if run.finish_step(&grpo.learner, &answers, metrics, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);

@@ -1,4 +1,4 @@
-//! The tensor mathematics of SFT, reward model, DPO, PPO and GRPO: pure, no I/O.
+//! The tensor mathematics of SFT, reward model, DPO, PPO, GRPO and RLOO: pure, no I/O.
 //!
 //! Per-token values are *packed*: the responses of a batch one after the other in one row of N
 //! tokens, with the length of each response beside it. There is no padding, so a mean is a mean and
@@ -140,6 +140,31 @@ pub fn group_advantages(scores: &[f32], n: usize, scale: ScaleRewards) -> Vec<f3
         group.iter().map(|score| ((score - mean) / by) as f32).collect::<Vec<_>>()
     };
     all.chunks(n).flat_map(of_group).collect()
+}
+
+/// RLOO's advantages: each answer's reward less the mean of the other n − 1 answers' to its prompt, one
+/// prompt's after the other's (Ahmadian et al. 2024, eq. 8; TRL's `RLOOTrainer`).
+pub fn leave_one_out(rewards: &[f32], n: usize) -> Vec<f32> {
+    let of_group = |group: &[f32]| {
+        let sum: f64 = group.iter().copied().map(f64::from).sum();
+        let others = group.len().max(2) as f64 - 1.0;
+        let advantage = |reward: &f32| f64::from(*reward) - (sum - f64::from(*reward)) / others;
+        group.iter().map(|reward| advantage(reward) as f32).collect::<Vec<_>>()
+    };
+    rewards.chunks(n).flat_map(of_group).collect()
+}
+
+/// Scaled to mean 0 and deviation 1: (x − mean) / (σ + 1e-4), σ with Bessel's correction (TRL:
+/// `normalize_advantages`).
+pub fn standardised(values: &[f32]) -> Vec<f32> {
+    group_advantages(values, values.len().max(1), ScaleRewards::Group)
+}
+
+/// Sums over each answer's tokens: (N) and the answers' lengths → (n).
+pub fn answer_sums(tokens: &Tensor, lengths: &[i64]) -> Tensor {
+    let answers = tokens.split_with_sizes(lengths, 0);
+    let sums: Vec<Tensor> = answers.iter().map(|answer| answer.sum(tokens.kind())).collect();
+    Tensor::stack(&sums, 0)
 }
 
 /// What keeps a deviation of 0 from being divided by.

@@ -106,7 +106,7 @@ fn gain(low: f64, high: f64, more: &[(&str, &[f64])]) -> RunFinding {
     ];
     let digest = digest(&[metrics, more].concat());
     let found = learning(RunKind::Ppo, &digest, None).unwrap();
-    for kind in [RunKind::Ppo, RunKind::Grpo] {
+    for kind in [RunKind::Ppo, RunKind::Grpo, RunKind::Rloo] {
         assert_eq!(learning(kind, &digest, None).as_ref(), Some(&found), "{kind:?}");
     }
     found

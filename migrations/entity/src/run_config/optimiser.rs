@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How the optimiser walks: AdamW with betas 0.9 and 0.999 and epsilon 1e-8, as transformers' Trainer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 pub struct OptimiserSettings {
-    /// Sequences (pairs for reward and DPO, prompts for PPO and GRPO) per micro-batch
+    /// Sequences (pairs for reward and DPO, prompts for PPO, GRPO and RLOO) per micro-batch
     #[arg(long, default_value_t = 8)]
     pub batch_size: usize,
     /// Micro-batches per optimiser step
@@ -19,7 +19,7 @@ pub struct OptimiserSettings {
     /// Passes over the data
     #[arg(long, default_value_t = 3.0)]
     pub epochs: f64,
-    /// Stop after this many optimiser steps (PPO, GRPO: rollout batches); 0 follows --epochs
+    /// Stop after this many optimiser steps (PPO, GRPO, RLOO: rollout batches); 0 follows --epochs
     #[arg(long, default_value_t = 0)]
     pub max_steps: usize,
     /// Steps over which the learning rate rises from zero

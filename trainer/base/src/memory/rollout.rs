@@ -4,7 +4,9 @@ use super::{
     BatchLoad, MemoryEstimate, MemoryNeeds, ModelInMemory, RowLengths, Worst, batches, largest,
     learning::LearningModel,
 };
-use entity::run_config::{Dtype, GrpoConfig, PpoConfig, RolloutConfig, RolloutSettings};
+use entity::run_config::{
+    Dtype, GrpoConfig, PpoConfig, RlooConfig, RolloutConfig, RolloutSettings,
+};
 
 /// Sequences that a rollout decodes at once (`engine::SLOTS`).
 const SLOTS: u64 = 64;
@@ -23,6 +25,19 @@ impl MemoryNeeds for PpoConfig {
 }
 
 impl MemoryNeeds for GrpoConfig {
+    /// Wants the policy and its reward model.
+    fn memory(
+        &self,
+        models: &[ModelInMemory],
+        dtype: Option<Dtype>,
+        rows: Option<&RowLengths>,
+    ) -> Option<MemoryEstimate> {
+        let [policy, reward] = models else { return None };
+        Some(policy_alone([*policy, *reward], &self.rollouts(), dtype, rows))
+    }
+}
+
+impl MemoryNeeds for RlooConfig {
     /// Wants the policy and its reward model.
     fn memory(
         &self,

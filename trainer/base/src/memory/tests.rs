@@ -1,7 +1,7 @@
 //! The estimate beside peaks that were measured.
 
 use super::*;
-use entity::run_config::{GrpoConfig, PpoConfig, RunKind};
+use entity::run_config::{GrpoConfig, PpoConfig, RlooConfig, RunKind};
 use serde_json::json;
 
 /// SmolLM2-135M.
@@ -86,6 +86,7 @@ fn estimate(kind: RunKind, overrides: &Value, models: &[ModelInMemory]) -> Optio
         RunKind::Dpo => of::<DpoConfig>(&config, models, None),
         RunKind::Ppo => of::<PpoConfig>(&config, models, None),
         RunKind::Grpo => of::<GrpoConfig>(&config, models, None),
+        RunKind::Rloo => of::<RlooConfig>(&config, models, None),
         RunKind::Fetch => None,
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use entity::{model::ModelKind, run_input::InputSlot};
 use std::path::PathBuf;
 
-/// Where `trainer ppo` and `trainer grpo` read and write.
+/// Where `trainer ppo`, `trainer grpo` and `trainer rloo` read and write.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RolloutPaths {
     /// The policy to improve, which is also the reference: a Hugging Face folder

@@ -53,7 +53,7 @@ fn follows_trl(name: &str, batch_size: usize) {
 
     let mut statistics = StepStatistics::default();
     let _ = grpo.update(&answers, &targets, 0.0, &mut statistics).unwrap();
-    let metrics = statistics.metrics(&answers, config.num_generations);
+    let metrics = statistics.metrics(&answers, &answers.scores, config.num_generations);
     let found = |name: &str| metrics[name].as_f64().unwrap();
     assert_close("loss", &[found("loss")], &[case["loss"].as_f64().unwrap()], 1e-5);
     assert_close("grad_norm", &[found("grad_norm")], &[case["grad_norm"].as_f64().unwrap()], 1e-4);

@@ -65,8 +65,14 @@ impl StepStatistics {
         self.steps.iter().map(|(step, _)| value(step)).sum::<f64>() / self.steps.len() as f64
     }
 
-    /// The metrics of the batch, but for those that come from the plan; n answers to each prompt.
-    pub(crate) fn metrics(&self, answers: &ScoredAnswers, n: usize) -> Map<String, Value> {
+    /// The metrics of the batch, but for those that come from the plan. Answers are judged by `rewards`,
+    /// n of them to each prompt.
+    pub(crate) fn metrics(
+        &self,
+        answers: &ScoredAnswers,
+        rewards: &[f32],
+        n: usize,
+    ) -> Map<String, Value> {
         let low = self.mean(|step| step.low_clipped / step.n_ratios);
         let high = self.mean(|step| step.high_clipped / step.n_ratios);
         let norms = self.steps.iter().map(|(_, norm)| norm);
@@ -84,7 +90,7 @@ impl StepStatistics {
             let kl = self.mean(|step| step.kl.unwrap_or_default() / step.n_tokens);
             metrics.insert("kl".into(), json!(kl));
         }
-        metrics.extend(reward_metrics(&answers.scores, n));
+        metrics.extend(reward_metrics(&answers.scores, rewards, n));
         metrics.extend(answers.length_metrics());
         metrics
     }
@@ -93,11 +99,13 @@ impl StepStatistics {
 /// A deviation that is taken for none (torch's `isclose`).
 const NO_DEVIATION: f64 = 1e-8;
 
-/// How the scores spread, and how many groups there are in which none stands out, which teach nothing.
-fn reward_metrics(scores: &[f32], n: usize) -> Map<String, Value> {
-    let scores: Vec<f64> = scores.iter().copied().map(f64::from).collect();
-    let n_groups = scores.chunks(n).count() as f64;
-    let alike = scores.chunks(n).filter(|group| deviation(group) <= NO_DEVIATION).count() as f64;
+/// How the scores spread, and how many groups there are in which no reward stands out, which teach
+/// nothing.
+fn reward_metrics(scores: &[f32], rewards: &[f32], n: usize) -> Map<String, Value> {
+    let [scores, rewards] =
+        [scores, rewards].map(|values| values.iter().copied().map(f64::from).collect::<Vec<f64>>());
+    let n_groups = rewards.chunks(n).count() as f64;
+    let alike = rewards.chunks(n).filter(|group| deviation(group) <= NO_DEVIATION).count() as f64;
     let Value::Object(metrics) = json!({
         "reward": scores.iter().sum::<f64>() / scores.len() as f64,
         "reward_std": deviation(&scores),
