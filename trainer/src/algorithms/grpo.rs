@@ -95,6 +95,7 @@ fn train(grpo: &mut Grpo, mut run: RolloutRun, report: &mut Report) -> Result<Ve
         let n = config.num_generations;
         let mut metrics = statistics.metrics(&answers, &answers.scores, n);
         metrics.extend(targets.divergence(&answers));
+        metrics.extend(targets.old.iter().flat_map(|old| answers.sampling_metrics(old)));
         if run.finish_step(&grpo.learner, &answers, metrics, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }

@@ -112,6 +112,7 @@ fn train(ppo: &mut Ppo, mut run: RolloutRun, report: &mut Report) -> Result<Verb
         // 5. Report; a checkpoint when it is time, or when the answer is to stop.
         let mut metrics = statistics.metrics(&rollout, &targets, config);
         metrics.insert("lr".into(), json!(learning_rate));
+        metrics.extend(rollout.answers.sampling_metrics(&rollout.logprobs));
         if run.finish_step(ppo, &rollout.answers, metrics, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }

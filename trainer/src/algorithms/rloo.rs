@@ -89,6 +89,7 @@ fn train(rloo: &mut Rloo, mut run: RolloutRun, report: &mut Report) -> Result<Ve
         let n = config.num_generations;
         let mut metrics = statistics.metrics(&answers, &targets.rewards, n);
         metrics.extend(looked_at.divergence(&answers));
+        metrics.extend(answers.sampling_metrics(&looked_at.old));
         if run.finish_step(&rloo.learner, &answers, metrics, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }

@@ -8,6 +8,7 @@ use crate::model::{
     PackedBatch, Transformer,
     kv_cache::{KvCache, PromptCache},
 };
+use draw::DrawnToken;
 pub use entity::report::FinishReason;
 use std::{collections::VecDeque, ops::ControlFlow, rc::Rc};
 use tch::Tensor;
@@ -35,12 +36,17 @@ pub struct SamplingSettings<'a> {
     pub seed: u64,
     /// A sequence ends with any of these, which is then its last token.
     pub stop_ids: &'a [i64],
+    /// Whether each token's log-probability is kept.
+    pub logprobs: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
     pub token_ids: Vec<i64>,
     pub finish_reason: FinishReason,
+    /// log p of each token when it was drawn, at the settings' temperature; empty unless it was asked for,
+    /// and where the likeliest tokens were taken.
+    pub logprobs: Vec<f32>,
 }
 
 /// What one step of decoding brought.
@@ -131,7 +137,7 @@ pub fn generate_while(
 struct WaitingAnswer {
     request: usize,
     sample: usize,
-    first_token: i64,
+    first_token: DrawnToken,
     prompt: Rc<PromptCache>,
 }
 
@@ -140,6 +146,7 @@ struct LiveAnswer {
     request: usize,
     sample: usize,
     tokens: Vec<i64>,
+    logprobs: Vec<f32>,
 }
 
 struct Decoder<'a> {
@@ -169,7 +176,8 @@ impl Decoder<'_> {
             let live = LiveAnswer {
                 request: next.request,
                 sample: next.sample,
-                tokens: vec![next.first_token],
+                tokens: vec![next.first_token.id],
+                logprobs: next.first_token.logprob.into_iter().collect(),
             };
             if let Some(finish_reason) = self.finish_reason(&live.tokens) {
                 self.finish(live, finish_reason);
@@ -203,7 +211,7 @@ impl Decoder<'_> {
         let first_tokens = self.draw_first(&hidden, &keys, first);
         let prompts: Vec<_> = prompts.into_iter().map(Rc::new).collect();
         for ((request, sample), first_token) in keys.into_iter().zip(first_tokens) {
-            self.drawn.push((request, first_token));
+            self.drawn.push((request, first_token.id));
             let prompt = Rc::clone(&prompts[request - first]);
             self.waiting.push_back(WaitingAnswer { request, sample, first_token, prompt });
         }
@@ -213,7 +221,12 @@ impl Decoder<'_> {
     /// The first token of each answer, a key being (request, sample): hidden (P, D) is that of the
     /// requests from `first` on. At most as many at a time as are decoded at once, whatever `n` is:
     /// each takes a row of logits.
-    fn draw_first(&mut self, hidden: &Tensor, keys: &[(usize, usize)], first: usize) -> Vec<i64> {
+    fn draw_first(
+        &mut self,
+        hidden: &Tensor,
+        keys: &[(usize, usize)],
+        first: usize,
+    ) -> Vec<DrawnToken> {
         let mut tokens = Vec::with_capacity(keys.len());
         for keys in keys.chunks(self.slots) {
             let rows: Vec<i64> =
@@ -235,8 +248,9 @@ impl Decoder<'_> {
             self.live.iter().map(|live| (live.request, live.sample, live.tokens.len())).collect();
         let tokens = self.draw(&hidden, keys.into_iter());
         for (live, token) in self.live.iter_mut().zip(tokens) {
-            live.tokens.push(token);
-            self.drawn.push((live.request, token));
+            live.tokens.push(token.id);
+            live.logprobs.extend(token.logprob);
+            self.drawn.push((live.request, token.id));
         }
         for slot in (0..self.live.len()).rev() {
             if let Some(finish_reason) = self.finish_reason(&self.live[slot].tokens) {
@@ -252,10 +266,10 @@ impl Decoder<'_> {
         &mut self,
         hidden: &Tensor,
         keys: impl ExactSizeIterator<Item = (usize, usize, usize)>,
-    ) -> Vec<i64> {
+    ) -> Vec<DrawnToken> {
         self.n_tokens += keys.len() as u64;
         let logits = self.model.lm_logits(hidden); // (B, V)
-        let SamplingSettings { seed, temperature, top_p, .. } = *self.settings;
+        let SamplingSettings { seed, temperature, top_p, logprobs, .. } = *self.settings;
         if temperature == 0.0 {
             return draw::greedy(&logits);
         }
@@ -265,7 +279,7 @@ impl Decoder<'_> {
                 random::uniform(&[seed, prompt, sample as u64, position as u64])
             })
             .collect();
-        draw::by_chance(&logits, temperature, top_p, &uniforms)
+        draw::by_chance(&logits, temperature, top_p, &uniforms, logprobs)
     }
 
     fn finish_reason(&self, tokens: &[i64]) -> Option<FinishReason> {
@@ -280,7 +294,8 @@ impl Decoder<'_> {
     }
 
     fn finish(&mut self, live: LiveAnswer, finish_reason: FinishReason) {
-        let completion = Completion { token_ids: live.tokens, finish_reason };
+        let (token_ids, logprobs) = (live.tokens, live.logprobs);
+        let completion = Completion { token_ids, finish_reason, logprobs };
         self.finished.push(FinishedAnswer {
             request: live.request,
             sample: live.sample,

@@ -83,6 +83,7 @@ pub fn run(
         slots: config.batch_size,
         seed: config.seed,
         stop_ids: tokenizer.eos_ids(),
+        logprobs: false,
     };
     let done = generate::generate(&model, &requests, &settings, &mut |step| sampler.take(step));
     if done.is_break() {
@@ -207,7 +208,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
             completions: completions
                 .into_iter()
                 .map(|completion| {
-                    let Completion { token_ids, finish_reason } =
+                    let Completion { token_ids, finish_reason, .. } =
                         completion.expect("every request was answered");
                     n_stopped += usize::from(finish_reason == FinishReason::Stop);
                     let text = self.tokenizer.completion_text(&token_ids);

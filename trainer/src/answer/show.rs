@@ -114,6 +114,7 @@ impl<'a> ShownPrompts<'a> {
             slots: PROMPTS,
             seed: 0,
             stop_ids: tokenizer.eos_ids(),
+            logprobs: false,
         };
         generate::generate_all(model, &requests, &settings).concat()
     }

@@ -38,6 +38,11 @@ const ENTROPY_HIGH: f64 = 2.0;
 /// Above this share of groups whose answers all score the same, most of the work teaches nothing.
 const ALIKE_MANY: f64 = 0.5;
 
+/// Log-probabilities of one token in two passes differ by no more than this in f32, and by no more than that
+/// where bf16 rounds.
+const SAMPLING_SAME: f64 = 1e-3;
+const SAMPLING_ROUNDED: f64 = 1.0;
+
 /// Above this share of truncated answers the score mostly judges unfinished text.
 const TRUNCATED_MANY: f64 = 0.5;
 
@@ -55,10 +60,16 @@ pub fn policy_gain(digest: &RunDigest, score: &str) -> Vec<RunFinding> {
 
 /// Whether the policy has gone too far from where it began.
 pub fn policy_drift(digest: &RunDigest) -> Vec<RunFinding> {
-    [divergence(digest), answer_length(digest), entropy(digest), truncated_answers(digest)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        divergence(digest),
+        answer_length(digest),
+        entropy(digest),
+        truncated_answers(digest),
+        sampling_difference(digest),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether the policy's answers to held-out prompts score higher than those that it gave at the start,
@@ -167,6 +178,22 @@ fn entropy(digest: &RunDigest) -> Option<RunFinding> {
         ("high", percent(ENTROPY_HIGH)),
     ];
     Some(RunFinding { title: "glance-entropy", tone, figure: change.figure(short), says, args })
+}
+
+/// Whether what draws answers and what learns from them find the same tokens equally likely.
+fn sampling_difference(digest: &RunDigest) -> Option<RunFinding> {
+    let series = digest.series.get("sampling/sampling_logp_difference/max")?;
+    let most = series.points.iter().map(|(_, value)| *value).reduce(f64::max)?;
+    let (tone, says) = if most <= SAMPLING_SAME {
+        (FindingTone::Good, "glance-sampling-same")
+    } else if most <= SAMPLING_ROUNDED {
+        (FindingTone::Plain, "glance-sampling-rounded")
+    } else {
+        (FindingTone::Watch, "glance-sampling-differs")
+    };
+    let args = vec![("rounded", short(SAMPLING_ROUNDED))];
+    let (title, figure) = ("glance-sampling", short(most));
+    Some(RunFinding { title, tone, figure, says, args })
 }
 
 /// How many answers did not end by themselves.

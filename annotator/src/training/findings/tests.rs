@@ -151,6 +151,21 @@ fn groups_in_which_no_answer_stands_out_are_told() {
 }
 
 #[test]
+fn what_samples_and_what_trains_are_held_against_each_other() {
+    for kind in [RunKind::Ppo, RunKind::Grpo, RunKind::Rloo] {
+        let found = |most: f64| {
+            let metrics: &[(&str, &[f64])] =
+                &[("sampling/sampling_logp_difference/max", &[1e-6, most, 2e-6])];
+            let found = drift(kind, &digest(metrics)).pop().unwrap();
+            (found.tone, found.says)
+        };
+        assert_eq!(found(3e-6), (FindingTone::Good, "glance-sampling-same"));
+        assert_eq!(found(0.2), (FindingTone::Plain, "glance-sampling-rounded"));
+        assert_eq!(found(3.0), (FindingTone::Watch, "glance-sampling-differs"));
+    }
+}
+
+#[test]
 fn what_was_measured_before_training_says_so() {
     let before = digest(&[
         ("eval_accuracy", &[0.38]),

@@ -34,6 +34,7 @@ pub(super) const GRPO: RunDefinition = RunDefinition {
         &["clip_ratio/low_mean", "clip_ratio/high_mean"],
         &["completions/clipped_ratio"],
         &["grad_norm"],
+        &["sampling/sampling_logp_difference/max"],
     ],
     learning: |digest, _| {
         let warnings = groups_alike(digest).into_iter().chain(rows_left_out(digest));

@@ -31,6 +31,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["policy/clipfrac_avg"],
         &["val/num_eos_tokens"],
         &["grad_norm"],
+        &["sampling/sampling_logp_difference/max"],
     ],
     learning: |digest, _| {
         policy_gain(digest, "objective/scores").into_iter().chain(rows_left_out(digest)).collect()

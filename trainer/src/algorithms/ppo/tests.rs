@@ -72,7 +72,7 @@ fn given(update: &Value) -> (Vec<PromptIds>, Vec<Completion>) {
         let token_ids = ids(row);
         let finish_reason =
             if token_ids.ends_with(&[2]) { FinishReason::Stop } else { FinishReason::Length };
-        Completion { token_ids, finish_reason }
+        Completion { token_ids, finish_reason, logprobs: Vec::new() }
     });
     (prompts.collect(), completions.collect())
 }
@@ -224,6 +224,9 @@ fn a_policy_learns_what_its_reward_model_likes() {
     let scores = metric(&events, "objective/scores");
     let (first, last) = (scores[0], scores[10].min(scores[11]));
     assert!(last > first + 0.5, "from {first} to {last}: {scores:?}");
+    let sampled = metric(&events, "sampling/sampling_logp_difference/max");
+    assert_eq!(sampled.len(), 12);
+    assert!(sampled.iter().all(|most| *most <= 1e-5), "one engine samples and trains: {sampled:?}");
     let policy = Transformer::load(&desk.paths("policy").out, Kind::Float, Device::Cpu).unwrap();
     assert!(policy.score_head.is_none());
 }

@@ -89,6 +89,9 @@ fn a_policy_learns_what_its_reward_model_likes() {
     let scores = metric(&events, "reward");
     let (first, last) = (scores[0], scores[10].min(scores[11]));
     assert!(last > first + 0.5, "from {first} to {last}: {scores:?}");
+    let sampled = metric(&events, "sampling/sampling_logp_difference/max");
+    assert_eq!(sampled.len(), 12);
+    assert!(sampled.iter().all(|most| *most <= 1e-5), "one engine samples and trains: {sampled:?}");
     assert_eq!(metric(&events, "objective/kl").first(), Some(&0.0), "the reference is the start");
 }
 

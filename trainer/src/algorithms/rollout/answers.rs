@@ -82,6 +82,28 @@ impl ScoredAnswers {
         metrics
     }
 
+    /// Whether sampling and training are one engine: by how much the log-probabilities of the tokens when
+    /// they were drawn differ from those of a forward pass, (N). Names of TRL's GRPOTrainer, where the answers are
+    /// another engine's. Nothing for answers whose log-probabilities were not kept.
+    pub(crate) fn sampling_metrics(&self, logprobs: &Tensor) -> Map<String, Value> {
+        let drawn: Vec<f32> =
+            self.completions.iter().flat_map(|answer| &answer.logprobs).copied().collect();
+        if drawn.len() != self.n_tokens() {
+            return Map::new();
+        }
+        let differences = floats(logprobs).into_iter().zip(drawn);
+        let differences: Vec<f64> =
+            differences.map(|(forward, drawn)| f64::from((forward - drawn).abs())).collect();
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        let most = differences.iter().copied().fold(0.0, f64::max);
+        [("mean", mean), ("max", most)]
+            .map(|(name, value)| {
+                (format!("sampling/sampling_logp_difference/{name}"), json!(value))
+            })
+            .into_iter()
+            .collect()
+    }
+
     /// Means over the answers of what is summed over each answer's tokens: (N).
     pub(crate) fn per_answer(&self, tokens: &Tensor) -> f64 {
         floats(tokens).into_iter().map(f64::from).sum::<f64>() / self.n_answers() as f64

@@ -55,7 +55,7 @@ pub(crate) fn given_groups(golden: &Value) -> ScoredAnswers {
         let token_ids = ids(row);
         let finish_reason =
             if token_ids.ends_with(&[2]) { FinishReason::Stop } else { FinishReason::Length };
-        Completion { token_ids, finish_reason }
+        Completion { token_ids, finish_reason, logprobs: Vec::new() }
     });
     let scores = numbers(&golden["rewards"]).into_iter().map(|score| score as f32).collect();
     ScoredAnswers::new(&prompts.iter().collect::<Vec<_>>(), completions.collect(), scores)

@@ -94,6 +94,7 @@ impl RolloutEngine {
             slots: SLOTS,
             seed: self.settings.optimisation.seed,
             stop_ids: self.tokenizer.eos_ids(),
+            logprobs: true,
         };
         let answers = generate::generate_while(model, &requests, &settings, tick)?;
         Some(answers.concat())

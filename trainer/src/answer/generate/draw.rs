@@ -3,6 +3,13 @@
 use crate::run::failure::NOT_NUMBERS;
 use tch::{Device, Kind, Tensor};
 
+/// A token, and log p of it where that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct DrawnToken {
+    pub(super) id: i64,
+    pub(super) logprob: Option<f32>,
+}
+
 /// Without this a NaN would be drawn as the last token, or as one that the vocabulary lacks.
 fn demand_numbers(of_rows: &Tensor) {
     let sum = of_rows.sum(Kind::Float).double_value(&[]);
@@ -13,10 +20,10 @@ fn demand_numbers(of_rows: &Tensor) {
 }
 
 /// The likeliest token of each row: (B, V) → B.
-pub(super) fn greedy(logits: &Tensor) -> Vec<i64> {
+pub(super) fn greedy(logits: &Tensor) -> Vec<DrawnToken> {
     let (largest, tokens) = logits.max_dim(-1, false);
     demand_numbers(&largest);
-    ids(&tokens)
+    ids(&tokens).into_iter().map(|id| DrawnToken { id, logprob: None }).collect()
 }
 
 /// A token of each row by inverse transform: (B, V) in f32, a uniform draw per row → B.
@@ -24,21 +31,30 @@ pub(super) fn greedy(logits: &Tensor) -> Vec<i64> {
 /// One uniform per sequence and a scan of the cumulated probabilities do what `multinomial` does
 /// with an exponential draw per vocabulary entry. With `top_p` below 1 only the likeliest tokens
 /// whose probabilities together reach it take part (Holtzman et al. 2020; the token that crosses
-/// the line belongs to them, as in transformers).
+/// the line belongs to them, as in transformers). A token's log-probability is that among all.
 pub(super) fn by_chance(
     logits: &Tensor,
     temperature: f64,
     top_p: f64,
     uniforms: &[f64],
-) -> Vec<i64> {
+    with_logprobs: bool,
+) -> Vec<DrawnToken> {
     let probs = (logits / temperature).softmax(-1, Kind::Float); // (B, V)
-    if top_p >= 1.0 {
-        return ids(&invert(&probs, uniforms).squeeze_dim(1));
+    let drawn = if top_p >= 1.0 {
+        invert(&probs, uniforms)
+    } else {
+        let (sorted, order) = probs.sort(-1, true);
+        let before = sorted.cumsum(-1, Kind::Float) - &sorted;
+        let kept = &sorted * before.lt(top_p).to_kind(Kind::Float);
+        order.gather(1, &invert(&kept, uniforms), false)
+    }; // (B, 1)
+    let tokens = ids(&drawn.squeeze_dim(1)).into_iter();
+    if !with_logprobs {
+        return tokens.map(|id| DrawnToken { id, logprob: None }).collect();
     }
-    let (probs, order) = probs.sort(-1, true);
-    let before = probs.cumsum(-1, Kind::Float) - &probs;
-    let kept = &probs * before.lt(top_p).to_kind(Kind::Float);
-    ids(&order.gather(1, &invert(&kept, uniforms), false).squeeze_dim(1))
+    let logprobs = probs.gather(1, &drawn, false).log().view([-1]).to_device(Device::Cpu);
+    let logprobs = Vec::<f32>::try_from(logprobs).expect("a row of numbers");
+    tokens.zip(logprobs).map(|(id, logprob)| DrawnToken { id, logprob: Some(logprob) }).collect()
 }
 
 /// The first column whose cumulated weight exceeds the draw: (B, V) → (B, 1).
@@ -69,8 +85,8 @@ mod tests {
         let logits = Tensor::from_slice(probs).log().expand([n as i64, -1], false);
         let uniforms: Vec<f64> = (0..n).map(|i| uniform(&[7, i])).collect();
         let mut shares = vec![0.0; probs.len()];
-        for id in by_chance(&logits, temperature, top_p, &uniforms) {
-            shares[id as usize] += 1.0 / n as f64;
+        for token in by_chance(&logits, temperature, top_p, &uniforms, false) {
+            shares[token.id as usize] += 1.0 / n as f64;
         }
         shares
     }
@@ -105,7 +121,7 @@ mod tests {
     #[test]
     fn a_model_without_numbers_draws_nothing() {
         let logits = Tensor::from_slice(&[0.5f32, f32::NAN, 0.0]).unsqueeze(0);
-        for draw in [|l: &Tensor| greedy(l), |l: &Tensor| by_chance(l, 1.0, 1.0, &[0.3])] {
+        for draw in [|l: &Tensor| greedy(l), |l: &Tensor| by_chance(l, 1.0, 1.0, &[0.3], false)] {
             let drawn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| draw(&logits)));
             let message = *drawn.unwrap_err().downcast::<String>().unwrap();
             assert!(
@@ -119,7 +135,8 @@ mod tests {
     fn the_largest_draw_there_is_stays_inside() {
         let logits = Tensor::from_slice(&[0.5f32, 0.5, 0.0]).log().unsqueeze(0);
         for top_p in [1.0, 0.9] {
-            assert_eq!(by_chance(&logits, 1.0, top_p, &[1.0 - f64::EPSILON / 2.0]), [1]);
+            let drawn = by_chance(&logits, 1.0, top_p, &[1.0 - f64::EPSILON / 2.0], false);
+            assert_eq!(drawn, [DrawnToken { id: 1, logprob: None }]);
         }
     }
 }

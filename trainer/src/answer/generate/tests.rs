@@ -1,7 +1,10 @@
 //! Decoding: the same answers in any batch, and where they end.
 
 use super::*;
-use crate::fixtures::{fixture, fixture_path};
+use crate::{
+    fixtures::{FAMILIES, fixture, fixture_path, model_folder},
+    model::head,
+};
 use serde_json::Value;
 use tch::{Device, Kind};
 use trainer_base::model_config::ModelPurpose;
@@ -18,7 +21,15 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 fn greedy(slots: usize, max_new_tokens: usize, stop_ids: &[i64]) -> SamplingSettings<'_> {
-    SamplingSettings { max_new_tokens, temperature: 0.0, top_p: 1.0, slots, seed: 0, stop_ids }
+    SamplingSettings {
+        max_new_tokens,
+        temperature: 0.0,
+        top_p: 1.0,
+        slots,
+        seed: 0,
+        stop_ids,
+        logprobs: false,
+    }
 }
 
 /// Prompts of several lengths, from the fixture's own texts.
@@ -60,6 +71,7 @@ fn an_answer_does_not_depend_on_which_others_are_decoded_beside_it() {
             slots,
             seed: 7,
             stop_ids: &stop_ids,
+            logprobs: false,
         };
         generate_all(&model, &requests(&prompts, 3), &settings)
     };
@@ -78,13 +90,57 @@ fn an_answer_ends_with_a_stop_token_or_at_its_longest() {
     let prompts = prompts();
     let whole = generate_all(&model, &requests(&prompts, 1), &greedy(4, 6, &[]));
     for (request, answer) in whole.iter().enumerate() {
-        let Completion { token_ids, finish_reason } = &answer[0];
+        let Completion { token_ids, finish_reason, .. } = &answer[0];
         assert_eq!((token_ids.len(), *finish_reason), (6, FinishReason::Length));
         for stop in [token_ids[0], token_ids[3]] {
             let stopped = generate_all(&model, &requests(&prompts, 1), &greedy(4, 6, &[0, stop]));
             let end = token_ids.iter().position(|&id| id == stop || id == 0).unwrap();
             assert_eq!(stopped[request][0].token_ids, token_ids[..=end]);
             assert_eq!(stopped[request][0].finish_reason, FinishReason::Stop);
+        }
+    }
+}
+
+/// In f32: the largest difference of a token's log-probability between decoding, with its cache and whatever
+/// is decoded beside it, and the forward pass that training learns with.
+fn difference(model: &Transformer, prompts: &[Vec<i64>], top_p: f64) -> f64 {
+    let settings = SamplingSettings {
+        max_new_tokens: 24,
+        temperature: 0.7,
+        top_p,
+        slots: 3,
+        seed: 11,
+        stop_ids: &(0..16).collect::<Vec<i64>>(),
+        logprobs: true,
+    };
+    let requests = requests(prompts, 3);
+    let answers = generate_all(model, &requests, &settings);
+    let asked = requests
+        .iter()
+        .zip(&answers)
+        .flat_map(|(request, answers)| answers.iter().map(move |answer| (request.ids, answer)));
+    let _no_grad = tch::no_grad_guard();
+    let of_answer = |(prompt, answer): (&[i64], &Completion)| {
+        let batch = PackedBatch::new(&[&[prompt, &answer.token_ids].concat()], model.device);
+        let drawn = batch.answers(&[prompt.len()]);
+        let hidden = model.hidden(&batch).index_select(0, &drawn.rows);
+        let forward = head::logprobs(model, &hidden, &drawn.ids, 0.7).logprobs;
+        assert_eq!(answer.logprobs.len(), answer.token_ids.len());
+        (forward - Tensor::from_slice(&answer.logprobs)).abs().max().double_value(&[])
+    };
+    asked.map(of_answer).fold(0.0, f64::max)
+}
+
+#[test]
+fn tokens_are_as_likely_when_they_are_drawn_as_in_the_forward_pass() {
+    let golden = fixture("families.json");
+    let folders = FAMILIES.map(|family| model_folder(&golden[family]));
+    let folders = folders.iter().map(|folder| folder.path().to_owned());
+    for folder in folders.chain([fixture_path("tiny_llama")]) {
+        let model = Transformer::load_frozen(&folder, Kind::Float, Device::Cpu).unwrap();
+        for top_p in [1.0, 0.8] {
+            let found = difference(&model, &prompts(), top_p);
+            assert!(found <= 1e-5, "{}: {found}", folder.display());
         }
     }
 }

@@ -178,6 +178,7 @@ fn answer(
         slots: 1,
         seed: wanted.seed,
         stop_ids: tokenizer.eos_ids(),
+        logprobs: false,
     };
     let mut text = TextStream::new(tokenizer, &wanted.stops);
     let mut finish_reason = FinishReason::Stop;

@@ -56,13 +56,17 @@ fn assert_scored_as_by_trainer_score(tokenizer: &Tokenizer) {
             .flat_map(|letter| tokenizer.encode(&letter.to_string(), false).unwrap())
             .collect();
         let truncated = [prompt.ids.as_slice(), &token_ids].concat();
-        let completion =
-            Completion { token_ids: token_ids.clone(), finish_reason: FinishReason::Length };
+        let completion = Completion {
+            token_ids: token_ids.clone(),
+            finish_reason: FinishReason::Length,
+            logprobs: Vec::new(),
+        };
         assert_eq!(ids_to_score(prompt, &completion, tokenizer).unwrap(), truncated);
 
         let end = if prompt.is_conversation { "<|im_end|>" } else { "<|endoftext|>" };
         token_ids.extend(tokenizer.encode(end, false).unwrap());
-        let completion = Completion { token_ids, finish_reason: FinishReason::Stop };
+        let completion =
+            Completion { token_ids, finish_reason: FinishReason::Stop, logprobs: Vec::new() };
         assert_eq!(ids_to_score(prompt, &completion, tokenizer).unwrap(), wanted);
     }
 }
