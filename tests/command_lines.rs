@@ -24,7 +24,10 @@ const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs -
     --overwrite --config";
 
 const TRAINER: &[(&str, &str)] = &[
-    ("sft", "--model --data --out --eval-data --lora-rank --lora-alpha --lora-dropout --merge"),
+    (
+        "sft",
+        "--model --data --out --eval-data --loss-on --lora-rank --lora-alpha --lora-dropout --merge",
+    ),
     ("reward", "--model --data --out --eval-data --lora-rank --merge"),
     ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),
     (

@@ -19,7 +19,7 @@ use entity::{
     report::RunSummary,
     row_use::RowUse,
     run::{self, RunKind, RunStatus},
-    run_config::SftConfig,
+    run_config::{LossOn, SftConfig},
     time::UnixMillis,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
@@ -28,7 +28,7 @@ use std::{fs, ops::ControlFlow, path::PathBuf, time::Duration};
 use storage::artifact_store::ArtifactStore;
 use trainer_base::{
     memory::RowLengths,
-    rows::{LoadedRows, TrainingExample, load_demonstrations},
+    rows::{LoadedRows, SupervisedExample, load_demonstrations},
     tokenizer::Tokenizer,
 };
 
@@ -130,9 +130,10 @@ fn row(at: usize) -> ImportRow {
 }
 
 /// As the trainer reads a file with the tiny base.
-fn loaded(file: PathBuf, max_length: usize) -> LoadedRows<TrainingExample> {
+fn loaded(file: PathBuf, max_length: usize) -> LoadedRows<SupervisedExample> {
     let tokenizer = Tokenizer::load(&tiny_base()).unwrap();
-    load_demonstrations(&file, &tokenizer, max_length, &mut |_| ControlFlow::Continue(())).unwrap()
+    let deaf = &mut |_| ControlFlow::Continue(());
+    load_demonstrations(&file, &tokenizer, max_length, LossOn::Auto, deaf).unwrap()
 }
 
 /// What stands beside a term.
@@ -155,11 +156,13 @@ on_both_databases! {
         let lengths: RowLengths = all.rows.iter().collect();
         let held_out = fs::read_to_string(folder.join("eval.jsonl")).unwrap().lines().count();
         let told = format!(
-            "{} to work on, {held_out} held out. Median length {}, 95 % up to {}, longest {} tokens.",
+            "{} to work on, {held_out} held out. Median length {}, 95 % up to {}, longest {} tokens. \
+             {:.0} % of the tokens are learnt, the others are only read.",
             all.rows.len(),
             lengths.quantile(0.5),
             lengths.quantile(0.95),
-            lengths.quantile(1.0)
+            lengths.quantile(1.0),
+            100.0 * all.counts.of_file.learnt as f64 / all.counts.of_file.tokens as f64
         );
         let settings = "max_length=1024&batch_size=64";
         for chosen in ["dataset=new".to_owned(), format!("dataset={version}")] {

@@ -112,6 +112,7 @@ on_both_databases! {
             file: "train.jsonl".to_owned(), rows: n, used: n, max_length: 70, ..RowUse::default()
         };
         used.leave_out(0, LeftOutReason::TooLong);
+        (used.split, used.tokens, used.learnt) = (2, 400, 92);
         say(&taught.app.rows, taught.run, &used).await;
         let page = taught.judgement_page(dropped).await;
         assert!(!page.contains("the-pupil"), "{page}");
@@ -121,7 +122,11 @@ on_both_databases! {
 
         let path = format!("{}/runs/{}", taught.project, taught.run);
         let page = taught.engineer.get(&path).await;
-        let told = format!("{} of {n} used. 1 is left out, longer than 70 tokens.", n - 1);
+        let told = format!(
+            "{} of {n} used. 1 is left out, longer than 70 tokens. 2 conversations are read as several, \
+             one for each answer. 23 % of the tokens are learnt, the others are only read.",
+            n - 1
+        );
         assert_eq!(page.texts("#run-rows"), [told.as_str()]);
         assert!(page.text().contains("1 row was left out"), "{}", page.text());
         let page = taught.engineer.get(&page.links("main a[href*='/datasets/']")[0]).await;

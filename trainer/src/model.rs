@@ -21,5 +21,5 @@ pub(crate) mod padding;
 pub(crate) mod shapes;
 
 pub use folder::save;
-pub use packed::PackedBatch;
+pub use packed::{AnswerTokens, PackedBatch};
 pub use transformer::Transformer;

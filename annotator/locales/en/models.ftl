@@ -50,6 +50,11 @@ facts-rows-sample = { $n ->
    *[other] What follows is of { $n } of them.
 }
 facts-rows-lengths = Median length { $median }, 95 % up to { $most }, longest { $longest } tokens.
+facts-rows-learnt = { $percent } % of the tokens are learnt, the others are only read.
+facts-rows-split = { $n ->
+    [one] One conversation is read as several, one for each answer: the chat template writes earlier answers otherwise than the last.
+   *[other] { $n } conversations are read as several, one for each answer: the chat template writes earlier answers otherwise than the last.
+}
 facts-rows-cut = { $n ->
     [one] One is cut at the end to the maximum length.
    *[other] { $n } are cut at the end to the maximum length.

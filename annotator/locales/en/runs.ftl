@@ -85,6 +85,11 @@ rows-cut = { $n ->
     [one] { $n } is cut to { $length } tokens.
    *[other] { $n } are cut to { $length } tokens.
 }
+rows-split = { $n ->
+    [one] { $n } conversation is read as several, one for each answer.
+   *[other] { $n } conversations are read as several, one for each answer.
+}
+rows-learnt = { $percent } % of the tokens are learnt, the others are only read.
 run-changed-settings = Settings that differ from the defaults
 run-all-settings = All settings
 run-made-model = It made a model:
@@ -271,6 +276,7 @@ run-prompts-held-out = The held-out ones
 run-prompts-all = All
 
 config-group-main = Settings
+config-group-learnt = What is learnt
 config-group-course = Length of the run and measuring
 config-group-adapters = Adapters (LoRA)
 config-group-optimiser = Optimiser
@@ -295,6 +301,8 @@ config-batch-size-decoded = Answers at once
 config-batch-size-decoded-help = More are faster and need more memory.
 config-max-length = Longest sequence, in tokens
 config-max-length-help = Longer ones are cut at the end.
+config-loss-on = Learnt of the text
+config-loss-on-help = The rest is only read. What people wrote here are last answers; earlier answers of a conversation may be anybody's.
 config-max-length-pairs-help = An answer with its prompt; pairs with a longer one are dropped.
 config-max-length-prompts-help = Longer prompts are dropped.
 config-max-length-sample-help = Tokens of a prompt at the most.
@@ -393,6 +401,10 @@ choice-no = No
 choice-linear = Linear, to zero
 choice-cosine = Cosine, to zero
 choice-constant = Constant
+choice-loss-auto = The answer that was written to the prompt
+choice-loss-answers = Every answer of the assistant, in the prompt's conversation too
+choice-loss-last = The last answer alone
+choice-loss-text = The whole text, prompts included
 choice-dtype-auto = bf16 where it is fast, else f32
 choice-bf16 = bf16 (16 bits)
 choice-f32 = f32 (32 bits)

@@ -85,6 +85,8 @@ rows-not-reached = { $n ->
    *[other] До { $n } дело не дошло: последний шаг раньше.
 }
 rows-cut = Обрезано до { $length } токенов: { $n }.
+rows-split = Прочитано по частям, по одной на каждый ответ: { $n }.
+rows-learnt = Модель учится на { $percent } % токенов, остальные только читает.
 run-changed-settings = Настройки, отличные от стандартных
 run-all-settings = Все настройки
 run-made-model = Получена модель:
@@ -277,6 +279,7 @@ run-prompts-held-out = Отложенные
 run-prompts-all = Все
 
 config-group-main = Настройки
+config-group-learnt = На чём учиться
 config-group-course = Длительность и измерения
 config-group-adapters = Адаптеры (LoRA)
 config-group-optimiser = Оптимизатор
@@ -301,6 +304,8 @@ config-batch-size-decoded = Ответов одновременно
 config-batch-size-decoded-help = Чем больше, тем быстрее и тем больше нужно памяти.
 config-max-length = Наибольшая длина, в токенах
 config-max-length-help = Более длинные обрезаются с конца.
+config-loss-on = Учиться на тексте
+config-loss-on-help = Остальное модель только читает. Люди пишут здесь последние ответы; более ранние ответы в разговоре могут быть чьими угодно.
 config-max-length-pairs-help = Ответ вместе с запросом; пары с более длинным ответом отбрасываются.
 config-max-length-prompts-help = Более длинные запросы отбрасываются.
 config-max-length-sample-help = Столько токенов в запросе самое большее.
@@ -399,6 +404,10 @@ choice-no = Нет
 choice-linear = Линейно до нуля
 choice-cosine = По косинусу до нуля
 choice-constant = Постоянная
+choice-loss-auto = На ответе, написанном на запрос
+choice-loss-answers = На всех ответах ассистента, в разговоре запроса тоже
+choice-loss-last = Только на последнем ответе
+choice-loss-text = На всём тексте вместе с запросами
 choice-dtype-auto = bf16, где он быстр, иначе f32
 choice-bf16 = bf16 (16 бит)
 choice-f32 = f32 (32 бита)

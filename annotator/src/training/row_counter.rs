@@ -3,7 +3,7 @@
 
 use super::{
     kinds::definition,
-    row_lengths::{self, CountError, CountedRows, MOST_ROWS},
+    row_lengths::{self, CountError, CountedRows, MOST_ROWS, ReadingSettings},
 };
 use crate::data::{
     dataset::{self, DatasetContents},
@@ -37,7 +37,7 @@ pub struct CountKey {
     pub kind: RunKind,
     /// The artifact of the model whose tokenizer counts.
     pub model: String,
-    pub max_length: usize,
+    pub reading: ReadingSettings,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,10 +207,10 @@ impl RowCounter {
         key: &CountKey,
     ) -> anyhow::Result<Result<[CountedRows; 2], CountError>> {
         let rows = definition(key.kind).rows.as_ref().context("it reads no rows")?;
-        let (model, max_length, read) = (self.store.path(&key.model), key.max_length, rows.read);
+        let (model, reading, read) = (self.store.path(&key.model), key.reading, rows.read);
         let (done, result) = oneshot::channel();
         std::thread::Builder::new().name("row-lengths".to_owned()).spawn(move || {
-            let _ = done.send(row_lengths::count(&folder, &model, read, max_length));
+            let _ = done.send(row_lengths::count(&folder, &model, read, &reading));
         })?;
         result.await.context("counting rows failed")
     }

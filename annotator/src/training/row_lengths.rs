@@ -1,7 +1,8 @@
 //! How long rows are in a model's tokens, as the trainer will read them, counted within bounds.
 
 use crate::data::scratch;
-use entity::{message::KeyedMessage, report::RunReport};
+use entity::{message::KeyedMessage, report::RunReport, run_config::LossOn};
+use serde_json::Value;
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read},
@@ -44,6 +45,28 @@ pub struct CountedRows {
     pub cut: u64,
     /// Too long, empty, or a pair of the same answer twice.
     pub left_out: u64,
+    /// Used ones that are read as several sequences.
+    pub split: u64,
+}
+
+/// The settings that decide what is read of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadingSettings {
+    /// Tokens of a sequence at the most.
+    pub max_length: usize,
+    /// For SFT.
+    pub loss_on: LossOn,
+}
+
+impl ReadingSettings {
+    /// Of a run's settings; none where they bound no sequence.
+    pub fn of(config: &Value) -> Option<Self> {
+        let loss_on = config.get("loss_on").cloned().map(serde_json::from_value);
+        Some(Self {
+            max_length: config.get("max_length")?.as_u64()? as usize,
+            loss_on: loss_on.and_then(Result::ok).unwrap_or_default(),
+        })
+    }
 }
 
 /// Why rows could not be counted.
@@ -55,8 +78,8 @@ pub enum CountError {
     TooLarge,
 }
 
-/// Reads a file of rows as a kind of run does, sequences of up to so many tokens.
-pub type ReadRows = fn(&Path, &Tokenizer, usize) -> Result<CountedRows, DataError>;
+/// Reads a file of rows as a kind of run does.
+pub type ReadRows = fn(&Path, &Tokenizer, &ReadingSettings) -> Result<CountedRows, DataError>;
 
 /// What the rows loaders say is for the log of a run.
 pub fn unheard(_: RunReport) -> ControlFlow<()> {
@@ -74,6 +97,7 @@ where
             lengths: rows.iter().map(RowLength::from).collect(),
             cut: counts.of_file.cut,
             left_out: counts.of_file.n_left_out(),
+            split: counts.of_file.split,
         }),
         // A part of the rows, that is; the others may be of use.
         Err(DataError::NothingLeft { rows, .. } | DataError::AllIdentical { rows, .. }) => {
@@ -88,8 +112,9 @@ where
 pub fn prompt_lengths(
     file: &Path,
     tokenizer: &Tokenizer,
-    max_length: usize,
+    reading: &ReadingSettings,
 ) -> Result<CountedRows, DataError> {
+    let max_length = reading.max_length;
     lengths(rows::load_prompts(file, tokenizer, max_length, LongPrompts::Drop, &mut unheard))
 }
 
@@ -97,6 +122,11 @@ impl CountedRows {
     /// Of all sequences of the used rows.
     pub fn n_tokens(&self) -> u64 {
         self.lengths.iter().map(RowLength::tokens).sum()
+    }
+
+    /// Those among them that are learnt.
+    pub fn n_learnt(&self) -> u64 {
+        self.lengths.iter().map(RowLength::learnt).sum()
     }
 
     pub fn row_lengths(&self) -> RowLengths {
@@ -108,6 +138,7 @@ impl CountedRows {
         self.lengths.extend(other.lengths);
         self.cut += other.cut;
         self.left_out += other.left_out;
+        self.split += other.split;
     }
 }
 
@@ -119,7 +150,7 @@ pub fn count(
     folder: &Path,
     model: &Path,
     read: ReadRows,
-    max_length: usize,
+    reading: &ReadingSettings,
 ) -> Result<[CountedRows; 2], CountError> {
     Tokenizer::stay_in_one_thread();
     let unreadable = |error| CountError::Unreadable(message_of(&error));
@@ -131,7 +162,7 @@ pub fn count(
         let (mut counted, started) = (CountedRows::default(), Instant::now());
         while let Some(bytes) = rows.some()? {
             fs::write(&piece, bytes).map_err(|error| unreadable(error.into()))?;
-            counted.add(read(&piece, &tokenizer, max_length).map_err(|error| {
+            counted.add(read(&piece, &tokenizer, reading).map_err(|error| {
                 CountError::Unreadable(match error {
                     DataError::Line { problem, .. } => problem,
                     other => other.message(),

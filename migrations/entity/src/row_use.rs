@@ -18,6 +18,14 @@ pub struct RowUse {
     pub cut: u64,
     /// The longest sequence allowed, in tokens.
     pub max_length: u64,
+    /// Of the used ones, those that are read as several sequences, one for each answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub split: u64,
+    /// Tokens of the used ones, and those among them that are learnt; 0 where that is not told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub learnt: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOutRows>,
 }
@@ -54,6 +62,11 @@ pub enum UseOfRow {
     LeftOut(LeftOutReason),
     /// Rows were left out, and which is not known any more.
     Unknown,
+}
+
+/// Keeps what most files have not out of what is stored.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl RowUse {

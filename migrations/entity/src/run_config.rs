@@ -27,7 +27,7 @@ pub use reward::RewardConfig;
 pub use rloo::RlooConfig;
 pub use rollout::{RolloutConfig, RolloutSettings};
 pub use sample::SampleConfig;
-pub use sft::SftConfig;
+pub use sft::{LossOn, SftConfig};
 
 use clap::ValueEnum;
 use sea_orm::Iterable;

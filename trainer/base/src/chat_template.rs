@@ -22,7 +22,7 @@ use minijinja::{
     value::{Serde, Value, merge_maps},
 };
 use serde_json::{Map, Value as Json};
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, ops::Range};
 
 /// A compiled chat template with the special tokens that it may name.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ pub struct ChatTemplate {
 }
 
 const NAME: &str = "chat_template";
+
+/// The same that marks what its generation blocks write, where it has any.
+const MARKING: &str = "chat_template_marking";
 
 /// Steps and bytes that rendering may take, and how many more for each byte of what is rendered: a
 /// template comes with its model, from anywhere, and one that loops would never end. A thousand turns
@@ -51,6 +54,9 @@ impl ChatTemplate {
         environment.add_template_owned(NAME, source::prepared(source)).with_message(|| {
             message!("template-invalid", "the chat template is not valid Jinja")
         })?;
+        if let Some(marking) = source::marking(source) {
+            environment.add_template_owned(MARKING, marking)?;
+        }
         Ok(Self { environment, special_tokens })
     }
 
@@ -63,6 +69,32 @@ impl ChatTemplate {
     /// [`Self::render`] with variables of the template's own, such as `tools`.
     pub fn render_with(
         &self,
+        messages: &[Json],
+        add_generation_prompt: bool,
+        variables: &Map<String, Json>,
+    ) -> Result<String> {
+        self.render_by(NAME, messages, add_generation_prompt, variables)
+    }
+
+    /// The conversation as text with the bytes in it that generation blocks wrote, as transformers'
+    /// `return_assistant_tokens_mask` finds them; none for a template that has no such blocks, or does
+    /// something else with what they write.
+    pub fn render_marked(
+        &self,
+        messages: &[Json],
+        variables: &Map<String, Json>,
+    ) -> Result<Option<MarkedText>> {
+        if self.environment.get_template(MARKING).is_err() {
+            return Ok(None);
+        }
+        let text = self.render_by(NAME, messages, false, variables)?;
+        let marked = self.render_by(MARKING, messages, false, variables);
+        Ok(marked.ok().and_then(|marked| unmarked(&marked)).filter(|marked| marked.text == text))
+    }
+
+    fn render_by(
+        &self,
+        name: &str,
         messages: &[Json],
         add_generation_prompt: bool,
         variables: &Map<String, Json>,
@@ -80,7 +112,7 @@ impl ChatTemplate {
             + variables_of_the_caller.values().map(n_bytes).sum::<u64>();
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL.saturating_add(n_bytes.saturating_mul(FUEL_PER_BYTE))));
-        let rendered = environment.get_template(NAME)?.render(variables);
+        let rendered = environment.get_template(name)?.render(variables);
         let is_endless = rendered.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfFuel);
         ensure!(
             !is_endless,
@@ -93,6 +125,34 @@ impl ChatTemplate {
             message!("template-refuses", "the chat template does not render these messages")
         })
     }
+}
+
+/// A conversation as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkedText {
+    pub text: String,
+    /// What an assistant said, in bytes, in the order of the text.
+    pub answers: Vec<Range<usize>>,
+}
+
+/// None where marks do not stand in pairs.
+fn unmarked(marked: &str) -> Option<MarkedText> {
+    let [open, close] = source::MARKS;
+    let (mut text, mut answers, mut begun) = (String::new(), Vec::new(), None);
+    for piece in marked.split_inclusive(source::MARKS) {
+        let said = piece.trim_end_matches(source::MARKS);
+        text.push_str(said);
+        match (&piece[said.len()..], begun) {
+            ("", _) => {}
+            (mark, None) if mark.starts_with(open) => begun = Some(text.len()),
+            (mark, Some(start)) if mark.starts_with(close) => {
+                answers.push(start..text.len());
+                begun = None;
+            }
+            _ => return None,
+        }
+    }
+    begun.is_none().then_some(MarkedText { text, answers })
 }
 
 /// About how long a value is as text.

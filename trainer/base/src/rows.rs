@@ -9,6 +9,8 @@ mod columns;
 mod data_error;
 mod jsonl;
 mod loader;
+mod supervised;
+mod turns;
 
 use crate::{
     errors::message_of, job::Report, model_config::ModelConfig, progress::say, tokenizer::Tokenizer,
@@ -24,8 +26,9 @@ use entity::{
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{mem, path::Path};
+pub use supervised::{SupervisedExample, load_demonstrations};
 
-/// A sequence to train on: the answer is `ids[prompt_len..]`.
+/// A prompt with its answer, which is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainingExample {
     /// The 0-based row of the data file.
@@ -126,17 +129,6 @@ pub fn longest_sequence(
     Ok(context)
 }
 
-/// Rows for SFT: those of [`load_examples`], but for answers that are marked as bad by `"label": false`
-/// (TRL's unpaired preferences), which are refused: the model would learn to write them.
-pub fn load_demonstrations(
-    file: &Path,
-    tokenizer: &Tokenizer,
-    max_length: usize,
-    report: &mut Report,
-) -> Result<LoadedRows<TrainingExample>, DataError> {
-    examples(file, tokenizer, max_length, report, columns::refuse_bad_label)
-}
-
 /// Rows for `logprobs`: `messages`, or `prompt` + `completion`.
 ///
 /// The answer starts where the ids of the prompt and of prompt and answer stop being the same
@@ -148,18 +140,7 @@ pub fn load_examples(
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<TrainingExample>, DataError> {
-    examples(file, tokenizer, max_length, report, |_| Ok(()))
-}
-
-fn examples(
-    file: &Path,
-    tokenizer: &Tokenizer,
-    max_length: usize,
-    report: &mut Report,
-    check: fn(&Columns) -> Result<(), KeyedMessage>,
-) -> Result<LoadedRows<TrainingExample>, DataError> {
     let texts = |columns: &Columns| {
-        check(columns)?;
         prompt_and_whole_texts(&columns::answered(columns)?, columns, tokenizer)
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
@@ -278,17 +259,16 @@ pub fn load_texts(
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
-) -> Result<LoadedRows<TrainingExample>, DataError> {
+) -> Result<LoadedRows<SupervisedExample>, DataError> {
     let texts = |columns: &Columns| {
-        let text = with_eos(columns::text(columns)?, tokenizer)?;
-        Ok(vec![TextToEncode { text, is_conversation: false }])
+        Ok(vec![TextToEncode::plain(with_eos(columns::text(columns)?, tokenizer)?)])
     };
     RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
         let pieces: Vec<_> = row.ids[0]
             .chunks(max_length)
             .filter(|piece| piece.len() > 1)
-            .map(|piece| TrainingExample { index, ids: piece.to_vec(), prompt_len: 1 })
+            .map(|piece| SupervisedExample::behind_prompt(index, piece.to_vec(), 1))
             .collect();
         if pieces.is_empty() {
             counts.of_file.leave_out(index as u64, LeftOutReason::Empty);
@@ -327,7 +307,7 @@ fn prompt_text(
     tokenizer: &Tokenizer,
 ) -> Result<TextToEncode, KeyedMessage> {
     Ok(match prompt {
-        RowContent::Plain(text) => TextToEncode { text: text.clone(), is_conversation: false },
+        RowContent::Plain(text) => TextToEncode::plain(text.clone()),
         RowContent::Messages(messages) => rendered(messages, true, columns, tokenizer)?,
     })
 }
@@ -340,8 +320,7 @@ fn whole_texts(
 ) -> Result<Vec<TextToEncode>, KeyedMessage> {
     let whole = |answer: &RowContent| match (&row.prompt, answer) {
         (RowContent::Plain(prompt), RowContent::Plain(answer)) => {
-            let text = prompt.clone() + &with_eos(answer.clone(), tokenizer)?;
-            Ok(TextToEncode { text, is_conversation: false })
+            Ok(TextToEncode::plain(prompt.clone() + &with_eos(answer.clone(), tokenizer)?))
         }
         (RowContent::Messages(prompt), RowContent::Messages(answer)) => {
             rendered(&[prompt.as_slice(), answer].concat(), false, columns, tokenizer)
@@ -371,7 +350,7 @@ fn rendered(
     let variables = columns::template_variables(columns)?;
     let text =
         tokenizer.render_with(messages, ask, &variables).map_err(|error| message_of(&error))?;
-    Ok(TextToEncode { text, is_conversation: true })
+    Ok(TextToEncode::of_conversation(text))
 }
 
 /// As TRL's `add_eos`: as text, and not twice.

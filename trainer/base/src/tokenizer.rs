@@ -5,7 +5,7 @@ mod tokens;
 
 use crate::{
     adapters::folder_with,
-    chat_template::NamedTemplates,
+    chat_template::{MarkedText, NamedTemplates},
     errors::{message_of, without_panic},
     model_files,
 };
@@ -14,6 +14,9 @@ use entity::{message, message::KeyedMessage};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, path::Path};
 use tokens::{FolderTokens, read_json, set_spaces_of_llama};
+
+/// The ids of a text, and the bytes of it that each stands for.
+pub type IdsInText = (Vec<i64>, Vec<(usize, usize)>);
 
 /// An answer that no template writes by itself.
 const ANSWER: &str = "qazwsxedc";
@@ -32,6 +35,8 @@ pub struct Tokenizer {
     after_answer: Option<String>,
     /// Whether it is not EOS that ends an answer there.
     has_turn_end: bool,
+    /// Whether the chat template marks answers with their ends; none where it marks nothing.
+    marks_answers: Option<bool>,
 }
 
 impl Tokenizer {
@@ -90,12 +95,13 @@ impl Tokenizer {
             n_embeddings: model.get("vocab_size").and_then(Value::as_i64),
             after_answer: None,
             has_turn_end: false,
+            marks_answers: None,
         };
         tokenizer.after_answer = tokenizer.find_after_answer();
-        if let Some(id) = tokenizer.find_turn_end() {
-            tokenizer.eos_ids.push(id);
-            tokenizer.has_turn_end = true;
-        }
+        let turn_end = tokenizer.find_turn_end();
+        tokenizer.has_turn_end = turn_end.is_some();
+        tokenizer.eos_ids.extend(turn_end);
+        tokenizer.marks_answers = tokenizer.find_marks();
         Ok(tokenizer)
     }
 
@@ -148,6 +154,21 @@ impl Tokenizer {
         Ok(encodings.iter().map(ids).collect())
     }
 
+    /// [`Self::encode_batch`] of texts that have their special tokens, with the bytes of its text that each
+    /// token stands for.
+    pub fn encode_batch_with_offsets(&self, texts: Vec<String>) -> Result<Vec<IdsInText>> {
+        let encodings = without_panic(|| {
+            self.inner.encode_batch(texts, false).map_err(|error| anyhow!("{error}"))
+        })?;
+        let ids = |encoding: &tokenizers::Encoding| {
+            (
+                encoding.get_ids().iter().copied().map(i64::from).collect(),
+                encoding.get_offsets().to_vec(),
+            )
+        };
+        Ok(encodings.iter().map(ids).collect())
+    }
+
     /// The text of `ids`, special tokens included.
     pub fn decode(&self, ids: &[i64]) -> String {
         self.decode_ids(ids, false)
@@ -192,6 +213,26 @@ impl Tokenizer {
         }
     }
 
+    /// The conversation as text with what an assistant said, where the chat template marks that, and marks
+    /// it with the token that ends an answer: without it a model would not learn to stop.
+    pub fn render_marked(
+        &self,
+        messages: &[Value],
+        variables: &Map<String, Value>,
+    ) -> Result<Option<MarkedText>> {
+        match &self.templates {
+            Some(templates) if self.marks_answers == Some(true) => {
+                templates.render_marked(messages, variables)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the chat template marks answers with their ends; none where it marks nothing.
+    pub fn marks_answers(&self) -> Option<bool> {
+        self.marks_answers
+    }
+
     pub fn has_chat_template(&self) -> bool {
         self.templates.is_some()
     }
@@ -228,6 +269,26 @@ impl Tokenizer {
     /// of [`Self::eos_ids`].
     pub fn has_turn_end(&self) -> bool {
         self.has_turn_end
+    }
+
+    /// Where in a text the first token that ends an answer ends.
+    pub fn end_within(&self, text: &str) -> Option<usize> {
+        let token = |&id: &i64| self.inner.id_to_token(u32::try_from(id).ok()?);
+        let end = |token: String| Some(text.find(&token)? + token.len());
+        self.eos_ids.iter().filter_map(token).filter_map(end).min()
+    }
+
+    /// As TRL's `is_chat_template_stop_token_trained`: some templates leave the end of a turn to the
+    /// message after it.
+    fn find_marks(&self) -> Option<bool> {
+        let turns = [
+            json!({"role": "user", "content": "A"}),
+            json!({"role": "assistant", "content": ANSWER}),
+            json!({"role": "user", "content": "B"}),
+        ];
+        let marked = self.templates.as_ref()?.render_marked(&turns, &Map::new()).ok()??;
+        let [answer] = &marked.answers[..] else { return Some(false) };
+        Some(self.end_within(&marked.text[answer.clone()]).is_some())
     }
 
     fn find_after_answer(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use entity::message;
 use entity::{
     report::LogLevel,
-    run_config::{LoraSettings, PretrainConfig, SftConfig},
+    run_config::{LoraSettings, LossOn, PretrainConfig, SftConfig},
 };
 use trainer_base::{
     job::{Report, VerbOutcome},
@@ -54,6 +54,7 @@ pub fn run(
         learning_rate: Some(config.learning_rate),
         lora: LoraSettings::default(),
         max_length: config.max_length,
+        loss_on: LossOn::default(),
         eval_every: 0,
         optimisation: config.optimisation.clone(),
     };

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::show::{self, ShowSchedule, ShownPrompts},
-    model::{self, PackedBatch, Transformer, head},
+    model::{self, AnswerTokens, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
         identity::{RunIdentity, hash_of_model, hash_of_sequences},
@@ -16,7 +16,7 @@ use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, LoadedRows, TrainingExample},
+    rows::{self, LoadedRows, SupervisedExample},
     settings::{SftPaths, StartFlags},
     tokenizer::Tokenizer,
 };
@@ -27,8 +27,8 @@ pub(crate) struct SftTask<'a> {
     /// What was made of the file of examples.
     pub(crate) of_file: RowUse,
     pub(crate) model: Transformer,
-    pub(crate) examples: &'a [TrainingExample],
-    pub(crate) held_out: &'a [TrainingExample],
+    pub(crate) examples: &'a [SupervisedExample],
+    pub(crate) held_out: &'a [SupervisedExample],
     pub(crate) out: &'a Path,
     pub(crate) start: StartFlags,
     /// For answers that people read meanwhile; none shows none.
@@ -62,7 +62,9 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| rows::load_demonstrations(file, &tokenizer, max_length, report);
+    let mut load = |file: &Path| {
+        rows::load_demonstrations(file, &tokenizer, max_length, config.loss_on, report)
+    };
     let LoadedRows { rows: examples, counts } = load(&paths.data)?;
     let held_out = match &paths.eval_data {
         Some(file) => load(file)?.rows,
@@ -87,7 +89,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     train(task, config, report)
 }
 
-/// The loop: Σ cross-entropy over the answer tokens of a step / their number, whatever the
+/// The loop: Σ cross-entropy over the tokens of a step that are learnt / their number, whatever the
 /// micro-batches (TRL: `num_items_in_batch`).
 pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> Result<VerbOutcome> {
     let opening = task.opening(config)?;
@@ -145,16 +147,16 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
 fn learn_step(
     session: &mut TrainingSession,
-    examples: &[TrainingExample],
+    examples: &[SupervisedExample],
     report: &mut Report,
-) -> Result<Option<AnswerSums>> {
+) -> Result<Option<LearntSums>> {
     let rows = session.micro_batches();
     let micro_batches = rows.iter().map(|rows| rows.iter().map(|&row| &examples[row]).collect());
-    let micro_batches: Vec<Vec<&TrainingExample>> = micro_batches.collect();
-    let n_answer_tokens: usize = micro_batches.iter().flatten().map(|e| answer_length(e)).sum();
-    let mut sums = AnswerSums::default();
+    let micro_batches: Vec<Vec<&SupervisedExample>> = micro_batches.collect();
+    let n_learnt: usize = micro_batches.iter().flatten().map(|row| row.n_learnt()).sum();
+    let mut sums = LearntSums::default();
     for micro_batch in &micro_batches {
-        sums += learn(session, micro_batch, n_answer_tokens)?;
+        sums += learn(session, micro_batch, n_learnt)?;
         let n_tokens = micro_batch.iter().map(|example| example.ids.len() as u64).sum();
         if session.advance(n_tokens as f64, n_tokens, report).is_break() {
             return Ok(None);
@@ -166,7 +168,7 @@ fn learn_step(
 /// What the model answers now to the first prompts, if it is time.
 fn show(
     session: &mut TrainingSession,
-    examples: &[TrainingExample],
+    examples: &[SupervisedExample],
     tokenizer: Option<&Tokenizer>,
     schedule: &mut ShowSchedule,
     report: &mut Report,
@@ -183,28 +185,35 @@ fn show(
 fn identity(
     kind: &str,
     model: &Transformer,
-    examples: &[TrainingExample],
+    examples: &[SupervisedExample],
     config: &SftConfig,
 ) -> Result<RunIdentity> {
     let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
+    let learnt: Vec<Vec<i64>> = examples.iter().map(places).collect();
     let sequences = examples.iter().map(|example| example.ids.as_slice());
-    let data = hash_of_sequences(sequences.chain([prompt_lengths.as_slice()]));
+    let sequences = sequences.chain([prompt_lengths.as_slice()]);
+    // Checkpoints are older than answers that are not all behind a prompt.
+    let is_simple = |row: &SupervisedExample| {
+        row.learnt.len() == 1 && row.learnt[0] == (row.prompt_len..row.ids.len())
+    };
+    let more = if examples.iter().all(is_simple) { &[] } else { learnt.as_slice() };
+    let data = hash_of_sequences(sequences.chain(more.iter().map(Vec::as_slice)));
     let model = hash_of_model(&model.folder)?;
     Ok(RunIdentity::new(kind, config, [("model", model), ("data", data)]))
 }
 
-fn n_tokens(examples: &[TrainingExample]) -> usize {
+fn n_tokens(examples: &[SupervisedExample]) -> usize {
     examples.iter().map(|example| example.ids.len()).sum()
 }
 
-/// Answer tokens that something predicts.
-fn answer_length(example: &TrainingExample) -> usize {
-    example.ids.len() - example.prompt_len.max(1)
+/// Where what is learnt begins and ends.
+fn places(example: &SupervisedExample) -> Vec<i64> {
+    example.learnt.iter().flat_map(|learnt| [learnt.start as i64, learnt.end as i64]).collect()
 }
 
-/// Over answer tokens.
+/// Over the tokens that are learnt.
 #[derive(Default)]
-struct AnswerSums {
+struct LearntSums {
     /// How many.
     n: f64,
     loss: f64,
@@ -212,7 +221,7 @@ struct AnswerSums {
     entropy: f64,
 }
 
-impl std::ops::AddAssign for AnswerSums {
+impl std::ops::AddAssign for LearntSums {
     fn add_assign(&mut self, other: Self) {
         self.n += other.n;
         self.loss += other.loss;
@@ -221,7 +230,7 @@ impl std::ops::AddAssign for AnswerSums {
     }
 }
 
-impl AnswerSums {
+impl LearntSums {
     fn new(statistics: &head::TokenStatistics) -> Self {
         let sum = |values: &Tensor| values.sum(Kind::Double).double_value(&[]);
         Self {
@@ -233,61 +242,61 @@ impl AnswerSums {
     }
 }
 
-fn pack(model: &Transformer, examples: &[&TrainingExample]) -> PackedBatch {
+fn pack(model: &Transformer, examples: &[&SupervisedExample]) -> PackedBatch {
     let sequences: Vec<&[i64]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     PackedBatch::new(&sequences, model.device)
 }
 
-fn prompt_lengths(examples: &[&TrainingExample]) -> Vec<usize> {
-    examples.iter().map(|example| example.prompt_len).collect()
+fn learnt_tokens(batch: &PackedBatch, examples: &[&SupervisedExample]) -> AnswerTokens {
+    batch.stretches(examples.iter().map(|example| &example.learnt))
 }
 
-/// Adds the gradient of one micro-batch, of a loss that is divided by `n_answer_tokens`.
+/// Adds the gradient of one micro-batch, of a loss that is divided by `n_learnt`.
 fn learn(
     session: &mut TrainingSession,
-    examples: &[&TrainingExample],
-    n_answer_tokens: usize,
-) -> Result<AnswerSums> {
+    examples: &[&SupervisedExample],
+    n_learnt: usize,
+) -> Result<LearntSums> {
     let model = &session.model;
     let batch = pack(model, examples);
-    let answers = batch.answers(&prompt_lengths(examples));
-    let hidden = model.hidden(&batch).index_select(0, &answers.rows); // (N, D)
-    let statistics = head::logprobs_backward(model, &hidden, &answers.ids, 1.0, |_, logprobs| {
-        logprobs.full_like(-1.0 / n_answer_tokens as f64)
+    let learnt = learnt_tokens(&batch, examples);
+    let hidden = model.hidden(&batch).index_select(0, &learnt.rows); // (N, D)
+    let statistics = head::logprobs_backward(model, &hidden, &learnt.ids, 1.0, |_, logprobs| {
+        logprobs.full_like(-1.0 / n_learnt as f64)
     })?;
     session.optimizer.gather_gradients()?;
-    Ok(AnswerSums::new(&statistics))
+    Ok(LearntSums::new(&statistics))
 }
 
-/// Mean loss per answer token of the held-out rows; none when asked to stop.
+/// Mean loss per token of the held-out rows that would be learnt; none when asked to stop.
 fn evaluate(
     session: &mut TrainingSession,
-    examples: &[TrainingExample],
+    examples: &[SupervisedExample],
     batch_size: usize,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
-    let mut sums = AnswerSums::default();
+    let mut sums = LearntSums::default();
     for examples in examples.chunks(batch_size) {
-        let examples: Vec<&TrainingExample> = examples.iter().collect();
+        let examples: Vec<&SupervisedExample> = examples.iter().collect();
         sums += measure(&session.model, &examples);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
         if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
         }
     }
-    let n = examples.iter().map(answer_length).sum::<usize>() as f64;
+    let n = examples.iter().map(SupervisedExample::n_learnt).sum::<usize>() as f64;
     Some(object(json!({
         "eval_loss": sums.loss / n,
         "eval_mean_token_accuracy": sums.n_likeliest / n,
     })))
 }
 
-fn measure(model: &Transformer, examples: &[&TrainingExample]) -> AnswerSums {
+fn measure(model: &Transformer, examples: &[&SupervisedExample]) -> LearntSums {
     let _guard = tch::no_grad_guard();
     let batch = pack(model, examples);
-    let answers = batch.answers(&prompt_lengths(examples));
-    let hidden = model.hidden(&batch).index_select(0, &answers.rows);
-    AnswerSums::new(&head::logprobs(model, &hidden, &answers.ids, 1.0))
+    let learnt = learnt_tokens(&batch, examples);
+    let hidden = model.hidden(&batch).index_select(0, &learnt.rows);
+    LearntSums::new(&head::logprobs(model, &hidden, &learnt.ids, 1.0))
 }
 
 #[cfg(test)]

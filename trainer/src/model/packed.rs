@@ -1,5 +1,6 @@
 //! Sequences one after another, without padding.
 
+use std::{iter, ops::Range};
 use tch::{Device, Tensor};
 use trainer_base::length_groups::like_lengths;
 
@@ -94,14 +95,32 @@ impl PackedBatch {
     /// first token, whatever its prompt.
     pub fn answers(&self, prompt_lengths: &[usize]) -> AnswerTokens {
         assert_eq!(prompt_lengths.len(), self.lengths.len());
+        let answers = self.lengths.iter().zip(prompt_lengths);
+        let stretch = |(&length, &prompt): (&i64, &usize)| {
+            iter::once(prompt..length as usize).collect::<Vec<_>>()
+        };
+        let answers = answers.map(stretch);
+        self.stretches(answers)
+    }
+
+    /// The tokens at these places of each sequence: stretches in rising order. Nothing predicts a
+    /// sequence's first token.
+    pub fn stretches(
+        &self,
+        of_sequences: impl Iterator<Item = impl AsRef<[Range<usize>]>>,
+    ) -> AnswerTokens {
         let (mut rows, mut lengths) = (Vec::new(), Vec::new());
-        for ((start, length), &prompt) in
-            self.starts().iter().zip(&self.lengths).zip(prompt_lengths)
+        for ((start, length), stretches) in
+            self.starts().iter().zip(&self.lengths).zip(of_sequences)
         {
-            let prompt = (prompt as i64).clamp(1, *length);
-            rows.extend(start + prompt - 1..start + length - 1);
-            lengths.push(length - prompt);
+            let before = rows.len();
+            for stretch in stretches.as_ref() {
+                let (from, to) = (stretch.start.max(1) as i64, *length.min(&(stretch.end as i64)));
+                rows.extend(start + from - 1..start + to - 1);
+            }
+            lengths.push((rows.len() - before) as i64);
         }
+        assert_eq!(lengths.len(), self.lengths.len());
         let rows = Tensor::from_slice(&rows).to_device(self.ids.device());
         let ids = self.ids.index_select(0, &(&rows + 1));
         AnswerTokens { rows, ids, lengths }
@@ -188,6 +207,15 @@ mod tests {
         assert_eq!(Vec::<i64>::try_from(&answers.rows).unwrap(), [1, 3]);
         assert_eq!(Vec::<i64>::try_from(&answers.ids).unwrap(), [12, 21]);
         assert_eq!(answers.lengths, [1, 1, 0]);
+    }
+
+    #[test]
+    fn stretches_of_a_sequence_are_predicted_each_from_the_row_before() {
+        let batch = PackedBatch::new(&[&[10, 11, 12, 13, 14], &[20, 21, 22]], Device::Cpu);
+        let learnt = batch.stretches([[0..2, 4..5], [1..2, 2..3]].iter());
+        assert_eq!(Vec::<i64>::try_from(&learnt.rows).unwrap(), [0, 3, 5, 6]);
+        assert_eq!(Vec::<i64>::try_from(&learnt.ids).unwrap(), [11, 14, 21, 22]);
+        assert_eq!(learnt.lengths, [2, 2]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Files of rows, plain and gzipped, as every verb reads them.
 
 use super::{RoundTally, broken};
+use clap::ValueEnum;
+use entity::run_config::LossOn;
 use flate2::{Compression, write::GzEncoder};
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -103,9 +105,13 @@ pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) ->
     let tokenizer = &*TOKENIZER;
     match reader {
         0 => {
-            let loaded = rows::load_demonstrations(&path, tokenizer, max_length, deaf);
+            let loss_on = *LossOn::value_variants().choose(dice).expect("some");
+            let loaded = rows::load_demonstrations(&path, tokenizer, max_length, loss_on, deaf);
             for row in tally.count(loaded).into_iter().flat_map(|loaded| loaded.rows) {
-                assert!(row.prompt_len < row.ids.len() && row.ids.len() <= max_length, "{row:?}");
+                assert!(row.prompt_len <= row.ids.len() && row.ids.len() <= max_length, "{row:?}");
+                let places: Vec<_> = row.learnt.iter().flat_map(|it| [it.start, it.end]).collect();
+                assert!(places.is_sorted() && row.n_learnt() > 0, "{row:?}");
+                assert!(places[0] >= 1 && places[places.len() - 1] <= row.ids.len(), "{row:?}");
             }
         }
         1 => {

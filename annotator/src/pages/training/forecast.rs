@@ -6,6 +6,7 @@ use crate::{
         inputs::row_source,
         kinds::RunDefinition,
         row_counter::{CountKey, KnownRows, RowCounter, RowsAnswer},
+        row_lengths::ReadingSettings,
     },
     web::{error::AppError, format, page::Page},
 };
@@ -86,10 +87,9 @@ impl Planned<'_> {
     async fn key(&self, db: &DatabaseConnection) -> Result<Option<CountKey>, AppError> {
         let Some(rows) = &self.definition.rows else { return Ok(None) };
         let Some(contents) = self.definition.contents(self.typed) else { return Ok(None) };
-        let max_length = self.config.get("max_length").and_then(Value::as_u64);
+        let reading = ReadingSettings::of(&self.config);
         let source = row_source(db, self.project, contents, self.typed).await?;
-        let (Some(model), Some(max_length), Some(source)) =
-            (self.models.first(), max_length, source)
+        let (Some(model), Some(reading), Some(source)) = (self.models.first(), reading, source)
         else {
             return Ok(None);
         };
@@ -100,7 +100,10 @@ impl Planned<'_> {
             source,
             kind: self.definition.kind,
             model: model.artifact_hash.clone(),
-            max_length: max_length.min(context.unwrap_or(u64::MAX)) as usize,
+            reading: ReadingSettings {
+                max_length: reading.max_length.min(context.unwrap_or(u64::MAX) as usize),
+                ..reading
+            },
         }))
     }
 
@@ -143,6 +146,15 @@ impl Planned<'_> {
                 .arg("most", lengths.quantile(0.95))
                 .arg("longest", lengths.quantile(1.0));
             said.push(lengths.to_string());
+        }
+        if self.config.get("loss_on").is_some() && counted.n_tokens() > 0 {
+            let part = counted.n_learnt() as f64 / counted.n_tokens() as f64;
+            let learnt =
+                page.text("facts-rows-learnt").arg("percent", format!("{:.0}", 100.0 * part));
+            said.push(learnt.to_string());
+        }
+        if counted.split > 0 {
+            said.push(page.text("facts-rows-split").arg("n", counted.split).to_string());
         }
         if counted.cut > 0 {
             said.push(page.text("facts-rows-cut").arg("n", counted.cut).to_string());

@@ -28,6 +28,13 @@ fn of_file(page: &Page, file: &RowUse) -> String {
         let text = page.text("rows-cut").arg("n", file.cut).arg("length", file.max_length);
         said += &format!(" {text}");
     }
+    if file.split > 0 {
+        said += &format!(" {}", page.text("rows-split").arg("n", file.split));
+    }
+    if file.tokens > 0 {
+        let percent = format!("{:.0}", 100.0 * file.learnt as f64 / file.tokens as f64);
+        said += &format!(" {}", page.text("rows-learnt").arg("percent", percent));
+    }
     said
 }
 

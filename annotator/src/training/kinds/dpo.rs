@@ -38,8 +38,8 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     rows: Some(RowsField {
         contents: |_| DatasetContents::Preferences,
         offers_prompts: false,
-        read: |file, tokenizer, max_length| {
-            lengths(rows::load_preferences(file, tokenizer, max_length, &mut unheard))
+        read: |file, tokenizer, reading| {
+            lengths(rows::load_preferences(file, tokenizer, reading.max_length, &mut unheard))
         },
         within_context: true,
     }),

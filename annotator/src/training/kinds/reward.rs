@@ -32,8 +32,8 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     rows: Some(RowsField {
         contents: |_| DatasetContents::Preferences,
         offers_prompts: false,
-        read: |file, tokenizer, max_length| {
-            lengths(rows::load_pairs(file, tokenizer, max_length, &mut unheard))
+        read: |file, tokenizer, reading| {
+            lengths(rows::load_pairs(file, tokenizer, reading.max_length, &mut unheard))
         },
         within_context: true,
     }),

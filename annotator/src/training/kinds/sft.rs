@@ -5,11 +5,12 @@ use crate::{
     data::dataset::DatasetContents,
     training::{
         fields::{
-            ADAPTERS, BATCH_SIZE, EPOCHS, FieldControl, FieldGroup, LEARNING_RATE, MACHINE,
-            MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
+            ADAPTERS, BATCH_SIZE, Choices, EPOCHS,
+            FieldControl::{Choice, Whole},
+            FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
         },
         findings::{held_out_loss, noisy_metric, rows_left_out},
-        row_lengths::{lengths, unheard},
+        row_lengths::{ReadingSettings, lengths, unheard},
         run_work,
     },
 };
@@ -17,7 +18,6 @@ use entity::{
     model::ModelKind,
     run_config::{RunKind, SftConfig},
 };
-
 use trainer_base::{memory, rows};
 
 pub(super) const SFT: RunDefinition = RunDefinition {
@@ -31,8 +31,9 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     rows: Some(RowsField {
         contents: |_| DatasetContents::Demonstrations,
         offers_prompts: false,
-        read: |file, tokenizer, max_length| {
-            lengths(rows::load_demonstrations(file, tokenizer, max_length, &mut unheard))
+        read: |file, tokenizer, reading| {
+            let ReadingSettings { max_length, loss_on } = *reading;
+            lengths(rows::load_demonstrations(file, tokenizer, max_length, loss_on, &mut unheard))
         },
         within_context: true,
     }),
@@ -50,21 +51,27 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     ..COMMON
 };
 
+const LOSS_ON: Choices = &[
+    ("auto", "choice-loss-auto"),
+    ("answers", "choice-loss-answers"),
+    ("last", "choice-loss-last"),
+    ("text", "choice-loss-text"),
+];
+
 const FORM: &[FieldGroup] = &[
     FieldGroup {
         title: "config-group-main",
         fields: &[LEARNING_RATE, EPOCHS, BATCH_SIZE, MAX_LENGTH],
     },
     FieldGroup {
+        title: "config-group-learnt",
+        fields: &[field("loss_on", Choice(LOSS_ON), "config-loss-on", "config-loss-on-help")],
+    },
+    FieldGroup {
         title: "config-group-course",
         fields: &[
             MAX_STEPS,
-            field(
-                "eval_every",
-                FieldControl::Whole,
-                "config-eval-every",
-                "config-eval-every-sft-help",
-            ),
+            field("eval_every", Whole, "config-eval-every", "config-eval-every-sft-help"),
         ],
     },
     ADAPTERS,

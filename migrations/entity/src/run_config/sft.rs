@@ -1,8 +1,23 @@
 //! The settings of supervised fine-tuning; TRL's `SFTConfig`.
 
 use super::{ConfigError, LoraSettings, OptimiserSettings, RunConfig, supervised_problems};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+/// Which tokens of a row the loss is taken on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LossOn {
+    /// What the row's columns say: of `messages` every answer of the assistant, of `prompt` and `completion` those of the completion (TRL: assistant_only_loss)
+    #[default]
+    Auto,
+    /// Every answer of the assistant, in a prompt's conversation too
+    Answers,
+    /// The last answer alone (TRL: completion_only_loss)
+    Last,
+    /// The whole text, prompts included (TRL's default for `messages`)
+    Text,
+}
 
 /// Supervised fine-tuning on demonstrations (TRL: `SFTConfig`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
@@ -13,6 +28,10 @@ pub struct SftConfig {
     /// Tokens per sequence; longer ones are cut at the end
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
+    /// Which of the text is learnt, and which is only read
+    #[arg(long, value_enum, default_value_t = LossOn::Auto)]
+    #[serde(default)] // runs that are older than the setting go on
+    pub loss_on: LossOn,
     /// Measure the held-out loss every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
@@ -29,6 +48,7 @@ impl Default for SftConfig {
         Self {
             learning_rate: None,
             max_length: 1024,
+            loss_on: LossOn::Auto,
             eval_every: 0,
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),

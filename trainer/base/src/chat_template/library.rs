@@ -1,6 +1,9 @@
 //! Filters, tests and methods that Python has and minijinja has not, or has otherwise.
 
-use super::{python, source::LOOPED};
+use super::{
+    python,
+    source::{GENERATED, LOOPED, MARKS},
+};
 use minijinja::{
     Environment, Error, ErrorKind, State,
     value::{Kwargs, Value, ValueKind, from_args},
@@ -17,6 +20,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("indent", indent);
     environment.add_filter("join", join);
     environment.add_filter(LOOPED, looped);
+    environment.add_filter(GENERATED, |text: &str| format!("{}{text}{}", MARKS[0], MARKS[1]));
     environment.add_test("sequence", is_sequence);
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     environment.add_test("number", |value: &Value| {

@@ -1,6 +1,6 @@
 //! The chat templates of a model folder: one, or several by name.
 
-use super::ChatTemplate;
+use super::{ChatTemplate, MarkedText};
 use crate::{
     errors::{WithMessage, cannot_read, message_of},
     model_files,
@@ -62,6 +62,19 @@ impl NamedTemplates {
         add_generation_prompt: bool,
         variables: &Map<String, Value>,
     ) -> Result<String> {
+        self.chosen(variables)?.render_with(messages, add_generation_prompt, variables)
+    }
+
+    /// [`ChatTemplate::render_marked`] of the template that [`Self::render`] takes.
+    pub fn render_marked(
+        &self,
+        messages: &[Value],
+        variables: &Map<String, Value>,
+    ) -> Result<Option<MarkedText>> {
+        self.chosen(variables)?.render_marked(messages, variables)
+    }
+
+    fn chosen(&self, variables: &Map<String, Value>) -> Result<&ChatTemplate> {
         let has_tools = variables.get("tools").is_some_and(|tools| !tools.is_null());
         let name = match variables.get(CHOICE).and_then(Value::as_str) {
             Some(name) => name,
@@ -69,7 +82,7 @@ impl NamedTemplates {
             None => DEFAULT,
         };
         match self.templates.get(name) {
-            Some(Ok(template)) => template.render_with(messages, add_generation_prompt, variables),
+            Some(Ok(template)) => Ok(template),
             Some(Err(error)) => bail!(error.clone()),
             None => bail!(message!(
                 "template-not-named",

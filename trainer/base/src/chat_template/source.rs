@@ -7,6 +7,13 @@ use std::sync::LazyLock;
 /// The filter that a loop's values pass (`library::looped`).
 pub(super) const LOOPED: &str = "looped__";
 
+/// The filter that puts what a generation block wrote between [`MARKS`].
+pub(super) const GENERATED: &str = "generated__";
+
+/// What stands before and behind what a generation block wrote: characters that no text has, because
+/// Unicode keeps them for programs.
+pub(super) const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
+
 /// `{% generation %}` and its end, with their whitespace marks.
 static GENERATION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("a valid pattern")
@@ -24,8 +31,23 @@ static LOOP: LazyLock<Regex> = LazyLock::new(|| {
 /// open a scope, write nothing and trim like any block, as the call block does that transformers makes
 /// of them, and what loops go through passes [`LOOPED`].
 pub(super) fn prepared(source: &str) -> String {
+    with_blocks(source, "with ")
+}
+
+/// [`prepared`] with what a generation block writes passing the filter [`GENERATED`]; none for a
+/// template without such blocks.
+pub(super) fn marking(source: &str) -> Option<String> {
+    GENERATION.is_match(source).then(|| with_blocks(source, &format!("filter {GENERATED} ")))
+}
+
+/// `opening` is what a generation block becomes.
+fn with_blocks(source: &str, opening: &str) -> String {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let source = GENERATION.replace_all(&source, "{%$1 ${2}with $3%}");
+    let name = opening.split(' ').next().unwrap_or_default();
+    let source = GENERATION.replace_all(&source, |found: &Captures| {
+        let block = if found.get(2).is_some() { format!("end{name} ") } else { opening.to_owned() };
+        format!("{{%{} {block}{}%}}", &found[1], &found[3])
+    });
     LOOP.replace_all(&source, through_filter).into_owned()
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     batches::RowBatches,
     length_groups::like_lengths,
-    rows::{AnswerPair, PreferencePair, PromptIds, TrainingExample},
+    rows::{AnswerPair, PreferencePair, PromptIds, SupervisedExample},
 };
 use entity::run_config::OptimiserSettings;
 
@@ -34,6 +34,11 @@ impl RowLength {
         Self { sequences: [chosen, rejected], answers }
     }
 
+    /// Those of all its tokens that are learnt.
+    pub fn learnt(&self) -> u64 {
+        self.answers
+    }
+
     /// Of its longer sequence.
     pub fn longest(&self) -> u64 {
         self.sequences[0].max(self.sequences[1])
@@ -54,9 +59,9 @@ impl RowLength {
     }
 }
 
-impl From<&TrainingExample> for RowLength {
-    fn from(row: &TrainingExample) -> Self {
-        Self::of_one(row.ids.len() as u64, (row.ids.len() - row.prompt_len) as u64)
+impl From<&SupervisedExample> for RowLength {
+    fn from(row: &SupervisedExample) -> Self {
+        Self::of_one(row.ids.len() as u64, row.n_learnt() as u64)
     }
 }
 

@@ -219,14 +219,19 @@ fn answers(
     Ok(AnsweredPrompt { prompt, answers })
 }
 
+/// The `messages` of a row that has no `prompt` and `completion`.
+pub(super) fn conversation(columns: &Columns) -> Result<Option<Vec<Value>>, KeyedMessage> {
+    let is_conversation = has(columns, &["messages"]) && !has(columns, &["prompt", "completion"]);
+    is_conversation.then(|| messages(columns, "messages")).transpose()
+}
+
+pub(super) fn no_answer() -> KeyedMessage {
+    message!("columns-no-answer", "`messages` has no turn of the assistant, so there is no answer")
+}
+
 fn last_turn(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
     let mut messages = messages(columns, "messages")?;
-    let Some(last) = messages.iter().rposition(is_assistant) else {
-        return Err(message!(
-            "columns-no-answer",
-            "`messages` has no turn of the assistant, so there is no answer"
-        ));
-    };
+    let last = messages.iter().rposition(is_assistant).ok_or_else(no_answer)?;
     messages.truncate(last + 1);
     let answer = messages.split_off(last);
     Ok(AnsweredPrompt {
@@ -302,7 +307,7 @@ fn no_string(field: &str, found: &Value) -> KeyedMessage {
     )
 }
 
-fn is_assistant(message: &Value) -> bool {
+pub(super) fn is_assistant(message: &Value) -> bool {
     message["role"] == "assistant"
 }
 

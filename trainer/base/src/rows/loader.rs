@@ -9,21 +9,50 @@ use entity::{
     row_use::{LeftOutReason, RowUse},
 };
 use std::{
+    ops::Range,
     path::Path,
     time::{Duration, Instant},
 };
+
+/// What is learnt of a text, for those who learn; stretches are bytes of a text, then places of its ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LearntPart {
+    /// What goes beyond the text before it, which is its prompt.
+    BehindPrompt,
+    Everything,
+    Stretches(Vec<Range<usize>>),
+    /// Stretches, as far as they go beyond the prompt.
+    StretchesBehindPrompt(Vec<Range<usize>>),
+}
 
 /// A text to encode.
 pub(super) struct TextToEncode {
     pub(super) text: String,
     /// Rendered by the chat template, which wrote the special tokens itself.
     pub(super) is_conversation: bool,
+    pub(super) learnt: LearntPart,
+}
+
+impl TextToEncode {
+    pub(super) fn plain(text: String) -> Self {
+        Self { text, is_conversation: false, learnt: LearntPart::BehindPrompt }
+    }
+
+    pub(super) fn of_conversation(text: String) -> Self {
+        Self { is_conversation: true, ..Self::plain(text) }
+    }
+
+    pub(super) fn learning(self, learnt: LearntPart) -> Self {
+        Self { learnt, ..self }
+    }
 }
 
 /// A row whose texts are encoded, in the order in which they were given.
 pub(super) struct EncodedRow {
     pub(super) index: usize,
     pub(super) ids: Vec<Vec<i64>>,
+    /// What is learnt of each text.
+    pub(super) learnt: Vec<LearntPart>,
     pub(super) is_conversation: bool,
     /// 0 where the row names none.
     pub(super) margin: f64,
@@ -40,8 +69,38 @@ impl EncodedRow {
     }
 }
 
-/// Rows that are read, then encoded together.
+impl LearntPart {
+    fn has_stretches(&self) -> bool {
+        matches!(self, Self::Stretches(_) | Self::StretchesBehindPrompt(_))
+    }
+
+    /// Stretches of bytes become those of the tokens that they touch, given the bytes of each token.
+    fn put_in_tokens(&mut self, offsets: &[(usize, usize)]) {
+        let (Self::Stretches(stretches) | Self::StretchesBehindPrompt(stretches)) = self else {
+            return;
+        };
+        let mut after = 0;
+        for stretch in stretches {
+            // Tokens come in the order of the text, and so do stretches.
+            let from = after + offsets[after..].partition_point(|(_, end)| *end <= stretch.start);
+            let n = offsets[from..].partition_point(|(start, _)| *start < stretch.end);
+            after = from + if stretch.start < stretch.end { n } else { 0 };
+            *stretch = from..after;
+        }
+    }
+}
+
+/// Rows that are read, then encoded together, and bytes of them after which no more are added.
 const ROWS_AT_ONCE: usize = 1024;
+const BYTES_AT_ONCE: usize = 32 << 20;
+
+/// Rows that were read: the texts of each, with the number of its line and its margin.
+#[derive(Default)]
+struct ReadRows {
+    texts: Vec<Vec<TextToEncode>>,
+    numbers: Vec<usize>,
+    margins: Vec<f64>,
+}
 
 /// A file on its way to token ids.
 pub(super) struct RowLoader<'a, 'b> {
@@ -64,23 +123,16 @@ impl RowLoader<'_, '_> {
         let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
         let mut told = Instant::now();
         loop {
-            let chunk: Vec<_> = lines.by_ref().take(ROWS_AT_ONCE).collect::<Result<_, _>>()?;
-            if chunk.is_empty() {
+            let ReadRows { texts: wanted, numbers, margins } = self.some(&mut lines, &texts)?;
+            if numbers.is_empty() {
                 break;
             }
             let n_rows = counts.of_file.rows as usize;
-            let numbers: Vec<_> = chunk.iter().map(|line| line.number).collect();
-            let file = self.file;
-            let at = |row: usize| {
-                let (file, line) = (file.to_path_buf(), numbers[row]);
-                move |problem| DataError::Line { file, line, problem }
-            };
-            let wanted =
-                chunk.iter().enumerate().map(|(row, line)| texts(&line.columns).map_err(at(row)));
-            let encoded = self.encode(n_rows, wanted.collect::<Result<_, _>>()?).map_err(at(0))?;
+            let at = |row: usize| self.at(numbers[row]);
+            let encoded = self.encode(n_rows, wanted).map_err(at(0))?;
             counts.of_file.used += numbers.len() as u64;
             for (row, mut encoded) in encoded.into_iter().enumerate() {
-                encoded.margin = columns::margin(&chunk[row].columns).map_err(at(row))?;
+                encoded.margin = margins[row];
                 let known = |ids: &Vec<i64>| self.tokenizer.check_embedded(ids);
                 encoded.ids.iter().try_for_each(known).map_err(at(row))?;
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
@@ -105,6 +157,30 @@ impl RowLoader<'_, '_> {
         self.finish(rows, counts)
     }
 
+    /// The next rows; none at the end of the file.
+    fn some(
+        &self,
+        lines: &mut jsonl::RowReader,
+        texts: impl Fn(&Columns) -> Result<Vec<TextToEncode>, KeyedMessage>,
+    ) -> Result<ReadRows, DataError> {
+        let (mut read, mut n_bytes) = (ReadRows::default(), 0);
+        while read.numbers.len() < ROWS_AT_ONCE && n_bytes < BYTES_AT_ONCE {
+            let Some(line) = lines.next().transpose()? else { break };
+            let texts = texts(&line.columns).map_err(self.at(line.number))?;
+            n_bytes += texts.iter().map(|text| text.text.len()).sum::<usize>();
+            read.texts.push(texts);
+            read.numbers.push(line.number);
+            read.margins.push(columns::margin(&line.columns).map_err(self.at(line.number))?);
+        }
+        Ok(read)
+    }
+
+    /// What is wrong with a line, as an error that names it.
+    fn at(&self, line: usize) -> impl FnOnce(KeyedMessage) -> DataError + use<> {
+        let file = self.file.to_path_buf();
+        move |problem| DataError::Line { file, line, problem }
+    }
+
     /// Encodes the texts of some rows, of which the first is row `first` of the file.
     fn encode(
         &self,
@@ -117,13 +193,20 @@ impl RowLoader<'_, '_> {
             .map(|(row, texts)| EncodedRow {
                 index: first + row,
                 ids: vec![Vec::new(); texts.len()],
+                learnt: texts.iter().map(|text| text.learnt.clone()).collect(),
                 is_conversation: texts.iter().any(|text| text.is_conversation),
                 margin: 0.0,
             })
             .collect();
         let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        let (mut marked, mut marked_texts) = (Vec::new(), Vec::new());
         for (row, texts) in rows.into_iter().enumerate() {
             for (place, text) in texts.into_iter().enumerate() {
+                if text.learnt.has_stretches() {
+                    marked.push((row, place));
+                    marked_texts.push(text.text);
+                    continue;
+                }
                 places[usize::from(text.is_conversation)].push((row, place));
                 batches[usize::from(text.is_conversation)].push(text.text);
             }
@@ -137,6 +220,14 @@ impl RowLoader<'_, '_> {
             {
                 encoded[row].ids[place] = ids;
             }
+        }
+        // Only the template's texts have stretches.
+        let ids = self.tokenizer.encode_batch_with_offsets(marked_texts);
+        for ((row, place), (ids, offsets)) in
+            marked.into_iter().zip(ids.map_err(|error| message_of(&error))?)
+        {
+            encoded[row].learnt[place].put_in_tokens(&offsets);
+            encoded[row].ids[place] = ids;
         }
         Ok(encoded)
     }

@@ -1,10 +1,11 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
 mod templates;
+mod turns;
 mod unusable;
 
 use super::*;
-use entity::{report::RunReport, row_use::UseOfRow};
+use entity::{report::RunReport, row_use::UseOfRow, run_config::LossOn};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use serde_json::json;
@@ -64,6 +65,15 @@ fn loaded<T>(
 
 fn examples(bytes: &[u8], max_length: usize) -> Result<LoadedRows<TrainingExample>, DataError> {
     loaded(bytes, |file, report| load_examples(file, &TOKENIZER, max_length, report)).0
+}
+
+fn demonstrations(
+    bytes: &[u8],
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    loss_on: LossOn,
+) -> (Result<LoadedRows<SupervisedExample>, DataError>, Vec<String>) {
+    loaded(bytes, |file, report| load_demonstrations(file, tokenizer, max_length, loss_on, report))
 }
 
 fn pairs(bytes: &[u8], max_length: usize) -> Result<LoadedRows<AnswerPair>, DataError> {
@@ -278,6 +288,14 @@ proptest! {
                 prop_assert!(loaded.rows.iter().all(|row| row.ids.len() <= max_length));
             }
             let _ = (pairs(&bytes, max_length), prompts(&bytes, max_length));
+            for loss_on in [LossOn::Auto, LossOn::Answers, LossOn::Last, LossOn::Text] {
+                let rows = demonstrations(&bytes, &TOKENIZER, max_length, loss_on).0;
+                for row in rows.into_iter().flat_map(|loaded| loaded.rows) {
+                    prop_assert!(row.n_learnt() > 0 && row.ids.len() <= max_length);
+                    prop_assert!(row.learnt[0].start >= 1 && row.prompt_len >= 1);
+                    prop_assert!(row.learnt.iter().all(|learnt| learnt.end <= row.ids.len()));
+                }
+            }
         }
     }
 

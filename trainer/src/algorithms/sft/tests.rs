@@ -1,5 +1,7 @@
 //! Against TRL's own steps (`fixtures/make_trl_sft_trace.py`), and a run that is stopped and resumed.
 
+mod masks;
+
 use super::*;
 use crate::{
     fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
@@ -7,7 +9,7 @@ use crate::{
 };
 use entity::{
     report::RunReport,
-    run_config::{LoraSettings, LrScheduler, OptimiserSettings},
+    run_config::{LoraSettings, LossOn, LrScheduler, OptimiserSettings},
 };
 use std::{fs, ops::ControlFlow};
 use tch::Device;
@@ -31,11 +33,12 @@ fn traced(golden: &Value) -> SftConfig {
         learning_rate: args["learning_rate"].as_f64(),
         lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
+        loss_on: LossOn::Auto,
         eval_every: 0,
         optimisation: OptimiserSettings {
             batch_size: 3,
             grad_accum: 2,
-            epochs: 2.0,
+            epochs: args["num_train_epochs"].as_f64().unwrap(),
             warmup_steps: args["warmup_steps"].as_f64().unwrap() as usize,
             lr_scheduler: if linear { LrScheduler::Linear } else { LrScheduler::Cosine },
             weight_decay: args["weight_decay"].as_f64().unwrap(),
@@ -79,13 +82,13 @@ fn assert_follows(kind: &str, golden: &Value, paths: &SftPaths, config: &SftConf
     let (metrics, outcome) = run_until(paths, config, None);
     let steps = golden["steps"].as_array().unwrap();
     let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
-    assert_eq!(ours.len(), steps.len());
+    assert!(ours.len() == steps.len() && steps.len() >= 20, "{kind}: {} steps", ours.len());
     let mut largest = 0.0f64;
     for (ours, golden) in ours.iter().zip(steps) {
         for key in ["loss", "grad_norm", "learning_rate", "num_tokens"] {
             let (ours, golden) = (ours[key].as_f64().unwrap(), golden[key].as_f64().unwrap());
             let difference = (ours - golden).abs() / golden.abs().max(1e-12);
-            assert!(ours == golden || difference < 5e-4, "{key}: {ours} ≠ {golden}");
+            assert!(ours == golden || difference < 1e-4, "{kind}, {key}: {ours} ≠ {golden}");
             largest = largest.max(if ours == golden { 0.0 } else { difference });
         }
     }
@@ -94,11 +97,11 @@ fn assert_follows(kind: &str, golden: &Value, paths: &SftPaths, config: &SftConf
         [(&metrics[0], "eval_loss_before"), (metrics.last().unwrap(), "eval_loss_after")]
     {
         let (ours, golden) = (line["eval_loss"].as_f64().unwrap(), golden[key].as_f64().unwrap());
-        assert!((ours - golden).abs() < 5e-4 * golden, "{key}: {ours} ≠ {golden}");
+        assert!((ours - golden).abs() < 1e-4 * golden, "{kind}, {key}: {ours} ≠ {golden}");
     }
     let VerbOutcome::Finished(summary) = outcome else { panic!("not finished") };
-    assert_eq!((summary.kind.as_str(), summary.steps), ("sft", 20));
-    assert_eq!(Some(summary.tokens as f64), steps[19]["num_tokens"].as_f64());
+    assert_eq!((summary.kind.as_str(), summary.steps), ("sft", steps.len() as u64));
+    assert_eq!(Some(summary.tokens as f64), steps[steps.len() - 1]["num_tokens"].as_f64());
 }
 
 #[test]

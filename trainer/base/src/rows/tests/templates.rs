@@ -5,12 +5,16 @@ use crate::fixtures::fixture;
 
 /// tiny_llama's tokenizer under Qwen3's template.
 fn under_qwen3(golden: &Value) -> Tokenizer {
+    under(golden["qwen3"]["template"].as_str().unwrap())
+}
+
+/// tiny_llama's tokenizer under a template.
+pub(super) fn under(template: &str) -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         let from = crate::fixtures::fixture_path("tiny_llama").join(file);
         fs::copy(from, folder.path().join(file)).unwrap();
     }
-    let template = golden["qwen3"]["template"].as_str().unwrap();
     fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
     Tokenizer::load(folder.path()).unwrap()
 }

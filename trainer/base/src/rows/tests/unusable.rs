@@ -72,7 +72,9 @@ fn a_margin_is_read_for_the_reward_model_and_told_to_be_of_no_use_to_dpo() {
 
 #[test]
 fn an_answer_that_is_marked_as_bad_is_no_demonstration() {
-    let load = |file: &Path, report: &mut Report| load_demonstrations(file, &TOKENIZER, 64, report);
+    let load = |file: &Path, report: &mut Report| {
+        load_demonstrations(file, &TOKENIZER, 64, LossOn::Auto, report)
+    };
     let row =
         |label: Value| jsonl([&json!({"prompt": "Why?", "completion": "So.", "label": label})]);
     let error = problem(loaded(&row(json!(false)), load).0);
