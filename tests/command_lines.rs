@@ -26,7 +26,7 @@ const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs -
 const TRAINER: &[(&str, &str)] = &[
     (
         "sft",
-        "--model --data --out --eval-data --loss-on --lora-rank --lora-alpha --lora-dropout --merge",
+        "--model --data --out --eval-data --loss-on --packing --lora-rank --lora-alpha --lora-dropout --merge",
     ),
     ("reward", "--model --data --out --eval-data --lora-rank --merge"),
     ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),

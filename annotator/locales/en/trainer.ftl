@@ -90,6 +90,7 @@ data-learnt = { $file }: { $learnt } of { $tokens } tokens are learnt, the other
 data-split = { $file }: { $n } of { $rows } conversations are read as several, one for each answer, because the chat template writes earlier answers otherwise than the last
 data-unlearnt = { $file }: { $n } answers are not learnt: the chat template does not write the conversation up to them by itself, or it is too long
 data-marks-unused = the chat template's generation blocks leave out the token that ends an answer, without which the model would not learn to stop: answers are found without them
+run-packed = { $rows } sequences go into { $packs } packs of up to { $most } tokens, which are { $percent } % full; a batch is so many packs, and none of their sequences sees another
 data-dropped = { $file }: { $n } of { $rows } rows dropped, empty or too long for max_length { $max_length }
 run-lengths = { $rows } rows: half of them have up to { $median } tokens, 95 % up to { $most }, the longest has { $longest }
 run-memory = it will take about { $gigabytes } GB of memory, with { $n } sequences of up to { $longest } tokens in its largest batch

@@ -7,7 +7,7 @@
 //! 2. [`tokenizer`], [`chat_template`], [`rows`]: from a JSONL row to token ids, as TRL does it.
 //! 3. [`model_files`]: the small files of a model folder, up to a length; [`adapters`]: what a folder says that
 //!    holds only what was learnt beside another; [`model_config`]: what it says of its model; [`weights`]: how many numbers it has;
-//!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`evaluation`]: when
+//!    [`random`]: draws by key; [`batches`]: which rows a step sees; [`packing`]: which share a place of a batch; [`evaluation`]: when
 //!    held-out rows are measured; [`length_groups`]: which rows attend together; [`memory`]: how much memory a run with it needs.
 //! 4. [`hub`]: a base from the Hugging Face hub or from a folder.
 //! 5. [`worker`]: runs from the database, each in a child process that is the trainer's command line;
@@ -35,6 +35,7 @@ pub mod length_groups;
 pub mod memory;
 pub mod model_config;
 pub mod model_files;
+pub mod packing;
 pub mod random;
 pub mod weights;
 

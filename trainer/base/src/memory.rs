@@ -98,7 +98,9 @@ impl MemoryNeeds for SftConfig {
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
         let model = LearningModel::new(*models.first()?, &self.lora);
-        Some(supervised(model, &self.optimisation, dtype, worst, rows))
+        let most = model.whole.at_most(self.max_length as u64) as usize;
+        let packed = rows.filter(|_| self.packing).map(|rows| rows.clone().packed(most));
+        Some(supervised(model, &self.optimisation, dtype, worst, packed.as_ref().or(rows)))
     }
 }
 

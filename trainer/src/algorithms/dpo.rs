@@ -102,7 +102,7 @@ fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbO
     let opening = task.opening(config)?;
     let DpoTask { of_file, model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
-    session.tell_unreached(of_file, |row| pairs[row].index, report);
+    session.tell_unreached(of_file, |row| [pairs[row].index], report);
 
     // 1. The reference's log-probabilities, from the first step's weights or from the checkpoint.
     let found = match session.journal.resumed_from.clone() {

@@ -1,7 +1,7 @@
 //! Next-token training on raw text: SFT in which all of a text is the answer.
 
 use crate::{
-    algorithms::sft::{self, SftTask},
+    algorithms::sft::{self, PackedRows, SftTask},
     model::Transformer,
     run::environment::ComputeEnvironment,
 };
@@ -44,8 +44,8 @@ pub fn run(
         kind: "pretrain",
         of_file: texts.counts.of_file,
         model,
-        examples: &texts.rows,
-        held_out: &[],
+        examples: PackedRows::alone(&texts.rows),
+        held_out: PackedRows::alone(&[]),
         out: &paths.out,
         start: paths.start,
         tokenizer: None,
@@ -55,6 +55,7 @@ pub fn run(
         lora: LoraSettings::default(),
         max_length: config.max_length,
         loss_on: LossOn::default(),
+        packing: false,
         eval_every: 0,
         optimisation: config.optimisation.clone(),
     };

@@ -89,7 +89,7 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
     let opening = task.opening(config)?;
     let RewardTask { of_file, model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
-    session.tell_unreached(of_file, |row| pairs[row].index, report);
+    session.tell_unreached(of_file, |row| [pairs[row].index], report);
 
     // 1. What the model can tell before it learns.
     if session.step() == 0 && !held_out.is_empty() {

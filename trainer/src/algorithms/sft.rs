@@ -1,5 +1,9 @@
 //! Supervised fine-tuning: the model learns to write people's answers (TRL: `SFTTrainer`).
 
+mod packs;
+
+pub(crate) use packs::PackedRows;
+
 use crate::{
     answer::show::{self, ShowSchedule, ShownPrompts},
     model::{self, AnswerTokens, PackedBatch, Transformer, head},
@@ -27,8 +31,8 @@ pub(crate) struct SftTask<'a> {
     /// What was made of the file of examples.
     pub(crate) of_file: RowUse,
     pub(crate) model: Transformer,
-    pub(crate) examples: &'a [SupervisedExample],
-    pub(crate) held_out: &'a [SupervisedExample],
+    pub(crate) examples: PackedRows<'a>,
+    pub(crate) held_out: PackedRows<'a>,
     pub(crate) out: &'a Path,
     pub(crate) start: StartFlags,
     /// For answers that people read meanwhile; none shows none.
@@ -42,12 +46,12 @@ impl<'a> SftTask<'a> {
             kind: self.kind,
             learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
-            identity: identity(self.kind, &self.model, self.examples, config)?,
+            identity: identity(self.kind, &self.model, self.examples.rows, config)?,
             out: self.out,
             start: self.start,
-            work_of_rows: self.examples.iter().map(|row| row.ids.len() as f64).collect(),
+            work_of_rows: self.examples.lengths(),
             work_before: 0.0,
-            work_per_evaluation: n_tokens(self.held_out) as f64 * EVALUATION_COST,
+            work_per_evaluation: self.held_out.n_tokens() as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
             check_checkpoint: |_| Ok(()),
         })
@@ -75,7 +79,14 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     let model = environment
         .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
         .expect_language()?;
-    let (examples, held_out) = (examples.as_slice(), held_out.as_slice());
+    let pack = |rows| match config.packing {
+        true => PackedRows::packed(rows, max_length),
+        false => PackedRows::alone(rows),
+    };
+    let (examples, held_out) = (pack(&examples), pack(&held_out));
+    if config.packing {
+        examples.tell(max_length, report);
+    }
     let task = SftTask {
         of_file: counts.of_file,
         kind: "sft",
@@ -96,17 +107,17 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
     let SftTask { of_file, model, examples, held_out, tokenizer, .. } = task;
     let batch_size = config.optimisation.batch_size;
     let mut session = TrainingSession::open(model, opening, report)?;
-    session.tell_unreached(of_file, |row| examples[row].index, report);
+    session.tell_unreached(of_file, |pack| examples.places(pack), report);
     let mut schedule = ShowSchedule::new(session.batches.n_steps);
 
     // 1. What the model can do before it learns.
     if session.step() == 0 && !held_out.is_empty() {
-        let measured = evaluate(&mut session, held_out, batch_size, report);
+        let measured = evaluate(&mut session, &held_out, batch_size, report);
         if session.report_start(measured, report).is_break() {
             return Ok(VerbOutcome::Stopped);
         }
     }
-    let readable = if held_out.is_empty() { examples } else { held_out };
+    let readable = if held_out.is_empty() { examples.rows } else { held_out.rows };
     if session.step() == 0
         && show(&mut session, readable, tokenizer, &mut schedule, report).is_break()
     {
@@ -114,7 +125,7 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
     }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
-        let Some(sums) = learn_step(&mut session, examples, report)? else {
+        let Some(sums) = learn_step(&mut session, &examples, report)? else {
             return session.stop_within_step(export);
         };
         // 3. The step.
@@ -126,7 +137,7 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
         })));
         // 4. What it can do now.
         if session.evaluates_now() && !held_out.is_empty() {
-            match evaluate(&mut session, held_out, batch_size, report) {
+            match evaluate(&mut session, &held_out, batch_size, report) {
                 Some(evaluated) => metrics.extend(evaluated),
                 None => return session.stop(metrics, export, report),
             }
@@ -147,12 +158,11 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
 fn learn_step(
     session: &mut TrainingSession,
-    examples: &[SupervisedExample],
+    examples: &PackedRows,
     report: &mut Report,
 ) -> Result<Option<LearntSums>> {
-    let rows = session.micro_batches();
-    let micro_batches = rows.iter().map(|rows| rows.iter().map(|&row| &examples[row]).collect());
-    let micro_batches: Vec<Vec<&SupervisedExample>> = micro_batches.collect();
+    let packs = session.micro_batches();
+    let micro_batches: Vec<_> = packs.iter().map(|packs| examples.of(packs)).collect();
     let n_learnt: usize = micro_batches.iter().flatten().map(|row| row.n_learnt()).sum();
     let mut sums = LearntSums::default();
     for micro_batch in &micro_batches {
@@ -200,10 +210,6 @@ fn identity(
     let data = hash_of_sequences(sequences.chain(more.iter().map(Vec::as_slice)));
     let model = hash_of_model(&model.folder)?;
     Ok(RunIdentity::new(kind, config, [("model", model), ("data", data)]))
-}
-
-fn n_tokens(examples: &[SupervisedExample]) -> usize {
-    examples.iter().map(|example| example.ids.len()).sum()
 }
 
 /// Where what is learnt begins and ends.
@@ -271,20 +277,19 @@ fn learn(
 /// Mean loss per token of the held-out rows that would be learnt; none when asked to stop.
 fn evaluate(
     session: &mut TrainingSession,
-    examples: &[SupervisedExample],
+    examples: &PackedRows,
     batch_size: usize,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let mut sums = LearntSums::default();
     for examples in examples.chunks(batch_size) {
-        let examples: Vec<&SupervisedExample> = examples.iter().collect();
         sums += measure(&session.model, &examples);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
         if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
         }
     }
-    let n = examples.iter().map(SupervisedExample::n_learnt).sum::<usize>() as f64;
+    let n = examples.rows.iter().map(SupervisedExample::n_learnt).sum::<usize>() as f64;
     Some(object(json!({
         "eval_loss": sums.loss / n,
         "eval_mean_token_accuracy": sums.n_likeliest / n,

@@ -121,19 +121,20 @@ impl TrainingSession {
         self.evaluations.is_due(self.step())
     }
 
-    /// Tells which rows of its file the run does not come to; `place` is the file's row of one of
-    /// the session's.
-    pub(crate) fn tell_unreached(
+    /// Tells which rows of its file the run does not come to; `places_of` are the file's rows of one
+    /// of the session's.
+    pub(crate) fn tell_unreached<I: IntoIterator<Item = usize>>(
         &self,
         mut of_file: RowUse,
-        place: impl Fn(usize) -> usize,
+        places_of: impl Fn(usize) -> I,
         report: &mut Report,
     ) {
         let unreached: BTreeSet<usize> = self.batches.unreached().into_iter().collect();
-        let mut places: BTreeSet<usize> = unreached.iter().map(|row| place(*row)).collect();
+        let mut places: BTreeSet<usize> =
+            unreached.iter().flat_map(|&row| places_of(row)).collect();
         // A text is several rows here; one that is reached in part was learnt from.
         for row in (0..self.batches.n_rows()).filter(|row| !unreached.contains(row)) {
-            places.remove(&place(row));
+            places_of(row).into_iter().for_each(|place| drop(places.remove(&place)));
         }
         tell_unreached(&mut of_file, &places, report);
     }

@@ -6,18 +6,19 @@ use crate::{
     training::{
         fields::{
             ADAPTERS, BATCH_SIZE, Choices, EPOCHS,
-            FieldControl::{Choice, Whole},
+            FieldControl::{Choice, Switch, Whole},
             FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
         },
         findings::{held_out_loss, noisy_metric, rows_left_out},
         row_lengths::{ReadingSettings, lengths, unheard},
-        run_work,
+        run_work::{self, RunRows},
     },
 };
 use entity::{
     model::ModelKind,
     run_config::{RunKind, SftConfig},
 };
+use serde_json::Value;
 use trainer_base::{memory, rows};
 
 pub(super) const SFT: RunDefinition = RunDefinition {
@@ -47,9 +48,20 @@ pub(super) const SFT: RunDefinition = RunDefinition {
         [loss, rows_left_out(digest)].into_iter().flatten().collect()
     },
     memory: memory::of::<SftConfig>,
-    work: |config, rows| run_work::supervised(config, rows, 1.0, 0.0),
+    work: |config, rows| run_work::supervised(config, &packed(config, rows), 1.0, 0.0),
     ..COMMON
 };
+
+/// Rows that share places of a batch count as so many places, filled as well as may be.
+fn packed(config: &Value, rows: &RunRows) -> RunRows {
+    let most = config.get("max_length").and_then(Value::as_f64).unwrap_or(f64::MAX);
+    match config.get("packing") {
+        Some(Value::Bool(true)) => {
+            RunRows { train: (rows.train_tokens / most).ceil().min(rows.train), ..*rows }
+        }
+        _ => *rows,
+    }
+}
 
 const LOSS_ON: Choices = &[
     ("auto", "choice-loss-auto"),
@@ -65,7 +77,10 @@ const FORM: &[FieldGroup] = &[
     },
     FieldGroup {
         title: "config-group-learnt",
-        fields: &[field("loss_on", Choice(LOSS_ON), "config-loss-on", "config-loss-on-help")],
+        fields: &[
+            field("loss_on", Choice(LOSS_ON), "config-loss-on", "config-loss-on-help"),
+            field("packing", Switch, "config-packing", "config-packing-help"),
+        ],
     },
     FieldGroup {
         title: "config-group-course",

@@ -32,6 +32,10 @@ pub struct SftConfig {
     #[arg(long, value_enum, default_value_t = LossOn::Auto)]
     #[serde(default)] // runs that are older than the setting go on
     pub loss_on: LossOn,
+    /// Put several rows into each sequence of a batch, up to --max-length tokens, none of which sees another: --batch-size counts such sequences
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    #[serde(default)]
+    pub packing: bool,
     /// Measure the held-out loss every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
@@ -49,6 +53,7 @@ impl Default for SftConfig {
             learning_rate: None,
             max_length: 1024,
             loss_on: LossOn::Auto,
+            packing: false,
             eval_every: 0,
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),

@@ -3,6 +3,7 @@
 use crate::{
     batches::RowBatches,
     length_groups::like_lengths,
+    packing,
     rows::{AnswerPair, PreferencePair, PromptIds, SupervisedExample},
 };
 use entity::run_config::OptimiserSettings;
@@ -87,22 +88,32 @@ impl From<&PromptIds> for RowLength {
 
 /// The rows that a run learns from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowLengths(Vec<RowLength>);
+pub struct RowLengths {
+    rows: Vec<RowLength>,
+    /// Those that share a place of a batch; none where each has its own.
+    packs: Option<Vec<Vec<usize>>>,
+}
 
 impl<R: Into<RowLength>> FromIterator<R> for RowLengths {
     fn from_iter<I: IntoIterator<Item = R>>(rows: I) -> Self {
-        Self(rows.into_iter().map(Into::into).collect())
+        Self { rows: rows.into_iter().map(Into::into).collect(), packs: None }
     }
 }
 
 impl RowLengths {
     pub fn n_rows(&self) -> usize {
-        self.0.len()
+        self.rows.len()
+    }
+
+    /// With several rows in each place of a batch, up to so many tokens.
+    pub fn packed(self, most: usize) -> Self {
+        let lengths: Vec<usize> = self.rows.iter().map(|row| row.tokens() as usize).collect();
+        Self { packs: Some(packing::packed(&lengths, most)), ..self }
     }
 
     /// Tokens of the longer sequence of the row that so large a part of the rows does not exceed.
     pub fn quantile(&self, part: f64) -> u64 {
-        let mut longest: Vec<u64> = self.0.iter().map(RowLength::longest).collect();
+        let mut longest: Vec<u64> = self.rows.iter().map(RowLength::longest).collect();
         longest.sort_unstable();
         let last = longest.len().saturating_sub(1);
         longest.get((part * last as f64).round() as usize).copied().unwrap_or(0)
@@ -110,29 +121,37 @@ impl RowLengths {
 
     /// Prompts that are answered with so many tokens.
     pub(super) fn answered(&self, tokens: u64) -> Self {
-        Self(self.0.iter().map(|row| row.answered(tokens)).collect())
+        self.rows.iter().map(|row| row.answered(tokens)).collect()
     }
 
     /// The micro-batches of a run with these settings, the first [`MOST_BATCHES`] of them and not
     /// many more than [`MOST_ROWS`] rows; each row is there so many times, one after the other.
     pub(super) fn batches(&self, settings: &OptimiserSettings, times: usize) -> Vec<BatchLoad> {
-        if self.0.is_empty() {
+        if self.rows.is_empty() {
             return Vec::new();
         }
-        let batches = RowBatches::new(self.n_rows(), settings);
+        let n_places = self.packs.as_ref().map_or(self.rows.len(), Vec::len);
+        let batches = RowBatches::new(n_places, settings);
+        let rows_at = |places: Vec<usize>| match &self.packs {
+            Some(packs) => places.into_iter().flat_map(|place| packs[place].clone()).collect(),
+            None => places,
+        };
         let mut n_rows = 0;
         let few = |rows: &Vec<usize>| {
             n_rows += rows.len();
             n_rows - rows.len() < MOST_ROWS
         };
-        let load = |rows: &[usize]| BatchLoad::new(rows.iter().map(|row| self.0[*row]));
+        let load = |rows: &[usize]| BatchLoad::new(rows.iter().map(|row| self.rows[*row]));
         let loads = |rows: Vec<usize>| {
             // A batch of one row alone is as large as they get.
-            let times = times.min(settings.batch_size).min(MOST_ROWS / rows.len()).max(1);
+            let times = times.min(settings.batch_size).min(MOST_ROWS / rows.len().max(1)).max(1);
+            if times == 1 {
+                return vec![load(&rows)];
+            }
             let all = rows.into_iter().flat_map(|row| std::iter::repeat_n(row, times));
             all.collect::<Vec<_>>().chunks(settings.batch_size).map(load).collect::<Vec<_>>()
         };
-        let few_batches = batches.micro_batches().take_while(few);
+        let few_batches = batches.micro_batches().map(rows_at).take_while(few);
         few_batches.flat_map(loads).take(MOST_BATCHES).collect()
     }
 }

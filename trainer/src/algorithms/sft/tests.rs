@@ -34,6 +34,7 @@ fn traced(golden: &Value) -> SftConfig {
         lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         loss_on: LossOn::Auto,
+        packing: false,
         eval_every: 0,
         optimisation: OptimiserSettings {
             batch_size: 3,

@@ -1,4 +1,4 @@
-//! What is learnt of a row, against TRL's own steps (`fixtures/make_trl_sft_masks.py`).
+//! What is learnt of a row, and rows in packs, against TRL's own steps (`fixtures/make_trl_sft_masks.py`).
 
 use super::*;
 
@@ -72,5 +72,48 @@ fn twenty_steps_of_adapters_with_other_masks_follow_peft() {
         let config = SftConfig { lora: adapter_settings(), loss_on, ..traced(golden) };
         assert_follows(name, golden, &paths, &config);
         assert_learnt(out.path(), golden);
+    }
+}
+
+#[test]
+fn packed_rows_follow_trl_which_keeps_them_from_seeing_each_other() {
+    let golden = &fixture("trl_sft_masks.json")["packed"];
+    let out = tempfile::tempdir().unwrap();
+    let paths = paths(golden["data"].as_str().unwrap(), out.path());
+    let config = SftConfig { packing: true, ..traced(golden) };
+    assert_follows("packed", golden, &paths, &config);
+}
+
+#[test]
+fn packed_rows_learn_what_each_of_them_learns_alone() {
+    let golden = &fixture("trl_sft_masks.json")["packed"];
+    let data = golden["data"].as_str().unwrap();
+    // A step sees all rows: several packs at once, or each row by itself.
+    let runs =
+        [(true, 64, 1), (true, 1, 64), (false, 1, 64)].map(|(packing, batch_size, grad_accum)| {
+            let mut config = SftConfig { packing, ..traced(golden) };
+            let settings =
+                OptimiserSettings { batch_size, grad_accum, epochs: 5.0, ..config.optimisation };
+            config.optimisation = settings;
+            let out = tempfile::tempdir().unwrap();
+            let (metrics, _) = run_until(&paths(data, out.path()), &config, None);
+            (metrics, Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap())
+        });
+    let (alone, model) = &runs[2];
+    assert_eq!(alone.len(), 6);
+    for (metrics, packed) in &runs[..2] {
+        for (ours, alone) in metrics.iter().zip(alone) {
+            for key in
+                ["loss", "grad_norm", "eval_loss"].iter().filter(|key| ours.contains_key(**key))
+            {
+                let (ours, alone) = (ours[*key].as_f64().unwrap(), alone[*key].as_f64().unwrap());
+                assert!((ours - alone).abs() < 1e-5 * alone, "{key}: {ours} ≠ {alone}");
+            }
+        }
+        for ((name, packed), (_, alone)) in packed.parameters().iter().zip(model.parameters()) {
+            let difference = (packed - alone).norm().double_value(&[]);
+            let norm = alone.norm().double_value(&[]);
+            assert!(difference < 1e-5 * norm, "{name}: {difference} of {norm}");
+        }
     }
 }
