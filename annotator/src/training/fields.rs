@@ -52,8 +52,12 @@ pub const fn field(
 }
 
 const YES_NO: Choices = &[("true", "choice-yes"), ("false", "choice-no")];
-const SCHEDULERS: Choices =
-    &[("linear", "choice-linear"), ("cosine", "choice-cosine"), ("constant", "choice-constant")];
+const SCHEDULERS: Choices = &[
+    ("linear", "choice-linear"),
+    ("cosine", "choice-cosine"),
+    ("constant", "choice-constant"),
+    ("wsd", "choice-wsd"),
+];
 const DTYPES: Choices =
     &[("auto", "choice-dtype-auto"), ("bf16", "choice-bf16"), ("f32", "choice-f32")];
 const DEVICES: Choices =
@@ -136,6 +140,7 @@ pub const OPTIMISER: FieldGroup = FieldGroup {
             "config-lr-scheduler",
             "config-lr-scheduler-help",
         ),
+        field("decay_steps", Whole, "config-decay-steps", "config-decay-steps-help"),
         field("weight_decay", Number, "config-weight-decay", "config-weight-decay-help"),
         field("max_grad_norm", Number, "config-max-grad-norm", "config-max-grad-norm-help"),
         field("shuffle", Switch, "config-shuffle", "config-shuffle-help"),

@@ -209,6 +209,10 @@ pub enum LrScheduler {
     Cosine,
     /// Stays.
     Constant,
+    /// Stays, and falls to zero along half a cosine over the last steps (transformers: warmup_stable_decay).
+    #[value(alias = "warmup_stable_decay")]
+    #[serde(alias = "warmup_stable_decay")]
+    Wsd,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -90,12 +90,7 @@ impl TrainingSession {
             optimizer.restore(&folder.join(OPTIMIZER), n_updates)
         })?;
         Ok(Self {
-            schedule: RateSchedule {
-                kind: optimisation.lr_scheduler,
-                peak: opening.learning_rate,
-                warmup_steps: optimisation.warmup_steps as u64,
-                n_steps: batches.n_steps,
-            },
+            schedule: RateSchedule::new(optimisation, opening.learning_rate, batches.n_steps),
             model,
             optimizer,
             batches,

@@ -28,6 +28,10 @@ pub struct OptimiserSettings {
     /// How the learning rate falls after the warm-up
     #[arg(long, value_enum, default_value_t = LrScheduler::Linear)]
     pub lr_scheduler: LrScheduler,
+    /// Steps at the end over which the learning rate of wsd falls; 0 is a tenth of all
+    #[arg(long, default_value_t = 0)]
+    #[serde(default)] // runs that are older than the setting go on
+    pub decay_steps: usize,
     /// Decoupled weight decay; norms and biases are left out
     #[arg(long, default_value_t = 0.0)]
     pub weight_decay: f64,
@@ -60,6 +64,7 @@ impl Default for OptimiserSettings {
             max_steps: 0,
             warmup_steps: 0,
             lr_scheduler: LrScheduler::Linear,
+            decay_steps: 0,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
             shuffle: true,

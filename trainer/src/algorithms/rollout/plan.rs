@@ -84,12 +84,7 @@ impl RolloutPlan {
 
     /// How the learning rate goes, a step being a rollout batch.
     pub(crate) fn rates(&self, settings: &RolloutSettings) -> RateSchedule {
-        RateSchedule {
-            kind: settings.optimisation.lr_scheduler,
-            peak: settings.learning_rate,
-            warmup_steps: settings.optimisation.warmup_steps as u64,
-            n_steps: self.n_steps,
-        }
+        RateSchedule::new(&settings.optimisation, settings.learning_rate, self.n_steps)
     }
 
     /// Tells which prompts the run does not come to.
