@@ -20,13 +20,14 @@ fn help(program: &Path, verb: &str) -> String {
 
 /// The flags that scripts rely on.
 const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs --max-steps --max-length --warmup-steps \
-    --lr-scheduler --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --resume \
+    --lr-scheduler --decay-steps --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --resume \
     --overwrite --config";
 
 const TRAINER: &[(&str, &str)] = &[
     (
         "sft",
-        "--model --data --out --eval-data --loss-on --packing --lora-rank --lora-alpha --lora-dropout --merge",
+        "--model --data --out --eval-data --loss-on --packing --keep-best --early-stop-patience --lora-rank \
+         --lora-alpha --lora-dropout --merge",
     ),
     ("reward", "--model --data --out --eval-data --lora-rank --merge"),
     ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),

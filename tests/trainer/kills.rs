@@ -179,6 +179,9 @@ fn settings(kind: RunKind) -> Value {
             "learning_rate": 1e-4, "batch_size": 4, "max_steps": 10, "num_generations": 4,
             "max_completion_length": 24, "save_every": 1
         }),
+        RunKind::Sft => json!({
+            "learning_rate": 1e-3, "epochs": 10.0, "save_every": 6, "keep_best": true, "eval_every": 4
+        }),
         _ => json!({"learning_rate": 1e-3, "epochs": 10.0, "save_every": 6}),
     };
     let common = json!({"max_length": 128, "seed": 5, "dtype": "f32", "device": "cpu"});
@@ -219,7 +222,12 @@ impl Adding<'_> {
     async fn version(&self, kind: dataset_version::DatasetKind, file: &str) -> DatasetVersionId {
         let folder = tempfile::tempdir().unwrap();
         fs::copy(file, folder.path().join("train.jsonl")).unwrap();
-        let n_rows = fs::read_to_string(file).unwrap().lines().count() as u64;
+        let text = fs::read_to_string(file).unwrap();
+        let n_rows = text.lines().count() as u64;
+        if kind == dataset_version::DatasetKind::Demonstrations {
+            let some: Vec<&str> = text.lines().take(8).collect();
+            fs::write(folder.path().join("eval.jsonl"), some.join("\n")).unwrap();
+        }
         let row = dataset_version::ActiveModel {
             id: Set(DatasetVersionId::new()),
             project_id: Set(self.project),

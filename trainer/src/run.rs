@@ -1,9 +1,11 @@
 //! What a run is besides its algorithm: where it computes ([`environment`]), which rows a step sees
-//! ([`trainer_base::batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), what a
+//! ([`trainer_base::batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), which
+//! model it keeps (`best`), what a
 //! supervised run holds besides its loop (`session`), how its
 //! command line runs it (`execute`), how it tells that nothing came of it (`failure`), and where what
 //! it tells goes ([`reporter`]).
 
+pub(crate) mod best;
 pub mod checkpoint;
 pub mod environment;
 pub(crate) mod execute;

@@ -46,6 +46,11 @@ pub fn rows_of(known: &KnownRows) -> RunRows {
 fn rows_of_summary(summary: &RunSummary, config: &Value) -> Option<RunRows> {
     let n = |rows: &RowUse| rows.used + rows.n_left_out_for(LeftOutReason::NotReached);
     let train = n(summary.rows.first()?) as f64;
+    let is_cut_short = config.get("max_steps").and_then(Value::as_u64) > Some(0);
+    if is_cut_short && config.get("packing") == Some(&Value::Bool(true)) {
+        // How many passes it made is not known: a step has as many rows as fit.
+        return None;
+    }
     let eval = summary.rows.get(1).map_or(0, n) as f64;
     let passes = passes(config, train).unwrap_or(1.0);
     let train_tokens = summary.tokens as f64 / passes;

@@ -147,6 +147,15 @@ pub const OPTIMISER: FieldGroup = FieldGroup {
     ],
 };
 
+/// [`entity::run_config::BestSettings`].
+pub const BEST: FieldGroup = FieldGroup {
+    title: "config-group-best",
+    fields: &[
+        field("keep_best", Switch, "config-keep-best", "config-keep-best-help"),
+        field("early_stop_patience", Whole, "config-early-stop", "config-early-stop-help"),
+    ],
+};
+
 /// [`entity::run_config::LoraSettings`].
 pub const ADAPTERS: FieldGroup = FieldGroup {
     title: "config-group-adapters",

@@ -73,7 +73,10 @@ pub fn held_out_loss(digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunF
             ("lowest", short(lowest)),
             ("step", short(lowest_step)),
         ];
-        (FindingTone::Watch, "glance-loss-rose-again", args)
+        match digest.last(BEST_STEP) {
+            Some(_) => (FindingTone::Plain, "glance-loss-rose-again-kept", args),
+            None => (FindingTone::Watch, "glance-loss-rose-again", args),
+        }
     } else if let (true, Some(n @ ..MIN_HELD_OUT)) = (change <= -LOSS_FLAT, n_held_out) {
         let args = vec![("percent", percent(first)), ("n", n.to_string())];
         (FindingTone::Plain, "glance-loss-fell-few", args)
@@ -86,6 +89,17 @@ pub fn held_out_loss(digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunF
     };
     let figure = from_to(series, short);
     Some(RunFinding { title: "glance-held-out-loss", tone, figure, says, args })
+}
+
+/// The metric that tells which step's model a run keeps.
+const BEST_STEP: &str = "best_step";
+
+/// Which step's model is kept, where that is not the last one whatever comes.
+pub fn kept_model(digest: &RunDigest) -> Option<RunFinding> {
+    let (step, loss) = (digest.last(BEST_STEP)?, digest.last("best_eval_loss")?);
+    let args = vec![("step", short(step)), ("loss", short(loss))];
+    let (title, says) = ("glance-kept", "glance-kept-best");
+    Some(RunFinding { title, tone: FindingTone::Plain, figure: short(step), says, args })
 }
 
 /// Whether all that is known was measured before the first step, and so says nothing of what the run

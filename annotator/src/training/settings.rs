@@ -5,7 +5,7 @@ use super::{
     kinds::RunDefinition,
 };
 use crate::web::message::Message;
-use entity::run_config::{CHANGEABLE, ConfigError, ConfigProblem};
+use entity::run_config::{ConfigError, ConfigProblem, changeable};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ pub fn parse(
     Err(mistakes)
 }
 
-/// A run's settings with those that were typed of the [`CHANGEABLE`] ones; every mistake is returned.
+/// A run's settings with those that were typed of those that are [`changeable`]; every mistake is returned.
 pub fn changed(
     definition: &RunDefinition,
     config: &Value,
@@ -64,7 +64,8 @@ pub fn changed(
 ) -> Result<Value, Vec<FormMistake>> {
     let mut settings = config.as_object().cloned().unwrap_or_default();
     let mut mistakes = Vec::new();
-    for field in definition.fields().filter(|field| CHANGEABLE.contains(&field.name)) {
+    let names = changeable(&settings);
+    for field in definition.fields().filter(|field| names.contains(&field.name)) {
         let Some(text) = typed.get(field.name) else { continue };
         match value(field, text.trim()) {
             Ok(value) => drop(settings.insert(field.name.to_owned(), value)),

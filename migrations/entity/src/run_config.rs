@@ -3,6 +3,7 @@
 //!
 //! Names and defaults are TRL's where TRL has the setting; the comment says so where they differ.
 
+mod best;
 mod dpo;
 mod fetch;
 mod grpo;
@@ -16,6 +17,7 @@ mod rollout;
 mod sample;
 mod sft;
 
+pub use best::BestSettings;
 pub use dpo::DpoConfig;
 pub use fetch::{FetchConfig, FetchSource};
 pub use grpo::{GrpoConfig, GrpoLoss, ScaleRewards};
@@ -151,9 +153,17 @@ fn problem(field: &str, problem: ConfigProblem) -> ConfigError {
     ConfigError { field: field.into(), problem }
 }
 
-/// Settings that change no weight, and so may change while a run is half done: how often a
-/// checkpoint is written, and how often held-out rows are measured.
-pub const CHANGEABLE: [&str; 2] = ["save_every", "eval_every"];
+/// Settings that change no weight, and so may change while a run with these `settings` is half done: how
+/// often a checkpoint is written, and how often held-out rows are measured, unless the model that is kept
+/// follows from that.
+pub fn changeable(settings: &Map<String, Value>) -> &'static [&'static str] {
+    let best = serde_json::from_value::<BestSettings>(Value::Object(settings.clone()));
+    if best.is_ok_and(|best| best.is_on()) {
+        &["save_every"]
+    } else {
+        &["save_every", "eval_every"]
+    }
+}
 
 /// A run's configuration: defaults, overridden key by key, then checked.
 pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
@@ -173,11 +183,11 @@ pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
         self.clone()
     }
 
-    /// The settings that what comes of a run follows from: all but [`CHANGEABLE`]. A checkpoint
-    /// belongs to a run with the same.
+    /// The settings that what comes of a run follows from: all but those that are [`changeable`]. A
+    /// checkpoint belongs to a run with the same.
     fn identity(&self) -> Map<String, Value> {
         let mut settings = self.resolved().to_map();
-        CHANGEABLE.iter().for_each(|name| drop(settings.shift_remove(*name)));
+        changeable(&settings).iter().for_each(|name| drop(settings.shift_remove(*name)));
         settings
     }
 
@@ -321,6 +331,12 @@ mod tests {
         let other = PpoConfig::default().with_overrides(&overrides(json!({"seed": 1}))).unwrap();
         assert_eq!(often.identity(), PpoConfig::default().identity());
         assert_ne!(other.identity(), PpoConfig::default().identity());
+        // The best model is that of one of the steps that were measured.
+        let kept = |every: usize| {
+            let settings = json!({"keep_best": true, "eval_every": every, "save_every": every});
+            SftConfig::default().with_overrides(&overrides(settings)).unwrap().identity()
+        };
+        assert_ne!(kept(1), kept(2));
     }
 
     #[test]

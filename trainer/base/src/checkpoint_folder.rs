@@ -16,7 +16,10 @@ pub fn unfinished_name(step: u64) -> String {
     format!(".checkpoint-{step}.unfinished")
 }
 
-/// Whether a folder of this name is a checkpoint that is not complete.
+/// The best model so far of a run that keeps it; it goes with the checkpoints.
+pub const BEST: &str = ".checkpoint-best";
+
+/// Whether a folder of this name is a checkpoint that is not complete, or what belongs to checkpoints.
 pub fn is_unfinished(name: &str) -> bool {
     name.starts_with(".checkpoint-")
 }

@@ -79,6 +79,13 @@ impl RunProgress {
         self.mark();
     }
 
+    /// No more is to come after `step` steps.
+    pub fn end_here(&mut self, step: u64) {
+        self.n_steps = step;
+        self.planned = self.done;
+        self.beside_ahead = Duration::ZERO;
+    }
+
     /// A step is done.
     pub fn mark(&mut self) {
         self.marked = (self.done, self.tokens);

@@ -92,6 +92,7 @@ impl<'a> DpoTask<'a> {
                 * EVALUATION_COST,
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            best: None,
             check_checkpoint: |checkpoint| ReferenceLogprobs::load(checkpoint).map(drop),
         })
     }
@@ -144,7 +145,7 @@ fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbO
             return Ok(VerbOutcome::Stopped);
         }
     }
-    session.finish(export)
+    session.finish(export, report)
 }
 
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.

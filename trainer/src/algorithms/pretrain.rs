@@ -9,7 +9,7 @@ use anyhow::Result;
 use entity::message;
 use entity::{
     report::LogLevel,
-    run_config::{LoraSettings, LossOn, PretrainConfig, SftConfig},
+    run_config::{BestSettings, LoraSettings, LossOn, PretrainConfig, SftConfig},
 };
 use trainer_base::{
     job::{Report, VerbOutcome},
@@ -57,6 +57,7 @@ pub fn run(
         loss_on: LossOn::default(),
         packing: false,
         eval_every: 0,
+        best: BestSettings::default(),
         optimisation: config.optimisation.clone(),
     };
     sft::train(task, &config, report)

@@ -79,6 +79,7 @@ impl<'a> RewardTask<'a> {
             work_before: 0.0,
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            best: None,
             check_checkpoint: |_| Ok(()),
         })
     }
@@ -126,7 +127,7 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
             return Ok(VerbOutcome::Stopped);
         }
     }
-    session.finish(export)
+    session.finish(export, report)
 }
 
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.

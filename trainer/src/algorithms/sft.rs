@@ -14,12 +14,13 @@ use crate::{
     },
 };
 use anyhow::Result;
-use entity::{row_use::RowUse, run_config::SftConfig};
+use entity::{message, report::LogLevel, row_use::RowUse, run_config::SftConfig};
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
+    progress::say,
     rows::{self, LoadedRows, SupervisedExample},
     settings::{SftPaths, StartFlags},
     tokenizer::Tokenizer,
@@ -46,13 +47,14 @@ impl<'a> SftTask<'a> {
             kind: self.kind,
             learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
-            identity: identity(self.kind, &self.model, self.examples.rows, config)?,
+            identity: identity(self, config)?,
             out: self.out,
             start: self.start,
             work_of_rows: self.examples.lengths(),
             work_before: 0.0,
             work_per_evaluation: self.held_out.n_tokens() as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
+            best: Some(&config.best).filter(|_| !self.held_out.is_empty()),
             check_checkpoint: |_| Ok(()),
         })
     }
@@ -86,6 +88,13 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     let (examples, held_out) = (pack(&examples), pack(&held_out));
     if config.packing {
         examples.tell(max_length, report);
+    }
+    if config.best.is_on() && held_out.is_empty() {
+        let unknown = message!(
+            "run-best-unknown",
+            "no rows are held out, so that nothing says which model is the best: the last one is kept"
+        );
+        say(report, LogLevel::Warning, unknown);
     }
     let task = SftTask {
         of_file: counts.of_file,
@@ -123,6 +132,12 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
     {
         return Ok(VerbOutcome::Stopped);
     }
+    if session.owes_measurement() {
+        let measured = evaluate(&mut session, &held_out, batch_size, report);
+        if session.report_owed(measured, export, report)?.is_break() {
+            return Ok(VerbOutcome::Stopped);
+        }
+    }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
         let Some(sums) = learn_step(&mut session, &examples, report)? else {
@@ -148,7 +163,7 @@ pub(crate) fn train(task: SftTask, config: &SftConfig, report: &mut Report) -> R
         // A stop waits for the next step, where a checkpoint is written.
         let _ = show(&mut session, readable, tokenizer, &mut schedule, report);
     }
-    session.finish(export)
+    session.finish(export, report)
 }
 
 fn export(model: &Transformer, folder: &Path) -> Result<()> {
@@ -192,24 +207,26 @@ fn show(
     shown.events(tokenizer, session.step(), &answers, None).into_iter().try_for_each(report)
 }
 
-fn identity(
-    kind: &str,
-    model: &Transformer,
-    examples: &[SupervisedExample],
-    config: &SftConfig,
-) -> Result<RunIdentity> {
-    let prompt_lengths: Vec<i64> = examples.iter().map(|e| e.prompt_len as i64).collect();
-    let learnt: Vec<Vec<i64>> = examples.iter().map(places).collect();
-    let sequences = examples.iter().map(|example| example.ids.as_slice());
-    let sequences = sequences.chain([prompt_lengths.as_slice()]);
+fn identity(task: &SftTask, config: &SftConfig) -> Result<RunIdentity> {
+    let mut data = hash_of_rows(task.examples.rows);
+    if config.best.is_on() {
+        // Which model is the best follows from what is held out.
+        data += &hash_of_rows(task.held_out.rows);
+    }
+    let model = hash_of_model(&task.model.folder)?;
+    Ok(RunIdentity::new(task.kind, config, [("model", model), ("data", data)]))
+}
+
+fn hash_of_rows(rows: &[SupervisedExample]) -> String {
+    let prompt_lengths: Vec<i64> = rows.iter().map(|row| row.prompt_len as i64).collect();
+    let sequences = rows.iter().map(|row| row.ids.as_slice()).chain([prompt_lengths.as_slice()]);
     // Checkpoints are older than answers that are not all behind a prompt.
     let is_simple = |row: &SupervisedExample| {
         row.learnt.len() == 1 && row.learnt[0] == (row.prompt_len..row.ids.len())
     };
-    let more = if examples.iter().all(is_simple) { &[] } else { learnt.as_slice() };
-    let data = hash_of_sequences(sequences.chain(more.iter().map(Vec::as_slice)));
-    let model = hash_of_model(&model.folder)?;
-    Ok(RunIdentity::new(kind, config, [("model", model), ("data", data)]))
+    let learnt: Vec<Vec<i64>> =
+        if rows.iter().all(is_simple) { Vec::new() } else { rows.iter().map(places).collect() };
+    hash_of_sequences(sequences.chain(learnt.iter().map(Vec::as_slice)))
 }
 
 /// Where what is learnt begins and ends.

@@ -2,7 +2,7 @@
 
 use crate::model::{adapter_folder::AdapterFolder, weights::weight_files};
 use anyhow::Result;
-use entity::run_config::{CHANGEABLE, RunConfig};
+use entity::run_config::{RunConfig, changeable};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
@@ -40,7 +40,7 @@ impl RunIdentity {
     /// changes no weight.
     pub(crate) fn completed(&self, mut saved: Value) -> Value {
         if let Some(config) = saved.get_mut("config").and_then(Value::as_object_mut) {
-            CHANGEABLE.iter().for_each(|name| drop(config.shift_remove(*name)));
+            changeable(config).iter().for_each(|name| drop(config.shift_remove(*name)));
             for (name, default) in &self.defaults {
                 config.entry(name.clone()).or_insert_with(|| default.clone());
             }

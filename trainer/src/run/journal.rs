@@ -1,6 +1,7 @@
 //! What every training run keeps beside its models: how far it is, its last metrics, and its
 //! checkpoints.
 
+use super::best::BestSoFar;
 use super::checkpoint::{CheckpointSchedule, FoundCheckpoint, RunCheckpoints};
 use super::identity::RunIdentity;
 use anyhow::{Result, ensure};
@@ -36,6 +37,8 @@ pub(crate) struct RunJournal {
     pub(crate) progress: RunProgress,
     /// The checkpoint that the run went on from.
     pub(crate) resumed_from: Option<PathBuf>,
+    /// What a run knows of its best model, if it keeps that.
+    pub(crate) best: Option<BestSoFar>,
     kind: &'static str,
     schedule: CheckpointSchedule,
     checkpoints: RunCheckpoints,
@@ -51,6 +54,8 @@ struct JournalState {
     /// Optimiser steps, where a step of the run is several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n_updates: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<BestSoFar>,
     work: f64,
     tokens: u64,
     seconds: f64,
@@ -79,6 +84,7 @@ impl RunJournal {
             n_steps: opening.n_steps,
             progress: RunProgress::new(opening.n_steps, opening.work),
             resumed_from: None,
+            best: None,
             kind: opening.kind,
             schedule: CheckpointSchedule::new(opening.save_every),
             checkpoints,
@@ -90,6 +96,7 @@ impl RunJournal {
             journal.step = found.step;
             journal.progress.resume(state.work, state.tokens, state.seconds);
             journal.last = state.last;
+            journal.best = state.best;
             let going_on = message!(
                 "going-on-from-checkpoint",
                 "going on from the checkpoint after step {step}",
@@ -99,6 +106,14 @@ impl RunJournal {
             journal.resumed_from = Some(found.folder);
         }
         Ok(journal)
+    }
+
+    /// The run is to end after the steps done.
+    pub(crate) fn end_here(&mut self, report: &mut Report) {
+        self.n_steps = self.step;
+        self.progress.end_here(self.step);
+        // A run that is over need not be asked whether it is to stop.
+        let _ = self.progress.advance(self.step, 0.0, 0, report);
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -138,6 +153,7 @@ impl RunJournal {
         let began = Instant::now();
         let state = JournalState {
             n_updates,
+            best: self.best.clone(),
             work: self.progress.done(),
             tokens: self.progress.tokens(),
             seconds: self.progress.seconds(),

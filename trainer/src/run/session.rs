@@ -1,5 +1,6 @@
 //! What a supervised run holds besides its loop: model, optimiser, schedule, rows, journal.
 
+use super::best::{BestKeeper, Judgement};
 use super::identity::RunIdentity;
 use super::journal::{JournalOpening, RunJournal, refuse_as_output};
 use super::row_use::tell_unreached;
@@ -8,13 +9,19 @@ use crate::{
     model::Transformer,
 };
 use anyhow::{Result, ensure};
-use entity::{message, report::RunReport, row_use::RowUse, run_config::OptimiserSettings};
+use entity::{
+    message,
+    report::{LogLevel, RunReport},
+    row_use::RowUse,
+    run_config::{BestSettings, OptimiserSettings},
+};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use trainer_base::{
     batches::RowBatches,
     evaluation::EvaluationSchedule,
     job::{Report, VerbOutcome},
+    progress::say,
     random,
     settings::StartFlags,
 };
@@ -37,6 +44,8 @@ pub(crate) struct SessionOpening<'a> {
     pub(crate) work_before: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
+    /// Which model is kept, where rows are held out to tell; otherwise the last one.
+    pub(crate) best: Option<&'a BestSettings>,
     /// Looks at what a checkpoint holds besides model and optimiser: one that lacks it is damaged.
     pub(crate) check_checkpoint: fn(&Path) -> Result<()>,
 }
@@ -50,6 +59,8 @@ pub(crate) struct TrainingSession {
     schedule: RateSchedule,
     max_grad_norm: f64,
     evaluations: EvaluationSchedule,
+    /// None where the last model is kept.
+    best: Option<BestKeeper>,
     seed: u64,
     /// Adapters end up in a whole model.
     merges: bool,
@@ -89,6 +100,12 @@ impl TrainingSession {
             model.set_weights(folder)?;
             optimizer.restore(&folder.join(OPTIMIZER), n_updates)
         })?;
+        let mut best = opening.best.and_then(|best| BestKeeper::new(opening.out, best));
+        if let (Some(best), Some(checkpoint), Some(so_far)) =
+            (&mut best, &journal.resumed_from, &journal.best)
+        {
+            best.restore(checkpoint, so_far.clone())?;
+        }
         Ok(Self {
             schedule: RateSchedule::new(optimisation, opening.learning_rate, batches.n_steps),
             model,
@@ -97,6 +114,7 @@ impl TrainingSession {
             journal,
             max_grad_norm: optimisation.max_grad_norm,
             evaluations,
+            best,
             seed: optimisation.seed,
             merges: opening.start.merge,
         })
@@ -129,7 +147,9 @@ impl TrainingSession {
             unreached.iter().flat_map(|&row| places_of(row)).collect();
         // A text is several rows here; one that is reached in part was learnt from.
         for row in (0..self.batches.n_rows()).filter(|row| !unreached.contains(row)) {
-            places_of(row).into_iter().for_each(|place| drop(places.remove(&place)));
+            for place in places_of(row) {
+                places.remove(&place);
+            }
         }
         tell_unreached(&mut of_file, &places, report);
     }
@@ -195,15 +215,68 @@ impl TrainingSession {
         self.report_metrics(metrics, report)
     }
 
+    /// Whether the steps done were to be measured and were not, because the run was stopped just then, and
+    /// the best model follows from it.
+    pub(crate) fn owes_measurement(&self) -> bool {
+        let measured = self.best.as_ref().map(|best| best.so_far.measured);
+        self.step() > 0 && self.evaluates_now() && measured.is_some_and(|step| step != self.step())
+    }
+
+    /// [`Self::report_step`] of a measurement that was owed; none where it was asked to stop again.
+    pub(crate) fn report_owed(
+        &mut self,
+        measured: Option<Map<String, Value>>,
+        export: impl Fn(&Transformer, &Path) -> Result<()>,
+        report: &mut Report,
+    ) -> Result<ControlFlow<()>> {
+        let Some(mut metrics) = measured else { return Ok(ControlFlow::Break(())) };
+        metrics.insert("step".into(), json!(self.step()));
+        self.report_step(metrics, export, report)
+    }
+
+    /// Holds what was measured of the steps done against what was measured before.
+    fn judge(
+        &mut self,
+        metrics: &mut Map<String, Value>,
+        export: impl Fn(&Transformer, &Path) -> Result<()>,
+    ) -> Result<Option<Judgement>> {
+        let (step, Some(best)) = (self.journal.step, &mut self.best) else { return Ok(None) };
+        let Some(loss) = metrics.get("eval_loss").map(|loss| loss.as_f64().unwrap_or(f64::NAN))
+        else {
+            return Ok(None);
+        };
+        let judgement = best.judge(step, loss, metrics);
+        if judgement == Judgement::Better {
+            best.keep(|folder| export(&self.model, folder))?;
+        }
+        if let Some(best) = &best.so_far.best {
+            metrics.extend(object(json!({"best_step": best.step, "best_eval_loss": best.loss()})));
+        }
+        self.journal.best = Some(best.so_far.clone());
+        Ok(Some(judgement))
+    }
+
     /// Reports the metrics of a step, and writes a checkpoint when it is asked to stop or one is due.
     /// Breaks when the run is to stop before its next step.
     pub(crate) fn report_step(
         &mut self,
-        metrics: Map<String, Value>,
-        export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+        mut metrics: Map<String, Value>,
+        export: impl Fn(&Transformer, &Path) -> Result<()>,
         report: &mut Report,
     ) -> Result<ControlFlow<()>> {
+        let judgement = self.judge(&mut metrics, &export)?;
         let flow = self.report_metrics(metrics, report);
+        if judgement == Some(Judgement::Enough) && !self.is_done() {
+            self.journal.end_here(report);
+            let n = self.best.as_ref().map_or(0, |best| best.so_far.n_since);
+            let enough = message!(
+                "run-early-stop",
+                "ended after step {step}: {n} measurements in a row found no lower held-out loss",
+                step = self.step(),
+                n = n
+            );
+            say(report, LogLevel::Info, enough);
+        }
         if self.is_done() {
             return Ok(ControlFlow::Continue(()));
         }
@@ -251,18 +324,31 @@ impl TrainingSession {
         &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
     ) -> Result<()> {
-        let Self { model, optimizer, journal, .. } = self;
+        let Self { model, optimizer, journal, best, .. } = self;
         journal.save(None, |folder| {
             export(model, folder)?;
+            best.iter().try_for_each(|best| best.save_into(folder))?;
             optimizer.save(&folder.join(OPTIMIZER))
         })
     }
 
-    /// Writes the result, then removes the checkpoints.
+    /// Writes the result, of the best step where that is kept, then removes the checkpoints.
     pub(crate) fn finish(
         &mut self,
         export: impl FnOnce(&Transformer, &Path) -> Result<()>,
+        report: &mut Report,
     ) -> Result<VerbOutcome> {
+        if let Some((folder, best)) = self.best.as_ref().and_then(BestKeeper::kept) {
+            let kept = message!(
+                "run-best-kept",
+                "the model of step {step} is kept, whose held-out loss of {loss} was the lowest",
+                step = best.step,
+                loss = format!("{:.4}", best.loss())
+            );
+            say(report, LogLevel::Info, kept);
+            self.model.set_weights(folder)?;
+            self.journal.note(&best.measured);
+        }
         if self.merges {
             self.model.merge_when_saved();
         }

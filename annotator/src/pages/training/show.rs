@@ -36,7 +36,7 @@ use entity::{
     dataset_version, model,
     report::{LogLevel, RunEnvironment},
     run::{self, RunStatus},
-    run_config::CHANGEABLE,
+    run_config::changeable,
     run_input, task,
 };
 use sea_orm::{
@@ -172,7 +172,9 @@ impl RunPage {
     /// The settings that may change while it is half done, with their values.
     fn changeable(&self) -> Vec<(&'static FormField, String)> {
         let value = |field: &FormField| self.run.config.get(field.name).map(settings::shown);
-        let fields = self.definition().fields().filter(|field| CHANGEABLE.contains(&field.name));
+        let Some(settings) = self.run.config.as_object() else { return Vec::new() };
+        let names = changeable(settings);
+        let fields = self.definition().fields().filter(|field| names.contains(&field.name));
         fields.map(|field| (field, value(field).unwrap_or_default())).collect()
     }
 

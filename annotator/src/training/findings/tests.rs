@@ -46,6 +46,17 @@ fn a_held_out_loss_falls_stays_or_rises_again() {
 }
 
 #[test]
+fn a_run_that_keeps_its_best_model_says_which_step_that_is_of() {
+    let losses: (&str, &[f64]) = ("eval_loss", &[3.0, 2.0, 2.5]);
+    let kept = digest(&[losses, ("best_step", &[1.0, 1.0]), ("best_eval_loss", &[2.0, 2.0])]);
+    let findings = learnings(RunKind::Sft, &kept, Some(40));
+    assert_eq!(says(&findings), ["glance-loss-rose-again-kept", "glance-kept-best"]);
+    assert_eq!(findings[0].tone, FindingTone::Plain, "nothing is to be done about it");
+    assert_eq!(findings[1].args, [("step", "1".to_owned()), ("loss", "2".to_owned())]);
+    assert_eq!(says(&learnings(RunKind::Sft, &digest(&[losses]), Some(40))).len(), 1);
+}
+
+#[test]
 fn a_loss_on_a_handful_of_rows_is_no_praise() {
     let digest = digest(&[("eval_loss", &[3.0, 2.1])]);
     let found = learning(RunKind::Sft, &digest, Some(1)).unwrap();

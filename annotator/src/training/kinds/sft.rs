@@ -5,11 +5,11 @@ use crate::{
     data::dataset::DatasetContents,
     training::{
         fields::{
-            ADAPTERS, BATCH_SIZE, Choices, EPOCHS,
+            ADAPTERS, BATCH_SIZE, BEST, Choices, EPOCHS,
             FieldControl::{Choice, Switch, Whole},
             FieldGroup, LEARNING_RATE, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER, field,
         },
-        findings::{held_out_loss, noisy_metric, rows_left_out},
+        findings::{held_out_loss, kept_model, noisy_metric, rows_left_out},
         row_lengths::{ReadingSettings, lengths, unheard},
         run_work::{self, RunRows},
     },
@@ -45,7 +45,7 @@ pub(super) const SFT: RunDefinition = RunDefinition {
             let says = "glance-no-held-out-loss";
             noisy_metric(digest, "loss", "glance-train-loss", says)
         });
-        [loss, rows_left_out(digest)].into_iter().flatten().collect()
+        [loss, kept_model(digest), rows_left_out(digest)].into_iter().flatten().collect()
     },
     memory: memory::of::<SftConfig>,
     work: |config, rows| run_work::supervised(config, &packed(config, rows), 1.0, 0.0),
@@ -89,6 +89,7 @@ const FORM: &[FieldGroup] = &[
             field("eval_every", Whole, "config-eval-every", "config-eval-every-sft-help"),
         ],
     },
+    BEST,
     ADAPTERS,
     OPTIMISER,
     MACHINE,

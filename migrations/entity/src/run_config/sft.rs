@@ -1,6 +1,8 @@
 //! The settings of supervised fine-tuning; TRL's `SFTConfig`.
 
-use super::{ConfigError, LoraSettings, OptimiserSettings, RunConfig, supervised_problems};
+use super::{
+    BestSettings, ConfigError, LoraSettings, OptimiserSettings, RunConfig, supervised_problems,
+};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,9 @@ pub struct SftConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub best: BestSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub lora: LoraSettings,
     #[command(flatten)]
     #[serde(flatten)]
@@ -55,6 +60,7 @@ impl Default for SftConfig {
             loss_on: LossOn::Auto,
             packing: false,
             eval_every: 0,
+            best: BestSettings::default(),
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }

@@ -1,5 +1,6 @@
 //! Against TRL's own steps (`fixtures/make_trl_sft_trace.py`), and a run that is stopped and resumed.
 
+mod best;
 mod masks;
 
 use super::*;
@@ -9,7 +10,7 @@ use crate::{
 };
 use entity::{
     report::RunReport,
-    run_config::{LoraSettings, LossOn, LrScheduler, OptimiserSettings},
+    run_config::{BestSettings, LoraSettings, LossOn, LrScheduler, OptimiserSettings},
 };
 use std::{fs, ops::ControlFlow};
 use tch::Device;
@@ -36,6 +37,7 @@ fn traced(golden: &Value) -> SftConfig {
         loss_on: LossOn::Auto,
         packing: false,
         eval_every: 0,
+        best: BestSettings::default(),
         optimisation: OptimiserSettings {
             batch_size: 3,
             grad_accum: 2,
