@@ -56,7 +56,7 @@ impl App {
     /// Opens and migrates the database, binds the port, and makes the first account and project if
     /// there is none.
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
-        let db = database::open(&config.storage).await?;
+        let db = database::open_to_serve(&config.storage).await?;
         let store = ArtifactStore::open_writable(config.storage.artifacts_dir())?;
         if let Err(error) = assets::share(&store) {
             tracing::warn!(%error, "other versions cannot serve this one's pages their files");

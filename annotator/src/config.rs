@@ -274,7 +274,8 @@ pub struct EraseConfig {
     /// The text of this SHA-256.
     #[arg(long, env = "ATTUNE_TEXT", group = "what", value_name = "SHA256")]
     pub text: Option<String>,
-    /// Every text in which these words stand.
+    /// Every text in which these words stand, within longer words too; large and small letters are
+    /// the same.
     #[arg(long, env = "ATTUNE_CONTAINING", group = "what", value_name = "WORDS")]
     pub containing: Option<String>,
     /// Who the person of this login was.
@@ -286,7 +287,7 @@ pub struct EraseConfig {
     /// Take the words of the texts out of the guidelines of projects, too.
     #[arg(long, env = "ATTUNE_GUIDELINES", conflicts_with = "person")]
     pub guidelines: bool,
-    /// Why; it is kept.
+    /// Why, in 1000 characters at the most; it is kept.
     #[arg(long, env = "ATTUNE_REASON")]
     pub reason: String,
     /// Do it: it cannot be undone.

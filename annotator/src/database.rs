@@ -12,7 +12,7 @@ use std::{
 };
 use storage::{
     artifact_store::ArtifactStore,
-    database::{self, MissingFile, begin_alone},
+    database::{self, LockWait, MissingFile, begin_alone},
     schema::{self, SchemaState},
 };
 
@@ -33,6 +33,13 @@ fn max_connections(url: &str) -> u32 {
 
 /// Opens the database, creating the embedded one with its folder if it is missing.
 pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
+    connect_with(storage, LockWait::Unbounded).await
+}
+
+async fn connect_with(
+    storage: &StorageConfig,
+    locks: LockWait,
+) -> anyhow::Result<DatabaseConnection> {
     let url = storage.url();
     if storage.database_url.is_none() {
         private_folder(&storage.data_dir).with_context(|| {
@@ -40,7 +47,8 @@ pub async fn connect(storage: &StorageConfig) -> anyhow::Result<DatabaseConnecti
             format!("cannot make the data folder {folder}; name another with --data-dir")
         })?;
     }
-    let (db, _) = database::connect(&url, max_connections(&url), MissingFile::AsTheUrlSays).await?;
+    let (db, _) =
+        database::connect(&url, max_connections(&url), MissingFile::AsTheUrlSays, locks).await?;
     Ok(db)
 }
 
@@ -64,7 +72,7 @@ pub async fn migrate(db: &DatabaseConnection, storage: &StorageConfig) -> anyhow
     match schema::state(db).await? {
         SchemaState::Older(steps) if !storage.no_migration_copy => {
             let folder = ArtifactStore::safety_copies_in(&storage.artifacts_dir());
-            let step = steps.first().map_or("migration", String::as_str);
+            let step = steps.first().map_or(before_migration::UNNAMED_STEP, String::as_str);
             before_migration::keep_copy(db, &folder, step).await?;
         }
         SchemaState::Current => return Ok(()),
@@ -78,6 +86,13 @@ pub async fn migrate(db: &DatabaseConnection, storage: &StorageConfig) -> anyhow
 /// Opens the database and brings its schema up to date.
 pub async fn open(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let db = connect(storage).await?;
+    migrate(&db, storage).await?;
+    Ok(db)
+}
+
+/// The same for pages: whoever would wait long for a table is told to come back.
+pub async fn open_to_serve(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
+    let db = connect_with(storage, LockWait::Bounded).await?;
     migrate(&db, storage).await?;
     Ok(db)
 }

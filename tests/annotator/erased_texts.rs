@@ -195,7 +195,7 @@ on_both_databases! {
     }
 }
 
-async fn keep(db: &DatabaseConnection, body: &str) -> String {
+pub(super) async fn keep(db: &DatabaseConnection, body: &str) -> String {
     let hash = sha256_hex(body);
     let row = text::ActiveModel {
         hash: Set(hash.clone()),

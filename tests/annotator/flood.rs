@@ -189,7 +189,7 @@ async fn trickle(stream: &mut TcpStream, beginning: &[u8]) -> Option<()> {
 }
 
 /// The most that the process has held in memory since it began.
-fn peak_resident_bytes(process: u32) -> u64 {
+pub(super) fn peak_resident_bytes(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") << 10

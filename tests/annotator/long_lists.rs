@@ -134,7 +134,7 @@ on_both_databases! {
         run_event::Entity::insert(row).exec_without_returning(db).await.unwrap();
 
         let order = ErasureOrder::now("asked for", None);
-        assert_eq!(texts::erase(db, std::slice::from_ref(&hash), &order).await.unwrap(), 2);
+        assert_eq!(texts::erase(db, &bench.store, std::slice::from_ref(&hash), &order).await.unwrap(), 2);
         for (hash, stays) in [(hash, false), (copy, false), (another, true)] {
             let text = text::Entity::find_by_id(hash).one(db).await.unwrap().unwrap();
             assert_eq!(text.body.is_some(), stays);

@@ -74,9 +74,11 @@ mod russian;
 
 // A copy of everything, put together again elsewhere.
 mod backups;
+mod careful_erasures;
 mod erased_people;
 mod erased_texts;
 mod erasures;
+mod large_erasures;
 
 // What becomes of what nobody wants any more, and of what hangs on it.
 mod deleted_models;

@@ -130,7 +130,7 @@ on_both_databases! {
         bench.succeed_with(first, &line(0, &["erased", "b"])).await;
         bench.follow_up().await;
         let order = ErasureOrder::now("asked", None);
-        texts::erase(&bench.db, &[sha256_hex("erased")], &order).await.unwrap();
+        texts::erase(&bench.db, &bench.store, &[sha256_hex("erased")], &order).await.unwrap();
 
         let again = bench.queued_sample(model, dataset).await;
         bench.succeed_with(again, &line(0, &["erased", "b", "c", "erased"])).await;

@@ -139,7 +139,7 @@ on_both_databases! {
         let begun = frozen(&bench).await;
         let asked = prompt::Entity::find().one(db).await.unwrap().unwrap();
         let order = ErasureOrder::now("asked for", None);
-        texts::erase(db, &[asked.text_hash], &order).await.unwrap();
+        texts::erase(db, &bench.store, &[asked.text_hash], &order).await.unwrap();
         let refused = begun.record(db, None).await;
         assert!(matches!(refused, Err(HoldError::Rows)), "{refused:?}");
         assert_eq!(dataset::versions_of(bench.project).count(db).await.unwrap(), 0);
@@ -169,7 +169,7 @@ on_both_databases! {
             left.count(db).await.unwrap()
         };
         let order = ErasureOrder::now("asked for", None);
-        let erasing = people::erase(db, bench.person, people::WrittenTexts::Go, &order);
+        let erasing = people::erase(db, &bench.store, bench.person, people::WrittenTexts::Go, &order);
         cut_short(erasing, async || {
             let is_begun = (1..30).contains(&n_left().await);
             if is_begun {

@@ -15,6 +15,7 @@ pub mod before_migration;
 pub mod manifest;
 mod rows;
 pub mod tables;
+pub mod target;
 
 pub use rows::load;
 

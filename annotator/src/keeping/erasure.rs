@@ -13,6 +13,7 @@ pub mod export;
 pub mod finish;
 pub mod journal;
 pub mod people;
+pub mod repeat;
 pub mod scrub;
 pub mod search;
 pub mod texts;
@@ -22,6 +23,7 @@ use crate::{
     web::{form::FieldErrors, message::Message},
     work::kinds,
 };
+use anyhow::ensure;
 use entity::{
     completion,
     erasure::{self, ErasureKind},
@@ -80,6 +82,17 @@ impl ErasureOrder {
             return Err(FieldErrors::one("reason", long));
         }
         Ok(Self::now(storable(reason), Some(by)))
+    }
+
+    /// The order of somebody at a shell.
+    pub fn by_shell(reason: &str) -> anyhow::Result<Self> {
+        let reason = reason.trim();
+        ensure!(!reason.is_empty(), "say why with --reason: it is kept");
+        ensure!(
+            reason.chars().count() <= MAX_REASON,
+            "--reason may have {MAX_REASON} characters at the most"
+        );
+        Ok(Self::now(storable(reason), None))
     }
 }
 

@@ -1,15 +1,19 @@
 //! Putting a backup into an empty database and its artifacts into a store: all of it or nothing.
 
-use crate::keeping::{
-    backup::{
-        self,
-        manifest::{BackupManifest, ERASURES},
-        tables,
+use crate::{
+    keeping::{
+        backup::{
+            self,
+            manifest::{BackupManifest, ERASURES},
+            tables,
+        },
+        erasure::{
+            finish,
+            journal::{self, JournalLine},
+            repeat,
+        },
     },
-    erasure::{
-        finish,
-        journal::{self, JournalLine},
-    },
+    people::administrators,
 };
 use anyhow::{Context, bail, ensure};
 use entity::artifact;
@@ -28,6 +32,8 @@ pub struct RestoreReport {
     pub n_interrupted: u64,
     /// Texts and people that were erased after the backup, and were erased again.
     pub n_erased: usize,
+    /// Nobody can administer what was restored: those who could were erased, or are locked.
+    pub has_no_administrator: bool,
 }
 
 /// Restores a backup. Nothing is written before every byte of it was looked at, and the rows appear
@@ -51,11 +57,14 @@ pub async fn restore(
     let n_interrupted = interrupt_runs(&turn).await?;
     Migrator::up(&turn, None).await.context("cannot migrate what was restored")?;
     journal::append(store, &lines)?;
-    let n_erased = journal::apply(&turn, lines).await?;
+    // Read again: somebody may have been erased meanwhile, where these artifacts are in use.
+    let since = journal::read(&store.root().join(ERASURES))?;
+    let n_erased = repeat::repeat(&turn, lines.into_iter().chain(since).collect()).await?;
     copy_artifacts(&turn, store, &manifest, folder).await?;
     turn.commit().await?;
     finish::finish(db, store).await?;
-    Ok(RestoreReport { manifest, n_interrupted, n_erased })
+    let has_no_administrator = administrators::are_missing(db).await?;
+    Ok(RestoreReport { manifest, n_interrupted, n_erased, has_no_administrator })
 }
 
 /// What was erased, as the backup, the store and a file that somebody names say. One that is named

@@ -4,15 +4,15 @@ use crate::{
     config::{BackupConfig, EraseConfig, ExportPersonConfig, RestoreConfig, StorageConfig},
     database,
     keeping::{
-        backup,
-        backup::manifest::BackupManifest,
+        backup::{self, manifest::BackupManifest, target},
         erasure::{
             ErasureOrder,
             elsewhere::WordsElsewhere,
             export,
             finish::{self, Remains},
             people::{self, WrittenTexts},
-            search, texts,
+            search::{self, FoundText},
+            texts,
             uses::TextUses,
         },
         restore,
@@ -20,16 +20,20 @@ use crate::{
     people::accounts,
 };
 use anyhow::{Context, ensure};
-use entity::account;
-use sea_orm::DatabaseConnection;
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
+use entity::{account, text};
+use sea_orm::{DatabaseConnection, EntityTrait};
+use std::{collections::BTreeSet, fs::OpenOptions, os::unix::fs::OpenOptionsExt};
 use storage::artifact_store::ArtifactStore;
 
 /// Texts that are in memory at once while those to be erased are looked for.
 const LOOKED_AT: usize = 100;
 
+/// Texts of which is said how they begin and where they are used; the others are counted.
+const SHOWN: usize = 20;
+
 /// Copies everything into a folder while the service runs.
 pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
+    target::refuse_own(&request.out, &request.storage)?;
     let db = database::connect_existing(&request.storage).await?;
     let store = existing_store(&request.storage)?;
     let store = (!request.rows_only).then_some(&store);
@@ -72,6 +76,11 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
     if report.n_erased > 0 {
         println!("{} texts and people that had been erased were erased again", report.n_erased);
     }
+    if report.has_no_administrator {
+        println!(
+            "Nobody administers it now: whoever did was erased since, or is locked. Make an administrator with `annotator create-user --admin --login LOGIN --name NAME`"
+        );
+    }
     if report.n_interrupted > 0 {
         println!(
             "{} runs that were under way begin anew when a worker is free",
@@ -83,13 +92,12 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
 
 /// Removes texts or who somebody was; without `--yes` it says what would go.
 pub async fn erase(request: EraseConfig) -> anyhow::Result<()> {
+    let order = ErasureOrder::by_shell(&request.reason)?.with_guidelines(request.guidelines);
     let db = database::open_existing(&request.storage).await?;
     let store = existing_store(&request.storage)?;
-    let order = ErasureOrder::now(request.reason.trim(), None).with_guidelines(request.guidelines);
-    ensure!(!order.reason.is_empty(), "say why with --reason: it is kept");
     let n_erased = match &request.person {
-        Some(login) => erase_person(&db, &request, login, &order).await?,
-        None => erase_texts(&db, &request, &order).await?,
+        Some(login) => erase_person(&db, &store, &request, login, &order).await?,
+        None => erase_texts(&db, &store, &request, &order).await?,
     };
     if !request.yes {
         println!("Nothing was changed: say --yes to erase it for good");
@@ -107,63 +115,110 @@ pub async fn erase(request: EraseConfig) -> anyhow::Result<()> {
 
 async fn erase_texts(
     db: &DatabaseConnection,
+    store: &ArtifactStore,
     request: &EraseConfig,
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
     let words = request.text.as_ref().or(request.containing.as_ref()).cloned().unwrap_or_default();
     ensure!(!words.trim().is_empty(), "say which words");
-    let (mut hashes, mut last) = (Vec::new(), None);
+    let (mut hashes, mut after) = (Vec::new(), None);
+    let mut shown = Vec::new();
     loop {
-        let found = search::find(db, &words, last.as_ref(), LOOKED_AT).await?;
-        for text in found.iter().filter(|text| text.body.is_some()) {
-            println!("{}  {}", text.hash, used(&TextUses::of(db, &text.hash).await?));
-            let elsewhere = WordsElsewhere::of(db, text).await?;
-            let becomes = if request.guidelines {
-                "goes from there, too"
-            } else {
-                "stays there; --guidelines takes it out"
-            };
-            for project in elsewhere.guidelines {
-                println!("  in the guidelines of {}: {becomes}", project.name);
-            }
-            if elsewhere.shares_system {
-                println!("  its system message is that of other prompts, too, and stays elsewhere");
-            }
+        let found = search::find(db, &words, after, LOOKED_AT).await?;
+        let is_last = found.len() < LOOKED_AT;
+        after = found.last().map(FoundText::place);
+        for text in found.into_iter().filter(|text| text.beginning.is_some()) {
             hashes.push(text.hash.clone());
+            if shown.len() < SHOWN {
+                shown.push(text);
+            }
         }
-        if found.len() < LOOKED_AT {
+        if is_last {
             break;
         }
-        last = found.into_iter().next_back();
     }
     ensure!(!hashes.is_empty(), "there is no such text");
-    if request.yes { texts::erase(db, &hashes, order).await } else { Ok(0) }
+    if !request.yes {
+        show(db, &shown, hashes.len()).await?;
+    }
+    say_elsewhere(db, &hashes, order).await?;
+    if request.yes {
+        return texts::erase(db, store, &hashes, order).await;
+    }
+    if request.containing.is_some() {
+        println!("These words are looked for within longer ones, too: read what would go");
+    }
+    Ok(0)
+}
+
+/// Says which texts would go, and where they are used.
+async fn show(db: &DatabaseConnection, texts: &[FoundText], n: usize) -> anyhow::Result<()> {
+    for text in texts {
+        println!("{}  {}", text.hash, used(&TextUses::of(db, &text.hash).await?));
+        println!("    {}", text.beginning.as_deref().unwrap_or_default());
+        for copy in search::copies(db, &text.hash).await? {
+            println!("    with its copy {}", copy.hash);
+        }
+    }
+    if n > texts.len() {
+        println!("and {} more", n - texts.len());
+    }
+    Ok(())
+}
+
+/// Says what of the words of some texts stands among other people's, and what becomes of it.
+async fn say_elsewhere(
+    db: &DatabaseConnection,
+    hashes: &[String],
+    order: &ErasureOrder,
+) -> anyhow::Result<()> {
+    let becomes = match order.guidelines {
+        true => "goes from there, too",
+        false => "stays there; --guidelines takes it out",
+    };
+    let mut named = BTreeSet::new();
+    for hash in hashes {
+        let Some(text) = text::Entity::find_by_id(hash).one(db).await? else { continue };
+        let elsewhere = WordsElsewhere::of(db, &text).await?;
+        for project in elsewhere.guidelines.into_iter().filter(|project| named.insert(project.id)) {
+            println!("{hash}  in the guidelines of {}: {becomes}", project.name);
+        }
+        if elsewhere.shares_system {
+            println!(
+                "{hash}  its system message is that of other prompts, too, and stays elsewhere"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn used(uses: &TextUses) -> String {
     format!(
         "in {} prompts, {} judgements, {} model answers, {} dataset versions, {} models",
-        uses.prompts.len(),
-        uses.judgements.len(),
-        uses.completions.len(),
-        uses.versions.len(),
-        uses.models.len()
+        uses.prompts.n, uses.judgements.n, uses.n_completions, uses.versions.n, uses.models.n
     )
 }
 
 async fn erase_person(
     db: &DatabaseConnection,
+    store: &ArtifactStore,
     request: &EraseConfig,
     login: &str,
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
     let account = person(db, login).await?;
     println!("{}  {}", account.id, account.display_name);
-    if !request.yes {
-        return Ok(0);
-    }
     let written = if request.with_texts { WrittenTexts::Go } else { WrittenTexts::Stay };
-    Ok(1 + people::erase(db, account.id, written, order).await?)
+    if request.yes {
+        return Ok(1 + people::erase(db, store, account.id, written, order).await?);
+    }
+    if written == WrittenTexts::Go {
+        let own = people::own_texts(db, account.id).await?;
+        println!("and the texts that they alone wrote: {}", own.len());
+        let shown = search::beginnings(db, own.get(..SHOWN).unwrap_or(&own)).await?;
+        show(db, &shown, own.len()).await?;
+    }
+    Ok(0)
 }
 
 async fn person(db: &DatabaseConnection, login: &str) -> anyhow::Result<account::Model> {

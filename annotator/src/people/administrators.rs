@@ -4,8 +4,8 @@
 use crate::web::error::AppError;
 use entity::account;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::LockType,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::LockType,
 };
 use storage::database::WriteError;
 
@@ -51,6 +51,17 @@ pub async fn locked(turn: &impl ConnectionTrait) -> Result<Vec<account::Model>, 
         .lock(LockType::NoKeyUpdate)
         .all(turn)
         .await
+}
+
+/// Whether there are accounts and none of them administers. (Without accounts the first start makes
+/// one.)
+pub async fn are_missing(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let all = account::Entity::find();
+    let active = all
+        .clone()
+        .filter(account::Column::IsAdmin.eq(true))
+        .filter(account::Column::DisabledAt.is_null());
+    Ok(active.count(db).await? == 0 && all.count(db).await? > 0)
 }
 
 /// Lets one administrator at a time change accounts, until this transaction ends, and refuses one

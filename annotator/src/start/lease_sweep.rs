@@ -1,7 +1,7 @@
-//! What happens by itself: leases that ran out give their slots back, ended sessions are removed, and
-//! folders that were left.
+//! What happens by itself: leases that ran out give their slots back, runs that were to stop end
+//! without their worker, ended sessions are removed, and folders that were left.
 
-use crate::{data::scratch, people::links, web::session, work::assignment};
+use crate::{data::scratch, people::links, training::stop, web::session, work::assignment};
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ pub async fn run(db: DatabaseConnection) {
         turns.tick().await;
         if let Err(error) = assignment::expire_lapsed(&db).await {
             tracing::error!(%error, "leases could not be swept");
+        }
+        if let Err(error) = stop::end_silent(&db).await {
+            tracing::error!(%error, "runs that were to stop could not be ended");
         }
         if let Err(error) = links::sweep(&db).await {
             tracing::error!(%error, "lapsed links could not be swept");

@@ -9,7 +9,7 @@ use crate::{
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
-        Connection,
+        self, Connection, Executor,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
@@ -28,8 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a writer waits for its turn on SQLite, where writers take turns.
 const WRITERS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one process waits for another's lock on a SQLite file before it tries again.
+/// How long one process waits for another's lock on a SQLite file before it tries again, and whoever
+/// serves pages for one on a table of PostgreSQL, which may be being written anew.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection to PostgreSQL waits for a lock of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// As long as it takes: for what runs by itself.
+    Unbounded,
+    /// As long as a person does, who is then told to come back.
+    Bounded,
+}
 
 /// A connection that was not used for so long is tested before it is.
 const UNTESTED: Duration = Duration::from_secs(1);
@@ -51,11 +61,15 @@ pub async fn connect(
     url: &str,
     max_connections: u32,
     missing: MissingFile,
+    locks: LockWait,
 ) -> Result<(DatabaseConnection, SchemaState), DatabaseProblem> {
     sqlite_settings::of_process();
     database_problem::probe(url).await?;
     let problem = |error: DbErr| DatabaseProblem::of(url, &error);
-    let options = options(url, max_connections, missing);
+    let mut options = options(url, max_connections, missing);
+    if locks == LockWait::Bounded {
+        bound_lock_wait(&mut options);
+    }
     let mut db = Database::connect(options).await.map_err(problem)?;
     db.set_metric_callback(statements::note);
     // A database in memory is its only connection's.
@@ -106,6 +120,17 @@ fn options(url: &str, max_connections: u32, missing: MissingFile) -> ConnectOpti
         );
     }
     options
+}
+
+fn bound_lock_wait(options: &mut ConnectOptions) {
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                let sql = format!("SET lock_timeout = {}", LOCK_PATIENCE.as_millis());
+                connection.execute(sqlx::AssertSqlSafe(sql)).await.map(drop)
+            })
+        })
+    });
 }
 
 /// Readers never wait for a writer; a commit is on the disk when it is acknowledged.

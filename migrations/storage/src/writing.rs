@@ -201,6 +201,7 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 pub async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let turn = begin_write(db).await?;
     if turn.get_database_backend() == DbBackend::Postgres {
+        turn.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
         turn.execute_unprepared("SELECT pg_advisory_xact_lock(4718240)").await?;
     }
     Ok(turn)
@@ -326,7 +327,8 @@ pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
 }
 
 /// Whether the database refused something only because of another that came at the same time:
-/// SQLite's BUSY and LOCKED, PostgreSQL's serialization_failure and deadlock_detected.
+/// SQLite's BUSY and LOCKED, PostgreSQL's serialization_failure, deadlock_detected and
+/// lock_not_available.
 pub fn is_conflict(error: &DbErr) -> bool {
     let Some(sqlx::Error::Database(error)) = said_by_sqlx(error) else { return false };
     let code = error.code().unwrap_or_default();
@@ -335,7 +337,7 @@ pub fn is_conflict(error: &DbErr) -> bool {
         // SQLite's codes carry details in their upper bits.
         code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
     } else {
-        matches!(&*code, "40001" | "40P01")
+        matches!(&*code, "40001" | "40P01" | "55P03")
     }
 }
 

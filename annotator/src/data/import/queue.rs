@@ -27,7 +27,7 @@ use std::{
     path::Path,
     time::Duration,
 };
-use storage::database::write;
+use storage::database::{is_unavailable, write};
 use tempfile::NamedTempFile;
 use tokio::{
     sync::{Notify, watch},
@@ -213,6 +213,10 @@ impl ImportQueue {
             return;
         };
         tracing::error!(%error, import = %id, "an import could not go on");
+        // A database that is away, or held by another, is waited for.
+        if is_unavailable(&error) {
+            return tokio::time::sleep(POLL).await;
+        }
         let n = failures.entry(id).or_default();
         *n += 1;
         if *n >= TRIES {

@@ -29,6 +29,10 @@ impl ImportSpool {
         Self { folder: data_dir.join("imports") }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A file to write what arrives into (mode 0600); gone when it is dropped.
     pub fn incoming(&self) -> io::Result<NamedTempFile> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;

@@ -17,6 +17,9 @@ use std::{
 /// Copies that are kept.
 const KEPT: usize = 3;
 
+/// What stands for a step of the schema that has no name.
+pub const UNNAMED_STEP: &str = "migration";
+
 /// Copies the database into the folder unless nothing is in it yet; `step` is the first that is to
 /// be taken. The error says how to go on without a copy.
 pub async fn keep_copy(db: &DatabaseConnection, folder: &Path, step: &str) -> anyhow::Result<()> {
@@ -88,21 +91,47 @@ async fn refuse_full_disk(db: &impl ConnectionTrait, folder: &Path) -> anyhow::R
 }
 
 fn remove_old(folder: &Path) -> io::Result<()> {
+    let copies = copies(folder)?;
+    let n_old = copies.len().saturating_sub(KEPT);
+    copies[..n_old].iter().try_for_each(|copy| remove(copy))
+}
+
+/// Removes every copy that was made here, and nothing else: people keep backups of their own beside
+/// them.
+pub fn remove_all(folder: &Path) -> io::Result<()> {
+    copies(folder)?.iter().try_for_each(|copy| remove(copy))
+}
+
+/// The copies in a folder, which may be missing, the oldest first.
+fn copies(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
     let mut copies = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in entries {
         let path = entry?.path();
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let at = name.starts_with("before-").then(|| name.rsplit('-').next()?.parse::<i64>().ok());
-        if let Some(at) = at.flatten() {
+        if let Some(at) = copied_at(name) {
             copies.push((at, path));
         }
     }
     copies.sort();
-    let n_old = copies.len().saturating_sub(KEPT);
-    for (_, old) in copies.into_iter().take(n_old) {
-        if old.is_dir() { fs::remove_dir_all(old)? } else { fs::remove_file(old)? }
-    }
-    Ok(())
+    Ok(copies.into_iter().map(|(_, path)| path).collect())
+}
+
+/// When a copy of this name was made, in milliseconds; none of a name that somebody thought of,
+/// such as `before-upgrade-2026-11-27`.
+fn copied_at(name: &str) -> Option<i64> {
+    let (step, at) = name.strip_prefix("before-")?.rsplit_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered = step.strip_prefix('m').and_then(|step| step.split_once('_'));
+    let is_step = step == UNNAMED_STEP || numbered.is_some_and(|(number, _)| is_number(number));
+    (is_step && is_number(at)).then(|| at.parse().ok())?
+}
+
+fn remove(copy: &Path) -> io::Result<()> {
+    if copy.is_dir() { fs::remove_dir_all(copy) } else { fs::remove_file(copy) }
 }
 
 #[cfg(test)]
@@ -116,13 +145,22 @@ mod tests {
             fs::write(disk.path().join(format!("before-m0013_x-{at}.db")), "").unwrap();
         }
         fs::create_dir(disk.path().join("before-m0013_x-300")).unwrap();
-        fs::write(disk.path().join("mine.db"), "").unwrap();
+        let own = ["before-upgrade-2026-11-27", "before-v2-1.db", "mine.db"];
+        for name in own {
+            fs::write(disk.path().join(name), "").unwrap();
+        }
+        let left = || {
+            let entries = fs::read_dir(disk.path()).unwrap();
+            let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            left.sort();
+            left
+        };
         remove_old(disk.path()).unwrap();
-        let mut left: Vec<_> =
-            fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        let kept =
-            ["before-m0013_x-100.db", "before-m0013_x-300", "before-m0013_x-40.db", "mine.db"];
-        assert_eq!(left, kept);
+        let kept = ["before-m0013_x-100.db", "before-m0013_x-300", "before-m0013_x-40.db"];
+        assert_eq!(left(), [&kept[..], &own[..]].concat());
+        fs::create_dir(disk.path().join("before-m0014_y-500.partial")).unwrap();
+        remove_all(disk.path()).unwrap();
+        assert_eq!(left(), own);
+        remove_all(&disk.path().join("nowhere")).unwrap();
     }
 }

@@ -59,31 +59,67 @@ impl PlainSpelling {
     }
 }
 
-/// A whole text as a row has it, maybe as JSON, in the one spelling.
-pub(super) fn spelt(body: &str) -> String {
-    match serde_json::from_str(body) {
-        Ok(mut json @ (Value::Array(_) | Value::Object(_) | Value::String(_))) => {
-            spell(&mut json);
-            json.to_string()
+/// A whole text as a row has it, to be compared with others: maybe as JSON.
+pub(super) enum RowText {
+    Plain(String),
+    Json(Value),
+}
+
+impl RowText {
+    pub(super) fn of(body: String) -> Self {
+        match serde_json::from_str(&body) {
+            Ok(json @ (Value::Array(_) | Value::Object(_) | Value::String(_))) => Self::Json(json),
+            _ => Self::Plain(body),
         }
-        _ => PlainSpelling::of(body).spelt().to_owned(),
+    }
+
+    /// Whether two are the same but for blanks and how letters are composed. Most pairs are told apart
+    /// by their first letters.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => letters(one).eq(letters(other)),
+            (Self::Json(one), Self::Json(other)) => are_alike(one, other),
+            _ => false,
+        }
     }
 }
 
-fn spell(json: &mut Value) {
-    match json {
-        Value::String(text) => *text = PlainSpelling::of(text).spelt().to_owned(),
-        Value::Array(values) => values.iter_mut().for_each(spell),
-        Value::Object(fields) => fields.values_mut().for_each(spell),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+fn are_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::String(one), Value::String(other)) => letters(one).eq(letters(other)),
+        (Value::Array(one), Value::Array(others)) => {
+            one.len() == others.len()
+                && one.iter().zip(others).all(|(one, other)| are_alike(one, other))
+        }
+        (Value::Object(one), Value::Object(others)) => {
+            let alike = |(name, one): (&String, &Value)| {
+                others.get(name).is_some_and(|other| are_alike(one, other))
+            };
+            one.len() == others.len() && one.iter().all(alike)
+        }
+        (one, other) => one == other,
     }
+}
+
+/// What [`PlainSpelling::spelt`] has, letter by letter.
+fn letters(text: &str) -> impl Iterator<Item = char> {
+    let mut letters = text.nfkd().peekable();
+    let mut has_begun = false;
+    iter::from_fn(move || {
+        if letters.next_if(|letter| letter.is_whitespace()).is_some() {
+            while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
+            if has_begun && letters.peek().is_some() {
+                return Some(' ');
+            }
+        }
+        has_begun = true;
+        letters.next()
+    })
 }
 
 /// A text in which large and small letters are the same, too.
 pub(super) fn caseless(text: &str) -> String {
-    let spelling = PlainSpelling::of(text);
-    let large = spelling.spelt().chars().flat_map(char::to_uppercase);
-    large.flat_map(char::to_lowercase).collect()
+    letters(text).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether words that were made [`caseless`] stand in a text as a row has it, maybe as JSON.
@@ -220,6 +256,27 @@ mod tests {
             caseless("\u{3a3}\u{3bf}\u{3c6}\u{3cc}\u{3c2}"),
             caseless("\u{3c3}\u{3bf}\u{3c6}\u{3cc}\u{3c3}")
         );
+    }
+
+    #[test]
+    fn texts_are_alike_that_differ_by_blanks_and_forms_alone() {
+        let row = |body: &str| RowText::of(body.to_owned());
+        let alike = |one: &str, other: &str| row(one).is_alike(&row(other));
+        assert!(alike("Zo\u{eb}  trinkt\u{a0}Tee ", "\n Zoe\u{308} trinkt\r\n Tee"));
+        assert!(!alike("Zo\u{eb} trinkt Tee", "Zoe trinkt Tee"));
+        assert!(!alike("Zo\u{eb} trinkt Tee", "Zo\u{eb} trinkt Tee."));
+        assert!(alike(
+            r#"[{"role":"user","content":" a  b"}]"#,
+            r#"[{"content":"a\nb ", "role":"user"}]"#
+        ));
+        assert!(!alike(
+            r#"[{"role":"user","content":"a"}]"#,
+            r#"[{"role":"user","content":"a"},1]"#
+        ));
+        assert!(!alike(r#"["a b"]"#, "a b"));
+        for text in ["", " ", "\u{a8}x \u{fdfa}", "o\u{302}\u{323}  o\u{323}\u{302} \u{fb03}"] {
+            assert_eq!(letters(text).collect::<String>(), PlainSpelling::of(text).spelt());
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sea_orm::{
     QuerySelect, sea_query::Expr,
 };
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
 /// Where the words of a text stand besides.
 pub struct WordsElsewhere {
@@ -24,16 +25,21 @@ pub struct WordsElsewhere {
 }
 
 impl WordsElsewhere {
-    pub async fn of(db: &impl ConnectionTrait, text: &text::Model) -> Result<Self, DbErr> {
+    pub async fn of(db: &impl ConnectionTrait, text: &text::Model) -> anyhow::Result<Self> {
         let Some(body) = &text.body else {
             return Ok(Self { guidelines: Vec::new(), shares_system: false });
         };
         let own = OwnWords::of(db, &text.hash, body).await?;
-        let words = ErasedWords::new(own.words);
+        let (words, shares_system) = (own.words, own.shares_system);
         let mut guidelines =
             project::Entity::find().order_by_asc(project::Column::Name).all(db).await?;
-        guidelines.retain(|project| words.stand_in(&project.guidelines));
-        Ok(Self { guidelines, shares_system: own.shares_system })
+        let looking = move || {
+            let words = ErasedWords::new(words);
+            guidelines.retain(|project| words.stand_in(&project.guidelines));
+            guidelines
+        };
+        // Beside the threads that serve: guidelines and texts may be long.
+        Ok(Self { guidelines: spawn_blocking(looking).await?, shares_system })
     }
 }
 

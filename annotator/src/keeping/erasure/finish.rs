@@ -1,15 +1,24 @@
 //! What is left of erased words once no row has them: files, freed pages of the database, copies
 //! from before a migration.
 
-use crate::keeping::backup::tables;
-use crate::keeping::erasure::{ErasureOrder, journal, people, scrub, texts};
+use crate::{
+    keeping::{
+        backup::{before_migration, tables},
+        erasure::{ErasureOrder, journal, people, scrub, texts},
+    },
+    training::stop,
+};
 use entity::{artifact, erasure, time::UnixMillis};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
-    Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, ExecResult,
+    QueryFilter, Statement, sea_query::Expr,
 };
 use std::{fs, time::Duration};
-use storage::{artifact_store::ArtifactStore, lookup::portions};
+use storage::{
+    artifact_store::ArtifactStore,
+    database::{is_conflict, write},
+    lookup::portions,
+};
 
 /// How often it is looked whether those who see an earlier state have ended, and how long after each
 /// other.
@@ -29,7 +38,7 @@ pub enum Remains {
 pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::Result<Remains> {
     for person in waiting(db).await?.iter().filter(|erasure| erasure.texts_left) {
         if let Ok(account) = person.subject.parse() {
-            people::erase_texts(db, account, &ErasureOrder::from(person)).await?;
+            people::erase_texts(db, store, account, &ErasureOrder::from(person)).await?;
         }
     }
     let waiting = waiting(db).await?;
@@ -41,6 +50,7 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     texts::empty_again(db).await?;
     let gone =
         artifact::Entity::find().filter(artifact::Column::ErasedAt.is_not_null()).all(db).await?;
+    stop::end_silent(db).await?;
     let runs = texts::runs_of_erased(db).await?;
     let is_over = runs.iter().all(|run| run.status.is_final());
     let (store, over) = (store.clone(), runs.into_iter().filter(|run| run.status.is_final()));
@@ -50,11 +60,10 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
         for artifact in gone {
             store.erase(&artifact.hash)?;
         }
-        for folder in folders.into_iter().chain([store.safety_copies()]) {
-            if folder.exists() {
-                fs::remove_dir_all(folder)?;
-            }
+        for folder in folders.into_iter().filter(|folder| folder.exists()) {
+            fs::remove_dir_all(folder)?;
         }
+        before_migration::remove_all(&store.safety_copies())?;
         anyhow::Ok(())
     })
     .await??;
@@ -64,11 +73,14 @@ pub async fn finish(db: &DatabaseConnection, store: &ArtifactStore) -> anyhow::R
     }
     // By name: what was erased meanwhile is not over.
     for some in portions(waiting.iter().map(|erasure| erasure.id)) {
-        erasure::Entity::update_many()
-            .col_expr(erasure::Column::FinishedAt, Expr::value(UnixMillis::now()))
-            .filter(erasure::Column::Id.is_in(some))
-            .exec(db)
-            .await?;
+        let these = erasure::Column::Id.is_in(some);
+        write(db, |turn| {
+            let finished = erasure::Entity::update_many()
+                .col_expr(erasure::Column::FinishedAt, Expr::value(UnixMillis::now()))
+                .filter(these.clone());
+            async move { finished.exec(&*turn).await }
+        })
+        .await?;
     }
     tracing::info!(n = waiting.len(), "nothing is left on the disk of what was erased");
     Ok(Remains::Nothing)
@@ -78,14 +90,16 @@ async fn waiting(db: &DatabaseConnection) -> Result<Vec<erasure::Model>, DbErr> 
     erasure::Entity::find().filter(erasure::Column::FinishedAt.is_null()).all(db).await
 }
 
-/// Writes the database anew, without what deleted rows left in it; false when a reader is in the
-/// way. Whoever writes waits meanwhile.
+/// Writes the database anew, without what deleted rows left in it; false when somebody is in the
+/// way. Whoever writes waits meanwhile; on PostgreSQL whoever reads the table does, too.
 async fn compact(db: &DatabaseConnection) -> anyhow::Result<bool> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
         return compact_tables(db).await;
     }
-    db.execute_unprepared("VACUUM").await?;
+    if !is_done(db.execute_unprepared("VACUUM").await)? {
+        return Ok(false);
+    }
     let sql = Statement::from_string(backend, "PRAGMA wal_checkpoint(TRUNCATE)");
     let row = db.query_one_raw(sql).await?;
     Ok(row.map(|row| row.try_get_by_index::<i64>(0)).transpose()? == Some(0))
@@ -115,12 +129,20 @@ async fn compact_tables(db: &DatabaseConnection) -> anyhow::Result<bool> {
         let name = tables::quoted(&table.name);
         let file = format!("SELECT pg_relation_filenode('{name}'::regclass)::bigint");
         let before = number(db, &file).await?;
-        db.execute_unprepared(&format!("VACUUM (FULL, ANALYZE, SKIP_LOCKED) {name}")).await?;
-        if number(db, &file).await? == before {
+        let anew = format!("VACUUM (FULL, ANALYZE, SKIP_LOCKED) {name}");
+        if !is_done(db.execute_unprepared(&anew).await)? || number(db, &file).await? == before {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// False when another is in the way, such as somebody who erases at the same time.
+fn is_done(done: Result<ExecResult, DbErr>) -> Result<bool, DbErr> {
+    match done {
+        Err(error) if is_conflict(&error) => Ok(false),
+        done => done.map(|_| true),
+    }
 }
 
 async fn number(db: &DatabaseConnection, sql: &str) -> anyhow::Result<i64> {

@@ -1,20 +1,14 @@
 //! `erasures.jsonl` in the artifact store: what was erased, by hash or id. It outlives a database
-//! that is restored from an older backup.
+//! that is restored from an older backup, and is written before anybody is told that something is
+//! erased.
 
 use crate::{
-    keeping::{
-        backup::manifest::ERASURES,
-        erasure::{
-            ErasureOrder,
-            people::{self, WrittenTexts},
-            texts,
-        },
-    },
+    keeping::{backup::manifest::ERASURES, erasure::ErasureOrder},
     people::audit::AuditAction,
 };
 use anyhow::Context;
 use entity::{
-    account, audit_log,
+    audit_log,
     erasure::{self, ErasureKind},
     ids::AccountId,
     time::UnixMillis,
@@ -22,12 +16,18 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
     io::{self, Write},
     path::Path,
 };
 use storage::{artifact_store::ArtifactStore, lookup::portions};
+
+/// Beside the list, locked by whoever adds to it.
+const LOCK: &str = "erasures.lock";
+
+/// Where the audit log says that words went from guidelines, too: a restore does the same.
+pub(super) const GUIDELINES: &str = "guidelines";
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,20 @@ pub struct JournalLine {
     pub guidelines: bool,
 }
 
+impl JournalLine {
+    pub(super) fn new(kind: ErasureKind, subject: impl Into<String>, order: &ErasureOrder) -> Self {
+        Self {
+            kind,
+            subject: subject.into(),
+            reason: order.reason.clone(),
+            erased_by: order.by,
+            erased_at: order.at,
+            texts_left: false,
+            guidelines: order.guidelines,
+        }
+    }
+}
+
 /// The lines of erasures.
 pub(super) async fn lines(
     db: &impl ConnectionTrait,
@@ -57,7 +71,7 @@ pub(super) async fn lines(
             .filter(audit_log::Column::Subject.is_in(subjects))
             .all(db)
             .await?;
-        let too = told.into_iter().filter(|line| line.details[texts::GUIDELINES] == true);
+        let too = told.into_iter().filter(|line| line.details[GUIDELINES] == true);
         in_guidelines.extend(too.map(|line| line.subject));
     }
     let line = |row: &erasure::Model| JournalLine {
@@ -85,14 +99,52 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<JournalLine>> {
     text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
 }
 
+/// What lines say that more goes of each subject: texts of a person, words in guidelines.
+#[derive(Default)]
+struct NotedErasures<'a>(HashMap<(ErasureKind, &'a str), [bool; 2]>);
+
+impl<'a> NotedErasures<'a> {
+    /// Whether a line says more than those before it: a person whose texts were to stay, and are to go
+    /// now, is noted again.
+    fn add(&mut self, line: &'a JournalLine) -> bool {
+        let more = [line.texts_left, line.guidelines];
+        match self.0.entry((line.kind, &line.subject)) {
+            Entry::Vacant(place) => {
+                place.insert(more);
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let before = *place.get();
+                let both = [before[0] || more[0], before[1] || more[1]];
+                place.insert(both);
+                both != before
+            }
+        }
+    }
+}
+
+/// Notes what was just erased.
+pub(super) async fn note(store: &ArtifactStore, lines: Vec<JournalLine>) -> anyhow::Result<()> {
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || append(&store, &lines)).await?
+}
+
 /// Adds the lines that are not in the store's file yet, and waits until they are on the disk. The
 /// file is replaced as a whole: half a line would keep everything from being erased after it.
+/// Whoever adds waits for others, of other processes, too.
 pub(crate) fn append(store: &ArtifactStore, lines: &[JournalLine]) -> anyhow::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let path = store.root().join(ERASURES);
+    let shown = path.display();
+    let _alone = hold(store).with_context(|| format!("cannot lock {shown}"))?;
     let known = read(&path)?;
-    let noted: HashSet<_> = known.iter().map(|line| (line.kind, &line.subject)).collect();
-    let is_new = |line: &&JournalLine| !noted.contains(&(line.kind, &line.subject));
-    let new: Vec<&JournalLine> = lines.iter().filter(is_new).collect();
+    let mut noted = NotedErasures::default();
+    for line in &known {
+        noted.add(line);
+    }
+    let new: Vec<_> = lines.iter().filter(|line| noted.add(line)).collect();
     if new.is_empty() {
         return Ok(());
     }
@@ -101,44 +153,73 @@ pub(crate) fn append(store: &ArtifactStore, lines: &[JournalLine]) -> anyhow::Re
         text += &serde_json::to_string(line)?;
         text.push('\n');
     }
-    let shown = path.display();
     let write = || {
-        let begun = path.with_extension("jsonl.new");
+        let folder = store.incoming()?;
+        let begun = folder.join(ERASURES);
         let mut file = File::create(&begun)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&begun, &path)?;
+        fs::remove_dir(folder)?;
         File::open(store.root())?.sync_all()
     };
     write().with_context(|| format!("cannot write {shown}"))
 }
 
-/// Erases again what these lines say, in the transaction of a restore; how many there were to erase.
-pub(crate) async fn apply(
-    turn: &impl ConnectionTrait,
-    lines: Vec<JournalLine>,
-) -> anyhow::Result<usize> {
-    // Of lines that say the same, the last.
-    let lines: BTreeMap<_, _> = lines
-        .into_iter()
-        .map(|line| ((line.kind == ErasureKind::Account, line.subject.clone()), line))
-        .collect();
-    let mut n_erased = 0;
-    for line in lines.into_values() {
-        let by = match line.erased_by {
-            Some(id) => account::Entity::find_by_id(id).one(turn).await?.map(|account| account.id),
-            None => None,
-        };
-        let written = if line.texts_left { WrittenTexts::Go } else { WrittenTexts::Stay };
-        let (reason, at, guidelines) = (line.reason, line.erased_at, line.guidelines);
-        let order = ErasureOrder { reason, by, at, guidelines };
-        n_erased += usize::from(match line.kind {
-            ErasureKind::Text => texts::erase_one(turn, &line.subject, &order).await?,
-            ErasureKind::Account => match line.subject.parse() {
-                Ok(id) => people::erase_one(turn, id, &order, written).await?,
-                Err(_) => false,
-            },
+/// A lock of the system, let go of when the file is dropped. On a file of its own: the list itself is
+/// replaced.
+fn hold(store: &ArtifactStore) -> io::Result<File> {
+    let path = store.root().join(LOCK);
+    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = match opened {
+        // Another user made it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path)?,
+        opened => opened?,
+    };
+    file.lock()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_adds_at_once_loses_no_line_of_another() {
+        let disk = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(disk.path().join("artifacts")).unwrap();
+        let order = ErasureOrder::now("asked", None);
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let (store, order) = (&store, &order);
+                scope.spawn(move || {
+                    for n in 0..5 {
+                        let subject = format!("{writer}-{n}");
+                        let line = JournalLine::new(ErasureKind::Text, subject, order);
+                        append(store, &[line.clone(), line]).unwrap();
+                    }
+                });
+            }
         });
+        let subjects: HashSet<_> = read(&store.root().join(ERASURES))
+            .unwrap()
+            .into_iter()
+            .map(|line| line.subject)
+            .collect();
+        assert_eq!(subjects.len(), 40);
+        assert_eq!(fs::read_dir(store.root().join("incoming")).unwrap().count(), 0);
     }
-    Ok(n_erased)
+
+    #[test]
+    fn only_what_says_more_is_noted_again() {
+        let disk = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(disk.path().join("artifacts")).unwrap();
+        let order = ErasureOrder::now("asked", None);
+        let line = JournalLine::new(ErasureKind::Text, "hash", &order);
+        let more = JournalLine::new(ErasureKind::Text, "hash", &order.with_guidelines(true));
+        for line in [&line, &line, &more, &line, &more] {
+            append(&store, std::slice::from_ref(line)).unwrap();
+        }
+        assert_eq!(read(&store.root().join(ERASURES)).unwrap(), [line, more]);
+    }
 }

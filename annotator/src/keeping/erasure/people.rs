@@ -2,7 +2,11 @@
 //! they wrote, which stays or goes as whoever erases chooses.
 
 use crate::{
-    keeping::erasure::{self, ErasureOrder, scrub, texts, uses},
+    keeping::erasure::{
+        self, ErasureOrder,
+        journal::{self, JournalLine},
+        scrub, texts, uses,
+    },
     people::{
         administrators,
         audit::{self, AuditAction, AuditSubject},
@@ -24,6 +28,7 @@ use sea_orm::{
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 use storage::{
+    artifact_store::ArtifactStore,
     database::{WriteError, let_others_through, write},
     lookup::portions,
 };
@@ -74,6 +79,7 @@ impl From<PersonErasureError> for AppError {
 /// Erases who somebody was; how many texts went with it.
 pub async fn erase(
     db: &DatabaseConnection,
+    store: &ArtifactStore,
     account: AccountId,
     written: WrittenTexts,
     order: &ErasureOrder,
@@ -89,9 +95,12 @@ pub async fn erase(
         Ok(())
     })
     .await?;
+    let mut line = JournalLine::new(ErasureKind::Account, account.to_string(), order);
+    line.texts_left = written == WrittenTexts::Go;
+    journal::note(store, vec![line]).await?;
     match written {
         WrittenTexts::Stay => Ok(0),
-        WrittenTexts::Go => Ok(erase_texts(db, account, order).await?),
+        WrittenTexts::Go => Ok(erase_texts(db, store, account, order).await?),
     }
 }
 
@@ -99,20 +108,17 @@ pub async fn erase(
 /// short goes on with the next [`finish`](super::finish::finish).
 pub(super) async fn erase_texts(
     db: &DatabaseConnection,
+    store: &ArtifactStore,
     account: AccountId,
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
     let mut n_erased = 0;
-    for hash in &written_by(db, account).await? {
-        let began = Instant::now();
-        let erased = write(db, |turn| async move {
-            match is_of_others(&*turn, hash, account).await? {
-                true => Ok(false),
-                false => texts::erase_one(&*turn, hash, order).await,
-            }
-        });
-        n_erased += usize::from(erased.await?);
-        let_others_through(began).await;
+    for some in written_by(db, account).await?.chunks(texts::NOTED_AT_ONCE) {
+        let mut lines = Vec::new();
+        let done = erase_own(db, some, account, order, &mut lines).await;
+        n_erased += lines.len();
+        journal::note(store, lines).await?;
+        done?;
     }
     write(db, |turn| async move {
         erasure_row::Entity::update_many()
@@ -124,6 +130,30 @@ pub(super) async fn erase_texts(
     })
     .await?;
     Ok(n_erased)
+}
+
+/// Some of them; what was erased is in `lines` however it ends.
+async fn erase_own(
+    db: &DatabaseConnection,
+    hashes: &[String],
+    account: AccountId,
+    order: &ErasureOrder,
+    lines: &mut Vec<JournalLine>,
+) -> anyhow::Result<()> {
+    for hash in hashes {
+        let began = Instant::now();
+        let erased = write(db, |turn| async move {
+            match is_of_others(&*turn, hash, account).await? {
+                true => Ok(false),
+                false => texts::erase_one(&*turn, hash, order).await,
+            }
+        });
+        if erased.await? {
+            lines.push(JournalLine::new(ErasureKind::Text, hash, order));
+        }
+        let_others_through(began).await;
+    }
+    Ok(())
 }
 
 /// Also keeps others from changing who is one until this transaction ends.
@@ -145,7 +175,7 @@ pub(crate) async fn erase_one(
 ) -> anyhow::Result<bool> {
     let Some(person) = account::Entity::find_by_id(id).one(turn).await? else { return Ok(false) };
     let words = scrub::ErasedWords::new([person.login.clone(), person.display_name.clone()]);
-    scrub::in_audit_log(turn, &words).await?;
+    scrub::in_audit_log(turn, words).await?;
     session::Entity::delete_many().filter(session::Column::AccountId.eq(id)).exec(turn).await?;
     membership::Entity::delete_many()
         .filter(membership::Column::AccountId.eq(id))
@@ -179,12 +209,12 @@ pub(crate) async fn erase_one(
 }
 
 /// The texts of what this person said that are still there.
-async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet<String>, DbErr> {
+async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<Vec<String>, DbErr> {
     let said =
         judgement::Entity::find().filter(judgement::Column::AccountId.eq(id)).all(db).await?;
     let hashes: BTreeSet<String> =
         kinds::text_hashes(said.iter().map(|said| &said.payload)).collect();
-    let mut there = BTreeSet::new();
+    let mut there = Vec::new();
     for some in portions(hashes) {
         let kept = text::Entity::find()
             .select_only()
@@ -196,6 +226,17 @@ async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<BTreeSet
     Ok(there)
 }
 
+/// The texts that go when this person's texts do.
+pub async fn own_texts(db: &impl ConnectionTrait, id: AccountId) -> Result<Vec<String>, DbErr> {
+    let mut own = Vec::new();
+    for hash in written_by(db, id).await? {
+        if !is_of_others(db, &hash, id).await? {
+            own.push(hash);
+        }
+    }
+    Ok(own)
+}
+
 /// Whether somebody else wrote a text too, or it is a prompt or a model's answer: then it is not
 /// theirs alone.
 async fn is_of_others(db: &impl ConnectionTrait, hash: &str, id: AccountId) -> Result<bool, DbErr> {
@@ -203,5 +244,5 @@ async fn is_of_others(db: &impl ConnectionTrait, hash: &str, id: AccountId) -> R
     let answered = completion::Entity::find().filter(completion::Column::TextHash.eq(hash));
     Ok(asked.count(db).await? > 0
         || answered.count(db).await? > 0
-        || uses::judgements(db, hash).await?.iter().any(|said| said.account_id != Some(id)))
+        || uses::is_said_by_others(db, hash, id).await?)
 }

@@ -8,7 +8,8 @@ use crate::keeping::{
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value as SqlValue};
 use serde_json::Value;
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use tokio::task::spawn_blocking;
 
 /// What stands where words were.
 pub const ERASED: &str = "[erased]";
@@ -19,6 +20,9 @@ const MIN_WITHIN: usize = 12;
 /// How many signs one statement looks for: SQLite takes a thousand conditions at the most, and a
 /// conversation has two for each message.
 const SIGNS_AT_ONCE: usize = 200;
+
+/// Rows whose words are in memory at once.
+const ROWS_AT_ONCE: usize = 50;
 
 /// Tables that hold keys, hashes, names and states, or the texts themselves, which go by hash.
 const WITHOUT_WORDS: [&str; 14] = [
@@ -155,26 +159,28 @@ impl ErasedWords {
 /// many rows changed.
 pub async fn everywhere(
     db: &impl ConnectionTrait,
-    words: &ErasedWords,
+    words: ErasedWords,
     guidelines: bool,
 ) -> anyhow::Result<u64> {
     let mut n_changed = 0;
     if words.is_empty() {
         return Ok(0);
     }
+    let words = Arc::new(words);
     for mut table in tables::all(db).await? {
         if !guidelines && table.name == GUIDELINES.0 {
             table.columns.retain(|column| column.name != GUIDELINES.1);
         }
-        n_changed += in_table(db, &table, words).await?;
+        n_changed += in_table(db, &table, &words).await?;
     }
     Ok(n_changed)
 }
 
 /// The same in the audit log alone, which names people.
-pub async fn in_audit_log(db: &impl ConnectionTrait, words: &ErasedWords) -> anyhow::Result<()> {
+pub async fn in_audit_log(db: &impl ConnectionTrait, words: ErasedWords) -> anyhow::Result<()> {
+    let words = Arc::new(words);
     for table in tables::all(db).await?.iter().filter(|table| table.name == "audit_log") {
-        in_table(db, table, words).await?;
+        in_table(db, table, &words).await?;
     }
     Ok(())
 }
@@ -193,16 +199,23 @@ pub(super) fn wordy(table: &TableShape) -> Vec<&TableColumn> {
 async fn in_table(
     db: &impl ConnectionTrait,
     table: &TableShape,
-    words: &ErasedWords,
-) -> Result<u64, DbErr> {
+    words: &Arc<ErasedWords>,
+) -> anyhow::Result<u64> {
     let mut n_changed = 0;
     let signs = words.signs();
     for column in wordy(table) {
         for signs in signs.chunks(SIGNS_AT_ONCE) {
-            for row in rows_with(db, table, column, signs).await? {
-                let text: String = row.try_get("", "said")?;
-                if let Some(left) = words.removed_from(&text) {
-                    replace(db, table, column, &row, left).await?;
+            let mut after = Vec::new();
+            loop {
+                let rows = rows_with(db, table, column, signs, after).await?;
+                let Some((last, _)) = rows.last() else { break };
+                after = last.clone();
+                let words = words.clone();
+                let change = move |(key, said): WordyRow| Some((key, words.removed_from(&said)?));
+                // Beside the threads that serve: a row may hold a million letters.
+                let changing = move || rows.into_iter().filter_map(change).collect::<Vec<_>>();
+                for (key, left) in spawn_blocking(changing).await? {
+                    replace(db, table, column, key, left).await?;
                     n_changed += 1;
                 }
             }
@@ -211,15 +224,20 @@ async fn in_table(
     Ok(n_changed)
 }
 
-/// The keys of the rows that may have the words in a column, and what they have there.
+/// The key of a row that may have the words in a column, and what it has there.
+type WordyRow = (Vec<SqlValue>, String);
+
+/// Some of these rows by their keys, after those of a key.
 async fn rows_with(
     db: &impl ConnectionTrait,
     table: &TableShape,
     column: &TableColumn,
     signs: &[String],
-) -> Result<Vec<QueryResult>, DbErr> {
+    after: Vec<SqlValue>,
+) -> Result<Vec<WordyRow>, DbErr> {
     let backend = db.get_database_backend();
     let is_postgres = backend == DbBackend::Postgres;
+    let holder = |place: usize| if is_postgres { format!("${place}") } else { "?".to_owned() };
     let name = quoted(&column.name);
     let said = if is_postgres { format!("{name}::text") } else { name };
     let conditions: Vec<String> = (1..=signs.len())
@@ -228,14 +246,24 @@ async fn rows_with(
             false => format!("instr({said}, ?) > 0"),
         })
         .collect();
-    let keys = keys(table).map(|key| format!("{}, ", quoted(&key.name))).collect::<String>();
+    let key = keys(table).map(|key| quoted(&key.name)).collect::<Vec<_>>().join(", ");
+    let places: Vec<String> = (1..=after.len()).map(|place| holder(signs.len() + place)).collect();
+    let later = match places.is_empty() {
+        true => String::new(),
+        false => format!(" AND ({key}) > ({})", places.join(", ")),
+    };
     let sql = format!(
-        "SELECT {keys}{said} AS said FROM {} WHERE {}",
+        "SELECT {key}, {said} AS said FROM {} WHERE ({}){later} ORDER BY {key} LIMIT {ROWS_AT_ONCE}",
         quoted(&table.name),
         conditions.join(" OR ")
     );
-    let signs = signs.iter().cloned().map(SqlValue::from);
-    db.query_all_raw(Statement::from_sql_and_values(backend, sql, signs)).await
+    let values = signs.iter().cloned().map(SqlValue::from).chain(after);
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let wordy = |row: &QueryResult| {
+        let key = keys(table).map(|key| key_of(row, key)).collect::<Result<_, _>>()?;
+        Ok((key, row.try_get("", "said")?))
+    };
+    rows.iter().map(wordy).collect()
 }
 
 fn keys(table: &TableShape) -> impl Iterator<Item = &TableColumn> {
@@ -246,7 +274,7 @@ async fn replace(
     db: &impl ConnectionTrait,
     table: &TableShape,
     column: &TableColumn,
-    row: &QueryResult,
+    key: Vec<SqlValue>,
     left: String,
 ) -> Result<(), DbErr> {
     let backend = db.get_database_backend();
@@ -254,9 +282,9 @@ async fn replace(
     let holder = |place: usize| if is_postgres { format!("${place}") } else { "?".to_owned() };
     let cast = if is_postgres && column.kind == ColumnKind::Json { "::jsonb" } else { "" };
     let (mut values, mut conditions) = (vec![SqlValue::from(left)], Vec::new());
-    for (idx, key) in keys(table).enumerate() {
-        conditions.push(format!("{} = {}", quoted(&key.name), holder(idx + 2)));
-        values.push(key_of(row, key)?);
+    for (idx, (column, key)) in keys(table).zip(key).enumerate() {
+        conditions.push(format!("{} = {}", quoted(&column.name), holder(idx + 2)));
+        values.push(key);
     }
     let sql = format!(
         "UPDATE {} SET {} = {}{cast} WHERE {}",

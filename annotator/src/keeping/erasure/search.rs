@@ -1,15 +1,49 @@
-//! Texts by words of theirs, and the copies of a text, however they are spelt.
+//! Texts by words of theirs, and the copies of a text, however they are spelt. What the database
+//! cannot tell is looked at beside the threads that serve, a bounded part at a time: a common word
+//! stands in every other text.
 
-use crate::keeping::erasure::{alike, elsewhere};
-use entity::text;
+use crate::{
+    data::{prompts, texts::beginning},
+    keeping::erasure::{alike, elsewhere},
+};
+use entity::{text, time::UnixMillis};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect,
-    sea_query::{Expr, SimpleExpr},
+    sea_query::{Expr, ExprTrait, SimpleExpr},
 };
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
-/// Texts that are read at once.
-const READ_AT_ONCE: u64 = 200;
+/// Texts that are listed at once.
+const LISTED_AT_ONCE: u64 = 500;
+
+/// Bytes of texts that are read at once, unless one alone has more.
+const BYTES_AT_ONCE: i64 = 4 << 20;
+
+/// A text that was found.
+#[derive(Clone, Debug)]
+pub struct FoundText {
+    pub hash: String,
+    pub created_at: UnixMillis,
+    /// How it begins; none of one that was erased.
+    pub beginning: Option<String>,
+}
+
+impl FoundText {
+    fn of(text: text::Model) -> Self {
+        let shown = |body: String| beginning(&prompts::headline(prompts::parse(&body)));
+        Self { hash: text.hash, created_at: text.created_at, beginning: text.body.map(shown) }
+    }
+
+    /// Where it stands among all, the newest first.
+    pub fn place(&self) -> TextPlace {
+        (self.created_at, self.hash.clone())
+    }
+}
+
+/// When a text was made, and its hash.
+pub type TextPlace = (UnixMillis, String);
 
 /// The texts in which some words stand, and the text of that hash: so many at the most, the newest
 /// first, or those that come after one. How letters are composed, whether they are large or small,
@@ -17,44 +51,115 @@ const READ_AT_ONCE: u64 = 200;
 pub async fn find(
     db: &impl ConnectionTrait,
     words: &str,
-    after: Option<&text::Model>,
+    after: Option<TextPlace>,
     n: usize,
-) -> Result<Vec<text::Model>, DbErr> {
-    let wanted = alike::caseless(words);
+) -> anyhow::Result<Vec<FoundText>> {
     let may_hold = may_hold(db.get_database_backend(), words).add(text::Column::Hash.eq(words));
-    let mut last = after.map(|text| (text.created_at, text.hash.clone()));
-    let mut found = Vec::new();
+    let (wanted, hash) = (alike::caseless(words), words.to_owned());
+    let holds = move |text: &text::Model| {
+        text.hash == hash || text.body.as_ref().is_some_and(|body| alike::holds(body, &wanted))
+    };
+    look_through(db, may_hold, after, n, holds).await
+}
+
+/// The texts that differ from one only by their blanks, or by how their letters are composed.
+pub async fn copies(db: &impl ConnectionTrait, hash: &str) -> anyhow::Result<Vec<FoundText>> {
+    let text = text::Entity::find_by_id(hash).one(db).await?;
+    let Some(body) = text.and_then(|text| text.body) else { return Ok(Vec::new()) };
+    let signs_and_text = move || {
+        // Of a conversation the longest message: JSON writes the lines of its texts in its own way.
+        let messages = elsewhere::messages(&body).into_iter().map(|message| message.content);
+        let telling = messages.max_by_key(String::len).unwrap_or_else(|| body.clone());
+        (alike::signs(&telling), alike::RowText::of(body))
+    };
+    let (signs, text) = spawn_blocking(signs_and_text).await?;
+    let holds = signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)));
+    let others = Condition::all().add(text::Column::Hash.ne(hash)).add(holds);
+    let is_copy = move |other: &text::Model| {
+        other.body.as_ref().is_some_and(|body| text.is_alike(&alike::RowText::of(body.clone())))
+    };
+    look_through(db, others, None, usize::MAX, is_copy).await
+}
+
+/// How some texts begin, the newest first.
+pub async fn beginnings(
+    db: &impl ConnectionTrait,
+    hashes: &[String],
+) -> anyhow::Result<Vec<FoundText>> {
+    let these = Condition::all().add(text::Column::Hash.is_in(hashes));
+    look_through(db, these, None, usize::MAX, |_| true).await
+}
+
+/// The candidates that pass, so many at the most, the newest first.
+async fn look_through(
+    db: &impl ConnectionTrait,
+    candidates: Condition,
+    after: Option<TextPlace>,
+    n: usize,
+    passes: impl Fn(&text::Model) -> bool + Send + Sync + 'static,
+) -> anyhow::Result<Vec<FoundText>> {
+    let (passes, mut after, mut found) = (Arc::new(passes), after, Vec::new());
     loop {
-        let later = last.as_ref().map(|(created_at, hash)| {
-            let same_time = Condition::all()
-                .add(text::Column::CreatedAt.eq(*created_at))
-                .add(text::Column::Hash.lt(hash));
-            Condition::any().add(text::Column::CreatedAt.lt(*created_at)).add(same_time)
-        });
-        let read = text::Entity::find()
-            .filter(may_hold.clone())
-            .filter(Condition::all().add_option(later))
-            .order_by_desc(text::Column::CreatedAt)
-            .order_by_desc(text::Column::Hash)
-            .limit(READ_AT_ONCE)
-            .all(db)
-            .await?;
-        let is_last = (read.len() as u64) < READ_AT_ONCE;
-        for text in read {
-            last = Some((text.created_at, text.hash.clone()));
-            if text.hash == words
-                || text.body.as_ref().is_some_and(|body| alike::holds(body, &wanted))
-            {
-                found.push(text);
-                if found.len() == n {
-                    return Ok(found);
-                }
+        let listed = list(db, &candidates, after).await?;
+        let mut rest = &listed[..];
+        while !rest.is_empty() {
+            let mut n_bytes = 0;
+            let fits = |(.., more): &&ListedText| {
+                n_bytes += more;
+                n_bytes <= BYTES_AT_ONCE
+            };
+            let n_read = rest.iter().take_while(fits).count().max(1);
+            let (some, left) = rest.split_at(n_read);
+            rest = left;
+            let read = text::Entity::find()
+                .filter(text::Column::Hash.is_in(some.iter().map(|(_, hash, _)| hash)))
+                .order_by_desc(text::Column::CreatedAt)
+                .order_by_desc(text::Column::Hash)
+                .all(db)
+                .await?;
+            let passes = passes.clone();
+            let looking = move || {
+                let passing = read.into_iter().filter(|text| passes(text));
+                passing.map(FoundText::of).collect::<Vec<_>>()
+            };
+            found.extend(spawn_blocking(looking).await?);
+            if found.len() >= n {
+                found.truncate(n);
+                return Ok(found);
             }
         }
-        if is_last {
+        if (listed.len() as u64) < LISTED_AT_ONCE {
             return Ok(found);
         }
+        after = listed.into_iter().next_back().map(|(created_at, hash, _)| (created_at, hash));
     }
+}
+
+/// When a text was made, its hash, and how many bytes it has.
+type ListedText = (UnixMillis, String, i64);
+
+async fn list(
+    db: &impl ConnectionTrait,
+    candidates: &Condition,
+    after: Option<TextPlace>,
+) -> Result<Vec<ListedText>, DbErr> {
+    let place = [text::Column::CreatedAt.into_expr(), text::Column::Hash.into_expr()];
+    let later = after.map(|(created_at, hash)| {
+        Expr::tuple(place).lt(Expr::tuple([Expr::val(created_at), Expr::val(hash)]))
+    });
+    text::Entity::find()
+        .select_only()
+        .column(text::Column::CreatedAt)
+        .column(text::Column::Hash)
+        .expr(Expr::cust("CAST(coalesce(octet_length(body), 0) AS bigint)"))
+        .filter(candidates.clone())
+        .filter(Condition::all().add_option(later))
+        .order_by_desc(text::Column::CreatedAt)
+        .order_by_desc(text::Column::Hash)
+        .limit(LISTED_AT_ONCE)
+        .into_tuple()
+        .all(db)
+        .await
 }
 
 /// Whether the words may stand in a text: what the database can tell, which knows neither letters
@@ -71,23 +176,6 @@ fn may_hold(backend: DbBackend, words: &str) -> Condition {
             _ => Expr::cust_with_values("body GLOB ?", [pattern.glob()]),
         })
     })
-}
-
-/// The texts that differ from one only by their blanks, or by how their letters are composed.
-pub(super) async fn copies(db: &impl ConnectionTrait, hash: &str) -> Result<Vec<String>, DbErr> {
-    let text = text::Entity::find_by_id(hash).one(db).await?;
-    let Some(body) = text.and_then(|text| text.body) else { return Ok(Vec::new()) };
-    // Of a conversation the longest message: JSON writes the lines of its texts in its own way.
-    let messages = elsewhere::messages(&body).into_iter().map(|message| message.content);
-    let telling = messages.max_by_key(String::len).unwrap_or_else(|| body.clone());
-    let signs = alike::signs(&telling);
-    let holds = signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)));
-    let candidates = text::Entity::find().filter(text::Column::Hash.ne(hash)).filter(holds);
-    let spelt = alike::spelt(&body);
-    let is_copy =
-        |other: &text::Model| other.body.as_ref().is_some_and(|other| alike::spelt(other) == spelt);
-    let found = candidates.all(db).await?;
-    Ok(found.into_iter().filter(is_copy).map(|other| other.hash).collect())
 }
 
 fn body_with(db: &impl ConnectionTrait, words: &str) -> SimpleExpr {

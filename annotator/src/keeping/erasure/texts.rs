@@ -6,6 +6,7 @@ use crate::{
         erasure::{
             self, ErasureOrder,
             elsewhere::OwnWords,
+            journal::{self, GUIDELINES, JournalLine},
             scrub, search,
             uses::{TextUses, WhichTexts, readers},
         },
@@ -23,31 +24,55 @@ use sea_orm::{
 };
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
-use storage::database::{let_others_through, write};
+use storage::{
+    artifact_store::ArtifactStore,
+    database::{let_others_through, write},
+};
 
-/// Where the audit log says that words went from guidelines, too: a restore does the same.
-pub(super) const GUIDELINES: &str = "guidelines";
+/// Texts that are erased before the list of erasures is written.
+pub(super) const NOTED_AT_ONCE: usize = 200;
 
 /// Erases texts with their copies, one after another; how many there were. What is left of them on
 /// the disk goes afterwards: [`finish`](super::finish::finish).
 pub async fn erase(
     db: &DatabaseConnection,
+    store: &ArtifactStore,
     hashes: &[String],
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
     let mut n_erased = 0;
+    for some in hashes.chunks(NOTED_AT_ONCE) {
+        let mut lines = Vec::new();
+        let done = erase_some(db, some, order, &mut lines).await;
+        n_erased += lines.len();
+        journal::note(store, lines).await?;
+        done?;
+    }
+    Ok(n_erased)
+}
+
+/// Some of them; what was erased is in `lines` however it ends.
+async fn erase_some(
+    db: &DatabaseConnection,
+    hashes: &[String],
+    order: &ErasureOrder,
+    lines: &mut Vec<JournalLine>,
+) -> anyhow::Result<()> {
     let mut all = BTreeSet::new();
     for hash in hashes {
         all.insert(hash.clone());
-        all.extend(search::copies(db, hash).await?);
+        let copies = search::copies(db, hash).await?;
+        all.extend(copies.into_iter().map(|copy| copy.hash));
     }
     for hash in &all {
         let began = Instant::now();
         let erased = write(db, |turn| async move { erase_one(&*turn, hash, order).await });
-        n_erased += usize::from(erased.await?);
+        if erased.await? {
+            lines.push(JournalLine::new(ErasureKind::Text, hash, order));
+        }
         let_others_through(began).await;
     }
-    Ok(n_erased)
+    Ok(())
 }
 
 /// The same in a transaction that is under way; false when there is no such text, or no more.
@@ -74,11 +99,11 @@ pub(crate) async fn erase_one(
         .await?;
     empty_artifacts(turn, which, order.at).await?;
     let words = scrub::ErasedWords::new(OwnWords::of(turn, hash, &body).await?.words);
-    scrub::everywhere(turn, &words, order.guidelines).await?;
+    scrub::everywhere(turn, words, order.guidelines).await?;
     erasure::record(turn, ErasureKind::Text, hash.to_owned(), order, false).await?;
     let details = json!({
-        "reason": order.reason, "dataset_versions": uses.versions.len(),
-        "models": uses.models.len(), GUIDELINES: order.guidelines,
+        "reason": order.reason, "dataset_versions": uses.versions.n,
+        "models": uses.models.n, GUIDELINES: order.guidelines,
     });
     audit::record(turn, order.by, AuditAction::TextErase, AuditSubject::of_all(hash), details)
         .await?;

@@ -5,12 +5,12 @@ use crate::data::lineage;
 use entity::{
     completion, dataset_version, dataset_version_item,
     erasure::{self, ErasureKind},
-    ids::{ModelId, ProjectId, TaskId},
+    ids::{AccountId, ModelId, ProjectId, TaskId},
     judgement, model, prompt, run, run_input, task, task_completion,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter,
-    QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -171,50 +171,98 @@ fn unfinished() -> SelectStatement {
         .to_owned()
 }
 
+/// Of each use, how many are named; the others are counted.
+const NAMED: u64 = 100;
+
+/// How many there are, and the first of them.
+pub struct UseList<T> {
+    pub n: usize,
+    pub named: Vec<T>,
+}
+
+impl<T> UseList<T> {
+    fn of(mut all: Vec<T>) -> Self {
+        let n = all.len();
+        all.truncate(NAMED as usize);
+        Self { n, named: all }
+    }
+
+    /// Whether there are more than are named.
+    pub fn goes_on(&self) -> bool {
+        self.named.len() < self.n
+    }
+}
+
 /// Where a text is used: all of it stays, without the words.
 pub struct TextUses {
-    pub prompts: Vec<prompt::Model>,
+    pub prompts: UseList<prompt::Model>,
     /// With the project of its task.
-    pub judgements: Vec<(judgement::Model, task::Model)>,
-    pub completions: Vec<completion::Model>,
+    pub judgements: UseList<(judgement::Model, task::Model)>,
+    /// How many answers of models are it.
+    pub n_completions: u64,
     /// Dataset versions that hold a row with it: nothing can be trained on them any more.
-    pub versions: Vec<dataset_version::Model>,
+    pub versions: UseList<dataset_version::Model>,
     /// Sample runs whose answers were to prompts with it, or were it.
-    pub samples: Vec<run::Model>,
+    pub samples: UseList<run::Model>,
     /// Models that learnt from those versions, and theirs in turn: they stay.
-    pub models: Vec<model::Model>,
+    pub models: UseList<model::Model>,
 }
 
 impl TextUses {
     pub async fn of(db: &impl ConnectionTrait, hash: &str) -> anyhow::Result<Self> {
         let (which, backend) = (WhichTexts::One(hash), db.get_database_backend());
-        let prompts = prompt::Entity::find().filter(which.is(prompt::Column::TextHash));
+        let prompts = prompt::Entity::find()
+            .filter(which.is(prompt::Column::TextHash))
+            .order_by_asc(prompt::Column::Id);
+        let said = judgement::Entity::find()
+            .filter(which.is_said(backend))
+            .order_by_asc(judgement::Column::Id);
         let completions = completion::Entity::find().filter(which.is(completion::Column::TextHash));
         let versions = dataset_version::Entity::find()
             .filter(dataset_version::Column::Id.in_subquery(which.versions(backend)))
+            .filter(dataset_version::Column::FillingSince.is_null())
             .order_by_desc(dataset_version::Column::CreatedAt)
             .all(db)
             .await?;
-        let samples = run::Entity::find().filter(which.has_sampled(backend)).all(db).await?;
+        let samples =
+            run::Entity::find().filter(which.has_sampled(backend)).order_by_asc(run::Column::Id);
         let models = learnt(db, &versions).await?;
+        let UseList { n, named } = counted(db, said).await?;
         Ok(Self {
-            prompts: prompts.all(db).await?,
-            judgements: with_tasks(db, judgements(db, hash).await?).await?,
-            completions: completions.all(db).await?,
-            versions,
-            samples,
-            models,
+            prompts: counted(db, prompts).await?,
+            judgements: UseList { n, named: with_tasks(db, named).await? },
+            n_completions: completions.count(db).await?,
+            versions: UseList::of(versions),
+            samples: counted(db, samples).await?,
+            models: UseList::of(models),
         })
     }
 }
 
-/// The judgements that say a text.
-pub(super) async fn judgements(
+async fn counted<E>(db: &impl ConnectionTrait, query: Select<E>) -> Result<UseList<E::Model>, DbErr>
+where
+    E: EntityTrait,
+    E::Model: Send + Sync,
+{
+    let named = query.clone().limit(NAMED).all(db).await?;
+    let n = match (named.len() as u64) < NAMED {
+        true => named.len(),
+        false => query.count(db).await? as usize,
+    };
+    Ok(UseList { n, named })
+}
+
+/// Whether anybody but this person said a text.
+pub(super) async fn is_said_by_others(
     db: &impl ConnectionTrait,
     hash: &str,
-) -> Result<Vec<judgement::Model>, DbErr> {
+    person: AccountId,
+) -> Result<bool, DbErr> {
+    let others = Condition::any()
+        .add(judgement::Column::AccountId.ne(person))
+        .add(judgement::Column::AccountId.is_null());
     let said = WhichTexts::One(hash).is_said(db.get_database_backend());
-    judgement::Entity::find().filter(said).all(db).await
+    Ok(judgement::Entity::find().filter(said).filter(others).one(db).await?.is_some())
 }
 
 async fn with_tasks(

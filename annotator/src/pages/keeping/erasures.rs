@@ -1,9 +1,12 @@
 //! `/admin/erasures`: finding a text, seeing where it is used, erasing it; and what was erased.
 
 use crate::{
-    data::{prompts, texts::beginning},
     keeping::erasure::{
-        self, ErasureOrder, elsewhere::WordsElsewhere, search, texts, uses::TextUses,
+        self, ErasureOrder,
+        elsewhere::WordsElsewhere,
+        search::{self, FoundText},
+        texts,
+        uses::TextUses,
     },
     people::accounts,
     web::{
@@ -21,9 +24,10 @@ use crate::{
 use actix_session::Session;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use entity::{erasure as erasure_row, ids::ErasureId, judgement, task, text};
+use entity::{erasure as erasure_row, ids::ErasureId, text};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use serde::Deserialize;
+use storage::artifact_store::ArtifactStore;
 
 /// Texts, and erasures, that a page shows at the most.
 const PER_PAGE: usize = 100;
@@ -40,21 +44,11 @@ struct ErasuresPage {
 }
 
 struct FoundTexts {
-    texts: Vec<Found>,
+    texts: Vec<FoundText>,
     /// Where the first part of what was found is, unless it is this, and where the next is.
     newest: Option<String>,
     older: Option<String>,
 }
-
-/// A text that has the words.
-struct Found {
-    hash: String,
-    beginning: String,
-    is_erased: bool,
-}
-
-/// Judgements that a text's page names; it counts the others.
-const SHOWN: usize = 100;
 
 /// Something that was erased, and by whom.
 struct Line {
@@ -111,20 +105,16 @@ impl FoundTexts {
             true => None,
             false => Some(NamedText::load(db, after).await?.ok_or(AppError::NotFound)?.0),
         };
+        let place = last.as_ref().map(|text| (text.created_at, text.hash.clone()));
         // One more tells whether there are others.
-        let mut found = search::find(db, words, last.as_ref(), PER_PAGE + 1).await?;
+        let mut found = search::find(db, words, place, PER_PAGE + 1).await?;
         let goes_on = found.len() > PER_PAGE;
         found.truncate(PER_PAGE);
         let again = format!("words={}", address::query_value(words));
         let older =
             found.last().filter(|_| goes_on).map(|text| format!("{again}&after={}", text.hash));
         let newest = last.map(|_| again);
-        let texts = found.into_iter().map(|text| Found {
-            is_erased: text.body.is_none(),
-            beginning: text.body.map(shown).unwrap_or_default(),
-            hash: text.hash,
-        });
-        Ok(Self { texts: texts.collect(), newest, older })
+        Ok(Self { texts: found, newest, older })
     }
 }
 
@@ -141,11 +131,6 @@ async fn erased_part(
         erasure,
     };
     Ok(ListPart { rows: rows.into_iter().map(line).collect(), newer, older })
-}
-
-/// How a list shows a text, which may be a prompt.
-fn shown(body: String) -> String {
-    beginning(&prompts::headline(prompts::parse(&body)))
 }
 
 /// A text that an address names by its hash.
@@ -179,17 +164,11 @@ struct ErasedTextPage {
 
 impl ErasedTextPage {
     async fn new(page: Page, text: text::Model, db: &DatabaseConnection) -> Result<Self, AppError> {
-        let mut uses = TextUses::of(db, &text.hash).await?;
-        uses.versions.retain(|version| version.filling_since.is_none());
+        let uses = TextUses::of(db, &text.hash).await?;
         let erasure = erasure::of_text(db, &text.hash).await?;
         let elsewhere = WordsElsewhere::of(db, &text).await?;
         let (form, errors) = (ErasureForm::default(), FieldErrors::default());
         Ok(Self { page, text, erasure, uses, elsewhere, form, errors })
-    }
-
-    /// The judgements that are named; the others are counted.
-    fn named_judgements(&self) -> &[(judgement::Model, task::Model)] {
-        self.uses.judgements.get(..SHOWN).unwrap_or(&self.uses.judgements)
     }
 }
 
@@ -214,13 +193,14 @@ pub async fn erase(
     Of(Admin(me), NamedText(text)): Of<Admin, NamedText>,
     form: TypedForm<ErasureForm>,
     session: Session,
-    db: web::Data<DatabaseConnection>,
+    shared: (web::Data<DatabaseConnection>, web::Data<ArtifactStore>),
 ) -> Result<HttpResponse, AppError> {
+    let (db, store) = shared;
     let form = form.into_inner();
     match ErasureOrder::by_form(&form.reason, me.id) {
         Ok(order) => {
             let order = order.with_guidelines(form.guidelines.is_some());
-            texts::erase(&db, &[text.hash], &order).await?;
+            texts::erase(&db, &store, &[text.hash], &order).await?;
             page::notify(&session, "notice-erased", "")?;
             Ok(page::see_other(&address::address("/admin/erasures")))
         }

@@ -25,6 +25,7 @@ use askama::Template;
 use entity::account;
 use sea_orm::DatabaseConnection;
 use serde::Deserialize;
+use storage::artifact_store::ArtifactStore;
 use tokio_util::io::ReaderStream;
 
 #[derive(Template)]
@@ -57,13 +58,14 @@ pub async fn erase(
     Of(Admin(me), person): Of<Admin, account::Model>,
     form: TypedForm<PersonErasureForm>,
     session: Session,
-    db: web::Data<DatabaseConnection>,
+    shared: (web::Data<DatabaseConnection>, web::Data<ArtifactStore>),
 ) -> Result<HttpResponse, AppError> {
+    let (db, store) = shared;
     let form = form.into_inner();
     match ErasureOrder::by_form(&form.reason, me.id) {
         Ok(order) => {
             let written = if form.texts.is_some() { WrittenTexts::Go } else { WrittenTexts::Stay };
-            people::erase(&db, person.id, written, &order).await?;
+            people::erase(&db, &store, person.id, written, &order).await?;
             page::notify(&session, "notice-erased", "")?;
             Ok(page::see_other(&address::address("/admin/erasures")))
         }

@@ -1,6 +1,7 @@
 //! Writers that get in each other's way, and readers beside them, on SQLite.
 
 use super::*;
+use crate::database::LockWait;
 use sea_orm::{ConnectOptions, Database};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -77,7 +78,7 @@ async fn on_sqlite_readers_go_on_while_somebody_writes_and_writers_take_turns() 
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     let missing = crate::database::MissingFile::AsTheUrlSays;
     // One connection for reading: were it the one that writes, the question would wait for ever.
-    let (db, _) = crate::database::connect(&url, 1, missing).await.unwrap();
+    let (db, _) = crate::database::connect(&url, 1, missing, LockWait::Unbounded).await.unwrap();
     db.execute_unprepared("CREATE TABLE count (n integer)").await.unwrap();
     db.execute_unprepared("INSERT INTO count VALUES (0)").await.unwrap();
     let writing = begin_write(&db).await.unwrap();

@@ -8,11 +8,12 @@ use entity::{
     run::{self, RunStatus},
 };
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbBackend, DbErr, EntityTrait, ExprTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, Func, LockBehavior, LockType, SimpleExpr},
 };
 use std::time::{Duration, Instant};
+use storage::clock::database_now;
 use tokio::sync::watch;
 
 /// Attempts in a row that may end without getting further than any before them, for whatever reason:
@@ -64,15 +65,6 @@ pub(super) async fn next(
         .exec_with_returning(db)
         .await?;
     Ok(taken.into_iter().next())
-}
-
-/// Now, in milliseconds since 1970, by the one clock that all workers share: one of them may have its
-/// own set wrongly, and would take runs that others hold.
-fn database_now(db: &DatabaseConnection) -> SimpleExpr {
-    Expr::cust(match db.get_database_backend() {
-        DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
-        _ => "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-    })
 }
 
 fn lease_end(now: SimpleExpr, lease: Duration) -> SimpleExpr {

@@ -4,7 +4,7 @@ use anyhow::{bail, ensure};
 use sea_orm::DatabaseConnection;
 use std::{fs, path::Path};
 use storage::{
-    database::{self, MissingFile},
+    database::{self, LockWait, MissingFile},
     database_problem::DatabaseProblem,
     schema::SchemaState,
 };
@@ -32,7 +32,8 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     if let Some(file) = sqlite_file(url) {
         refuse_unusable_file(Path::new(&file))?;
     }
-    let (db, state) = database::connect(url, MAX_CONNECTIONS, MissingFile::Refused).await?;
+    let (db, state) =
+        database::connect(url, MAX_CONNECTIONS, MissingFile::Refused, LockWait::Unbounded).await?;
     if state != SchemaState::Current {
         return Err(DatabaseProblem::older(url).into());
     }
