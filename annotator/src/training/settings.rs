@@ -118,6 +118,8 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
     match problem {
         ConfigProblem::BelowLeast { least: ..=1 } => "problem-at-least-one",
         ConfigProblem::BelowLeast { .. } => "problem-at-least-two",
+        ConfigProblem::AboveMost { most: ..=65_536 } => "problem-too-large-rank",
+        ConfigProblem::AboveMost { .. } => "problem-too-large",
         ConfigProblem::NotPositive => "problem-above-zero",
         ConfigProblem::NoEnd => "problem-epochs",
         ConfigProblem::Negative => "problem-not-negative",

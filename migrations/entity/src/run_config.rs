@@ -127,6 +127,8 @@ pub enum ConfigProblem {
     Unreadable { reason: String },
     #[error("must be at least {least}")]
     BelowLeast { least: u64 },
+    #[error("must be at most {most}")]
+    AboveMost { most: u64 },
     #[error("must be above 0")]
     NotPositive,
     #[error("must be above 0, or give max_steps")]
@@ -266,9 +268,19 @@ fn is_positive(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
+/// The largest number of anything that is counted: products of two are numbers still.
+const MOST_OF_ANYTHING: usize = 1_000_000_000;
+
 fn at_least_one(found: &mut Vec<ConfigError>, field: &str, value: usize) {
     if value == 0 {
         found.push(problem(field, ConfigProblem::BelowLeast { least: 1 }));
+    }
+    at_most(found, field, value, MOST_OF_ANYTHING);
+}
+
+fn at_most(found: &mut Vec<ConfigError>, field: &str, value: usize, most: usize) {
+    if value > most {
+        found.push(problem(field, ConfigProblem::AboveMost { most: most as u64 }));
     }
 }
 

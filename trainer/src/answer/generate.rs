@@ -15,8 +15,12 @@ use tch::Tensor;
 use trainer_base::random;
 
 mod draw;
+pub use draw::DrawRule;
 #[cfg(test)]
 mod tests;
+
+/// Below this temperature the likeliest token is drawn anyway, and logits divided by it are no numbers.
+const SHARPEST: f64 = 1e-5;
 
 /// A prompt that waits for `n` answers.
 pub struct AnswerRequest<'a> {
@@ -26,11 +30,12 @@ pub struct AnswerRequest<'a> {
     pub key: u64,
 }
 
+/// Whether a sequence has ended with these tokens.
+pub type EndRule<'a> = &'a dyn Fn(&[i64]) -> bool;
+
 pub struct SamplingSettings<'a> {
     pub max_new_tokens: usize,
-    /// 0 takes the likeliest token.
-    pub temperature: f64,
-    pub top_p: f64,
+    pub rule: DrawRule,
     /// Sequences decoded at once.
     pub slots: usize,
     pub seed: u64,
@@ -38,6 +43,8 @@ pub struct SamplingSettings<'a> {
     pub stop_ids: &'a [i64],
     /// Whether each token's log-probability is kept.
     pub logprobs: bool,
+    /// Whether a sequence ends after these tokens, whatever comes.
+    pub ends_after: Option<EndRule<'a>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -269,8 +276,8 @@ impl Decoder<'_> {
     ) -> Vec<DrawnToken> {
         self.n_tokens += keys.len() as u64;
         let logits = self.model.lm_logits(hidden); // (B, V)
-        let SamplingSettings { seed, temperature, top_p, logprobs, .. } = *self.settings;
-        if temperature == 0.0 {
+        let SamplingSettings { seed, rule, logprobs, .. } = *self.settings;
+        if rule.temperature < SHARPEST {
             return draw::greedy(&logits);
         }
         let uniforms: Vec<f64> = keys
@@ -279,12 +286,13 @@ impl Decoder<'_> {
                 random::uniform(&[seed, prompt, sample as u64, position as u64])
             })
             .collect();
-        draw::by_chance(&logits, temperature, top_p, &uniforms, logprobs)
+        draw::by_chance(&logits, rule, &uniforms, logprobs)
     }
 
     fn finish_reason(&self, tokens: &[i64]) -> Option<FinishReason> {
         let last = tokens.last().expect("a first token");
-        if self.settings.stop_ids.contains(last) {
+        let ends = self.settings.ends_after.is_some_and(|ends| ends(tokens));
+        if self.settings.stop_ids.contains(last) || ends {
             Some(FinishReason::Stop)
         } else if tokens.len() >= self.settings.max_new_tokens {
             Some(FinishReason::Length)

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::generate::{
-        self, AnswerRequest, Completion, DecodingStep, FinishReason, FinishedAnswer,
+        self, AnswerRequest, Completion, DecodingStep, DrawRule, FinishReason, FinishedAnswer,
         SamplingSettings,
     },
     model::Transformer,
@@ -40,7 +40,7 @@ struct SampleRow {
 struct SampledAnswer {
     /// Without EOS and other special tokens.
     text: String,
-    /// With EOS, where the answer ended by itself.
+    /// With EOS, where the answer ended by itself, and with those of a stop text.
     token_ids: Vec<i64>,
     finish_reason: FinishReason,
 }
@@ -70,7 +70,8 @@ pub fn run(
     let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
     ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
 
-    let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config.n, report);
+    let ends_after = |ids: &[i64]| stop_at(&tokenizer.completion_text(ids), &config.stop).is_some();
+    let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config, report);
     let requests: Vec<AnswerRequest> = prompts
         .rows
         .iter()
@@ -78,12 +79,17 @@ pub fn run(
         .collect();
     let settings = SamplingSettings {
         max_new_tokens: config.max_new_tokens,
-        temperature: config.temperature,
-        top_p: config.top_p,
+        rule: DrawRule {
+            temperature: config.temperature,
+            top_k: config.top_k,
+            top_p: config.top_p,
+            min_p: config.min_p,
+        },
         slots: config.batch_size,
         seed: config.seed,
         stop_ids: tokenizer.eos_ids(),
         logprobs: false,
+        ends_after: (!config.stop.is_empty()).then_some(&ends_after),
     };
     let done = generate::generate(&model, &requests, &settings, &mut |step| sampler.take(step));
     if done.is_break() {
@@ -97,6 +103,20 @@ pub fn run(
         ("stopped".to_owned(), json!(n_stopped as f64 / n_answers as f64)),
     ]);
     Ok(VerbOutcome::Finished(progress.summary("sample", rows.len() as u64, last)))
+}
+
+/// Where the stop text begins, if there is one.
+fn stop_at(text: &str, stop: &str) -> Option<usize> {
+    text.find(stop).filter(|_| !stop.is_empty())
+}
+
+/// An answer's text, up to the stop text.
+fn text_of(tokenizer: &Tokenizer, ids: &[i64], stop: &str) -> String {
+    let mut text = tokenizer.completion_text(ids);
+    if let Some(at) = stop_at(&text, stop) {
+        text.truncate(at);
+    }
+    text
 }
 
 /// Tokens that a prompt may have beside an answer of that length.
@@ -127,7 +147,7 @@ pub(crate) fn ensure_they_fit(
             n_tokens + max_new_tokens <= context,
             message!(
                 "sample-too-long",
-                "row {row}: the prompt has {n} tokens, which with {max_new_tokens} new ones is more than the {context} that the model reads; shorten the prompt or the answers",
+                "the prompt of row {row} (the first is 0) has {n} tokens, which with {max_new_tokens} new ones is more than the {context} that the model reads; shorten the prompt or the answers",
                 row = index,
                 n = n_tokens,
                 max_new_tokens = max_new_tokens,
@@ -145,6 +165,7 @@ const SHOWN: usize = 20;
 struct Sampler<'a, 'b> {
     prompts: &'a [PromptIds],
     tokenizer: &'a Tokenizer,
+    stop: &'a str,
     answers: Vec<Vec<Option<Completion>>>,
     n_finished: usize,
     n_shown: usize,
@@ -156,12 +177,14 @@ impl<'a, 'b> Sampler<'a, 'b> {
     fn new(
         prompts: &'a [PromptIds],
         tokenizer: &'a Tokenizer,
-        n: usize,
+        config: &'a SampleConfig,
         report: &'a mut Report<'b>,
     ) -> Self {
+        let n = config.n;
         let answers = vec![vec![None; n]; prompts.len()];
         let progress = RunProgress::new(prompts.len() as u64, (prompts.len() * n) as f64);
-        Self { prompts, tokenizer, answers, n_finished: 0, n_shown: 0, progress, report }
+        let stop = config.stop.as_str();
+        Self { prompts, tokenizer, stop, answers, n_finished: 0, n_shown: 0, progress, report }
     }
 
     fn take(&mut self, step: DecodingStep) -> ControlFlow<()> {
@@ -193,7 +216,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
         (self.report)(RunReport::Sample {
             step: request as u64,
             prompt: self.tokenizer.prompt_text(&self.prompts[request].ids),
-            completion: self.tokenizer.completion_text(&completion.token_ids),
+            completion: text_of(self.tokenizer, &completion.token_ids, self.stop),
             finish_reason: completion.finish_reason,
             score: None,
         })
@@ -211,7 +234,7 @@ impl<'a, 'b> Sampler<'a, 'b> {
                     let Completion { token_ids, finish_reason, .. } =
                         completion.expect("every request was answered");
                     n_stopped += usize::from(finish_reason == FinishReason::Stop);
-                    let text = self.tokenizer.completion_text(&token_ids);
+                    let text = text_of(self.tokenizer, &token_ids, self.stop);
                     SampledAnswer { text, token_ids, finish_reason }
                 })
                 .collect(),
@@ -224,17 +247,22 @@ impl<'a, 'b> Sampler<'a, 'b> {
 /// a place where nothing can be written is known then.
 struct AnswerFile<'a> {
     path: &'a Path,
-    partial: PathBuf,
+    partial: Option<PathBuf>,
     file: File,
 }
 
 impl<'a> AnswerFile<'a> {
     fn begin(path: &'a Path) -> anyhow::Result<Self> {
+        // A pipe or a device is written to as it is: a file in its place would take it away.
+        if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+            let file = File::options().write(true).open(path)?;
+            return Ok(Self { path, partial: None, file });
+        }
         let mut name = path.file_name().context("it names no file")?.to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
         let file = File::create(&partial)?;
-        Ok(Self { path, partial, file })
+        Ok(Self { path, partial: Some(partial), file })
     }
 
     fn finish(self, rows: &[SampleRow]) -> anyhow::Result<()> {
@@ -245,14 +273,17 @@ impl<'a> AnswerFile<'a> {
         }
         file.flush()?;
         drop(file);
+        let Some(partial) = &self.partial else { return Ok(()) };
         self.file.sync_all()?;
-        Ok(fs::rename(&self.partial, self.path)?)
+        Ok(fs::rename(partial, self.path)?)
     }
 }
 
 impl Drop for AnswerFile<'_> {
     fn drop(&mut self) {
         // Nothing of a run that came to nothing; what is finished has another name by now.
-        let _ = fs::remove_file(&self.partial);
+        if let Some(partial) = &self.partial {
+            let _ = fs::remove_file(partial);
+        }
     }
 }

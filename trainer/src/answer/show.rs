@@ -2,7 +2,7 @@
 //! its end, so that a person can read what it learns.
 
 use crate::{
-    answer::generate::{self, AnswerRequest, Completion, SamplingSettings},
+    answer::generate::{self, AnswerRequest, Completion, DrawRule, SamplingSettings},
     model::Transformer,
 };
 use entity::report::RunReport;
@@ -109,12 +109,12 @@ impl<'a> ShownPrompts<'a> {
         let requests: Vec<AnswerRequest> = (0..).zip(&self.prompts).map(request).collect();
         let settings = SamplingSettings {
             max_new_tokens: self.max_new_tokens,
-            temperature: 0.0,
-            top_p: 1.0,
+            rule: DrawRule::at(0.0),
             slots: PROMPTS,
             seed: 0,
             stop_ids: tokenizer.eos_ids(),
             logprobs: false,
+            ends_after: None,
         };
         generate::generate_all(model, &requests, &settings).concat()
     }

@@ -64,7 +64,10 @@ const FORM: &[FieldGroup] = &[
                 "config-temperature",
                 "config-temperature-sample-help",
             ),
+            field("top_k", FieldControl::Whole, "config-top-k", "config-top-k-help"),
             field("top_p", FieldControl::Number, "config-top-p", "config-top-p-help"),
+            field("min_p", FieldControl::Number, "config-min-p", "config-min-p-help"),
+            field("stop", FieldControl::Text, "config-stop", "config-stop-help"),
         ],
     },
     FieldGroup {

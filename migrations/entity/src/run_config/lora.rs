@@ -1,12 +1,15 @@
 //! The settings of low-rank adapters; PEFT's `LoraConfig`.
 
-use super::{ConfigError, ConfigProblem, is_positive, problem};
+use super::{ConfigError, ConfigProblem, at_most, is_positive, problem};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// How many times larger the learning rate of adapters is by default: what "LoRA Without Regret"
 /// (Schulman et al. 2025) found best against that of all weights, whatever the rank.
 const RATE_OF_ADAPTERS: f64 = 10.0;
+
+/// Wider than any layer that there is.
+const MOST_RANK: usize = 65_536;
 
 /// Low-rank adapters on every linear layer (Hu et al. 2021; PEFT: `LoraConfig`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
@@ -42,6 +45,7 @@ impl LoraSettings {
     }
 
     pub(super) fn problems(&self, found: &mut Vec<ConfigError>) {
+        at_most(found, "lora_rank", self.lora_rank, MOST_RANK);
         if !is_positive(self.lora_alpha) {
             found.push(problem("lora_alpha", ConfigProblem::NotPositive));
         }

@@ -18,9 +18,21 @@ pub struct SampleConfig {
     /// 0 takes the likeliest token; 1 samples from the model's own distribution
     #[arg(long, default_value_t = 1.0)]
     pub temperature: f64,
+    /// Sample from so many of the likeliest tokens; 0 for all
+    #[arg(long, default_value_t = 0)]
+    #[serde(default)] // as older runs drew
+    pub top_k: usize,
     /// Sample from the likeliest tokens that together have this probability
     #[arg(long, default_value_t = 1.0)]
     pub top_p: f64,
+    /// Sample from the tokens that are at least so likely as this share of the likeliest
+    #[arg(long, default_value_t = 0.0)]
+    #[serde(default)]
+    pub min_p: f64,
+    /// End an answer before this text; nothing ends it where the text is empty
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    #[serde(default)]
+    pub stop: String,
     /// Sequences decoded at once
     #[arg(long, default_value_t = 32)]
     pub batch_size: usize,
@@ -47,7 +59,10 @@ impl Default for SampleConfig {
             n: 4,
             max_new_tokens: 64,
             temperature: 1.0,
+            top_k: 0,
             top_p: 1.0,
+            min_p: 0.0,
+            stop: String::new(),
             batch_size: 32,
             max_length: 1024,
             skip_long_prompts: false,
@@ -72,6 +87,9 @@ impl RunConfig for SampleConfig {
         not_negative(&mut found, "temperature", self.temperature);
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             found.push(problem("top_p", ConfigProblem::NoShare));
+        }
+        if !(0.0..=1.0).contains(&self.min_p) {
+            found.push(problem("min_p", ConfigProblem::OutsideZeroToOne));
         }
         found
     }

@@ -4,7 +4,7 @@
 use super::{answers::floats, plan::PromptTurn, score};
 use crate::{
     answer::{
-        generate::{self, AnswerRequest, Completion, FinishReason, SamplingSettings},
+        generate::{self, AnswerRequest, Completion, DrawRule, FinishReason, SamplingSettings},
         sample,
         show::{ShowSchedule, ShownPrompts},
     },
@@ -89,12 +89,12 @@ impl RolloutEngine {
         let requests: Vec<AnswerRequest> = turns.iter().map(request).collect();
         let settings = SamplingSettings {
             max_new_tokens: self.settings.answer_length,
-            temperature: self.settings.temperature,
-            top_p: 1.0,
+            rule: DrawRule::at(self.settings.temperature),
             slots: SLOTS,
             seed: self.settings.optimisation.seed,
             stop_ids: self.tokenizer.eos_ids(),
             logprobs: true,
+            ends_after: None,
         };
         let answers = generate::generate_while(model, &requests, &settings, tick)?;
         Some(answers.concat())

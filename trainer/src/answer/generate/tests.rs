@@ -23,12 +23,12 @@ fn ids(list: &Value) -> Vec<i64> {
 fn greedy(slots: usize, max_new_tokens: usize, stop_ids: &[i64]) -> SamplingSettings<'_> {
     SamplingSettings {
         max_new_tokens,
-        temperature: 0.0,
-        top_p: 1.0,
+        rule: DrawRule::at(0.0),
         slots,
         seed: 0,
         stop_ids,
         logprobs: false,
+        ends_after: None,
     }
 }
 
@@ -66,12 +66,12 @@ fn an_answer_does_not_depend_on_which_others_are_decoded_beside_it() {
     let answers = |slots| {
         let settings = SamplingSettings {
             max_new_tokens: 12,
-            temperature: 0.9,
-            top_p: 0.95,
+            rule: DrawRule { top_p: 0.95, ..DrawRule::at(0.9) },
             slots,
             seed: 7,
             stop_ids: &stop_ids,
             logprobs: false,
+            ends_after: None,
         };
         generate_all(&model, &requests(&prompts, 3), &settings)
     };
@@ -106,12 +106,12 @@ fn an_answer_ends_with_a_stop_token_or_at_its_longest() {
 fn difference(model: &Transformer, prompts: &[Vec<i64>], top_p: f64) -> f64 {
     let settings = SamplingSettings {
         max_new_tokens: 24,
-        temperature: 0.7,
-        top_p,
+        rule: DrawRule { top_p, ..DrawRule::at(0.7) },
         slots: 3,
         seed: 11,
         stop_ids: &(0..16).collect::<Vec<i64>>(),
         logprobs: true,
+        ends_after: None,
     };
     let requests = requests(prompts, 3);
     let answers = generate_all(model, &requests, &settings);

@@ -2,7 +2,7 @@
 
 use super::{ServeArgs, text::TextStream};
 use crate::{
-    answer::generate::{self, AnswerRequest, SamplingSettings},
+    answer::generate::{self, AnswerRequest, DrawRule, SamplingSettings},
     model::Transformer,
     run::environment::ComputeEnvironment,
 };
@@ -31,9 +31,7 @@ const MOST_WAITING: usize = 64;
 pub(super) struct WantedAnswer {
     pub ids: Vec<i64>,
     pub max_new_tokens: usize,
-    /// 0 takes the likeliest token.
-    pub temperature: f64,
-    pub top_p: f64,
+    pub rule: DrawRule,
     pub seed: u64,
     /// Texts before which the answer ends.
     pub stops: Vec<String>,
@@ -156,8 +154,8 @@ fn work(
         counts.answers.fetch_add(1, Ordering::Relaxed);
         if answered.is_err() {
             counts.failed_answers.fetch_add(1, Ordering::Relaxed);
-            let reason = "the model failed on this request, as the server's log says; a shorter \
-                          prompt or answer needs less memory";
+            let reason = "the model failed on this request, and the server's log says why; where \
+                          memory ran out, a shorter prompt or answer needs less";
             let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
         }
     }
@@ -173,12 +171,12 @@ fn answer(
     let request = AnswerRequest { ids: &wanted.ids, n: 1, key: 0 };
     let settings = SamplingSettings {
         max_new_tokens: wanted.max_new_tokens,
-        temperature: wanted.temperature,
-        top_p: wanted.top_p,
+        rule: wanted.rule,
         slots: 1,
         seed: wanted.seed,
         stop_ids: tokenizer.eos_ids(),
         logprobs: false,
+        ends_after: None,
     };
     let mut text = TextStream::new(tokenizer, &wanted.stops);
     let mut finish_reason = FinishReason::Stop;

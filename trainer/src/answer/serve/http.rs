@@ -126,8 +126,7 @@ impl ServerState {
         Ok(WantedAnswer {
             ids,
             max_new_tokens: drawing.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(room),
-            temperature: drawing.temperature,
-            top_p: drawing.top_p,
+            rule: drawing.rule,
             seed: drawing.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0),
             stops: drawing.stops,
         })

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 /// What changes an answer on other servers (OpenAI, vLLM, llama.cpp, text-generation-inference) and
 /// is not there here, with the values beside null at which it changes nothing.
 const NOT_THERE: [(&str, &[f64]); 28] = [
-    ("top_k", &[0.0, -1.0]),
-    ("min_p", &[0.0]),
+    ("chat_template_kwargs", &[]),
+    ("reasoning_effort", &[]),
     ("typical_p", &[1.0]),
     ("top_a", &[0.0]),
     ("tfs_z", &[1.0]),
@@ -52,6 +52,14 @@ pub(super) fn asked_for(fields: &Map<String, Value>) -> Option<&'static str> {
     let asks = |name: &str, neutral: &[f64]| {
         fields.get(name).is_some_and(|value| !is_neutral(value, neutral))
     };
+    let wants_a_tool = |choice: &&Value| choice.is_object() || choice.as_str() == Some("required");
+    if fields.get("tool_choice").filter(wants_a_tool).is_some() {
+        return Some("tool_choice");
+    }
+    // Without it the model would go on with the last message.
+    if fields.get("add_generation_prompt") == Some(&Value::Bool(false)) {
+        return Some("add_generation_prompt");
+    }
     NOT_THERE.into_iter().find(|(name, neutral)| asks(name, neutral)).map(|(name, _)| name)
 }
 
@@ -63,12 +71,22 @@ mod tests {
     #[test]
     fn what_asks_for_nothing_is_passed_over() {
         let neutral = json!({
-            "top_k": -1, "min_p": 0, "presence_penalty": 0.0, "frequency_penalty": 0,
+            "top_a": 0, "presence_penalty": 0.0, "frequency_penalty": 0,
             "repetition_penalty": 1.0, "logit_bias": {}, "stop_token_ids": [], "ignore_eos": false,
             "best_of": null, "metadata": {"a": "b"}, "parallel_tool_calls": true, "store": true,
         });
         assert_eq!(asked_for(neutral.as_object().unwrap()), None);
-        let asking = json!({"user": "u", "top_k": 40});
-        assert_eq!(asked_for(asking.as_object().unwrap()), Some("top_k"));
+        let asking = json!({"user": "u", "best_of": 4});
+        assert_eq!(asked_for(asking.as_object().unwrap()), Some("best_of"));
+        for (name, value) in [
+            ("chat_template_kwargs", json!({"enable_thinking": false})),
+            ("tool_choice", json!("required")),
+            ("add_generation_prompt", json!(false)),
+            ("reasoning_effort", json!("high")),
+        ] {
+            assert_eq!(asked_for(json!({name: value}).as_object().unwrap()), Some(name));
+        }
+        let passed = json!({"tool_choice": "auto", "add_generation_prompt": true});
+        assert_eq!(asked_for(passed.as_object().unwrap()), None);
     }
 }

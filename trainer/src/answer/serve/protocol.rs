@@ -1,6 +1,7 @@
 //! What clients send and get, in OpenAI's words: requests, answers, pieces of answers, errors.
 
 use super::not_there;
+use crate::answer::generate::DrawRule;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use entity::report::FinishReason;
 use serde::Deserialize;
@@ -70,6 +71,8 @@ pub(super) struct ChatRequest {
     stream_options: Option<StreamOptions>,
     temperature: Option<f64>,
     top_p: Option<f64>,
+    top_k: Option<i64>,
+    min_p: Option<f64>,
     max_tokens: Option<usize>,
     max_completion_tokens: Option<usize>,
     seed: Option<i64>,
@@ -130,8 +133,7 @@ enum OneOrMany {
 /// How an answer is drawn.
 #[derive(Debug, PartialEq)]
 pub(super) struct SamplingOptions {
-    pub temperature: f64,
-    pub top_p: f64,
+    pub rule: DrawRule,
     /// None where the client leaves it to the server.
     pub max_tokens: Option<usize>,
     pub seed: Option<u64>,
@@ -179,14 +181,6 @@ impl ChatRequest {
         if self.response_format.as_ref().is_some_and(|format| format.kind != "text") {
             return Err(ApiError::invalid("response_format", "This server answers in plain text."));
         }
-        let temperature = self.temperature.unwrap_or(1.0);
-        if !(0.0..=2.0).contains(&temperature) {
-            return Err(ApiError::invalid("temperature", "temperature must be from 0 to 2."));
-        }
-        let top_p = self.top_p.unwrap_or(1.0);
-        if !(top_p > 0.0 && top_p <= 1.0) {
-            return Err(ApiError::invalid("top_p", "top_p must be above 0 and at most 1."));
-        }
         let max_tokens = self.max_completion_tokens.or(self.max_tokens);
         if max_tokens == Some(0) {
             return Err(ApiError::invalid("max_tokens", "max_tokens must be at least 1."));
@@ -200,7 +194,9 @@ impl ChatRequest {
             return Err(ApiError::invalid("stop", "At most four stop texts can be given."));
         }
         let seed = self.seed.map(i64::cast_unsigned);
-        Ok(SamplingOptions { temperature, top_p, max_tokens, seed, stops })
+        let rule = DrawRule::checked(self.temperature, self.top_k, self.top_p, self.min_p)
+            .map_err(|(name, must)| ApiError::invalid(name, format!("{name} must be {must}.")))?;
+        Ok(SamplingOptions { rule, max_tokens, seed, stops })
     }
 }
 
@@ -319,8 +315,7 @@ mod tests {
     fn a_bare_request_takes_openais_defaults() {
         let drawing = parse(&json!({"user": "passed over"})).drawing().unwrap();
         let defaults = SamplingOptions {
-            temperature: 1.0,
-            top_p: 1.0,
+            rule: DrawRule::at(1.0),
             max_tokens: None,
             seed: None,
             stops: vec![],
@@ -346,12 +341,12 @@ mod tests {
             (json!({"top_p": 0}), "top_p"),
             (json!({"max_tokens": 0}), "max_tokens"),
             (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
-            (json!({"top_k": 40}), "top_k"),
+            (json!({"top_k": -2}), "top_k"),
+            (json!({"min_p": 1.5}), "min_p"),
             (json!({"logit_bias": {"50256": -100}}), "logit_bias"),
             (json!({"presence_penalty": 0.5}), "presence_penalty"),
             (json!({"frequency_penalty": -0.5}), "frequency_penalty"),
             (json!({"repetition_penalty": 1.1}), "repetition_penalty"),
-            (json!({"min_p": "0.1"}), "min_p"),
             (json!({"ignore_eos": true}), "ignore_eos"),
             (json!({"guided_choice": ["yes", "no"]}), "guided_choice"),
         ] {
