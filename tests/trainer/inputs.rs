@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
 };
 
 /// The trainer with the rights of an ordinary user: to root every file is writable.
@@ -107,6 +108,37 @@ fn a_finished_command_that_is_run_again_replaces_nothing_unless_it_is_told_to() 
     }
     run(&paths, &[&settings[..], &["--seed", "7", "--overwrite"]].concat().join(" "));
     assert!(state().0 != finished.0, "it is replaced");
+}
+
+#[test]
+fn what_a_command_reads_is_not_written_over_by_it() {
+    let chats = Chats::new(59, 4);
+    let data = chats.demonstrations();
+    let before = fs::read(&data).unwrap();
+    let base = base();
+    for (verb, out) in [("logprobs", "--out"), ("sft", "--metrics")] {
+        let mut arguments = vec![verb, "--model", &base, "--data", &data, out, &data];
+        let folder = chats.path("folder");
+        if verb == "sft" {
+            arguments.extend(["--out", &folder]);
+        }
+        let said = refused(arguments);
+        assert!(said.contains(&format!("{out} names what --data reads")), "{said}");
+        assert!(fs::read(&data).unwrap() == before);
+    }
+}
+
+#[test]
+fn answers_go_into_a_pipe_that_stays_one() {
+    let chats = Chats::new(60, 3);
+    let (prompts, pipe) = (chats.prompts(), chats.path("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let place = pipe.clone();
+    let reader = thread::spawn(move || fs::read_to_string(place).unwrap());
+    let paths = ["sample", "--model", &base(), "--prompts", &prompts, "--out", &pipe];
+    run(&paths, "--n 1 --max-new-tokens 4 --temperature 0 --device cpu");
+    assert_eq!(reader.join().unwrap().lines().count(), 3);
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
 }
 
 #[test]

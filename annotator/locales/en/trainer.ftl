@@ -44,7 +44,7 @@ death-without-result = Its process ended without a result ({ $status }).
 
 stopped-as-asked = stopped as asked; the same command goes on from the last checkpoint, if one was written
 stopped-unread = stopped: nobody reads stdout any more
-disk-full-while = { $what }; the disk is full: free some space, or name another folder with --out. The same command goes on from the last checkpoint
+disk-full-while = { $what }; the disk is full: free some space, or name another place with --out, and start the same command again (a run of training goes on from its last checkpoint)
 program-broke-off = the program broke off: { $text }; this is a bug: set RUST_BACKTRACE=1 to see where
 libtorch-out-of-memory = libtorch ran out of memory: { $refusal }; use a smaller --batch-size with more --grad-accum, or a smaller --max-length
 libtorch-refused = libtorch refused: { $refusal }; set RUST_BACKTRACE=1 to see where
@@ -150,6 +150,13 @@ model-other-type = model_type is { $found }; { $supported }
 model-of-experts = model_type is { $found }, a mixture of experts; { $supported }
 model-supported = this trainer computes { $names }, and reward models (…ForSequenceClassification with one label) of the same families
 model-quantised = its weights are quantised ({ $key }), and this trainer computes with bf16 and f32: take the repository of the same model that is not quantised
+model-bidirectional = use_bidirectional_attention is true: its tokens see those after them, so that it writes no answers; take another base
+model-negative-eps = rms_norm_eps is { $eps }
+model-impossible-rope = the numbers of RoPE make no positions: { $found }
+model-rope-no-number = { $key } of RoPE is { $found }, which is no number
+model-rope-no-object = rope_parameters or rope_scaling is { $found }, which is no object
+model-window-no-number = sliding_window is { $found }, which is no whole number
+model-cap-no-number = { $key } is { $found }, and a cap is a number above 0
 model-no-window = sliding_window is { $size }: a token sees at least itself
 model-other-layer = layer_types has { $found } for { $layers } layers, and this trainer computes full attention and, where sliding_window gives one, a window: take another base
 model-is-reward = { $folder } is a reward model, which scores answers and writes none; this needs a language model
@@ -205,7 +212,7 @@ checkpoint-setting-differs = { $key } is { $there } there and { $here } here
 ## Answers
 
 sample-no-room = an answer of { $max_new_tokens } tokens leaves no room for a prompt in the { $context } that the model reads
-sample-too-long = row { $row }: the prompt has { $n } tokens, which with { $max_new_tokens } new ones is more than the { $context } that the model reads; shorten the prompt or the answers
+sample-too-long = the prompt of row { $row } (the first is 0) has { $n } tokens, which with { $max_new_tokens } new ones is more than the { $context } that the model reads; shorten the prompt or the answers
 sample-unwritten = writing the answers to { $path }
 serve-reward-model = { $folder } holds a reward model: it scores answers (`trainer score`) and cannot write any
 trainer-missing = no trainer at { $path }: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere

@@ -43,7 +43,7 @@ death-without-result = Процесс запуска завершился без
 
 stopped-as-asked = остановлено по просьбе; та же команда продолжит с последней контрольной точки, если она записана
 stopped-unread = остановлено: вывод больше никто не читает
-disk-full-while = { $what }; диск заполнен: освободите место или укажите другую папку через `--out`. Та же команда продолжит с последней контрольной точки
+disk-full-while = { $what }; диск заполнен: освободите место или укажите другое место через `--out` и запустите ту же команду снова (обучение продолжится с последней контрольной точки)
 program-broke-off = программа прервалась: { $text }. Это ошибка в программе: задайте `RUST_BACKTRACE=1`, чтобы увидеть место
 libtorch-out-of-memory = библиотеке libtorch не хватило памяти: { $refusal }. Уменьшите размер пакета (`--batch-size`), увеличив накопление (`--grad-accum`), или наибольшую длину (`--max-length`)
 libtorch-refused = библиотека libtorch отказала: { $refusal }. Задайте `RUST_BACKTRACE=1`, чтобы увидеть место
@@ -149,6 +149,13 @@ model-other-type = `model_type` равно { $found }; { $supported }
 model-of-experts = `model_type` равно { $found }, это смесь экспертов; { $supported }
 model-supported = эта программа вычисляет { $names } и модели награды тех же семейств (…ForSequenceClassification с одной меткой)
 model-quantised = веса модели квантованы (`{ $key }`), а эта программа вычисляет в bf16 и f32: возьмите репозиторий той же модели без квантования
+model-bidirectional = `use_bidirectional_attention` включено: токены видят и то, что после них, поэтому такая модель не пишет ответов. Возьмите другую исходную модель
+model-negative-eps = `rms_norm_eps` равно { $eps }
+model-impossible-rope = из таких чисел RoPE не получить позиций: { $found }
+model-rope-no-number = `{ $key }` у RoPE равно { $found }, а это не число
+model-rope-no-object = `rope_parameters` или `rope_scaling` равно { $found }, а это не объект
+model-window-no-number = `sliding_window` равно { $found }, а это не целое число
+model-cap-no-number = `{ $key }` равно { $found }, а такой предел — число больше 0
 model-no-window = `sliding_window` равно { $size }, а токен видит хотя бы самого себя
 model-other-layer = `layer_types` содержит { $found }, а слоёв { $layers }. Эта программа вычисляет полное внимание и окно, если его задаёт `sliding_window`. Возьмите другую исходную модель
 model-is-reward = { $folder } — модель награды: она оценивает ответы, но не пишет их, а здесь нужна языковая модель
@@ -204,7 +211,7 @@ checkpoint-setting-differs = { $key }: там { $there }, здесь { $here }
 ## Ответы
 
 sample-no-room = ответ в { $max_new_tokens } токенов не оставляет места для запроса: модель может прочесть { $context }
-sample-too-long = строка { $row }: токенов в запросе { $n }, а вместе с { $max_new_tokens } новыми это больше, чем модель может прочесть ({ $context }); сократите запрос или ответы
+sample-too-long = в запросе строки { $row } (первая — 0) токенов { $n }, а вместе с { $max_new_tokens } новыми это больше, чем модель может прочесть ({ $context }); сократите запрос или ответы
 sample-unwritten = запись ответов в { $path }
 serve-reward-model = в { $folder } модель награды: она оценивает ответы (`trainer score`), а писать их не умеет
 trainer-missing = по адресу { $path } нет программы trainer: соберите её (`cargo build -p trainer`), укажите её через `--trainer` или задайте `--worker none` и запустите `trainer worker` в другом месте

@@ -21,7 +21,7 @@ use trainer_base::{chat_template::named_files, memory::ModelShape};
 const MOST_READ: u64 = 16 << 20;
 
 /// What is known; a file that is missing or unreadable is no fact.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelFacts {
     pub shape: Option<ModelShape>,
     pub has_chat_template: bool,

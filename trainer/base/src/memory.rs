@@ -12,7 +12,7 @@ mod shape;
 pub use batch_load::{RowLength, RowLengths};
 pub use shape::ModelShape;
 
-use crate::{model_files, weights::count_parameters};
+use crate::{adapters, model_files, weights::count_parameters};
 use batch_load::BatchLoad;
 use entity::run_config::{
     DpoConfig, Dtype, OptimiserSettings, RewardConfig, SampleConfig, SftConfig,
@@ -35,6 +35,9 @@ const PER_LOGIT: u64 = 14;
 /// Bytes per pair of places and head: its weight in f32 and in bf16; where all is f32 the allocator
 /// cannot use about half of the places again in which the scores were.
 const PER_PAIR: u64 = 6;
+
+/// What a cap adds to it: the quotient and its hyperbolic tangent.
+const PER_CAPPED: u64 = 8;
 
 /// A model that takes part in a run.
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +247,8 @@ impl Precision {
 impl ModelInMemory {
     /// Of a folder, if it is one of a model.
     pub fn in_folder(folder: &Path) -> Option<Self> {
+        // Adapters have the sizes of their base.
+        let folder = &adapters::folder_with(folder, "config.json").ok()?;
         let config = model_files::read_text(&folder.join("config.json")).ok()?;
         let shape: ModelShape = serde_json::from_str(&config).ok()?;
         let n_parameters = count_parameters(folder).ok()?;
@@ -252,7 +257,7 @@ impl ModelInMemory {
 
     /// Sequences are cut where the model's context ends.
     fn at_most(&self, length: u64) -> u64 {
-        length.min(self.shape.max_position_embeddings.unwrap_or(u64::MAX))
+        length.min(self.shape.context().unwrap_or(u64::MAX))
     }
 
     /// A head that is not the embedding once more is so many numbers, which the sizes of all else tell.
@@ -300,10 +305,21 @@ impl ModelInMemory {
         let layer = of(load.tokens, per_token)
             + of(load.short, per_short)
             + of(load.long, per_long)
-            + of(load.pairs, shape.num_attention_heads * PER_PAIR);
+            + self.of_pairs(load);
         // In bf16 about as much as a layer saved is at work when its backward pass runs, in f32.
         let at_work = u64::from(precision == Precision::Bf16);
         (layer * (shape.num_hidden_layers + at_work) as f64 * GAPS) as u64
+    }
+
+    /// The attention weights of pairs of places; a cap keeps those before it, too, at any length.
+    fn of_pairs(&self, load: &BatchLoad) -> f64 {
+        let heads = self.shape.num_attention_heads as f64;
+        match self.shape.attn_logit_softcapping {
+            None => load.pairs as f64 * heads * PER_PAIR as f64,
+            Some(_) => {
+                (load.pairs + load.long_pairs) as f64 * heads * (PER_PAIR + PER_CAPPED) as f64
+            }
+        }
     }
 
     fn logits(&self, n_tokens: u64) -> u64 {

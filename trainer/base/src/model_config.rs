@@ -1,6 +1,7 @@
 //! `config.json` of a model folder.
 
 mod family;
+mod numbers;
 mod rope;
 mod window;
 
@@ -16,6 +17,7 @@ use crate::{
 use anyhow::{Result, bail, ensure};
 use entity::message;
 use family::supported;
+use numbers::HeadSizes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -176,24 +178,17 @@ impl ModelConfig {
         let file: ConfigFile = serde_json::from_value(Value::Object(raw.clone()))?;
         let purpose = purpose(&file, family)?;
         let defaults = family.defaults();
-        let n_heads = file.num_attention_heads;
-        let n_kv_heads = file.num_key_value_heads.or(defaults.n_kv_heads).unwrap_or(n_heads);
-        ensure!(
-            n_heads > 0 && n_kv_heads > 0 && n_heads % n_kv_heads == 0,
-            message!(
-                "model-uneven-heads",
-                "{heads} attention heads cannot share {shared} key-value heads evenly",
-                heads = n_heads,
-                shared = n_kv_heads
-            )
-        );
-        let head_dim = file.head_dim.or(defaults.head_dim).unwrap_or(file.hidden_size / n_heads);
+        let HeadSizes { n_heads, n_kv_heads, head_dim } = numbers::heads(&file, &defaults)?;
         let max_positions = file.max_position_embeddings.unwrap_or(defaults.max_positions);
         check_sizes(&file, head_dim, max_positions)?;
         let rope = rope::of_file(&file, family)?;
+        rope.check(head_dim)?;
+        // Mistral and Phi-3 have none, whatever the file says.
+        let has_bias =
+            file.attention_bias && !matches!(family, ModelFamily::Mistral | ModelFamily::Phi3);
         let scalar = file.query_pre_attn_scalar.unwrap_or(256.0);
         let scalar = if family.is_gemma() { scalar } else { head_dim as f64 };
-        let capped = |key: &str, default| raw.get(key).map_or(default, Value::as_f64);
+        let (attention_softcap, logit_softcap) = numbers::caps(&raw, family)?;
         Ok(Self {
             family,
             vocab_size: file.vocab_size,
@@ -204,20 +199,20 @@ impl ModelConfig {
             n_kv_heads,
             head_dim,
             max_positions: rope.most_positions().map_or(max_positions, |n| n.min(max_positions)),
-            rms_norm_eps: file.rms_norm_eps.unwrap_or(defaults.rms_norm_eps),
+            rms_norm_eps: numbers::rms_norm_eps(&file, &defaults)?,
             norms_add_one: family.is_gemma(),
             norms_outputs: family.is_gemma(),
             rope,
             window: window::of_file(&raw, &file, family)?,
             attention_scale: 1.0 / scalar.sqrt(),
-            attention_softcap: capped("attn_logit_softcapping", defaults.attention_softcap),
-            logit_softcap: capped("final_logit_softcapping", defaults.logit_softcap),
+            attention_softcap,
+            logit_softcap,
             activation: activation(&file, family)?,
             scales_embedding: family.is_gemma(),
             fuses_projections: family == ModelFamily::Phi3,
             tie_word_embeddings: file.tie_word_embeddings.unwrap_or(defaults.tie_word_embeddings),
-            qkv_bias: family == ModelFamily::Qwen2 || file.attention_bias,
-            output_bias: family != ModelFamily::Qwen2 && file.attention_bias,
+            qkv_bias: family == ModelFamily::Qwen2 || has_bias,
+            output_bias: family != ModelFamily::Qwen2 && has_bias,
             mlp_bias: family == ModelFamily::Llama && file.mlp_bias,
             qk_norm: matches!(family, ModelFamily::Qwen3 | ModelFamily::Gemma3),
             pad_token_id: raw.get("pad_token_id").map_or(defaults.pad_token_id, Value::as_i64),
@@ -339,6 +334,21 @@ mod tests {
             (json!({"rope_scaling": {"rope_type": "dynamic"}}), "dynamic"),
             (json!({"rope_scaling": {"rope_type": "dynamic"}, "rope_parameters": {}}), "dynamic"),
             (json!({"rope_scaling": {"rope_type": "yarn", "factor": null}}), "the scaling of RoPE"),
+            (json!({"rope_scaling": "yarn"}), "which is no object"),
+            (json!({"rope_parameters": {"rope_theta": "1e4"}}), "which is no number"),
+            (json!({"rope_theta": -1.0}), "make no positions"),
+            (json!({"rope_scaling": {"type": "linear", "factor": 0.0}}), "make no positions"),
+            (json!({"rms_norm_eps": -1.0}), "rms_norm_eps is -1"),
+            (json!({"rope_scaling": {"type": "linear"}}), "the scaling of RoPE"),
+            (
+                json!({"model_type": "mistral", "architectures": ["MistralForCausalLM"], "num_key_value_heads": 2, "sliding_window": "7"}),
+                "no whole number",
+            ),
+            (
+                json!({"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"], "attn_logit_softcapping": "2"}),
+                "a cap is a number",
+            ),
+            (json!({"use_bidirectional_attention": true}), "use_bidirectional_attention"),
             (json!({"hidden_act": "relu"}), "relu"),
             (json!({"layer_types": ["full_attention", "sliding_attention"]}), "sliding_attention"),
             (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),

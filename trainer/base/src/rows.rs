@@ -211,10 +211,13 @@ pub fn load_preferences(
             return Ok(Vec::new());
         }
         counts.of_file.cut += u64::from(chosen.len().max(rejected.len()) > max_length);
+        let differed = chosen != rejected;
         chosen.truncate(max_length);
         rejected.truncate(max_length);
         if chosen == rejected {
-            counts.of_file.leave_out(index as u64, LeftOutReason::Identical);
+            // What told them apart was cut off, or there was nothing.
+            let reason = if differed { LeftOutReason::TooLong } else { LeftOutReason::Identical };
+            counts.of_file.leave_out(index as u64, reason);
             return Ok(Vec::new());
         }
         Ok(vec![PreferencePair { index, chosen, rejected, prompt_len: prompt_len.max(1) }])

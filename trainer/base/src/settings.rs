@@ -10,6 +10,7 @@ mod grpo;
 mod logprobs;
 mod measure;
 mod merge;
+mod overwritten;
 mod ppo;
 mod pretrain;
 mod repeated;
@@ -76,6 +77,7 @@ impl CommandLine {
         let mut command = Self::command();
         command.build();
         repeated::refuse_files(&command, &typed)?;
+        overwritten::refuse(&command, &typed)?;
         let arguments = config_file::merged(&command, typed)?;
         Ok(Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit()))
     }

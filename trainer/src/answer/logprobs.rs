@@ -2,9 +2,9 @@
 
 use crate::{
     model::{PackedBatch, Transformer, head},
-    run::environment::ComputeEnvironment,
+    run::{environment::ComputeEnvironment, failure::NOT_NUMBERS},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, json};
 use std::{
     fs::File,
@@ -29,7 +29,8 @@ pub fn run(
         return Ok(VerbOutcome::Stopped);
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let examples = rows::load_examples(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let examples = rows::load_examples(&paths.data, &tokenizer, max_length, report)?.rows;
     let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?
         .expect_language()?;
     let mut out = create(&paths.out)?;
@@ -46,6 +47,7 @@ pub fn run(
         let hidden = model.hidden(&batch).index_select(0, &answers.rows);
         let logprobs =
             Vec::<f32>::try_from(head::logprobs(&model, &hidden, &answers.ids, 1.0).logprobs)?;
+        demand_numbers(&logprobs)?;
         let mut rest = logprobs.as_slice();
         for (example, prompt_length) in examples.iter().zip(prompt_lengths) {
             let (prompt, answer) = example.ids.split_at(prompt_length);
@@ -55,7 +57,7 @@ pub fn run(
                 "index": example.index, "prompt_token_ids": prompt, "token_ids": answer,
                 "logprobs": logprobs,
             });
-            writeln!(out, "{line}").context("cannot write the log-probabilities")?;
+            writeln!(out, "{line}").with_context(|| unwritten(&paths.out))?;
         }
         n_done += examples.len() as u64;
         let tokens = sequences.iter().map(|ids| ids.len() as u64).sum();
@@ -63,11 +65,24 @@ pub fn run(
             return Ok(VerbOutcome::Stopped);
         }
     }
-    out.flush()?;
+    out.flush().with_context(|| unwritten(&paths.out))?;
     Ok(VerbOutcome::Finished(progress.summary("logprobs", n_done, Map::new())))
 }
 
+/// An error where a model's answer is no number.
+pub(crate) fn demand_numbers(found: &[f32]) -> Result<()> {
+    ensure!(
+        found.iter().all(|number| number.is_finite()),
+        "{NOT_NUMBERS}: its weights or the numbers of its config.json are damaged"
+    );
+    Ok(())
+}
+
+pub(crate) fn unwritten(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
 pub(crate) fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = File::create(path).with_context(|| unwritten(path))?;
     Ok(BufWriter::new(file))
 }

@@ -1,6 +1,10 @@
 //! `trainer score`: a reward model's scores of answers.
 
-use crate::{answer::logprobs::create, model::Transformer, run::environment::ComputeEnvironment};
+use crate::{
+    answer::logprobs::{create, demand_numbers, unwritten},
+    model::Transformer,
+    run::environment::ComputeEnvironment,
+};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -24,16 +28,18 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
         paths.model.display()
     );
     let tokenizer = Tokenizer::load(&paths.model)?;
-    let rows = rows::load_to_score(&paths.data, &tokenizer, config.max_length, report)?.rows;
+    let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
+    let rows = rows::load_to_score(&paths.data, &tokenizer, max_length, report)?.rows;
     let mut out = create(&paths.out)?;
 
     let _guard = tch::no_grad_guard();
     let n_tokens: usize = rows.iter().flat_map(sequences).map(<[i64]>::len).sum();
     let mut progress = RunProgress::new(rows.len() as u64, n_tokens as f64);
-    let (mut n_done, mut n_pairs, mut n_right) = (0, 0u64, 0u64);
+    let (mut n_done, mut n_pairs, mut n_right) = (0, 0u64, 0.0);
     for rows in rows.chunks(config.batch_size) {
         let all: Vec<&[i64]> = rows.iter().flat_map(sequences).collect();
         let scores = Vec::<f32>::try_from(model.sequence_scores(&all))?;
+        demand_numbers(&scores)?;
         let mut scores = scores.into_iter();
         let mut next = || scores.next().expect("a score per sequence");
         for row in rows {
@@ -42,11 +48,12 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
                 RowToScore::Pair(pair) => {
                     let (chosen, rejected) = (next(), next());
                     n_pairs += 1;
-                    n_right += u64::from(chosen > rejected);
+                    // A tie is right as often as a coin, as everywhere here.
+                    n_right += if chosen == rejected { 0.5 } else { f64::from(chosen > rejected) };
                     json!({"index": pair.index, "chosen": chosen, "rejected": rejected})
                 }
             };
-            writeln!(out, "{line}").context("cannot write the scores")?;
+            writeln!(out, "{line}").with_context(|| unwritten(&paths.out))?;
         }
         n_done += rows.len() as u64;
         let tokens = all.iter().map(|ids| ids.len() as u64).sum();
@@ -54,10 +61,10 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
             return Ok(VerbOutcome::Stopped);
         }
     }
-    out.flush()?;
+    out.flush().with_context(|| unwritten(&paths.out))?;
     let mut last = serde_json::Map::new();
     if n_pairs > 0 {
-        last.insert("accuracy".into(), Value::from(n_right as f64 / n_pairs as f64));
+        last.insert("accuracy".into(), Value::from(n_right / n_pairs as f64));
     }
     Ok(VerbOutcome::Finished(progress.summary("score", n_done, last)))
 }

@@ -57,7 +57,7 @@ fn with_remedy(message: KeyedMessage) -> KeyedMessage {
     if message.text.contains("No space left on device") {
         message!(
             "disk-full-while",
-            "{what}; the disk is full: free some space, or name another folder with --out. The same command goes on from the last checkpoint",
+            "{what}; the disk is full: free some space, or name another place with --out, and start the same command again (a run of training goes on from its last checkpoint)",
             what = message
         )
     } else {

@@ -15,8 +15,11 @@ pub(crate) struct UsedRows(Vec<RowUse>);
 impl UsedRows {
     pub(crate) fn listen(&mut self, event: &RunReport) {
         let RunReport::Rows { rows } = event else { return };
-        self.0.retain(|known| known.file != rows.file);
-        self.0.push(rows.clone());
+        // In its place: what is learnt from comes first.
+        match self.0.iter_mut().find(|known| known.file == rows.file) {
+            Some(known) => *known = rows.clone(),
+            None => self.0.push(rows.clone()),
+        }
     }
 
     pub(crate) fn put_into(self, summary: &mut RunSummary) {

@@ -96,7 +96,7 @@ impl FactsSource<'_> {
 impl ChosenFacts {
     /// Of a model by itself.
     pub fn of(page: &Page, model: &model::Model, known: &ModelFacts, n_bytes: i64) -> Self {
-        let context = known.shape.and_then(|shape| shape.max_position_embeddings);
+        let context = known.shape.and_then(|shape| shape.context());
         Self {
             name: model.name.clone(),
             parameters: format::parameters(page.language, model.n_parameters),

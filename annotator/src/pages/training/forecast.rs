@@ -93,9 +93,11 @@ impl Planned<'_> {
         else {
             return Ok(None);
         };
-        let context = self.in_memory.as_ref().and_then(|models| models.first()).and_then(|model| {
-            rows.within_context.then_some(model.shape.max_position_embeddings).flatten()
-        });
+        let context = self
+            .in_memory
+            .as_ref()
+            .and_then(|models| models.first())
+            .and_then(|model| rows.within_context.then(|| model.shape.context()).flatten());
         Ok(Some(CountKey {
             source,
             kind: self.definition.kind,

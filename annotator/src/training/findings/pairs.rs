@@ -73,7 +73,8 @@ pub fn by_heart(digest: &RunDigest, trained: &str, held_out: &str) -> Option<Run
     let high = digest.last(&format!("{held_out}_high"))?;
     let (trained, held_out) =
         (SeriesChange::of(digest.series.get(trained)?)?.now, measured.last()?);
-    if trained <= high || trained - held_out < BY_HEART {
+    let n_pairs = digest.last("eval_pairs")?;
+    if n_pairs < MIN_PAIRS || trained <= high || trained - held_out < BY_HEART {
         return None;
     }
     let args = vec![("trained", percent(trained)), ("held", percent(held_out))];

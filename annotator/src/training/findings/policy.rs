@@ -138,8 +138,12 @@ fn answer_length(digest: &RunDigest) -> Option<RunFinding> {
     let change = SeriesChange::of(digest.series.get("completions/mean_length")?)?;
     let part = change.now / change.first - 1.0;
     let is_clear = change.n_points >= MIN_POINTS && change.is_clear;
-    let (tone, says) = if !is_clear || part.abs() <= LENGTH_CHANGED {
+    let (tone, says) = if change.n_points < MIN_POINTS {
+        (FindingTone::Plain, "glance-length-early")
+    } else if part.abs() <= LENGTH_CHANGED {
         (FindingTone::Good, "glance-length-kept")
+    } else if !is_clear {
+        (FindingTone::Plain, "glance-length-unclear")
     } else if part > 0.0 {
         (FindingTone::Watch, "glance-length-longer")
     } else {

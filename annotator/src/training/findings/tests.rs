@@ -261,7 +261,7 @@ fn drift_is_told_by_divergence_variety_and_cut_answers() {
     assert!(drift(RunKind::Sft, &RunDigest::default()).is_empty());
     let grpo = digest(&[
         ("entropy", &[3.0, 0.5]),
-        ("completions/mean_length", &[20.0, 20.0]),
+        ("completions/mean_length", &[20.0; 8]),
         ("completions/clipped_ratio", &[0.1, 0.7]),
     ]);
     let found = drift(RunKind::Grpo, &grpo);

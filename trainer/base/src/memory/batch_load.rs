@@ -166,8 +166,9 @@ pub(super) struct BatchLoad {
     /// Rows of attention in groups that keep their weights, filled up, and the pairs of places.
     pub(super) short: u64,
     pub(super) pairs: u64,
-    /// Rows of attention in groups that do not.
+    /// Rows of attention in groups that do not, and their pairs, which capped logits keep as well.
     pub(super) long: u64,
+    pub(super) long_pairs: u64,
     /// Tokens with log-probabilities.
     pub(super) answers: u64,
 }
@@ -190,6 +191,7 @@ impl BatchLoad {
                 load.pairs += filled * longest;
             } else {
                 load.long += filled;
+                load.long_pairs += filled * longest;
             }
         }
         load
@@ -208,7 +210,7 @@ impl BatchLoad {
         if length <= PAIRS_UP_TO {
             Self { short: tokens, pairs: tokens.saturating_mul(length), ..load }
         } else {
-            Self { long: tokens, ..load }
+            Self { long: tokens, long_pairs: tokens.saturating_mul(length), ..load }
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::model_config::{MOST_HEADS, MOST_LAYERS, MOST_OF_A_SIZE};
 use serde::Deserialize;
 
 /// The numbers of a transformer as `config.json` calls them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct ModelShape {
     pub vocab_size: u64,
     pub hidden_size: u64,
@@ -13,11 +13,19 @@ pub struct ModelShape {
     pub num_attention_heads: u64,
     pub(super) num_key_value_heads: Option<u64>,
     pub(super) head_dim: Option<u64>,
-    /// Tokens that the model reads at once.
-    pub max_position_embeddings: Option<u64>,
+    pub(super) max_position_embeddings: Option<u64>,
+    /// Where Phi-3's frequencies become others.
+    pub(super) original_max_position_embeddings: Option<u64>,
+    pub(super) attn_logit_softcapping: Option<f64>,
 }
 
 impl ModelShape {
+    /// Tokens that the model reads at once.
+    pub fn context(&self) -> Option<u64> {
+        let both = [self.max_position_embeddings, self.original_max_position_embeddings];
+        both.into_iter().flatten().min()
+    }
+
     /// Whether a model can have these sizes: what is reckoned from others overflows.
     pub fn is_possible(&self) -> bool {
         let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.head_size()];

@@ -16,6 +16,8 @@ const SMALL: ModelInMemory = ModelInMemory {
         num_key_value_heads: Some(3),
         head_dim: None,
         max_position_embeddings: Some(8192),
+        original_max_position_embeddings: None,
+        attn_logit_softcapping: None,
     },
 };
 

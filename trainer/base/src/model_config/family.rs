@@ -95,6 +95,12 @@ impl ModelFamily {
                 ));
             }
         }
+        if file.get("use_bidirectional_attention").and_then(Value::as_bool) == Some(true) {
+            bail!(message!(
+                "model-bidirectional",
+                "use_bidirectional_attention is true: its tokens see those after them, so that it writes no answers; take another base"
+            ));
+        }
         Ok(*family)
     }
 

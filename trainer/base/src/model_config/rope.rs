@@ -77,6 +77,39 @@ impl RopeConfig {
         }
     }
 
+    /// An error for numbers with which positions are none.
+    pub(super) fn check(&self, head_dim: i64) -> Result<()> {
+        let above = |number: f64, least: f64| number.is_finite() && number > least;
+        let pairs = (head_dim as f64 * self.share) as usize / 2;
+        let scaling = match &self.scaling {
+            RopeScaling::Plain => true,
+            RopeScaling::Linear(linear) => above(linear.factor, 0.0),
+            RopeScaling::Llama3(llama3) => {
+                above(llama3.factor, 0.0)
+                    && above(llama3.original_max_position_embeddings, 1.0)
+                    && above(llama3.high_freq_factor - llama3.low_freq_factor, 0.0)
+                    && above(llama3.low_freq_factor, 0.0)
+            }
+            RopeScaling::Yarn(yarn) => {
+                above(yarn.factor, 0.0) && above(yarn.original_max_position_embeddings, 1.0)
+            }
+            RopeScaling::Long(long) => {
+                long.short_factor.len() == pairs
+                    && long.short_factor.iter().all(|factor| above(*factor, 0.0))
+                    && above(long.original_max_position_embeddings, 1.0)
+            }
+        };
+        ensure!(
+            scaling && pairs > 0 && above(self.theta, 1.0) && self.attention_factor().is_finite(),
+            message!(
+                "model-impossible-rope",
+                "the numbers of RoPE make no positions: {found}",
+                found = format!("{self:?}")
+            )
+        );
+        Ok(())
+    }
+
     /// Tokens beyond which the frequencies are others.
     pub(super) fn most_positions(&self) -> Option<i64> {
         match &self.scaling {
@@ -153,10 +186,32 @@ fn of_places(
 ) -> Result<RopeConfig> {
     let places: Vec<&Value> =
         places.iter().copied().flatten().filter(|values| !values.is_null()).collect();
-    let all = |key: &'static str| places.iter().filter_map(move |values| values.get(key)?.as_f64());
-    let thetas: Vec<f64> = all("rope_theta").chain(theta).collect();
+    let all = |key: &'static str| -> Result<Vec<f64>> {
+        let said =
+            places.iter().filter_map(|values| values.get(key)).filter(|said| !said.is_null());
+        said.map(|said| {
+            said.as_f64().with_message(|| {
+                message!(
+                    "model-rope-no-number",
+                    "{key} of RoPE is {found}, which is no number",
+                    key = key,
+                    found = said.to_string()
+                )
+            })
+        })
+        .collect()
+    };
+    if let Some(other) = places.iter().find(|values| !values.is_object()) {
+        bail!(message!(
+            "model-rope-no-object",
+            "rope_parameters or rope_scaling is {found}, which is no object",
+            found = other.to_string()
+        ));
+    }
+    let thetas: Vec<f64> = all("rope_theta")?.into_iter().chain(theta).collect();
     let theta = the_one("rope_theta", &thetas)?.unwrap_or(default_theta);
-    let shares: Vec<f64> = all("partial_rotary_factor").chain(file.partial_rotary_factor).collect();
+    let shares: Vec<f64> =
+        all("partial_rotary_factor")?.into_iter().chain(file.partial_rotary_factor).collect();
     let share = the_one("partial_rotary_factor", &shares)?.unwrap_or(1.0);
     ensure!(
         share == 1.0 || family == ModelFamily::Phi3 && share > 0.0 && share < 1.0,
@@ -186,7 +241,7 @@ fn scaling(values: &Value, file: &ConfigFile, family: ModelFamily) -> Result<Rop
     } else if values["original_max_position_embeddings"].is_null() {
         values["original_max_position_embeddings"] = file.max_position_embeddings.into();
     }
-    if values["factor"].is_null() {
+    if values["factor"].is_null() && matches!(kind, Some("yarn" | "longrope")) {
         let longest = file.max_position_embeddings.map(|n| n as f64);
         let original = values["original_max_position_embeddings"].as_f64();
         values["factor"] = longest.zip(original).map(|(longest, n)| longest / n).into();

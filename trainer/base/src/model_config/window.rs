@@ -1,6 +1,7 @@
 //! Layers whose tokens see no further back than a window.
 
 use super::{ConfigFile, ModelFamily, RopeConfig, rope};
+use crate::errors::WithMessage;
 use anyhow::{Result, ensure};
 use entity::message;
 use serde_json::{Map, Value};
@@ -26,7 +27,17 @@ pub(super) fn of_file(
     family: ModelFamily,
 ) -> Result<Option<SlidingWindow>> {
     let default = family.defaults().sliding_window;
-    let size = raw.get("sliding_window").map_or(default, Value::as_i64);
+    let size = match raw.get("sliding_window") {
+        None => default,
+        Some(Value::Null) => None,
+        Some(size) => Some(size.as_i64().with_message(|| {
+            message!(
+                "model-window-no-number",
+                "sliding_window is {found}, which is no whole number",
+                found = size.to_string()
+            )
+        })?),
+    };
     let is_on = match family {
         ModelFamily::Qwen2 | ModelFamily::Qwen3 => file.use_sliding_window,
         ModelFamily::Llama => false,

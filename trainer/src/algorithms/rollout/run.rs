@@ -86,12 +86,16 @@ impl<'a> RolloutRun<'a> {
         };
         let (rates, merges) = (plan.rates(&settings), paths.start.merge);
         let mut run = Self { journal, plan, rates, prompts, held_out, showing, merges };
-        let goes_on = run.journal.step > 0 || run.begin(engine, report)?.is_continue();
+        let goes_on = run.journal.step > 0 || run.tell_start(engine, report)?.is_continue();
         Ok(goes_on.then_some(run))
     }
 
     /// Reports what was measured, and what is answered, before the first step.
-    fn begin(&mut self, engine: &RolloutEngine, report: &mut Report) -> Result<ControlFlow<()>> {
+    fn tell_start(
+        &mut self,
+        engine: &RolloutEngine,
+        report: &mut Report,
+    ) -> Result<ControlFlow<()>> {
         if !self.held_out.is_empty() {
             let mut metrics = self.held_out.at_start();
             metrics.insert("step".into(), json!(0));
