@@ -30,7 +30,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use storage::artifact_store::ArtifactStore;
+use storage::{artifact_store::ArtifactStore, database::is_unavailable};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
@@ -201,6 +201,10 @@ impl Worker {
         let lease = claim::RunLease::keep(self.db.clone(), run, self.lease);
         let ended = match self.attempt(run, &lease, stop).await {
             Ok(ended) => ended,
+            // The next try finds the database again: the run itself has done nothing wrong.
+            Err(error) if is_of_a_database_away(&error) => {
+                RunEnding::Interrupted(message_of(&error))
+            }
             Err(error) => RunEnding::Failed(message_of(&error)),
         };
         match store::end(&self.db, run, &ended).await {
@@ -262,4 +266,9 @@ impl Worker {
             tracing::warn!(run = %run.id, "cannot remove what it left behind: {error}");
         }
     }
+}
+
+/// Whether something came of nothing but a database that does not answer now.
+fn is_of_a_database_away(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<DbErr>()).any(is_unavailable)
 }
