@@ -79,7 +79,8 @@ fn desk_config() -> RlooConfig {
 fn a_policy_learns_what_its_reward_model_likes() {
     let desk = Desk::new();
     desk.repeat_prompts(2);
-    let mut config = RlooConfig { num_generations: 8, learning_rate: Some(3e-2), ..desk_config() };
+    let mut config =
+        RlooConfig { num_generations: 8, learning_rate: Some(3e-2), beta: 0.01, ..desk_config() };
     config.optimisation.batch_size = 10;
     config.optimisation.grad_accum = 1;
     config.optimisation.max_steps = 12;

@@ -167,7 +167,8 @@ mod tests {
     fn assert_shares(found: &[f64], expected: &[f64], n: u64) {
         for (found, p) in found.iter().zip(expected) {
             let bound = 5.0 * (p * (1.0 - p) / n as f64).sqrt();
-            assert!((found - p).abs() <= bound, "{found} where {p} is expected");
+            // Shares are sums of many small numbers.
+            assert!((found - p).abs() <= bound + 1e-9, "{found} where {p} is expected");
         }
     }
 
