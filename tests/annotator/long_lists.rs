@@ -1,6 +1,6 @@
 //! Lists that are longer than a page, and texts that are longer than a field.
 
-use super::bench::Bench;
+use super::{bench::Bench, erased_texts::keep};
 use crate::support::{
     app::{TestApp, Worker},
     database::on_both_databases,
@@ -10,9 +10,9 @@ use annotator::{
     data::{formats::row::ImportRow, import::store},
     keeping::erasure::{ErasureOrder, texts},
 };
-use entity::{hash::sha256_hex, run_event, text, time::UnixMillis};
+use entity::{run_event, text, time::UnixMillis};
 use reqwest::StatusCode;
-use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::json;
 
 /// Every part of a list from an address on, by the links of its pages.
@@ -55,17 +55,6 @@ on_both_databases! {
         let nowhere = app.admin.try_get(&format!("{address}?after=nothing")).await;
         assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
     }
-}
-
-async fn keep(db: &DatabaseConnection, body: &str) -> String {
-    let hash = sha256_hex(body);
-    let row = text::ActiveModel {
-        hash: Set(hash.clone()),
-        body: Set(Some(body.to_owned())),
-        created_at: Set(UnixMillis::now()),
-    };
-    text::Entity::insert(row).exec_without_returning(db).await.unwrap();
-    hash
 }
 
 on_both_databases! {

@@ -32,8 +32,7 @@ impl MemoryNeeds for GrpoConfig {
         dtype: Option<Dtype>,
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
-        let [policy, reward] = models else { return None };
-        Some(policy_alone([*policy, *reward], &self.rollouts(), dtype, rows))
+        policy_alone(models, &self.rollouts(), dtype, rows)
     }
 }
 
@@ -45,8 +44,7 @@ impl MemoryNeeds for RlooConfig {
         dtype: Option<Dtype>,
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
-        let [policy, reward] = models else { return None };
-        Some(policy_alone([*policy, *reward], &self.rollouts(), dtype, rows))
+        policy_alone(models, &self.rollouts(), dtype, rows)
     }
 }
 
@@ -98,11 +96,12 @@ fn ppo(
 ///
 /// A step goes over several micro-batches, whose gradients are gathered.
 fn policy_alone(
-    [policy, reward]: [ModelInMemory; 2],
+    models: &[ModelInMemory],
     rollouts: &RolloutSettings,
     dtype: Option<Dtype>,
     rows: Option<&RowLengths>,
-) -> MemoryEstimate {
+) -> Option<MemoryEstimate> {
+    let &[policy, reward] = models else { return None };
     let settings = &rollouts.optimisation;
     let rows = rows.map(|rows| rows.answered(rollouts.answer_length as u64));
     let max_length = rollouts.max_length + rollouts.answer_length;
@@ -111,7 +110,7 @@ fn policy_alone(
     let policy = LearningModel::new(policy, &rollouts.lora);
     let gradients = policy.gradients();
     let slots = SLOTS.min(rollouts.n_prompts().saturating_mul(rollouts.n_answers) as u64);
-    largest(dtype.unwrap_or(settings.dtype), |precision| {
+    Some(largest(dtype.unwrap_or(settings.dtype), |precision| {
         // The policy as it was when the run began: throughout, or while it answers the held-out prompts.
         let twin = policy.twin(precision);
         let (held, for_a_while) = if rollouts.has_reference { (twin, 0) } else { (0, twin) };
@@ -131,5 +130,5 @@ fn policy_alone(
             n_sequences: load.n_sequences,
             length: load.longest,
         }
-    })
+    }))
 }
