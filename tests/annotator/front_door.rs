@@ -222,7 +222,8 @@ async fn over_https_cookies_are_secure_and_over_http_the_reason_is_told() {
         "{without}"
     );
 
-    let plain = start_with(&TestDb::sqlite().await, &[]).await;
+    let database = TestDb::sqlite().await;
+    let plain = start_with(&database, &[]).await;
     let get = stranger().get(format!("{}/sign-in", plain.url)).send().await.unwrap();
     assert!(get.headers().get("strict-transport-security").is_none());
     assert!(!header(&get, "set-cookie").contains("Secure"));
@@ -358,10 +359,13 @@ on_both_databases! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_who_asks_at_once_hears_that_the_service_is_ready() {
-    let server = start_with(&TestDb::sqlite().await, &[]).await;
+    let database = TestDb::sqlite().await;
+    let server = start_with(&database, &[]).await;
     let ask = || reqwest::get(format!("{}/ready", server.url));
     for answer in futures_util::future::join_all((0..40).map(|_| ask())).await {
-        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+        let answer = answer.unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, StatusCode::OK, "{said}");
     }
 }
 
