@@ -68,7 +68,11 @@ async fn an_old_window_does_not_write_over_a_newer_draft_in_chromium() {
     wait_for_status(&browser, "adopted").await;
     assert_eq!(answer_in_the_form(&browser).await, "first and second");
 
-    // Where something was typed in both, both are there until the person has chosen.
+    // Where something was typed in both, both are there until the person has chosen. The windows
+    // stand side by side: none comes into sight, which would bring it up to date.
+    let side_by_side = "window.addEventListener('visibilitychange', \
+                        (event) => event.stopImmediatePropagation(), true)";
+    browser.run(side_by_side).await;
     browser.client.switch_to_window(new).await.unwrap();
     browser.fill("#answer", "third").await;
     wait_for_status(&browser, "saved").await;

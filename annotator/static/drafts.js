@@ -19,6 +19,7 @@ class Draft extends KeptForm {
     this.retry = SOONEST_RETRY_MS;
     this.isSending = false;
     this.isDone = false;
+    this.said = null;
     this.adoptServersPanel();
     if (this.restore()) this.schedule(0);
     this.watch();
@@ -41,6 +42,8 @@ class Draft extends KeptForm {
   watch() {
     this.form.addEventListener("input", () => {
       this.keepNow();
+      // "Saved" was said of less than what stands there now.
+      if (["saved", "adopted"].includes(this.said) && !this.hasSaved(typedInto(this.form))) this.say("saving");
       this.schedule();
     });
     this.copy?.addEventListener("click", () => copyText(asRead(this.form, typedInto(this.form)), null));
@@ -81,6 +84,7 @@ class Draft extends KeptForm {
     clearTimeout(this.timer);
     const typed = typedInto(this.form);
     const hasNew = !this.hasSaved(typed);
+    if (!hasNew && !this.isSending && this.said === "saving") this.say("saved"); // typed and taken back
     if (this.isDone || (!hasNew && !isSignOfLife)) return;
     if (hasNew) this.keepNow();
     if (this.mustChoose()) return this.say("choose");
@@ -175,6 +179,7 @@ class Draft extends KeptForm {
 
   // What became of the text: the name of one of the sentences that the page came with.
   say(what) {
+    this.said = what;
     if (!this.status) return;
     const { saved, local, saving, ended, gone, large, nowhere, choose, adopted } = this.status.dataset;
     const sentences = { saved, local, saving, ended, gone, large, nowhere, choose, adopted };
