@@ -102,6 +102,7 @@ data-long-line = the line has more than { $most } MB: a file of rows has a line 
 data-all-identical = { $file }: in all of its { $rows } pairs both answers are the same, which teaches nothing
 data-margin-unused = { $file }: { $n } of { $rows } pairs have a `margin`, which DPO does not use; `trainer reward` does
 data-identical = { $file }: { $n } of { $rows } pairs left out: both of their answers are the same, which teaches nothing
+data-held-out-learnt = { $file }: { $n } of { $rows } held-out rows are learnt from, too, so that what is measured on them says little about new ones; take them out of one of the two files
 
 columns-answered = `messages`, or `prompt` and `completion`
 columns-pair = `prompt`, `chosen` and `rejected`

@@ -101,6 +101,7 @@ data-long-line = строка длиннее { $most } МБ: в файле со 
 data-all-identical = { $file }: во всех парах ({ $rows }) оба ответа одинаковы, и учиться тут нечему
 data-margin-unused = { $file }: пар с полем `margin`: { $n } из { $rows }; DPO его не использует, его использует `trainer reward`
 data-identical = { $file }: отброшено пар: { $n } из { $rows }; оба ответа в них одинаковы, и учиться тут нечему
+data-held-out-learnt = { $file }: на отложенных строках модель и учится: таких { $n } из { $rows }, и замеры на них мало говорят о новых. Уберите их из одного из двух файлов
 
 columns-answered = `messages` либо `prompt` и `completion`
 columns-pair = `prompt`, `chosen` и `rejected`

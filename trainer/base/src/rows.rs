@@ -7,6 +7,7 @@
 
 mod columns;
 mod data_error;
+mod files;
 mod jsonl;
 mod loader;
 mod supervised;
@@ -23,6 +24,7 @@ use entity::{
     report::LogLevel,
     row_use::{LeftOutReason, RowUse},
 };
+pub use files::{ComparedRow, RowFile, RunRows, load_run_rows};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{mem, path::Path};
@@ -134,8 +136,8 @@ pub fn longest_sequence(
 /// The answer starts where the ids of the prompt and of prompt and answer stop being the same
 /// (TRL: `common_prefix_length`). Rows longer than `max_length` are cut at the end; those without
 /// a token of the answer left are dropped.
-pub fn load_examples(
-    file: &Path,
+pub fn load_examples<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
@@ -143,7 +145,7 @@ pub fn load_examples(
     let texts = |columns: &Columns| {
         prompt_and_whole_texts(&columns::answered(columns)?, columns, tokenizer)
     };
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let [prompt, whole] = <[Vec<i64>; 2]>::try_from(row.ids).expect("a prompt and a whole");
         let mut ids = whole;
         let prompt_len = common_prefix(&prompt, &ids).max(1);
@@ -162,14 +164,14 @@ pub fn load_examples(
 /// Pairs for the reward model: `chosen` + `rejected`, with `prompt` or with the prompt inside
 /// both, and with a `margin` if they have one. A pair with a side longer than `max_length` is dropped,
 /// and so is one of two answers that are the same.
-pub fn load_pairs(
-    file: &Path,
+pub fn load_pairs<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<AnswerPair>, DataError> {
     let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
             counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
             return Ok(Vec::new());
@@ -189,8 +191,8 @@ pub fn load_pairs(
 /// where the ids of the prompt and of prompt and answer stop being the same, in the shorter of the
 /// two cases. Sides longer than `max_length` are cut at the end; a pair whose prompt alone fills it
 /// is dropped, as in TRL.
-pub fn load_preferences(
-    file: &Path,
+pub fn load_preferences<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
@@ -198,7 +200,7 @@ pub fn load_preferences(
     let texts = |columns: &Columns| {
         prompt_and_whole_texts(&columns::pair_with_prompt(columns)?, columns, tokenizer)
     };
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
         counts.unused_margins += usize::from(row.margin != 0.0);
         let [prompt, mut chosen, mut rejected] =
@@ -226,8 +228,8 @@ pub fn load_preferences(
 
 /// Prompts to answer: `prompt`, or the `messages` before the last assistant turn. Whatever else a
 /// row has is ignored, so that held-out pairs serve as prompts.
-pub fn load_prompts(
-    file: &Path,
+pub fn load_prompts<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     too_long: LongPrompts,
@@ -235,7 +237,7 @@ pub fn load_prompts(
 ) -> Result<LoadedRows<PromptIds>, DataError> {
     let texts =
         |columns: &Columns| Ok(vec![prompt_text(&columns::prompt(columns)?, columns, tokenizer)?]);
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let (index, is_conversation, is_long) =
             (row.index, row.is_conversation, row.is_longer_than(max_length));
         let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
@@ -257,8 +259,8 @@ pub fn load_prompts(
 }
 
 /// Raw `text` for pretraining, with EOS, split into sequences of `max_length` tokens.
-pub fn load_texts(
-    file: &Path,
+pub fn load_texts<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
@@ -266,7 +268,7 @@ pub fn load_texts(
     let texts = |columns: &Columns| {
         Ok(vec![TextToEncode::plain(with_eos(columns::text(columns)?, tokenizer)?)])
     };
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
         let pieces: Vec<_> = row.ids[0]
             .chunks(max_length)
@@ -281,15 +283,15 @@ pub fn load_texts(
 }
 
 /// Rows for `score`: pairs, or one answer as for SFT. Over-long rows are dropped.
-pub fn load_to_score(
-    file: &Path,
+pub fn load_to_score<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<RowToScore>, DataError> {
     let texts =
         |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
-    RowLoader { file, tokenizer, max_length, report }.load(texts, |mut row, counts| {
+    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |mut row, counts| {
         if row.is_longer_than(max_length) {
             counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
             return Ok(Vec::new());

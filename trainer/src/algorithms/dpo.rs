@@ -14,7 +14,7 @@ use crate::{
     model::{self, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
-        identity::{RunIdentity, hash_of_model, hash_of_sequences},
+        identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -28,7 +28,7 @@ use tch::{Kind, Tensor};
 use trainer_base::{
     evaluation::DPO_LEARNING_COST,
     job::{Report, VerbOutcome},
-    rows::{self, LoadedRows, PreferencePair},
+    rows::{self, LoadedRows, PreferencePair, RunRows},
     settings::{DpoPaths, StartFlags},
     tokenizer::Tokenizer,
 };
@@ -41,12 +41,11 @@ pub fn run(paths: &DpoPaths, config: &DpoConfig, report: &mut Report) -> Result<
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| rows::load_preferences(file, &tokenizer, max_length, report);
-    let LoadedRows { rows: pairs, counts } = load(&paths.data)?;
-    let held_out = match &paths.eval_data {
-        Some(file) => load(file)?.rows,
-        None => Vec::new(),
-    };
+    let held_out = paths.eval_data.as_deref();
+    let RunRows { learnt: LoadedRows { rows: pairs, counts }, held_out } =
+        rows::load_run_rows(&paths.data, held_out, report, |file, report| {
+            rows::load_preferences(file, &tokenizer, max_length, report)
+        })?;
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model = environment
@@ -187,8 +186,7 @@ fn identity(
         hash_of_sequences(sides.chain([lengths.as_slice()]))
     });
     let [data, eval_data] = data;
-    let inputs =
-        [("model", hash_of_model(&model.folder)?), ("data", data), ("eval_data", eval_data)];
+    let inputs = [("model", hash_of_model(&model.folder)?), ("data", data), (EVAL_DATA, eval_data)];
     Ok(RunIdentity::new("dpo", config, inputs))
 }
 

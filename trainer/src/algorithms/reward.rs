@@ -9,7 +9,7 @@ use crate::{
     model::{Transformer, padding},
     run::{
         environment::ComputeEnvironment,
-        identity::{RunIdentity, hash_of_model, hash_of_sequences},
+        identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -20,7 +20,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
-    rows::{self, AnswerPair, LoadedRows},
+    rows::{self, AnswerPair, LoadedRows, RunRows},
     settings::{RewardPaths, StartFlags},
     tokenizer::Tokenizer,
 };
@@ -33,12 +33,11 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| rows::load_pairs(file, &tokenizer, max_length, report);
-    let LoadedRows { rows: pairs, counts } = load(&paths.data)?;
-    let held_out = match &paths.eval_data {
-        Some(file) => load(file)?.rows,
-        None => Vec::new(),
-    };
+    let held_out = paths.eval_data.as_deref();
+    let RunRows { learnt: LoadedRows { rows: pairs, counts }, held_out } =
+        rows::load_run_rows(&paths.data, held_out, report, |file, report| {
+            rows::load_pairs(file, &tokenizer, max_length, report)
+        })?;
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model = environment
@@ -72,7 +71,7 @@ impl<'a> RewardTask<'a> {
             kind: "reward",
             learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
-            identity: identity(&self.model, self.pairs, config)?,
+            identity: identity(&self.model, self.pairs, self.held_out, config)?,
             out: self.out,
             start: self.start,
             work_of_rows: self.pairs.iter().map(|pair| n_tokens(pair) as f64).collect(),
@@ -157,15 +156,21 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
 fn identity(
     model: &Transformer,
     pairs: &[AnswerPair],
+    held_out: &[AnswerPair],
     config: &RewardConfig,
 ) -> Result<RunIdentity> {
+    let model = hash_of_model(&model.folder)?;
+    let [data, eval_data] = [pairs, held_out].map(hash_of_pairs);
+    let inputs = [("model", model), ("data", data), (EVAL_DATA, eval_data)];
+    Ok(RunIdentity::new("reward", config, inputs))
+}
+
+fn hash_of_pairs(pairs: &[AnswerPair]) -> String {
     let margins: Vec<i64> = pairs.iter().map(|pair| pair.margin.to_bits().cast_signed()).collect();
     let has_margins = pairs.iter().any(|pair| pair.margin != 0.0);
     let sequences =
         pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), pair.rejected.as_slice()]);
-    let data = hash_of_sequences(sequences.chain(has_margins.then_some(margins.as_slice())));
-    let inputs = [("model", hash_of_model(&model.folder)?), ("data", data)];
-    Ok(RunIdentity::new("reward", config, inputs))
+    hash_of_sequences(sequences.chain(has_margins.then_some(margins.as_slice())))
 }
 
 fn n_tokens(pair: &AnswerPair) -> u64 {

@@ -16,11 +16,10 @@ pub(super) mod statistics;
 use crate::run::environment::ComputeEnvironment;
 use anyhow::{Result, ensure};
 use entity::{message, run_config::RolloutConfig};
-use std::path::Path;
 use trainer_base::{
     job::Report,
     memory::MemoryNeeds,
-    rows::{self, LoadedRows, LongPrompts, PromptIds},
+    rows::{self, LoadedRows, LongPrompts, PromptIds, RunRows},
     settings::RolloutPaths,
     tokenizer::Tokenizer,
 };
@@ -51,14 +50,11 @@ pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
     };
     score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
     let tokenizer = Tokenizer::load(&paths.policy)?;
-    let mut load = |file: &Path| {
-        rows::load_prompts(file, &tokenizer, settings.max_length, LongPrompts::Drop, report)
-    };
-    let prompts = load(&paths.prompts)?;
-    let held_out = match &paths.eval_prompts {
-        Some(file) => load(file)?.rows,
-        None => Vec::new(),
-    };
+    let held_out = paths.eval_prompts.as_deref();
+    let RunRows { learnt: prompts, held_out } =
+        rows::load_run_rows(&paths.prompts, held_out, report, |file, report| {
+            rows::load_prompts(file, &tokenizer, settings.max_length, LongPrompts::Drop, report)
+        })?;
     let lengths = prompts.rows.iter().collect();
     environment.tell_forecast(&[&paths.policy, &paths.reward], config, &lengths, report);
     Ok(Some(RolloutInputs { environment, tokenizer, rows: RolloutRows { prompts, held_out } }))

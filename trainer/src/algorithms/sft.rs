@@ -9,7 +9,7 @@ use crate::{
     model::{self, AnswerTokens, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
-        identity::{RunIdentity, hash_of_model, hash_of_sequences},
+        identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
 };
@@ -21,7 +21,7 @@ use tch::{Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
     progress::say,
-    rows::{self, LoadedRows, SupervisedExample},
+    rows::{self, LoadedRows, RunRows, SupervisedExample},
     settings::{SftPaths, StartFlags},
     tokenizer::Tokenizer,
 };
@@ -68,14 +68,11 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let mut load = |file: &Path| {
-        rows::load_demonstrations(file, &tokenizer, max_length, config.loss_on, report)
-    };
-    let LoadedRows { rows: examples, counts } = load(&paths.data)?;
-    let held_out = match &paths.eval_data {
-        Some(file) => load(file)?.rows,
-        None => Vec::new(),
-    };
+    let held_out = paths.eval_data.as_deref();
+    let RunRows { learnt: LoadedRows { rows: examples, counts }, held_out } =
+        rows::load_run_rows(&paths.data, held_out, report, |file, report| {
+            rows::load_demonstrations(file, &tokenizer, max_length, config.loss_on, report)
+        })?;
     let lengths = examples.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let model = environment
@@ -209,12 +206,14 @@ fn show(
 
 fn identity(task: &SftTask, config: &SftConfig) -> Result<RunIdentity> {
     let mut data = hash_of_rows(task.examples.rows);
+    let eval_data = hash_of_rows(task.held_out.rows);
     if config.best.is_on() {
-        // Which model is the best follows from what is held out.
-        data += &hash_of_rows(task.held_out.rows);
+        // As checkpoints have it that do not tell what is held out by itself.
+        data += &eval_data;
     }
     let model = hash_of_model(&task.model.folder)?;
-    Ok(RunIdentity::new(task.kind, config, [("model", model), ("data", data)]))
+    let inputs = [("model", model), ("data", data), (EVAL_DATA, eval_data)];
+    Ok(RunIdentity::new(task.kind, config, inputs))
 }
 
 fn hash_of_rows(rows: &[SupervisedExample]) -> String {

@@ -8,6 +8,11 @@ use sha2::{Digest, Sha256};
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 use trainer_base::model_files;
 
+/// The inputs that a run is measured on. A run that goes on is measured on the same, or its numbers could
+/// not be held against those before.
+pub(crate) const EVAL_DATA: &str = "eval_data";
+pub(crate) const EVAL_PROMPTS: &str = "eval_prompts";
+
 /// Two runs with the same are the same run, and one goes on from the other's checkpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct RunIdentity {
@@ -37,8 +42,13 @@ impl RunIdentity {
 
     /// What a checkpoint says of itself, with the settings that it does not know at their defaults:
     /// a run is still the same when the program has learnt of another setting meanwhile, or that one
-    /// changes no weight.
+    /// changes no weight. One that is older than that it tells what is held out goes on with whatever is.
     pub(crate) fn completed(&self, mut saved: Value) -> Value {
+        for name in [EVAL_DATA, EVAL_PROMPTS] {
+            if let (None, Some(own)) = (saved.get(name), self.value.get(name)) {
+                saved[name] = own.clone();
+            }
+        }
         if let Some(config) = saved.get_mut("config").and_then(Value::as_object_mut) {
             changeable(config).iter().for_each(|name| drop(config.shift_remove(*name)));
             for (name, default) in &self.defaults {
@@ -116,6 +126,18 @@ mod tests {
         let mut saved = own.value().clone();
         saved["config"]["eval_every"] = json!(0);
         assert_eq!(&own.completed(saved), own.value());
+    }
+
+    #[test]
+    fn a_run_is_measured_on_the_rows_that_it_began_with_where_its_checkpoint_tells_them() {
+        let of = |held_out: &str| {
+            RunIdentity::new("sft", &SftConfig::default(), [(EVAL_DATA, held_out.into())])
+        };
+        let (own, other) = (of("a"), of("b"));
+        assert_ne!(&own.completed(other.value().clone()), own.value());
+        let mut older = other.value().clone();
+        older.as_object_mut().unwrap().shift_remove(EVAL_DATA);
+        assert_eq!(&own.completed(older), own.value());
     }
 
     #[test]

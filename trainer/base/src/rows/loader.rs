@@ -1,6 +1,6 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
-use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, columns, jsonl};
+use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, RowFile, columns, jsonl};
 use crate::{errors::message_of, job::Report, tokenizer::Tokenizer};
 use entity::{
     message,
@@ -10,7 +10,6 @@ use entity::{
 };
 use std::{
     ops::Range,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -104,7 +103,7 @@ struct ReadRows {
 
 /// A file on its way to token ids.
 pub(super) struct RowLoader<'a, 'b> {
-    pub(super) file: &'a Path,
+    pub(super) file: RowFile<'a>,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) max_length: usize,
     pub(super) report: &'a mut Report<'b>,
@@ -117,7 +116,7 @@ impl RowLoader<'_, '_> {
         texts: impl Fn(&Columns) -> Result<Vec<TextToEncode>, KeyedMessage>,
         mut build: impl FnMut(EncodedRow, &mut RowCounts) -> Result<Vec<T>, KeyedMessage>,
     ) -> Result<LoadedRows<T>, DataError> {
-        let mut lines = jsonl::RowReader::open(self.file)?;
+        let mut lines = jsonl::RowReader::open(self.file.path)?;
         let of_file =
             RowUse { file: self.name(), max_length: self.max_length as u64, ..RowUse::default() };
         let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
@@ -177,7 +176,7 @@ impl RowLoader<'_, '_> {
 
     /// What is wrong with a line, as an error that names it.
     fn at(&self, line: usize) -> impl FnOnce(KeyedMessage) -> DataError + use<> {
-        let file = self.file.to_path_buf();
+        let file = self.file.path.to_path_buf();
         move |problem| DataError::Line { file, line, problem }
     }
 
@@ -233,7 +232,7 @@ impl RowLoader<'_, '_> {
     }
 
     fn finish<T>(mut self, rows: Vec<T>, counts: RowCounts) -> Result<LoadedRows<T>, DataError> {
-        let (file, max_length) = (self.file.to_path_buf(), self.max_length);
+        let (file, max_length) = (self.file.path.to_path_buf(), self.max_length);
         let of_file = &counts.of_file;
         let n_identical = of_file.n_left_out_for(LeftOutReason::Identical) as usize;
         match (rows.is_empty(), of_file.rows as usize) {
@@ -293,7 +292,7 @@ impl RowLoader<'_, '_> {
 
     /// The file as it is called in what is said of it.
     fn name(&self) -> String {
-        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.file.name.clone()
     }
 
     /// A stop asked for here is asked for again at the first step.

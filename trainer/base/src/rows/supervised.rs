@@ -1,7 +1,7 @@
 //! Rows of SFT: sequences with the stretches of them that are learnt.
 
 use super::{
-    Columns, DataError, LoadedRows, RowCounts,
+    Columns, DataError, LoadedRows, RowCounts, RowFile,
     columns::{self, RowContent},
     common_prefix,
     loader::{EncodedRow, LearntPart, RowLoader, TextToEncode},
@@ -16,7 +16,7 @@ use entity::{
     row_use::{LeftOutReason, RowUse},
     run_config::LossOn,
 };
-use std::{cell::Cell, iter, ops::Range, path::Path};
+use std::{cell::Cell, iter, ops::Range};
 
 /// A sequence of which some stretches are learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl SupervisedExample {
 /// says (TRL: `assistant_only_loss`); where it does not say so, they are found. A conversation whose
 /// template writes earlier answers otherwise than the last one gives a sequence for each answer. Sequences
 /// longer than `max_length` are cut at the end; those without a token to learn left are dropped.
-pub fn load_demonstrations(
-    file: &Path,
+pub fn load_demonstrations<'a>(
+    file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
     max_length: usize,
     loss_on: LossOn,
@@ -67,7 +67,7 @@ pub fn load_demonstrations(
         n_unlearnt.set(n_unlearnt.get() + row.n_unlearnt);
         Ok(row.pairs.into_iter().flatten().collect())
     };
-    let loader = RowLoader { file, tokenizer, max_length, report: &mut *report };
+    let loader = RowLoader { file: file.into(), tokenizer, max_length, report: &mut *report };
     let loaded = loader.load(texts, |row, counts| Ok(sequences(row, max_length, counts)))?;
     tell(&loaded.counts.of_file, n_unlearnt.get(), report);
     let asks_for_marks = matches!(loss_on, LossOn::Auto | LossOn::Answers);

@@ -169,3 +169,22 @@ fn a_margin_asks_for_more_than_a_higher_score() {
     assert!((of([1.5, 0.5]) - std::f64::consts::LN_2).abs() < 1e-7);
     assert!(of([0.0, 0.0]) < std::f64::consts::LN_2, "{}", of([0.0, 0.0]));
 }
+
+#[test]
+fn a_run_goes_on_with_the_held_out_pairs_that_it_began_with_and_no_others() {
+    let golden = &fixture("trl_reward_trace.json")["messages"];
+    let out = tempfile::tempdir().unwrap();
+    let data = fixture_path(golden["data"].as_str().unwrap());
+    let paths = |eval_data: Option<std::path::PathBuf>| RewardPaths {
+        model: fixture_path("tiny_llama"),
+        data: data.clone(),
+        out: out.path().into(),
+        eval_data,
+        start: StartFlags::default(),
+    };
+    let config = traced(golden);
+    run_all(&paths(Some(data.clone())), &config, Some(4));
+    let mut deaf = |_| std::ops::ControlFlow::Continue(());
+    let refused = run(&paths(None), &config, &mut deaf).err().expect("an error");
+    assert!(refused.to_string().contains("eval_data"), "{refused}");
+}

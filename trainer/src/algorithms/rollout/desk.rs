@@ -10,6 +10,7 @@ use crate::{
 use anyhow::Result;
 use entity::{report::RunReport, run_config::OptimiserSettings};
 use serde_json::{Map, Value};
+use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 use trainer_base::{
@@ -136,6 +137,10 @@ impl Desk {
         let (_, whole) = self.run(verb, "whole", config, None);
         let (stopped, first) = self.run(verb, "parts", config, Some(2));
         assert_eq!(stopped, VerbOutcome::Stopped);
+        // Not with other held-out prompts, which what was measured could not be held against.
+        let others = RolloutPaths { eval_prompts: None, ..self.paths("parts") };
+        let refused = verb(&others, config, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(refused.to_string().contains("eval_prompts"), "{refused}");
         // Again, in the middle of the next but one rollout.
         let go_on = |report: &mut Report| verb(&self.paths("parts"), config, report);
         let (second, stopped) = recording::within_step(3, 2, go_on);

@@ -15,7 +15,7 @@ use crate::{
     model,
     run::{
         evaluation::EvaluationSchedule,
-        identity::{RunIdentity, hash_of_model, hash_of_sequences},
+        identity::{EVAL_PROMPTS, RunIdentity, hash_of_model, hash_of_sequences},
         journal::{JournalOpening, RunJournal, refuse_as_output},
     },
 };
@@ -67,7 +67,7 @@ impl<'a> RolloutRun<'a> {
             kind,
             out: &paths.out,
             start: paths.start,
-            identity: identity(kind, config, prompts, paths)?,
+            identity: identity(kind, config, rows, paths)?,
             save_every: settings.optimisation.save_every,
             n_steps: plan.n_steps,
             work: plan.episodes_before(plan.n_steps) as f64 * settings.passes as f64
@@ -222,11 +222,17 @@ fn save(journal: &mut RunJournal, learner: &impl LearningState) -> Result<()> {
 fn identity<C: RolloutConfig>(
     kind: &str,
     config: &C,
-    prompts: &[PromptIds],
+    rows: &RolloutRows,
     paths: &RolloutPaths,
 ) -> Result<RunIdentity> {
-    let prompts = hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice()));
+    let [prompts, eval_prompts] = [&rows.prompts.rows, &rows.held_out]
+        .map(|prompts| hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice())));
     let (policy, reward) = (hash_of_model(&paths.policy)?, hash_of_model(&paths.reward)?);
-    let inputs = [("policy", policy), ("reward", reward), ("prompts", prompts)];
+    let inputs = [
+        ("policy", policy),
+        ("reward", reward),
+        ("prompts", prompts),
+        (EVAL_PROMPTS, eval_prompts),
+    ];
     Ok(RunIdentity::new(kind, config, inputs))
 }
