@@ -455,6 +455,7 @@ problem-zero-to-one = Must be from 0 to 1.
 problem-zero-to-below-one = Must be 0 or above and below 1.
 problem-above-zero-to-one = Must be above 0 and at most 1.
 problem-minibatches = Must not exceed the prompts of a rollout batch (batch size × accumulation).
+problem-no-adapters = Has no effect without adapters: set their rank (16, say), or leave this as it was.
 problem-choose-model = Choose a model to start from.
 problem-choose-reward-model = Choose a reward model; train one first if there is none.
 problem-choose-dataset = Choose data that this project has, or freeze it now.

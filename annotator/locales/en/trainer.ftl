@@ -115,6 +115,7 @@ columns-none = expected { $expected }; the row has no columns
 columns-tools-not-json = `tools` is not JSON: { $why }
 columns-bad-kwargs = `chat_template_kwargs` is { $found }; expected an object such as {"{"}"enable_thinking": false{"}"}
 columns-bad-label = `label` is false: the answer is marked as bad, and the model would learn to write it; leave such rows out
+columns-unclear-label = `label` is { $found }: write true for an answer to learn, leave out rows of bad ones, or name the column otherwise
 columns-bad-margin = `margin` is { $found }; expected a number, by how much the score of `chosen` is to be above that of `rejected`
 columns-two-forms = `{ $field }` is { $found } but `{ $other }` is { $wanted }
 columns-no-answer = `messages` has no turn of the assistant, so there is no answer

@@ -114,6 +114,7 @@ columns-none = нужно { $expected }, а в строке нет ни одно
 columns-tools-not-json = поле `tools` — не JSON: { $why }
 columns-bad-kwargs = поле `chat_template_kwargs` — { $found }, а нужен объект, например {"{"}"enable_thinking": false{"}"}
 columns-bad-label = поле `label` — false: ответ помечен как плохой, а модель научилась бы так писать. Уберите такие строки
+columns-unclear-label = поле `label` — { $found }: для ответа, на котором учить, напишите true, строки с плохими ответами уберите, а если поле о другом, назовите его иначе
 columns-bad-margin = поле `margin` — { $found }, а нужно число: насколько оценка `chosen` должна быть выше оценки `rejected`
 columns-two-forms = поле `{ $field }` — { $found }, а `{ $other }` — { $wanted }
 columns-no-answer = в `messages` нет ни одного сообщения ассистента, а значит, нет ответа

@@ -5,7 +5,6 @@ pub mod preference;
 pub mod prompts;
 pub mod row;
 pub mod sft;
-pub mod unique_json;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use entity::{

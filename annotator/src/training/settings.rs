@@ -127,6 +127,7 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
         ConfigProblem::NoShare => "problem-above-zero-to-one",
         ConfigProblem::NoProperShare => "problem-zero-to-below-one",
         ConfigProblem::MoreMinibatchesThanPrompts { .. } => "problem-minibatches",
+        ConfigProblem::NoAdapters => "problem-no-adapters",
         ConfigProblem::NoSource => "problem-base-source",
         ConfigProblem::NoRevision => "problem-base-revision",
         ConfigProblem::RevisionOfFolder => "problem-base-revision-of-folder",

@@ -12,7 +12,8 @@
 //!    [`run_input`], [`run_event`].
 //! 5. [`run_config`] (what a run was asked to do), [`report`] (what it says while it does it) and
 //!    [`row_use`] (what it made of a file of rows).
-//! 6. [`json_problem`] (what is wrong with a row, in words) and [`log_format`].
+//! 6. [`unique_json`] (JSON with no name given twice), [`json_problem`] (what is wrong with a row, in
+//!    words) and [`log_format`].
 //!
 //! **Invariant:** this crate keeps no database open and links no libtorch.
 
@@ -55,3 +56,4 @@ pub mod run_config;
 
 pub mod json_problem;
 pub mod log_format;
+pub mod unique_json;

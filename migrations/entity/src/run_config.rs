@@ -143,6 +143,9 @@ pub enum ConfigProblem {
     NoProperShare,
     #[error("must not exceed the {rollout} prompts of a rollout batch")]
     MoreMinibatchesThanPrompts { rollout: usize },
+    /// A setting of adapters where all weights are trained.
+    #[error("has no effect without adapters: give a rank (lora_rank, such as 16), or leave it out")]
+    NoAdapters,
     #[error("must be ORG/NAME, or a folder from / on")]
     NoSource,
     #[error("must be a branch, a tag or a commit")]
@@ -375,6 +378,20 @@ mod tests {
         }
         let nowhere = RunKind::Fetch.settings().checked(&Map::new()).unwrap_err();
         assert_eq!(nowhere, [problem("source", ConfigProblem::NoSource)]);
+    }
+
+    #[test]
+    fn settings_of_adapters_are_refused_where_there_are_none() {
+        for (name, value) in [("lora_alpha", 16.0), ("lora_dropout", 0.1)] {
+            for kind in [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo] {
+                let checked = |rank: u64| {
+                    let settings = json!({name: value, "lora_rank": rank});
+                    kind.settings().checked(&overrides(settings))
+                };
+                assert_eq!(checked(0), Err(vec![problem(name, ConfigProblem::NoAdapters)]));
+                assert!(checked(8).is_ok());
+            }
+        }
     }
 
     #[test]

@@ -79,7 +79,11 @@ impl CommandLine {
         repeated::refuse_files(&command, &typed)?;
         overwritten::refuse(&command, &typed)?;
         let arguments = config_file::merged(&command, typed)?;
-        Ok(Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit()))
+        let line = Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+        match &line.verb {
+            Verb::Train(verb) => verb.refuse_idle_merge().map(|()| line),
+            _ => Ok(line),
+        }
     }
 }
 
@@ -120,6 +124,33 @@ pub enum TrainingVerb {
     /// Improve a policy against a reward model by judging each answer beside the others to its prompt
     /// (REINFORCE with a leave-one-out baseline)
     Rloo(VerbFlags<RolloutPaths, RlooConfig>),
+}
+
+impl TrainingVerb {
+    /// An error where adapters are to be merged and none are trained.
+    fn refuse_idle_merge(&self) -> Result<(), String> {
+        let (start, lora) = match self {
+            Self::Pretrain(flags) => (flags.paths.start, None),
+            Self::Sft(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Reward(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Dpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Ppo(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Grpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Rloo(flags) => (flags.paths.start, Some(&flags.config.lora)),
+        };
+        match lora {
+            _ if !start.merge => Ok(()),
+            Some(lora) if lora.is_on() => Ok(()),
+            Some(_) => Err("--merge has no effect without adapters: give --lora-rank, too, or \
+                            leave it out (a run of all weights writes a whole model)"
+                .to_owned()),
+            None => {
+                Err("--merge has no effect here: this command trains all weights and writes a \
+                         whole model; leave it out"
+                    .to_owned())
+            }
+        }
+    }
 }
 
 /// The verbs that use a model on the rows of a file.

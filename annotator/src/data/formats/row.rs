@@ -1,14 +1,12 @@
 //! One line of an import file: which of TRL's types it is, or what is wrong with it.
 
-use crate::data::{
-    formats::{self, unique_json::UniqueJson},
-    texts,
-};
+use crate::data::{formats, texts};
 use entity::{
     conversation::{ChatMessage, MessageRole, PromptBody},
     dataset_version::DatasetKind,
     json_problem, message,
     message::KeyedMessage,
+    unique_json::UniqueJson,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};

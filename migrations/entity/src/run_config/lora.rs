@@ -52,5 +52,14 @@ impl LoraSettings {
         if !(0.0..1.0).contains(&self.lora_dropout) {
             found.push(problem("lora_dropout", ConfigProblem::NoProperShare));
         }
+        let default = Self::default();
+        for (field, is_idle) in [
+            ("lora_alpha", self.lora_alpha != default.lora_alpha),
+            ("lora_dropout", self.lora_dropout != default.lora_dropout),
+        ] {
+            if is_idle && !self.is_on() && !found.iter().any(|error| error.field == field) {
+                found.push(problem(field, ConfigProblem::NoAdapters));
+            }
+        }
     }
 }

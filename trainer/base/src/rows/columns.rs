@@ -152,15 +152,30 @@ pub(super) fn margin(columns: &Columns) -> Result<f64, KeyedMessage> {
     })
 }
 
-/// An error where a row's answer is marked as bad.
+/// An error where a row's answer is marked as bad, or in a way that leaves it open: what a label says
+/// otherwise is none of ours.
 pub(super) fn refuse_bad_label(columns: &Columns) -> Result<(), KeyedMessage> {
-    if columns.get("label") == Some(&Value::Bool(false)) {
-        return Err(message!(
-            "columns-bad-label",
-            "`label` is false: the answer is marked as bad, and the model would learn to write it; leave such rows out"
-        ));
+    let unclear = match columns.get("label") {
+        Some(Value::Bool(false)) => {
+            return Err(message!(
+                "columns-bad-label",
+                "`label` is false: the answer is marked as bad, and the model would learn to write it; leave such rows out"
+            ));
+        }
+        Some(Value::Number(number)) => Some(number.to_string())
+            .filter(|_| [0.0, 1.0, -1.0].contains(&number.as_f64().unwrap_or(f64::NAN))),
+        Some(Value::String(text)) => Some(format!("\"{text}\""))
+            .filter(|_| ["0", "1", "false", "true"].contains(&&*text.trim().to_lowercase())),
+        _ => None,
+    };
+    match unclear {
+        None => Ok(()),
+        Some(found) => Err(message!(
+            "columns-unclear-label",
+            "`label` is {found}: write true for an answer to learn, leave out rows of bad ones, or name the column otherwise",
+            found = found
+        )),
     }
-    Ok(())
 }
 
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a

@@ -1,7 +1,7 @@
 //! JSON Lines files read row by row, plain or gzipped.
 
 use super::DataError;
-use entity::{json_problem, message, message::KeyedMessage};
+use entity::{json_problem, message, message::KeyedMessage, unique_json::UniqueJson};
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::{
@@ -117,9 +117,9 @@ impl RowReader {
     }
 
     fn parse(&self, text: &[u8]) -> Result<JsonLine, DataError> {
-        match serde_json::from_slice(text) {
-            Ok(Value::Object(columns)) => Ok(JsonLine { number: self.number, columns }),
-            Ok(other) => {
+        match serde_json::from_slice::<UniqueJson>(text) {
+            Ok(UniqueJson(Value::Object(columns))) => Ok(JsonLine { number: self.number, columns }),
+            Ok(UniqueJson(other)) => {
                 let found = json_problem::kind(&other);
                 let wanted =
                     message!("data-no-object", "expected an object, found {found}", found = found);

@@ -72,3 +72,19 @@ fn a_file_that_is_typed_wins_over_that_of_a_config_file() {
     let TrainingVerb::Sft(job) = *verb else { panic!("another verb") };
     assert_eq!(job.paths.data, PathBuf::from("mine"));
 }
+
+#[test]
+fn to_merge_adapters_where_none_are_trained_is_refused() {
+    let rows = ["--model", "m", "--data", "d", "--out", "o"];
+    let rollouts = ["--policy", "p", "--reward", "r", "--prompts", "d", "--out", "o"];
+    for verb in ["pretrain", "sft", "reward", "dpo", "ppo", "grpo", "rloo"] {
+        let paths = if ["ppo", "grpo", "rloo"].contains(&verb) { &rollouts[..] } else { &rows };
+        let typed = [&["trainer", verb][..], paths].concat();
+        let error = read(&[&typed[..], &["--merge"]].concat()).unwrap_err();
+        assert!(error.contains("--merge has no effect"), "{verb}: {error}");
+        assert!(read(&typed).is_ok(), "{verb}");
+        if verb != "pretrain" {
+            assert!(read(&[&typed[..], &["--merge", "--lora-rank", "4"]].concat()).is_ok());
+        }
+    }
+}

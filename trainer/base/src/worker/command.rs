@@ -170,7 +170,8 @@ pub(super) fn arguments(
     give("--config", &config);
     give("--report", Path::new("json"));
     arguments.push("--exit-with-stdin".into());
-    if let RunOutput::Model { .. } = command.output {
+    let has_adapters = |config: &Value| config["lora_rank"].as_u64().is_some_and(|rank| rank > 0);
+    if matches!(command.output, RunOutput::Model { .. }) && has_adapters(&run.config) {
         // The store holds whole models, each readable by itself.
         arguments.push("--merge".into());
     }

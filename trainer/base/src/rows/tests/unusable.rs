@@ -79,10 +79,30 @@ fn an_answer_that_is_marked_as_bad_is_no_demonstration() {
         |label: Value| jsonl([&json!({"prompt": "Why?", "completion": "So.", "label": label})]);
     let error = problem(loaded(&row(json!(false)), load).0);
     assert!(error.contains("line 1: `label` is false"), "{error}");
-    for label in [json!(true), json!(null), json!(0), json!("false")] {
+    for label in [json!(true), json!(null), json!(7), json!("weather"), json!([0])] {
         assert!(loaded(&row(label), load).0.is_ok(), "labels of another kind are none of ours");
     }
+    for label in [json!(0), json!(1), json!(0.0), json!("False"), json!("1")] {
+        let error = problem(loaded(&row(label.clone()), load).0);
+        assert!(error.contains(&format!("line 1: `label` is {label}")), "{error}");
+    }
     assert!(examples(&row(json!(false)), 64).is_ok(), "it can be measured");
+}
+
+#[test]
+fn a_name_that_stands_twice_in_a_row_is_refused_with_its_line() {
+    let row = r#"{"prompt": "Why?", "completion": "So."}"#;
+    for twice in [
+        r#"{"prompt": "Why?", "completion": "So.", "completion": "Or so."}"#,
+        r#"{"messages": [{"role": "user", "role": "assistant", "content": "So."}]}"#,
+    ] {
+        let load = |file: &Path, report: &mut Report| {
+            load_demonstrations(file, &TOKENIZER, 64, LossOn::Auto, report)
+        };
+        let error = problem(loaded(format!("{row}\n\n{twice}\n").as_bytes(), load).0);
+        let name = if twice.contains("messages") { "role" } else { "completion" };
+        assert!(error.contains("line 3: ") && error.contains(&format!("`{name}`")), "{error}");
+    }
 }
 
 #[test]
