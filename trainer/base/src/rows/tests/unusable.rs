@@ -41,12 +41,12 @@ fn pairs_of_one_answer_are_left_out_and_counted() {
     assert_eq!(of_file.used, 1);
     assert!(said[0].contains("1 of 2 pairs left out"), "{said:?}");
 
-    // Alike as far as they are read.
+    // Alike as far as they are read: what tells them apart is too far on.
     let long = "the sea ".repeat(20);
     let rows = [pair(&(long.clone() + "a"), &(long + "b")), pair("Yes.", "No.")];
     let load = |file: &Path, report: &mut Report| load_preferences(file, &TOKENIZER, 16, report);
     let of_file = loaded(&jsonl(&rows), load).0.unwrap().counts.of_file;
-    assert_eq!((of_file.n_left_out(), of_file.n_left_out_for(LeftOutReason::Identical)), (1, 1));
+    assert_eq!((of_file.n_left_out(), of_file.n_left_out_for(LeftOutReason::TooLong)), (1, 1));
 
     let error = problem(pairs(&jsonl([&pair("Yes.", "Yes.")]), 64));
     assert!(error.contains("in all of its 1 pairs both answers are the same"), "{error}");
