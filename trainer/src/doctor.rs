@@ -67,7 +67,7 @@ impl MachineCheck {
 /// Looks at everything; an error if something is wrong.
 pub fn run(args: &DoctorArgs) -> Result<()> {
     if let Some(threads) = args.threads {
-        tch::set_num_threads(threads.get().into());
+        tch::set_num_threads(threads.into());
     }
     let mut checks = Vec::new();
     let mut tell = |check: MachineCheck| {

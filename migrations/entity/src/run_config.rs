@@ -264,6 +264,7 @@ fn supervised_problems(
     if max_length < 2 {
         found.push(problem("max_length", ConfigProblem::BelowLeast { least: 2 }));
     }
+    at_most(&mut found, "max_length", max_length, MOST_OF_ANYTHING);
     found
 }
 
@@ -273,6 +274,9 @@ fn is_positive(value: f64) -> bool {
 
 /// The largest number of anything that is counted: products of two are numbers still.
 const MOST_OF_ANYTHING: usize = 1_000_000_000;
+
+/// The most answers to one prompt: all of their first tokens are drawn at once.
+const MOST_ANSWERS: usize = 100_000;
 
 fn at_least_one(found: &mut Vec<ConfigError>, field: &str, value: usize) {
     if value == 0 {
@@ -392,6 +396,27 @@ mod tests {
                 assert!(checked(8).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn numbers_beyond_anything_are_refused_by_name() {
+        for kind in RunKind::all().filter(|kind| *kind != RunKind::Fetch) {
+            let settings = kind.settings();
+            // Of these any number means something.
+            let any = ["seed", "top_k", "eval_every", "early_stop_patience"];
+            for (name, _) in settings.defaults().iter().filter(|(_, value)| value.is_u64()) {
+                if any.contains(&name.as_str()) {
+                    continue;
+                }
+                let told = settings.checked(&overrides(json!({ name.as_str(): u64::MAX })));
+                let told = told.err().unwrap_or_else(|| panic!("{kind:?} takes it for {name}"));
+                assert!(told.iter().any(|error| error.field == *name), "{kind:?}: {told:?}");
+            }
+        }
+        let many = RunKind::Sample.settings().checked(&overrides(json!({"n": 1_000_000_000})));
+        assert_eq!(many, Err(vec![problem("n", ConfigProblem::AboveMost { most: 100_000 })]));
+        let endless = RunKind::Sft.settings().checked(&overrides(json!({"epochs": 1e300})));
+        assert_eq!(endless.unwrap_err()[0].field, "epochs");
     }
 
     #[test]

@@ -45,7 +45,7 @@ use entity::run_config::{
     DpoConfig, GrpoConfig, PpoConfig, PretrainConfig, RewardConfig, RlooConfig, RunConfig, RunKind,
     SampleConfig, SftConfig,
 };
-use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 /// Trains language models from people's answers and judgements
 ///
@@ -222,8 +222,8 @@ pub struct OutputFlags {
     #[arg(long)]
     pub exit_with_stdin: bool,
     /// Processor threads to compute with [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroU16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 /// How a verb tells what it does.

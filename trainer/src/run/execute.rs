@@ -82,7 +82,7 @@ fn carried_out(
         exit_with_stdin();
     }
     if let Some(threads) = output.threads {
-        tch::set_num_threads(threads.get().into());
+        tch::set_num_threads(threads.into());
     }
     let asked_to_stop = stop_when_asked()?;
     let mut reporter = RunReporter::new(output.metrics.as_deref(), output.report)?;

@@ -1,8 +1,8 @@
 //! The settings of the optimiser, which every kind of training has; transformers' `TrainingArguments`.
 
 use super::{
-    ConfigError, ConfigProblem, Device, Dtype, LrScheduler, at_least_one, is_positive,
-    not_negative, problem,
+    ConfigError, ConfigProblem, Device, Dtype, LrScheduler, MOST_OF_ANYTHING, at_least_one,
+    at_most, is_positive, not_negative, problem,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,20 @@ impl OptimiserSettings {
         at_least_one(&mut found, "grad_accum", self.grad_accum);
         if self.max_steps == 0 && !is_positive(self.epochs) {
             found.push(problem("epochs", ConfigProblem::NoEnd));
+        }
+        if self.epochs > MOST_OF_ANYTHING as f64 {
+            found.push(problem(
+                "epochs",
+                ConfigProblem::AboveMost { most: MOST_OF_ANYTHING as u64 },
+            ));
+        }
+        for (field, value) in [
+            ("max_steps", self.max_steps),
+            ("warmup_steps", self.warmup_steps),
+            ("decay_steps", self.decay_steps),
+            ("save_every", self.save_every),
+        ] {
+            at_most(&mut found, field, value, MOST_OF_ANYTHING);
         }
         not_negative(&mut found, "weight_decay", self.weight_decay);
         not_negative(&mut found, "max_grad_norm", self.max_grad_norm);

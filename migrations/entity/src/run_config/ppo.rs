@@ -1,8 +1,9 @@
 //! The settings of proximal policy optimisation; TRL's `PPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RolloutConfig, RolloutSettings,
-    RunConfig, at_least_one, is_positive, not_negative, problem, supervised_problems,
+    ConfigError, ConfigProblem, LoraSettings, MOST_OF_ANYTHING, OptimiserSettings, RolloutConfig,
+    RolloutSettings, RunConfig, at_least_one, at_most, is_positive, not_negative, problem,
+    supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -147,7 +148,8 @@ impl RunConfig for PpoConfig {
         at_least_one(&mut found, "response_length", self.response_length);
         at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
         at_least_one(&mut found, "minibatches", self.minibatches);
-        let rollout = self.optimisation.batch_size * self.optimisation.grad_accum;
+        at_most(&mut found, "episodes", self.episodes, MOST_OF_ANYTHING);
+        let rollout = self.rollouts().n_prompts();
         if self.minibatches > rollout.max(1) {
             found.push(problem(
                 "minibatches",

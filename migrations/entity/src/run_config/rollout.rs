@@ -1,8 +1,8 @@
 //! What the methods have in common that learn from answers of their own: rollouts.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, at_least_one,
-    is_positive, problem,
+    ConfigError, ConfigProblem, LoraSettings, MOST_ANSWERS, OptimiserSettings, RunConfig,
+    at_least_one, at_most, is_positive, problem,
 };
 
 /// How such a method draws and scores its answers, by whatever names its own settings have.
@@ -54,6 +54,7 @@ pub(super) fn group_problems(
     if n_answers < 2 {
         found.push(problem("num_generations", ConfigProblem::BelowLeast { least: 2 }));
     }
+    at_most(found, "num_generations", n_answers, MOST_ANSWERS);
     at_least_one(found, "max_completion_length", answer_length);
     at_least_one(found, "num_iterations", passes);
     for (field, value) in clip.into_iter().chain([("temperature", temperature)]) {

@@ -1,7 +1,8 @@
 //! The settings of sampling answers from a model.
 
 use super::{
-    ConfigError, ConfigProblem, Device, Dtype, RunConfig, at_least_one, not_negative, problem,
+    ConfigError, ConfigProblem, Device, Dtype, MOST_ANSWERS, RunConfig, at_least_one, at_most,
+    not_negative, problem,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -76,8 +77,11 @@ impl Default for SampleConfig {
 impl RunConfig for SampleConfig {
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
+        if self.n == 0 {
+            found.push(problem("n", ConfigProblem::BelowLeast { least: 1 }));
+        }
+        at_most(&mut found, "n", self.n, MOST_ANSWERS);
         for (field, value) in [
-            ("n", self.n),
             ("max_new_tokens", self.max_new_tokens),
             ("batch_size", self.batch_size),
             ("max_length", self.max_length),

@@ -1,7 +1,7 @@
 //! The flags of `trainer doctor`.
 
 use super::ReportFormat;
-use std::{num::NonZeroU16, path::PathBuf};
+use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct DoctorArgs {
@@ -12,6 +12,6 @@ pub struct DoctorArgs {
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,
     /// Processor threads to compute with [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroU16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
