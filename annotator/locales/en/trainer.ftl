@@ -193,6 +193,8 @@ out-is-finished = { $folder } holds a finished model; take another --out, or rep
 the-model = model
 the-policy = policy
 the-reward-model = reward model
+start-no-number = the model in { $folder } gives { $found } before it has learnt anything: its weights or the numbers of its config.json are damaged, or too large for this precision (try --dtype f32)
+reward-no-number = the reward model in { $folder } scores an answer as { $score }: its weights are damaged or its training went astray; take another one, or train it again with a lower --learning-rate
 loss-no-number = the loss of step { $step } is { $loss }: lower --learning-rate, or look for damaged weights
 gradient-no-number = the gradient has the norm { $norm }: lower --learning-rate
 gradient-of-step-no-number = the gradient of step { $step } has the norm { $norm }: lower --learning-rate
@@ -214,7 +216,7 @@ checkpoint-setting-differs = { $key } is { $there } there and { $here } here
 ## Answers
 
 sample-no-room = an answer of { $max_new_tokens } tokens leaves no room for a prompt in the { $context } that the model reads
-sample-too-long = the prompt of row { $row } (the first is 0) has { $n } tokens, which with { $max_new_tokens } new ones is more than the { $context } that the model reads; shorten the prompt or the answers
+sample-too-long = the prompt has { $n } tokens, which with { $max_new_tokens } new ones is more than the { $context } that the model reads; shorten the prompt or the answers
 sample-unwritten = writing the answers to { $path }
 serve-reward-model = { $folder } holds a reward model: it scores answers (`trainer score`) and cannot write any
 trainer-missing = no trainer at { $path }: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere

@@ -192,6 +192,8 @@ out-is-finished = в { $folder } уже лежит готовая модель. 
 the-model = сама модель
 the-policy = сама политика
 the-reward-model = модель награды
+start-no-number = модель в { $folder } ещё ничему не училась, а выдаёт { $found }: её веса или числа в config.json повреждены либо слишком велики для этой точности (попробуйте `--dtype f32`)
+reward-no-number = модель награды в { $folder } даёт ответу оценку { $score }: её веса повреждены или её обучение разошлось; возьмите другую или обучите её заново с меньшей скоростью обучения (`--learning-rate`)
 loss-no-number = потери на шаге { $step } — { $loss }: уменьшите скорость обучения (`--learning-rate`) или проверьте, не повреждены ли веса
 gradient-no-number = норма градиента — { $norm }: уменьшите скорость обучения (`--learning-rate`)
 gradient-of-step-no-number = норма градиента на шаге { $step } — { $norm }: уменьшите скорость обучения (`--learning-rate`)
@@ -213,7 +215,7 @@ checkpoint-setting-differs = { $key }: там { $there }, здесь { $here }
 ## Ответы
 
 sample-no-room = ответ в { $max_new_tokens } токенов не оставляет места для запроса: модель может прочесть { $context }
-sample-too-long = в запросе строки { $row } (первая — 0) токенов { $n }, а вместе с { $max_new_tokens } новыми это больше, чем модель может прочесть ({ $context }); сократите запрос или ответы
+sample-too-long = в запросе токенов { $n }, а вместе с { $max_new_tokens } новыми это больше, чем модель может прочесть ({ $context }); сократите запрос или ответы
 sample-unwritten = запись ответов в { $path }
 serve-reward-model = в { $folder } модель награды: она оценивает ответы (`trainer score`), а писать их не умеет
 trainer-missing = по адресу { $path } нет программы trainer: соберите её (`cargo build -p trainer`), укажите её через `--trainer` или задайте `--worker none` и запустите `trainer worker` в другом месте

@@ -24,7 +24,7 @@ use entity::{
     report::LogLevel,
     row_use::{LeftOutReason, RowUse},
 };
-pub use files::{ComparedRow, RowFile, RunRows, load_run_rows};
+pub use files::{ComparedRow, RowFile, RunRows, load_run_rows, problem_of_row};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{mem, path::Path};

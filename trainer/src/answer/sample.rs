@@ -68,7 +68,7 @@ pub fn run(
         (config.max_length, LongPrompts::Refuse)
     };
     let prompts = rows::load_prompts(&paths.prompts, &tokenizer, longest, too_long, report)?;
-    ensure_they_fit(&prompts.rows, config.max_new_tokens, &model)?;
+    ensure_they_fit(&prompts.rows, &paths.prompts, config.max_new_tokens, &model)?;
 
     let ends_after = |ids: &[i64]| stop_at(&tokenizer.completion_text(ids), &config.stop).is_some();
     let mut sampler = Sampler::new(&prompts.rows, &tokenizer, config, report);
@@ -134,26 +134,25 @@ fn room_beside(max_new_tokens: usize, model: &Transformer) -> anyhow::Result<usi
     Ok(context - max_new_tokens)
 }
 
-/// The model's positions end somewhere; a prompt that leaves no room for an answer is named.
+/// The model's positions end somewhere; a prompt of `file` that leaves no room for an answer is named.
 pub(crate) fn ensure_they_fit(
     prompts: &[PromptIds],
+    file: &Path,
     max_new_tokens: usize,
     model: &Transformer,
 ) -> anyhow::Result<()> {
     let context = model.config.max_positions as usize;
     for PromptIds { index, ids, .. } in prompts {
-        let n_tokens = ids.len();
-        ensure!(
-            n_tokens + max_new_tokens <= context,
-            message!(
+        if ids.len() + max_new_tokens > context {
+            let too_long = message!(
                 "sample-too-long",
-                "the prompt of row {row} (the first is 0) has {n} tokens, which with {max_new_tokens} new ones is more than the {context} that the model reads; shorten the prompt or the answers",
-                row = index,
-                n = n_tokens,
+                "the prompt has {n} tokens, which with {max_new_tokens} new ones is more than the {context} that the model reads; shorten the prompt or the answers",
+                n = ids.len(),
                 max_new_tokens = max_new_tokens,
                 context = context
-            )
-        );
+            );
+            return Err(rows::problem_of_row(file, *index, too_long).into());
+        }
     }
     Ok(())
 }
@@ -166,6 +165,9 @@ struct Sampler<'a, 'b> {
     prompts: &'a [PromptIds],
     tokenizer: &'a Tokenizer,
     stop: &'a str,
+    /// Answers to a prompt.
+    n: usize,
+    /// As far as they have come: room for all may be more than there is memory.
     answers: Vec<Vec<Option<Completion>>>,
     n_finished: usize,
     n_shown: usize,
@@ -181,21 +183,23 @@ impl<'a, 'b> Sampler<'a, 'b> {
         report: &'a mut Report<'b>,
     ) -> Self {
         let n = config.n;
-        let answers = vec![vec![None; n]; prompts.len()];
+        let answers = vec![Vec::new(); prompts.len()];
         let progress = RunProgress::new(prompts.len() as u64, (prompts.len() * n) as f64);
         let stop = config.stop.as_str();
-        Self { prompts, tokenizer, stop, answers, n_finished: 0, n_shown: 0, progress, report }
+        Self { prompts, tokenizer, stop, n, answers, n_finished: 0, n_shown: 0, progress, report }
     }
 
     fn take(&mut self, step: DecodingStep) -> ControlFlow<()> {
         let tokens = step.n_tokens - self.progress.tokens();
         let n_finished = step.finished.len();
         self.n_finished += n_finished;
-        let n = self.answers[0].len();
+        let n = self.n;
         let n_prompts = self.prompts.len();
         let last = step.finished.last().map(|finished| finished.request);
         for FinishedAnswer { request, sample, completion } in step.finished {
-            self.answers[request][sample] = Some(completion);
+            let answers = &mut self.answers[request];
+            answers.resize(answers.len().max(sample + 1), None);
+            answers[sample] = Some(completion);
         }
         let done = self.n_finished / n;
         self.progress.advance(done as u64, n_finished as f64, tokens, self.report)?;
@@ -285,5 +289,29 @@ impl Drop for AnswerFile<'_> {
         if let Some(partial) = &self.partial {
             let _ = fs::remove_file(partial);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::fixture_path;
+    use entity::run_config::{Device, Dtype};
+
+    #[test]
+    fn a_prompt_without_room_for_its_answer_is_named_by_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let prompts = folder.path().join("prompts.jsonl");
+        fs::write(&prompts, "\n\n{\"prompt\": \"The sea is\"}\n").unwrap();
+        let out = folder.path().join("answers.jsonl");
+        let paths = SamplePaths { model: fixture_path("tiny_llama"), prompts, out };
+        let config = SampleConfig {
+            max_new_tokens: 512,
+            device: Device::Cpu,
+            dtype: Dtype::F32,
+            ..SampleConfig::default()
+        };
+        let error = run(&paths, &config, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(error.to_string().contains("prompts.jsonl, line 3: the prompt has"), "{error}");
     }
 }

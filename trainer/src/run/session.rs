@@ -171,10 +171,26 @@ impl TrainingSession {
         self.journal.advance(work, tokens, report)
     }
 
+    /// An error where the first step has no number: the learning rate, which has done nothing yet, is not
+    /// the cause.
+    fn demand_sound_start(&self, found: f64) -> Result<()> {
+        ensure!(
+            found.is_finite() || self.step() > 0,
+            message!(
+                "start-no-number",
+                "the model in {folder} gives {found} before it has learnt anything: its weights or the numbers of its config.json are damaged, or too large for this precision (try --dtype f32)",
+                folder = self.model.folder.display(),
+                found = found.to_string()
+            )
+        );
+        Ok(())
+    }
+
     /// Clips and steps; the metrics that every method has, `loss` being the step's.
     pub(crate) fn update(&mut self, loss: f64) -> Result<Map<String, Value>> {
         let done = self.step();
         let step = done + 1;
+        self.demand_sound_start(loss)?;
         ensure!(
             loss.is_finite(),
             message!(
@@ -185,6 +201,7 @@ impl TrainingSession {
             )
         );
         let grad_norm = self.optimizer.clip_gradients(self.max_grad_norm)?;
+        self.demand_sound_start(grad_norm)?;
         ensure!(
             grad_norm.is_finite(),
             message!(

@@ -1,8 +1,10 @@
 //! The files of rows of one run: what it learns from, and what it is measured on.
 
-use super::{AnswerPair, DataError, LoadedRows, PreferencePair, PromptIds, SupervisedExample};
+use super::{
+    AnswerPair, DataError, LoadedRows, PreferencePair, PromptIds, SupervisedExample, jsonl,
+};
 use crate::{job::Report, progress::say};
-use entity::{message, report::LogLevel};
+use entity::{message, message::KeyedMessage, report::LogLevel};
 use std::{
     collections::{BTreeSet, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
@@ -127,6 +129,13 @@ pub fn load_run_rows<T: ComparedRow>(
         say(report, LogLevel::Warning, in_both);
     }
     Ok(RunRows { learnt, held_out })
+}
+
+/// What is wrong with a row that was read before, by its file and line.
+pub fn problem_of_row(file: &Path, place: usize, problem: KeyedMessage) -> DataError {
+    let rows = jsonl::RowReader::open(file).ok();
+    let line = rows.and_then(|mut rows| rows.nth(place)?.ok()).map_or(place + 1, |row| row.number);
+    DataError::Line { file: file.to_path_buf(), line, problem }
 }
 
 /// How many of the held-out rows are learnt from, too.

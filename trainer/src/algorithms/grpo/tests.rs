@@ -168,3 +168,8 @@ fn a_policy_and_a_reward_model_of_one_base_have_its_weights_in_memory_once() {
     }
     assert!(engine.reward.parameters().iter().all(|(_, weight)| !weight.requires_grad()));
 }
+
+#[test]
+fn a_reward_model_that_gives_no_numbers_is_named() {
+    Desk::new().assert_blames_the_reward_model(run, &desk_config());
+}

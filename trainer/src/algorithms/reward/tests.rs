@@ -188,3 +188,25 @@ fn a_run_goes_on_with_the_held_out_pairs_that_it_began_with_and_no_others() {
     let refused = run(&paths(None), &config, &mut deaf).err().expect("an error");
     assert!(refused.to_string().contains("eval_data"), "{refused}");
 }
+
+#[test]
+fn a_base_that_gives_no_numbers_is_named_before_it_has_learnt() {
+    let golden = &fixture("trl_reward_trace.json")["messages"];
+    let folder = tempfile::tempdir().unwrap();
+    let base = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+    let (_, weight) = base.parameters().iter().find(|(name, _)| name.contains("mlp")).unwrap();
+    tch::no_grad(|| drop(weight.shallow_clone().fill_(3e38)));
+    let model = folder.path().join("broken");
+    crate::model::save(&base, &model, &Map::new()).unwrap();
+    let paths = RewardPaths {
+        model,
+        data: fixture_path(golden["data"].as_str().unwrap()),
+        out: folder.path().join("out"),
+        eval_data: None,
+        start: StartFlags::default(),
+    };
+    let mut deaf = |_| std::ops::ControlFlow::Continue(());
+    let told = run(&paths, &traced(golden), &mut deaf).err().expect("an error").to_string();
+    assert!(told.contains("broken gives ") && told.contains("before it has learnt"), "{told}");
+    assert!(!told.contains("learning-rate"), "{told}");
+}

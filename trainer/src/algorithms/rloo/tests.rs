@@ -114,3 +114,8 @@ fn assert_goes_on(mut config: RlooConfig, file: &str) {
     config.optimisation.max_steps = 5;
     Desk::new().assert_goes_on(run, &config, file);
 }
+
+#[test]
+fn a_reward_model_that_gives_no_numbers_is_named() {
+    Desk::new().assert_blames_the_reward_model(run, &desk_config());
+}

@@ -131,6 +131,22 @@ impl Desk {
         (outcome, events)
     }
 
+    /// A run whose reward model gives no numbers says that it does, and not to learn more slowly.
+    pub(crate) fn assert_blames_the_reward_model<C>(&self, verb: Verb<C>, config: &C) {
+        let broken = scorer(1);
+        let head = broken.score_head.as_ref().unwrap();
+        tch::no_grad(|| drop(head.shallow_clone().fill_(3e38)));
+        let reward = self.folder.path().join("broken");
+        model::save(&broken, &reward, &Map::new()).unwrap();
+        for eval_prompts in [None, Some(self.paths("").prompts)] {
+            let paths = RolloutPaths { reward: reward.clone(), eval_prompts, ..self.paths("none") };
+            let error = verb(&paths, config, &mut |_| ControlFlow::Continue(())).unwrap_err();
+            let told = error.to_string();
+            assert!(told.contains("reward model") && told.contains("broken"), "{told}");
+            assert!(told.contains("scores an answer as"), "{told}");
+        }
+    }
+
     /// Holds a run of five steps that is stopped twice against one that is not: the same numbers, and the
     /// same weights in `file`, bit for bit.
     pub(crate) fn assert_goes_on<C>(&self, verb: Verb<C>, config: &C, file: &str) {

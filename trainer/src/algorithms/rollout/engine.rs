@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use entity::{message, message::KeyedMessage, report::RunReport, run_config::RolloutSettings};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::Path};
 use tch::Tensor;
 use trainer_base::{
     model_config::ModelPurpose,
@@ -69,9 +69,9 @@ impl RolloutEngine {
         Ok(())
     }
 
-    /// An error where a prompt leaves no room for an answer.
-    pub(crate) fn ensure_they_fit(&self, prompts: &[PromptIds]) -> Result<()> {
-        sample::ensure_they_fit(prompts, self.settings.answer_length, &self.policy)
+    /// An error where a prompt of `file` leaves no room for an answer.
+    pub(crate) fn ensure_they_fit(&self, prompts: &[PromptIds], file: &Path) -> Result<()> {
+        sample::ensure_they_fit(prompts, file, self.settings.answer_length, &self.policy)
     }
 
     /// `n` answers of the policy, or of the model that it was, to each prompt, one prompt's after the
@@ -114,8 +114,24 @@ impl RolloutEngine {
         let drawn = completions.iter().map(|completion| &completion.token_ids);
         sequences.iter().chain(drawn).try_for_each(|ids| self.check_embedded(ids))?;
         let mut scores = self.scores(&sequences);
+        self.demand_scores(&scores)?;
         self.penalise(&mut scores, completions);
         Ok(scores)
+    }
+
+    /// An error where the reward model gives no number: whatever learns from it would be to blame.
+    fn demand_scores(&self, scores: &[f32]) -> Result<()> {
+        let odd = scores.iter().find(|score| !score.is_finite());
+        ensure!(
+            odd.is_none(),
+            message!(
+                "reward-no-number",
+                "the reward model in {folder} scores an answer as {score}: its weights are damaged or its training went astray; take another one, or train it again with a lower --learning-rate",
+                folder = self.reward.folder.display(),
+                score = odd.copied().unwrap_or_default().to_string()
+            )
+        );
+        Ok(())
     }
 
     /// An answer that did not end by itself loses `missing_eos_penalty`.

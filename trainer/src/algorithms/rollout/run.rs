@@ -54,8 +54,9 @@ impl<'a> RolloutRun<'a> {
         report: &mut Report,
     ) -> Result<Option<Self>> {
         let (settings, prompts) = (config.rollouts(), rows.prompts.rows.as_slice());
-        for prompts in [prompts, &rows.held_out] {
-            learner.engine().ensure_they_fit(prompts)?;
+        learner.engine().ensure_they_fit(prompts, &paths.prompts)?;
+        if let Some(file) = &paths.eval_prompts {
+            learner.engine().ensure_they_fit(&rows.held_out, file)?;
         }
         let plan = RolloutPlan::new(&settings, prompts.len());
         let evaluations = EvaluationSchedule::new(settings.eval_every, plan.n_steps);

@@ -15,7 +15,7 @@ fn demand_numbers(of_rows: &Tensor) {
     let sum = of_rows.sum(Kind::Float).double_value(&[]);
     assert!(
         sum.is_finite(),
-        "{NOT_NUMBERS}: its weights are damaged, or --learning-rate was too high: lower it"
+        "{NOT_NUMBERS}: its weights are damaged, or it was trained with too high a --learning-rate"
     );
 }
 
