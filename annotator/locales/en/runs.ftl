@@ -115,6 +115,9 @@ glance-loss-fell-few = It fell by { $percent } %, but on { $n ->
 } only: too few to say how it answers others.
 glance-loss-flat = It has not changed by even 1 %. Try a higher learning rate or more epochs.
 glance-loss-rose = It rose by { $percent } %. Lower the learning rate, or look at the data.
+glance-loss-fell-surely = It fell by { $percent } %, row by row on { $n } held-out prompts by { $gain } (95 % interval { $low } to { $high }): the model learns to answer as people do, on prompts that it never saw.
+glance-loss-rose-surely = It rose by { $percent } %, row by row on { $n } held-out prompts by { $gain } (95 % interval { $low } to { $high }). Lower the learning rate, or look at the data.
+glance-loss-unclear = No clear difference: on { $n } held-out prompts it changed by { $gain }, and the 95 % interval { $low } to { $high } has 0 in it. More held-out prompts or a longer run would tell.
 glance-loss-rose-again = It was lowest at step { $step } ({ $lowest }) and has risen by { $percent } % since: the model learns its examples by heart. Stop earlier next time.
 glance-loss-rose-again-kept = It was lowest at step { $step } ({ $lowest }) and has risen by { $percent } % since: from there on the model learns its examples by heart.
 glance-kept = The step whose model is kept

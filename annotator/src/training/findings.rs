@@ -12,6 +12,7 @@ pub use policy::{groups_alike, policy_drift, policy_gain};
 use crate::training::curves::short;
 use crate::training::run_digest::{MetricSeries, RunDigest};
 use entity::row_use::LeftOutReason;
+use std::cmp::Ordering;
 
 /// A held-out loss that moved by less than this part has not moved.
 const LOSS_FLAT: f64 = 0.01;
@@ -80,6 +81,16 @@ pub fn held_out_loss(digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunF
     } else if let (true, Some(n @ ..MIN_HELD_OUT)) = (change <= -LOSS_FLAT, n_held_out) {
         let args = vec![("percent", percent(first)), ("n", n.to_string())];
         (FindingTone::Plain, "glance-loss-fell-few", args)
+    } else if let (true, Some(change)) =
+        (change.abs() >= LOSS_FLAT, MeasuredChange::of(digest, "eval_loss_change"))
+    {
+        let mut args = change.args();
+        args.extend([("percent", percent(first)), ("n", held_out_rows(digest, n_held_out))]);
+        match change.sign() {
+            Ordering::Less => (FindingTone::Good, "glance-loss-fell-surely", args),
+            Ordering::Equal => (FindingTone::Plain, "glance-loss-unclear", args),
+            Ordering::Greater => (FindingTone::Watch, "glance-loss-rose-surely", args),
+        }
     } else if change <= -LOSS_FLAT {
         (FindingTone::Good, "glance-loss-fell", vec![("percent", percent(first))])
     } else if change < LOSS_FLAT {
@@ -89,6 +100,39 @@ pub fn held_out_loss(digest: &RunDigest, n_held_out: Option<u64>) -> Option<RunF
     };
     let figure = from_to(series, short);
     Some(RunFinding { title: "glance-held-out-loss", tone, figure, says, args })
+}
+
+/// How many rows were measured on.
+fn held_out_rows(digest: &RunDigest, n_held_out: Option<u64>) -> String {
+    digest.last("eval_rows").or(n_held_out.map(|n| n as f64)).map(short).unwrap_or_default()
+}
+
+/// A change since the start on the same held-out rows, with its 95 % interval.
+struct MeasuredChange {
+    value: f64,
+    low: f64,
+    high: f64,
+}
+
+impl MeasuredChange {
+    /// None where it was not measured, or on too few rows to tell.
+    fn of(digest: &RunDigest, metric: &str) -> Option<Self> {
+        let last = |part: &str| digest.last(&format!("{metric}{part}"));
+        Some(Self { value: last("")?, low: last("_low")?, high: last("_high")? })
+    }
+
+    /// Whether it is below 0 or above, surely; equal where 0 is within its interval.
+    fn sign(&self) -> Ordering {
+        match (self.low, self.high) {
+            (_, high) if high < 0.0 => Ordering::Less,
+            (low, _) if low > 0.0 => Ordering::Greater,
+            _ => Ordering::Equal,
+        }
+    }
+
+    fn args(&self) -> Vec<(&'static str, String)> {
+        vec![("gain", short(self.value)), ("low", short(self.low)), ("high", short(self.high))]
+    }
 }
 
 /// The metric that tells which step's model a run keeps.

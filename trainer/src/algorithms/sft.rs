@@ -1,5 +1,6 @@
 //! Supervised fine-tuning: the model learns to write people's answers (TRL: `SFTTrainer`).
 
+mod held_out;
 mod packs;
 
 pub(crate) use packs::PackedRows;
@@ -15,6 +16,7 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{message, report::LogLevel, row_use::RowUse, run_config::SftConfig};
+use held_out::RowLosses;
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
@@ -297,27 +299,36 @@ fn evaluate(
     batch_size: usize,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
-    let mut sums = LearntSums::default();
+    let (mut sums, mut rows) = (LearntSums::default(), RowLosses::default());
     for examples in examples.chunks(batch_size) {
-        sums += measure(&session.model, &examples);
+        let statistics = measure(&session.model, &examples);
+        let logprobs = Vec::<f32>::try_from(&statistics.logprobs).expect("one value per token");
+        rows.add(&examples, &logprobs);
+        sums += LearntSums::new(&statistics);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
         if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
         }
     }
     let n = examples.rows.iter().map(SupervisedExample::n_learnt).sum::<usize>() as f64;
-    Some(object(json!({
+    let mut metrics = object(json!({
         "eval_loss": sums.loss / n,
         "eval_mean_token_accuracy": sums.n_likeliest / n,
-    })))
+    }));
+    match &session.journal.held_out_start {
+        Some(start) => metrics.extend(rows.beside(start)),
+        None if session.step() == 0 => session.journal.held_out_start = Some(rows.bits()),
+        None => {} // It goes on from a checkpoint that is older than what is kept of the start.
+    }
+    Some(metrics)
 }
 
-fn measure(model: &Transformer, examples: &[&SupervisedExample]) -> LearntSums {
+fn measure(model: &Transformer, examples: &[&SupervisedExample]) -> head::TokenStatistics {
     let _guard = tch::no_grad_guard();
     let batch = pack(model, examples);
     let learnt = learnt_tokens(&batch, examples);
     let hidden = model.hidden(&batch).index_select(0, &learnt.rows);
-    LearntSums::new(&head::logprobs(model, &hidden, &learnt.ids, 1.0))
+    head::logprobs(model, &hidden, &learnt.ids, 1.0)
 }
 
 #[cfg(test)]

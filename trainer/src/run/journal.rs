@@ -39,6 +39,8 @@ pub(crate) struct RunJournal {
     pub(crate) resumed_from: Option<PathBuf>,
     /// What a run knows of its best model, if it keeps that.
     pub(crate) best: Option<BestSoFar>,
+    /// The loss on each held-out row before the first step, as the bits of f32.
+    pub(crate) held_out_start: Option<Vec<u32>>,
     kind: &'static str,
     schedule: CheckpointSchedule,
     checkpoints: RunCheckpoints,
@@ -56,6 +58,8 @@ struct JournalState {
     n_updates: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     best: Option<BestSoFar>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_out_start: Option<Vec<u32>>,
     work: f64,
     tokens: u64,
     seconds: f64,
@@ -85,6 +89,7 @@ impl RunJournal {
             progress: RunProgress::new(opening.n_steps, opening.work),
             resumed_from: None,
             best: None,
+            held_out_start: None,
             kind: opening.kind,
             schedule: CheckpointSchedule::new(opening.save_every),
             checkpoints,
@@ -97,6 +102,7 @@ impl RunJournal {
             journal.progress.resume(state.work, state.tokens, state.seconds);
             journal.last = state.last;
             journal.best = state.best;
+            journal.held_out_start = state.held_out_start;
             let going_on = message!(
                 "going-on-from-checkpoint",
                 "going on from the checkpoint after step {step}",
@@ -154,6 +160,7 @@ impl RunJournal {
         let state = JournalState {
             n_updates,
             best: self.best.clone(),
+            held_out_start: self.held_out_start.clone(),
             work: self.progress.done(),
             tokens: self.progress.tokens(),
             seconds: self.progress.seconds(),

@@ -6,13 +6,14 @@
 //! does.
 
 use super::{
-    FindingTone, MIN_HELD_OUT, MIN_POINTS, RunFinding, SeriesChange, from_to, is_before_training,
-    noisy_metric, percent,
+    FindingTone, MIN_HELD_OUT, MIN_POINTS, MeasuredChange, RunFinding, SeriesChange, from_to,
+    is_before_training, noisy_metric, percent,
 };
 use crate::training::{
     curves::short,
     run_digest::{MetricSeries, RunDigest},
 };
+use std::cmp::Ordering;
 
 /// Scores that correlate with the length of answers this much, or against it, judge little else: half
 /// of how they vary is length.
@@ -84,21 +85,16 @@ fn held_out_gain(digest: &RunDigest) -> Option<RunFinding> {
         return found(FindingTone::Plain, "glance-before-training", figure, Vec::new());
     }
     let figure = from_to(series, short);
-    let bounds = (digest.last("eval_gain_low"), digest.last("eval_gain_high"));
-    let (Some(low), Some(high)) = bounds else {
+    let Some(gain) = MeasuredChange::of(digest, "eval_gain") else {
         return found(FindingTone::Plain, "glance-gain-few", figure, vec![("n", short(n))]);
     };
-    let mut args = vec![
-        ("n", short(n)),
-        ("gain", short(digest.last("eval_gain")?)),
-        ("low", short(low)),
-        ("high", short(high)),
-    ];
+    let mut args = vec![("n", short(n))];
+    args.extend(gain.args());
     let (tone, says) = if n < MIN_HELD_OUT as f64 {
         (FindingTone::Plain, "glance-gain-few")
-    } else if high < 0.0 {
+    } else if gain.sign() == Ordering::Less {
         (FindingTone::Watch, "glance-gain-worse")
-    } else if low <= 0.0 {
+    } else if gain.sign() == Ordering::Equal {
         (FindingTone::Plain, "glance-gain-unclear")
     } else if let Some((says, more)) = only_length(digest) {
         args.extend(more);

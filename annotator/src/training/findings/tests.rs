@@ -46,6 +46,29 @@ fn a_held_out_loss_falls_stays_or_rises_again() {
 }
 
 #[test]
+fn a_held_out_loss_is_judged_by_the_interval_of_its_change_row_by_row() {
+    let found = |losses: &[f64], low: f64, high: f64| {
+        let digest = digest(&[
+            ("eval_loss", losses),
+            ("eval_loss_change", &[losses[1] - losses[0]]),
+            ("eval_loss_change_low", &[low]),
+            ("eval_loss_change_high", &[high]),
+            ("eval_rows", &[40.0]),
+        ]);
+        learning(RunKind::Sft, &digest, Some(40)).unwrap()
+    };
+    let fell = found(&[3.0, 2.1], -1.1, -0.7);
+    assert_eq!((fell.tone, fell.says), (FindingTone::Good, "glance-loss-fell-surely"));
+    assert_eq!(fell.args[1], ("low", "-1.1".to_owned()));
+    let unclear = found(&[3.0, 2.8], -0.5, 0.1);
+    assert_eq!((unclear.tone, unclear.says), (FindingTone::Plain, "glance-loss-unclear"));
+    assert_eq!(found(&[3.0, 3.2], -0.1, 0.5).says, "glance-loss-unclear");
+    let rose = found(&[3.0, 3.5], 0.2, 0.8);
+    assert_eq!((rose.tone, rose.says), (FindingTone::Watch, "glance-loss-rose-surely"));
+    assert_eq!(found(&[3.0, 2.99], -0.02, -0.001).says, "glance-loss-flat", "sure, and nothing");
+}
+
+#[test]
 fn a_run_that_keeps_its_best_model_says_which_step_that_is_of() {
     let losses: (&str, &[f64]) = ("eval_loss", &[3.0, 2.0, 2.5]);
     let kept = digest(&[losses, ("best_step", &[1.0, 1.0]), ("best_eval_loss", &[2.0, 2.0])]);

@@ -74,3 +74,28 @@ fn a_run_goes_on_with_the_held_out_rows_that_it_began_with_and_no_others() {
     let (_, outcome) = run_until(&paths, &config, None);
     assert!(matches!(outcome, VerbOutcome::Finished(_)));
 }
+
+#[test]
+fn the_change_of_the_held_out_loss_has_an_interval_also_after_a_stop() {
+    let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let measured = |folder: &Path, stop: Option<u64>| {
+        let (mut paths, config) = files_of_one_name(folder);
+        paths.eval_data = Some(folder.join("others/rows.jsonl"));
+        let mut metrics = run_until(&paths, &config, stop).0;
+        if stop.is_some() {
+            metrics.extend(run_until(&paths, &config, None).0);
+        }
+        metrics
+    };
+    let uninterrupted = measured(whole.path(), None);
+    let number = |line: &Map<String, Value>, name: &str| line[name].as_f64().unwrap();
+    let (start, end) = (&uninterrupted[0], uninterrupted.last().unwrap());
+    assert!(!start.contains_key("eval_loss_change"));
+    let change = number(end, "eval_loss_change");
+    let between = number(end, "eval_loss") - number(start, "eval_loss");
+    assert!((change - between).abs() < 1e-6, "{change} is not {between}");
+    assert!(number(end, "eval_loss_change_low") < change);
+    assert!(number(end, "eval_loss_change_high") > change);
+    assert_eq!(number(end, "eval_rows"), 6.0);
+    assert_eq!(measured(parts.path(), Some(2)), uninterrupted);
+}
