@@ -185,7 +185,7 @@ fn a_run_goes_on_with_the_held_out_pairs_that_it_began_with_and_no_others() {
     let config = traced(golden);
     run_all(&paths(Some(data.clone())), &config, Some(4));
     let mut deaf = |_| std::ops::ControlFlow::Continue(());
-    let refused = run(&paths(None), &config, &mut deaf).err().expect("an error");
+    let refused = run(&paths(None), &config, &mut deaf).expect_err("it is refused");
     assert!(refused.to_string().contains("eval_data"), "{refused}");
 }
 
@@ -206,7 +206,7 @@ fn a_base_that_gives_no_numbers_is_named_before_it_has_learnt() {
         start: StartFlags::default(),
     };
     let mut deaf = |_| std::ops::ControlFlow::Continue(());
-    let told = run(&paths, &traced(golden), &mut deaf).err().expect("an error").to_string();
+    let told = run(&paths, &traced(golden), &mut deaf).expect_err("it is refused").to_string();
     assert!(told.contains("broken gives ") && told.contains("before it has learnt"), "{told}");
     assert!(!told.contains("learning-rate"), "{told}");
 }

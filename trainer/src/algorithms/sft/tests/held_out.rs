@@ -68,7 +68,8 @@ fn a_run_goes_on_with_the_held_out_rows_that_it_began_with_and_no_others() {
     let (mut paths, config) = files_of_one_name(folder.path());
     run_until(&paths, &config, Some(2));
     let began_with = paths.eval_data.replace(folder.path().join("others/rows.jsonl"));
-    let refused = run(&paths, &config, &mut |_| ControlFlow::Continue(())).err().expect("an error");
+    let refused =
+        run(&paths, &config, &mut |_| ControlFlow::Continue(())).expect_err("it is refused");
     assert!(refused.to_string().contains("eval_data"), "{refused}");
     paths.eval_data = began_with;
     let (_, outcome) = run_until(&paths, &config, None);
