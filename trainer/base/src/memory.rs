@@ -36,8 +36,9 @@ const PER_LOGIT: u64 = 14;
 /// cannot use about half of the places again in which the scores were.
 const PER_PAIR: u64 = 6;
 
-/// What a cap adds to it: the quotient and its hyperbolic tangent.
-const PER_CAPPED: u64 = 8;
+/// What a cap adds to it: its hyperbolic tangent, which in f32 lies half where the allocator could use
+/// nothing again.
+const PER_CAPPED: u64 = 2;
 
 /// A model that takes part in a run.
 #[derive(Clone, Copy, Debug)]
