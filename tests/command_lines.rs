@@ -31,6 +31,7 @@ const TRAINER: &[(&str, &str)] = &[
     ),
     ("reward", "--model --data --out --eval-data --lora-rank --merge"),
     ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),
+    ("kto", "--model --data --out --eval-data --beta --desirable-weight --lora-rank --merge"),
     (
         "ppo",
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \

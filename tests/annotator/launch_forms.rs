@@ -102,7 +102,7 @@ on_both_databases! {
         place.model("the-base", ModelKind::Base, None).await;
         place.model("the-tuned", ModelKind::Sft, None).await;
         place.model("the-policy", ModelKind::Policy, None).await;
-        for kind in ["sft", "reward", "dpo", "ppo", "grpo", "rloo"] {
+        for kind in ["sft", "reward", "dpo", "kto", "ppo", "grpo", "rloo"] {
             let page = place.engineer.get(&format!("{}/runs/new/{kind}", place.project)).await;
             let first = &page.texts("#model option")[0];
             assert!(first.starts_with("the-base"), "{kind}: {first}");
@@ -158,7 +158,7 @@ on_both_databases! {
             let again = place.engineer.get(&format!("{address}?from={run}")).await;
             assert_eq!(again.form(&address).value("follow_up"), Some(chosen));
         }
-        for kind in ["dpo", "ppo", "grpo", "rloo"] {
+        for kind in ["dpo", "kto", "ppo", "grpo", "rloo"] {
             let form = place.engineer.get(&format!("{}/runs/new/{kind}", place.project)).await;
             assert_eq!(form.texts("label[for=follow_up]"), ["Then let the new model answer"]);
         }

@@ -44,8 +44,15 @@ use storage::artifact_store::ArtifactStore;
 /// How long everything may take: a machine may be slow, but a run that is stuck is a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-const KINDS: [RunKind; 6] =
-    [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo, RunKind::Rloo];
+const KINDS: [RunKind; 7] = [
+    RunKind::Sft,
+    RunKind::Reward,
+    RunKind::Dpo,
+    RunKind::Kto,
+    RunKind::Ppo,
+    RunKind::Grpo,
+    RunKind::Rloo,
+];
 
 /// A database with models and datasets for every kind of training.
 struct Site {
@@ -103,7 +110,7 @@ impl Site {
     async fn queue(&self, kind: RunKind) -> RunId {
         let (model, dataset) = match kind {
             RunKind::Sft => (self.base, self.demonstrations),
-            RunKind::Reward | RunKind::Dpo => (self.base, self.preferences),
+            RunKind::Reward | RunKind::Dpo | RunKind::Kto => (self.base, self.preferences),
             RunKind::Ppo | RunKind::Grpo | RunKind::Rloo | RunKind::Sample => {
                 (self.sft, self.prompts)
             }

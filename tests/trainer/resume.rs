@@ -72,6 +72,14 @@ fn dpo_survives_a_kill() {
     survives(&chats, paths, "--learning-rate 0.001 --epochs 6 --max-length 128 --save-every 5", 17);
 }
 
+#[test]
+fn kto_survives_a_kill() {
+    let chats = Chats::new(15, 64);
+    let data = chats.preferences();
+    let paths = &["kto", "--model", &base(), "--data", &data];
+    survives(&chats, paths, "--learning-rate 0.001 --epochs 3 --max-length 128 --save-every 5", 17);
+}
+
 /// A method whose policy learns from answers of its own.
 fn rollouts_survive_a_kill(verb: &str, settings: &str) {
     let chats = Chats::new(13, 64);

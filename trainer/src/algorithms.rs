@@ -1,10 +1,13 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
+mod answer_forward;
 pub mod dpo;
 pub mod grpo;
+pub mod kto;
 mod length_bias;
 pub mod ppo;
 pub mod pretrain;
+mod reference;
 pub mod reward;
 pub mod rloo;
 mod rollout;
@@ -20,6 +23,7 @@ pub(crate) fn run(verb: &TrainingVerb) -> Result<(), VerbFailure> {
         TrainingVerb::Sft(flags) => configured(flags, sft::run),
         TrainingVerb::Reward(flags) => configured(flags, reward::run),
         TrainingVerb::Dpo(flags) => configured(flags, dpo::run),
+        TrainingVerb::Kto(flags) => configured(flags, kto::run),
         TrainingVerb::Ppo(flags) => configured(flags, ppo::run),
         TrainingVerb::Grpo(flags) => configured(flags, grpo::run),
         TrainingVerb::Rloo(flags) => configured(flags, rloo::run),

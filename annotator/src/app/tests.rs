@@ -104,6 +104,7 @@ impl FullProject {
             "/runs/new/sft",
             "/runs/new/ppo",
             "/runs/new/grpo",
+            "/runs/new/kto",
             "/runs/new/rloo",
             "/runs/compare",
             "/models",

@@ -4,6 +4,7 @@
 mod dpo;
 mod fetch;
 mod grpo;
+mod kto;
 mod ppo;
 mod reward;
 mod rloo;
@@ -36,6 +37,7 @@ pub fn definition(kind: RunKind) -> &'static RunDefinition {
         RunKind::Sample => &sample::SAMPLE,
         RunKind::Reward => &reward::REWARD,
         RunKind::Dpo => &dpo::DPO,
+        RunKind::Kto => &kto::KTO,
         RunKind::Ppo => &ppo::PPO,
         RunKind::Grpo => &grpo::GRPO,
         RunKind::Rloo => &rloo::RLOO,

@@ -7,6 +7,7 @@ mod best;
 mod dpo;
 mod fetch;
 mod grpo;
+mod kto;
 mod lora;
 mod optimiser;
 mod ppo;
@@ -21,6 +22,7 @@ pub use best::BestSettings;
 pub use dpo::DpoConfig;
 pub use fetch::{FetchConfig, FetchSource};
 pub use grpo::{GrpoConfig, GrpoLoss, ScaleRewards};
+pub use kto::KtoConfig;
 pub use lora::LoraSettings;
 pub use optimiser::OptimiserSettings;
 pub use ppo::{KlEstimator, PpoConfig};
@@ -50,6 +52,7 @@ pub enum RunKind {
     Sample,
     Reward,
     Dpo,
+    Kto,
     Ppo,
     Grpo,
     Rloo,
@@ -70,6 +73,7 @@ impl RunKind {
             Self::Sample => &SettingsOf::<SampleConfig>(PhantomData),
             Self::Reward => &SettingsOf::<RewardConfig>(PhantomData),
             Self::Dpo => &SettingsOf::<DpoConfig>(PhantomData),
+            Self::Kto => &SettingsOf::<KtoConfig>(PhantomData),
             Self::Ppo => &SettingsOf::<PpoConfig>(PhantomData),
             Self::Grpo => &SettingsOf::<GrpoConfig>(PhantomData),
             Self::Rloo => &SettingsOf::<RlooConfig>(PhantomData),

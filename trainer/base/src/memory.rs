@@ -15,7 +15,7 @@ pub use shape::ModelShape;
 use crate::{adapters, model_files, weights::count_parameters};
 use batch_load::BatchLoad;
 use entity::run_config::{
-    DpoConfig, Dtype, OptimiserSettings, RewardConfig, SampleConfig, SftConfig,
+    DpoConfig, Dtype, KtoConfig, OptimiserSettings, RewardConfig, SampleConfig, SftConfig,
 };
 use learning::LearningModel;
 use serde::de::DeserializeOwned;
@@ -121,6 +121,19 @@ impl MemoryNeeds for DpoConfig {
     }
 }
 
+impl MemoryNeeds for KtoConfig {
+    fn memory(
+        &self,
+        models: &[ModelInMemory],
+        dtype: Option<Dtype>,
+        rows: Option<&RowLengths>,
+    ) -> Option<MemoryEstimate> {
+        let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
+        let model = LearningModel::new(*models.first()?, &self.lora);
+        Some(supervised(model, &self.optimisation, dtype, worst, rows))
+    }
+}
+
 impl MemoryNeeds for RewardConfig {
     fn memory(
         &self,
@@ -169,7 +182,7 @@ fn batches(
     vec![BatchLoad::alike(n_sequences, model.at_most(worst.max_length as u64), worst.has_head)]
 }
 
-/// SFT, DPO (whose reference speaks once, before the first step) and reward models.
+/// SFT, DPO and KTO (whose reference speaks once, before the first step), and reward models.
 ///
 /// The weights' gradients come while the layers' memory goes, so that the larger of both counts; where
 /// gradients are gathered over several batches they are there all the time.

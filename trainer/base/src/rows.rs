@@ -9,6 +9,7 @@ mod columns;
 mod data_error;
 mod files;
 mod jsonl;
+mod labelled;
 mod loader;
 mod supervised;
 mod turns;
@@ -25,6 +26,7 @@ use entity::{
     row_use::{LeftOutReason, RowUse},
 };
 pub use files::{ComparedRow, RowFile, RunRows, load_run_rows, problem_of_row};
+pub use labelled::{LabelledAnswer, load_labelled};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::{mem, path::Path};

@@ -7,6 +7,7 @@ mod doctor;
 mod dpo;
 mod fetch;
 mod grpo;
+mod kto;
 mod logprobs;
 mod measure;
 mod merge;
@@ -27,6 +28,7 @@ mod worker;
 pub use doctor::DoctorArgs;
 pub use dpo::DpoPaths;
 pub use fetch::FetchPaths;
+pub use kto::KtoPaths;
 pub use logprobs::LogprobsPaths;
 pub use measure::MeasureConfig;
 pub use merge::MergePaths;
@@ -42,15 +44,16 @@ pub use worker::WorkerArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use entity::run_config::{
-    DpoConfig, GrpoConfig, PpoConfig, PretrainConfig, RewardConfig, RlooConfig, RunConfig, RunKind,
-    SampleConfig, SftConfig,
+    DpoConfig, GrpoConfig, KtoConfig, PpoConfig, PretrainConfig, RewardConfig, RlooConfig,
+    RunConfig, RunKind, SampleConfig, SftConfig,
 };
 use std::{ffi::OsString, path::PathBuf};
 
 /// Trains language models from people's answers and judgements
 ///
 /// Models are Hugging Face folders, data are JSON lines in TRL's formats (`.gz` too):
-/// `messages`; `prompt` and `completion`; `prompt`, `chosen` and `rejected`; or `prompt` alone.
+/// `messages`; `prompt` and `completion`, with a `label` for `kto`; `prompt`, `chosen` and
+/// `rejected`; or `prompt` alone.
 ///
 /// Of a setting that is given twice the last one counts; a file or folder can be given once.
 #[derive(Debug, Parser)]
@@ -116,6 +119,8 @@ pub enum TrainingVerb {
     Reward(VerbFlags<RewardPaths, RewardConfig>),
     /// Improve a policy on comparisons, without a reward model (direct preference optimisation)
     Dpo(VerbFlags<DpoPaths, DpoConfig>),
+    /// Improve a policy on answers that are good or bad, each by itself (Kahneman–Tversky optimisation)
+    Kto(VerbFlags<KtoPaths, KtoConfig>),
     /// Improve a policy against a reward model by proximal policy optimisation
     Ppo(VerbFlags<RolloutPaths, PpoConfig>),
     /// Improve a policy against a reward model by judging its answers to a prompt beside each other
@@ -134,6 +139,7 @@ impl TrainingVerb {
             Self::Sft(flags) => (flags.paths.start, Some(&flags.config.lora)),
             Self::Reward(flags) => (flags.paths.start, Some(&flags.config.lora)),
             Self::Dpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
+            Self::Kto(flags) => (flags.paths.start, Some(&flags.config.lora)),
             Self::Ppo(flags) => (flags.paths.start, Some(&flags.config.lora)),
             Self::Grpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
             Self::Rloo(flags) => (flags.paths.start, Some(&flags.config.lora)),
@@ -171,6 +177,7 @@ pub fn run_command(kind: RunKind) -> &'static RunCommand {
         RunKind::Sample => &sample::COMMAND,
         RunKind::Reward => &reward::COMMAND,
         RunKind::Dpo => &dpo::COMMAND,
+        RunKind::Kto => &kto::COMMAND,
         RunKind::Ppo => &ppo::COMMAND,
         RunKind::Grpo => &grpo::COMMAND,
         RunKind::Rloo => &rloo::COMMAND,

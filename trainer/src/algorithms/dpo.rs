@@ -2,16 +2,18 @@
 //! et al. 2023; TRL: `DPOTrainer`, loss `sigmoid`).
 //!
 //! The reference is the model that the run starts from. Its log-probability of every answer is one
-//! number, computed once before the first step and kept with the checkpoints, so that a run holds one set of
-//! weights and not two (TRL: `precompute_ref_log_probs`).
+//! number, computed once before the first step, so that a run holds one set of weights and not two.
 
-mod reference;
 mod statistics;
 
-use super::length_bias::LengthBias;
+use super::{
+    answer_forward::AnswerForward,
+    length_bias::LengthBias,
+    reference::{ReferenceLogprobs, TwoLogprobs},
+};
 use crate::{
     math::{ops, statistics::wilson_interval},
-    model::{self, PackedBatch, Transformer, head},
+    model::{self, Transformer},
     run::{
         environment::ComputeEnvironment,
         identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
@@ -20,11 +22,10 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{row_use::RowUse, run_config::DpoConfig};
-use reference::ReferenceLogprobs;
 use serde_json::{Map, Value, json};
 use statistics::{PairStatistics, mean, metrics_of};
 use std::path::Path;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 use trainer_base::{
     evaluation::DPO_LEARNING_COST,
     job::{Report, VerbOutcome},
@@ -108,8 +109,12 @@ fn train(task: DpoTask, config: &DpoConfig, report: &mut Report) -> Result<VerbO
     let found = match session.journal.resumed_from.clone() {
         Some(checkpoint) => Some(ReferenceLogprobs::load(&checkpoint)?),
         None => {
-            let batch_size = config.optimisation.batch_size;
-            ReferenceLogprobs::compute(&mut session, pairs, held_out, batch_size, report)
+            let said = |model: &Transformer, pairs: &[&PreferencePair]| {
+                measure(model, pairs).iter().map(|pair| [pair.chosen, pair.rejected]).collect()
+            };
+            let work = |pair: &PreferencePair| n_tokens(pair) as f64 * EVALUATION_COST;
+            let (rows, batch_size) = ([pairs, held_out], config.optimisation.batch_size);
+            ReferenceLogprobs::compute(&mut session, rows, batch_size, said, work, report)
         }
     };
     let Some(reference) = found else { return Ok(VerbOutcome::Stopped) };
@@ -159,7 +164,8 @@ fn learn_step(
     let mut seen = Vec::new();
     for rows in &micro_batches {
         let chosen: Vec<&PreferencePair> = rows.iter().map(|&row| &pairs[row]).collect();
-        let logprobs = rows.iter().map(|&row| reference.train[row]).collect::<Vec<_>>();
+        let logprobs: Vec<PairLogprobs> =
+            rows.iter().map(|&row| reference.train[row].into()).collect();
         seen.push(learn(session, &chosen, &logprobs, config.beta, micro_batches.len() as f64)?);
         let n_tokens = chosen.iter().copied().map(n_tokens).sum();
         if session.advance(n_tokens as f64 * DPO_LEARNING_COST, n_tokens, report).is_break() {
@@ -205,47 +211,31 @@ struct PairLogprobs {
     rejected: f64,
 }
 
-/// n pairs in one forward pass: the chosen answers, then the rejected ones.
-struct PairForward {
-    /// States before each answer token, with their gradient: (N, D)
-    hidden: Tensor,
-    /// The answer tokens: (N)
-    ids: Tensor,
-    /// Tokens of each of the 2n answers; they add up to N.
-    lengths: Vec<i64>,
+impl From<TwoLogprobs> for PairLogprobs {
+    fn from([chosen, rejected]: TwoLogprobs) -> Self {
+        Self { chosen, rejected }
+    }
 }
 
-impl PairForward {
-    fn new(model: &Transformer, pairs: &[&PreferencePair]) -> Self {
-        let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
-        let sides: Vec<_> =
-            chosen.chain(pairs.iter().map(|pair| pair.rejected.as_slice())).collect();
-        let prompts: Vec<_> = pairs.iter().chain(pairs).map(|pair| pair.prompt_len).collect();
-        let batch = PackedBatch::new(&sides, model.device);
-        let answers = batch.answers(&prompts);
-        let hidden = model.hidden(&batch).index_select(0, &answers.rows);
-        Self { hidden, ids: answers.ids, lengths: answers.lengths }
-    }
+/// n pairs in one forward pass: the chosen answers, then the rejected ones.
+fn forward(model: &Transformer, pairs: &[&PreferencePair]) -> AnswerForward {
+    let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
+    let sides: Vec<_> = chosen.chain(pairs.iter().map(|pair| pair.rejected.as_slice())).collect();
+    let prompts: Vec<_> = pairs.iter().chain(pairs).map(|pair| pair.prompt_len).collect();
+    AnswerForward::new(model, &sides, &prompts)
+}
 
-    /// Without a gradient.
-    fn logprobs(&self, model: &Transformer) -> Vec<PairLogprobs> {
-        self.by_pair(&head::logprobs(model, &self.hidden, &self.ids, 1.0).logprobs)
-    }
+/// What such a pass makes of its 2n answers, pair by pair.
+fn by_pair(logprobs: &[f64]) -> Vec<PairLogprobs> {
+    let (chosen, rejected) = logprobs.split_at(logprobs.len() / 2);
+    let pairs = chosen.iter().zip(rejected);
+    pairs.map(|(&chosen, &rejected)| PairLogprobs { chosen, rejected }).collect()
+}
 
-    /// Sums over each answer's tokens, as precise as a checkpoint keeps them: (N) → n pairs.
-    fn by_pair(&self, per_token: &Tensor) -> Vec<PairLogprobs> {
-        let values = Vec::<f32>::try_from(per_token).expect("one value per token");
-        let mut values = values.into_iter().map(f64::from);
-        let sums: Vec<f64> = self
-            .lengths
-            .iter()
-            .map(|&length| values.by_ref().take(length as usize).sum::<f64>())
-            .map(|sum| f64::from(sum as f32))
-            .collect();
-        let (chosen, rejected) = sums.split_at(sums.len() / 2);
-        let pairs = chosen.iter().zip(rejected);
-        pairs.map(|(&chosen, &rejected)| PairLogprobs { chosen, rejected }).collect()
-    }
+/// log p of the answers of n pairs, without a gradient.
+fn measure(model: &Transformer, pairs: &[&PreferencePair]) -> Vec<PairLogprobs> {
+    let _guard = tch::no_grad_guard();
+    by_pair(&forward(model, pairs).logprobs(model))
 }
 
 /// (n) in f64, which takes a gradient.
@@ -276,27 +266,13 @@ fn learn(
     n_micro_batches: f64,
 ) -> Result<PairStatistics> {
     let model = &session.model;
-    let forward = PairForward::new(model, pairs);
-    let policy = forward.logprobs(model);
+    let forward = forward(model, pairs);
+    let policy = by_pair(&forward.logprobs(model));
     let (loss, gradients) = loss_of(&policy, reference, beta);
-    let of_tokens: Vec<f32> = gradients
-        .concat()
-        .iter()
-        .zip(&forward.lengths)
-        .flat_map(|(gradient, &length)| {
-            std::iter::repeat_n((gradient / n_micro_batches) as f32, length as usize)
-        })
-        .collect();
-    let of_tokens = Tensor::from_slice(&of_tokens).to_device(model.device); // (N)
-    let statistics =
-        head::logprobs_backward(model, &forward.hidden, &forward.ids, 1.0, |rows, _| {
-            of_tokens.narrow(0, rows.start, rows.end - rows.start)
-        })?;
+    let gradients: Vec<f64> =
+        gradients.concat().into_iter().map(|gradient| gradient / n_micro_batches).collect();
+    let entropy = forward.backward(model, &gradients)?;
     session.optimizer.gather_gradients()?;
-    let entropy = match of_tokens.numel() {
-        0 => 0.0,
-        _ => statistics.entropy.mean(Kind::Double).double_value(&[]),
-    };
     Ok(PairStatistics { entropy, ..PairStatistics::new(&policy, reference, loss, beta) })
 }
 
@@ -313,12 +289,10 @@ fn evaluate(
     let mut bias = LengthBias::default();
     for (pairs, logprobs) in pairs.chunks(batch_size).zip(reference.eval.chunks(batch_size)) {
         let pairs: Vec<&PreferencePair> = pairs.iter().collect();
-        let policy = {
-            let _guard = tch::no_grad_guard();
-            PairForward::new(&session.model, &pairs).logprobs(&session.model)
-        };
-        let (batch_loss, _) = loss_of(&policy, logprobs, config.beta);
-        let statistics = PairStatistics::new(&policy, logprobs, batch_loss, config.beta);
+        let policy = measure(&session.model, &pairs);
+        let said: Vec<PairLogprobs> = logprobs.iter().map(|&two| two.into()).collect();
+        let (batch_loss, _) = loss_of(&policy, &said, config.beta);
+        let statistics = PairStatistics::new(&policy, &said, batch_loss, config.beta);
         loss += statistics.loss * statistics.n;
         n_right += statistics.n_right;
         n_ties += statistics.n_ties;

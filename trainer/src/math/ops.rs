@@ -233,5 +233,15 @@ pub fn dpo(chosen: &Tensor, rejected: &Tensor, beta: f64) -> Tensor {
     -((chosen - rejected) * beta).log_sigmoid().mean(chosen.kind())
 }
 
+/// Loss of Kahneman–Tversky optimisation, a scalar: (N), (N), … → ().
+///
+/// mean w (1 − σ(± β (Δ − z))), where Δ = log π − log π_ref of an answer, summed over its tokens, the sign
+/// is that of a good answer or of a bad one, w its weight, and z how far the policy has gone from its
+/// reference, which takes no gradient (Ethayarajh et al. 2024, eq. 7; TRL's `KTOTrainer`, loss `kto`).
+pub fn kto(log_ratios: &Tensor, signs: &Tensor, weights: &Tensor, beta: f64, z: f64) -> Tensor {
+    let value = ((log_ratios - z) * signs * beta).sigmoid();
+    (weights - weights * value).mean(log_ratios.kind())
+}
+
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,18 @@ pub fn held_out_accuracy(digest: &RunDigest, metric: &str, has_start: bool) -> O
     Some(RunFinding { title: "glance-held-out-accuracy", tone, figure, says, args })
 }
 
+/// How often a good held-out answer has the higher reward than a bad one, each drawn at random.
+pub fn good_above_bad(digest: &RunDigest) -> Option<RunFinding> {
+    let found = held_out_accuracy(digest, "eval_rewards/accuracies", false)?;
+    let says = match found.says {
+        "glance-accuracy-good" => "glance-good-above-bad-good",
+        "glance-accuracy-bad" => "glance-good-above-bad-bad",
+        "glance-accuracy-unclear" => "glance-good-above-bad-unclear",
+        says => says,
+    };
+    Some(RunFinding { title: "glance-good-above-bad", says, ..found })
+}
+
 /// That the loss on held-out comparisons rises, which an accuracy alone does not show: the model grows
 /// surer of what it gets wrong.
 pub fn pair_loss(digest: &RunDigest) -> Option<RunFinding> {

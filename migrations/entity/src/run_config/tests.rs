@@ -22,6 +22,7 @@ fn the_command_line_and_the_struct_have_the_same_defaults() {
     assert_eq!(parsed::<SftConfig>(), SftConfig::default());
     assert_eq!(parsed::<RewardConfig>(), RewardConfig::default());
     assert_eq!(parsed::<DpoConfig>(), DpoConfig::default());
+    assert_eq!(parsed::<KtoConfig>(), KtoConfig::default());
     assert_eq!(parsed::<PpoConfig>(), PpoConfig::default());
     assert_eq!(parsed::<GrpoConfig>(), GrpoConfig::default());
     assert_eq!(parsed::<RlooConfig>(), RlooConfig::default());
@@ -87,7 +88,9 @@ fn the_settings_of_every_kind_are_checked_the_same_way() {
 #[test]
 fn settings_of_adapters_are_refused_where_there_are_none() {
     for (name, value) in [("lora_alpha", 16.0), ("lora_dropout", 0.1)] {
-        for kind in [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Ppo, RunKind::Grpo] {
+        for kind in
+            [RunKind::Sft, RunKind::Reward, RunKind::Dpo, RunKind::Kto, RunKind::Ppo, RunKind::Grpo]
+        {
             let checked = |rank: u64| {
                 let settings = json!({name: value, "lora_rank": rank});
                 kind.settings().checked(&overrides(settings))

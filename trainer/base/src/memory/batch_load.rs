@@ -4,7 +4,7 @@ use crate::{
     batches::RowBatches,
     length_groups::like_lengths,
     packing,
-    rows::{AnswerPair, PreferencePair, PromptIds, SupervisedExample},
+    rows::{AnswerPair, LabelledAnswer, PreferencePair, PromptIds, SupervisedExample},
 };
 use entity::run_config::OptimiserSettings;
 
@@ -77,6 +77,14 @@ impl From<&PreferencePair> for RowLength {
     fn from(row: &PreferencePair) -> Self {
         let (chosen, rejected) = (row.chosen.len() as u64, row.rejected.len() as u64);
         Self::of_pair(chosen, rejected, chosen + rejected - 2 * row.prompt_len as u64)
+    }
+}
+
+impl From<&LabelledAnswer> for RowLength {
+    /// The mismatched answer is read without a gradient, which takes less.
+    fn from(row: &LabelledAnswer) -> Self {
+        let tokens = row.ids.len() as u64;
+        Self::of_one(tokens, tokens - row.prompt_len as u64)
     }
 }
 

@@ -115,6 +115,7 @@ fn estimate(kind: RunKind, overrides: &Value, models: &[ModelInMemory]) -> Optio
         RunKind::Sample => of::<SampleConfig>(&config, models, None),
         RunKind::Reward => of::<RewardConfig>(&config, models, None),
         RunKind::Dpo => of::<DpoConfig>(&config, models, None),
+        RunKind::Kto => of::<KtoConfig>(&config, models, None),
         RunKind::Ppo => of::<PpoConfig>(&config, models, None),
         RunKind::Grpo => of::<GrpoConfig>(&config, models, None),
         RunKind::Rloo => of::<RlooConfig>(&config, models, None),

@@ -112,6 +112,34 @@ pub(super) fn pair_or_answered(columns: &Columns) -> Result<AnsweredPrompt, Keye
     })
 }
 
+/// A pair with its prompt, or one answer with a `label`.
+pub(super) fn pair_or_labelled(columns: &Columns) -> Result<AnsweredPrompt, KeyedMessage> {
+    if has(columns, &["chosen", "rejected"]) {
+        return pair_with_prompt(columns);
+    }
+    let Some(answered) = one_answer(columns) else {
+        let wanted = message!(
+            "columns-labelled",
+            "`prompt`, `completion` and `label`, or `messages` and `label`, or `prompt`, `chosen` and `rejected`"
+        );
+        return Err(unexpected(columns, wanted));
+    };
+    if label(columns).is_none() {
+        let missing = Value::Null;
+        return Err(message!(
+            "columns-no-label",
+            "`label` is {found}; expected true for a good answer, or false for a bad one",
+            found = kind(columns.get("label").unwrap_or(&missing))
+        ));
+    }
+    answered
+}
+
+/// Whether a row's answer is good, if the row says so.
+pub(super) fn label(columns: &Columns) -> Option<bool> {
+    columns.get("label")?.as_bool()
+}
+
 /// The prompt of a row, whatever follows it there.
 pub(super) fn prompt(columns: &Columns) -> Result<RowContent, KeyedMessage> {
     if has(columns, &["prompt"]) {

@@ -55,6 +55,8 @@ pub(super) struct EncodedRow {
     pub(super) is_conversation: bool,
     /// 0 where the row names none.
     pub(super) margin: f64,
+    /// Whether the answer is good, if the row says so.
+    pub(super) label: Option<bool>,
 }
 
 impl EncodedRow {
@@ -93,12 +95,13 @@ impl LearntPart {
 const ROWS_AT_ONCE: usize = 1024;
 const BYTES_AT_ONCE: usize = 32 << 20;
 
-/// Rows that were read: the texts of each, with the number of its line and its margin.
+/// Rows that were read: the texts of each, with the number of its line, its margin and its label.
 #[derive(Default)]
 struct ReadRows {
     texts: Vec<Vec<TextToEncode>>,
     numbers: Vec<usize>,
     margins: Vec<f64>,
+    labels: Vec<Option<bool>>,
 }
 
 /// A file on its way to token ids.
@@ -122,7 +125,8 @@ impl RowLoader<'_, '_> {
         let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
         let mut told = Instant::now();
         loop {
-            let ReadRows { texts: wanted, numbers, margins } = self.some(&mut lines, &texts)?;
+            let ReadRows { texts: wanted, numbers, margins, labels } =
+                self.some(&mut lines, &texts)?;
             if numbers.is_empty() {
                 break;
             }
@@ -132,6 +136,7 @@ impl RowLoader<'_, '_> {
             counts.of_file.used += numbers.len() as u64;
             for (row, mut encoded) in encoded.into_iter().enumerate() {
                 encoded.margin = margins[row];
+                encoded.label = labels[row];
                 let known = |ids: &Vec<i64>| self.tokenizer.check_embedded(ids);
                 encoded.ids.iter().try_for_each(known).map_err(at(row))?;
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
@@ -170,6 +175,7 @@ impl RowLoader<'_, '_> {
             read.texts.push(texts);
             read.numbers.push(line.number);
             read.margins.push(columns::margin(&line.columns).map_err(self.at(line.number))?);
+            read.labels.push(columns::label(&line.columns));
         }
         Ok(read)
     }
@@ -195,6 +201,7 @@ impl RowLoader<'_, '_> {
                 learnt: texts.iter().map(|text| text.learnt.clone()).collect(),
                 is_conversation: texts.iter().any(|text| text.is_conversation),
                 margin: 0.0,
+                label: None,
             })
             .collect();
         let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);

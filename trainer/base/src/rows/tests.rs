@@ -1,5 +1,6 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
+mod labelled;
 mod templates;
 mod turns;
 mod unusable;

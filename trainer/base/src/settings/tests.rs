@@ -77,7 +77,7 @@ fn a_file_that_is_typed_wins_over_that_of_a_config_file() {
 fn to_merge_adapters_where_none_are_trained_is_refused() {
     let rows = ["--model", "m", "--data", "d", "--out", "o"];
     let rollouts = ["--policy", "p", "--reward", "r", "--prompts", "d", "--out", "o"];
-    for verb in ["pretrain", "sft", "reward", "dpo", "ppo", "grpo", "rloo"] {
+    for verb in ["pretrain", "sft", "reward", "dpo", "kto", "ppo", "grpo", "rloo"] {
         let paths = if ["ppo", "grpo", "rloo"].contains(&verb) { &rollouts[..] } else { &rows };
         let typed = [&["trainer", verb][..], paths].concat();
         let error = read(&[&typed[..], &["--merge"]].concat()).unwrap_err();

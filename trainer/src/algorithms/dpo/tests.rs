@@ -6,7 +6,7 @@ use crate::{
     run::recording,
 };
 use entity::run_config::{LoraSettings, LrScheduler, OptimiserSettings};
-use tch::Device;
+use tch::{Device, Kind};
 
 /// As in trainer/fixtures/make_trl_dpo_trace.py.
 fn traced(golden: &Value) -> DpoConfig {

@@ -207,3 +207,28 @@ fn the_dpo_loss_and_its_gradient_are_the_papers() {
     let opposite: Vec<f64> = gradient.iter().map(|value| -value).collect();
     assert_close(&floats(&losers.grad()), &opposite, 1e-12);
 }
+
+#[test]
+fn the_kto_loss_and_its_gradient_are_the_papers() {
+    let (beta, z, ratios) = (0.3, 0.4, [1.0, -2.0, 0.5]);
+    let (signs, weights) = ([1.0, -1.0, -1.0], [1.5, 1.0, 1.0]);
+    let log_ratios = Tensor::from_slice(&ratios).set_requires_grad(true);
+    let of = |values: &[f64]| Tensor::from_slice(values);
+    let loss = kto(&log_ratios, &of(&signs), &of(&weights), beta, z);
+    loss.backward();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    // A good answer: 1 − σ(β (Δ − z)); a bad one: 1 − σ(β (z − Δ)).
+    let values = [
+        sigmoid(beta * (ratios[0] - z)),
+        sigmoid(beta * (z - ratios[1])),
+        sigmoid(beta * (z - ratios[2])),
+    ];
+    let expected: f64 =
+        values.iter().zip(&weights).map(|(value, weight)| weight * (1.0 - value)).sum::<f64>()
+            / 3.0;
+    assert_close(&[scalar(&loss)], &[expected], 1e-12);
+    let gradient: Vec<f64> = (0..3)
+        .map(|row| -weights[row] * signs[row] * beta * values[row] * (1.0 - values[row]) / 3.0)
+        .collect();
+    assert_close(&floats(&log_ratios.grad()), &gradient, 1e-12);
+}
