@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    fixtures::{fixture, fixture_path, numbers},
+    fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
     run::recording,
 };
 use entity::report::RunReport;
@@ -58,10 +58,8 @@ fn run_until(
     )
 }
 
-fn follows_trl(kind: &str) {
-    let golden = &fixture("trl_kto_trace.json")[kind];
-    let out = tempfile::tempdir().unwrap();
-    let metrics = run_until(golden, &traced(golden), out.path(), None);
+/// Holds a run's metrics, step by step, against those of a trace.
+fn assert_follows(kind: &str, golden: &Value, metrics: &[Map<String, Value>]) {
     let steps = golden["steps"].as_array().unwrap();
     let ours: Vec<_> = metrics.iter().filter(|line| line.contains_key("loss")).collect();
     assert_eq!((ours.len(), steps.len()), (20, 20));
@@ -86,18 +84,34 @@ fn follows_trl(kind: &str) {
     {
         for (key, golden) in golden.as_object().unwrap() {
             let (ours, golden) = (line[key].as_f64().unwrap(), golden.as_f64().unwrap());
-            assert!(
-                (ours - golden).abs() < 5e-4 * golden.abs().max(1.0),
-                "{key}: {ours} ≠ {golden}"
-            );
+            let largest = 5e-4 * golden.abs().max(1.0);
+            assert!((ours - golden).abs() < largest, "{key}: {ours} ≠ {golden}");
         }
     }
+}
+
+fn follows_trl(kind: &str) {
+    let golden = &fixture("trl_kto_trace.json")[kind];
+    let out = tempfile::tempdir().unwrap();
+    assert_follows(kind, golden, &run_until(golden, &traced(golden), out.path(), None));
     let model = Transformer::load(out.path(), Kind::Float, Device::Cpu).unwrap();
     for (name, weight) in model.parameters() {
         let [_, norm] = numbers(&golden["checksums"][name])[..] else { panic!("no checksum") };
         let own = weight.norm().double_value(&[]);
         assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
     }
+}
+
+#[test]
+fn twenty_steps_of_adapters_follow_peft() {
+    let golden = &fixture("peft_trace.json")["kto"];
+    let (start, out) = (fresh_adapters(None), tempfile::tempdir().unwrap());
+    let mut paths = paths(golden, out.path());
+    paths.model = start.path().into();
+    let config = KtoConfig { lora: adapter_settings(), ..traced(golden) };
+    let (events, _) = recording::until(None, |report| run(&paths, &config, report));
+    assert_follows("adapters", golden, &recording::metrics(&events));
+    assert_learnt(out.path(), golden);
 }
 
 #[test]
