@@ -58,6 +58,9 @@ void attune_keep_freed_memory() {
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
+// Gives the pages of what is freed back to the kernel.
+void attune_release_freed_memory() { malloc_trim(0); }
+
 // True if a CUDA libtorch lies beside the CPU one; it registers its kernels when it is opened.
 bool attune_open_cuda() { return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr; }
 

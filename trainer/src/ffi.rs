@@ -16,6 +16,7 @@ unsafe extern "C" {
     fn attune_libtorch_version() -> *const c_char;
     fn attune_loaded_libtorch_version() -> u64;
     fn attune_keep_freed_memory();
+    fn attune_release_freed_memory();
     fn attune_open_cuda() -> bool;
     fn attune_use_deterministic_algorithms(only_warn: bool) -> *mut c_char;
     fn attune_is_grad_enabled() -> bool;
@@ -62,6 +63,12 @@ pub(crate) fn loaded_libtorch_version() -> String {
 pub(crate) fn keep_freed_memory() {
     // SAFETY: sets three parameters of malloc.
     unsafe { attune_keep_freed_memory() }
+}
+
+/// Gives the pages of what is freed back to the kernel.
+pub(crate) fn release_freed_memory() {
+    // SAFETY: touches what malloc holds and nobody uses.
+    unsafe { attune_release_freed_memory() }
 }
 
 /// Opens libtorch's CUDA part where it lies beside the CPU part; false where it does not.

@@ -4,6 +4,7 @@
 use super::best::BestSoFar;
 use super::checkpoint::{CheckpointSchedule, FoundCheckpoint, RunCheckpoints};
 use super::identity::RunIdentity;
+use crate::ffi;
 use anyhow::{Result, ensure};
 use entity::{message, message::KeyedMessage, report::LogLevel};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,11 @@ struct JournalState {
     last: Map<String, Value>,
 }
 
+/// Steps after which what the allocator keeps for the next one goes back to the kernel. Texts of other
+/// lengths leave other holes, and over hundreds of steps they would add up; each time costs a step as
+/// much as it takes to ask for the pages again, a quarter of it.
+const RELEASE_EVERY: u64 = 8;
+
 impl RunJournal {
     /// Starts a run, or goes on from its newest checkpoint: `restore` takes models and optimisers out
     /// of its folder, whose optimisers have taken so many steps.
@@ -120,6 +126,14 @@ impl RunJournal {
         self.progress.end_here(self.step);
         // A run that is over need not be asked whether it is to stop.
         let _ = self.progress.advance(self.step, 0.0, 0, report);
+    }
+
+    /// Counts a step, of which nothing but weights and the optimiser's numbers is left in memory.
+    pub(crate) fn end_step(&mut self) {
+        self.step += 1;
+        if self.step.is_multiple_of(RELEASE_EVERY) {
+            ffi::release_freed_memory();
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {

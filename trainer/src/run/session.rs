@@ -213,7 +213,7 @@ impl TrainingSession {
         );
         let learning_rate = self.schedule.learning_rate(done);
         self.optimizer.step(learning_rate)?;
-        self.journal.step = step;
+        self.journal.end_step();
         Ok(object(json!({
             "step": step, "loss": loss, "grad_norm": grad_norm, "learning_rate": learning_rate,
             "epoch": self.batches.epochs_after(step),

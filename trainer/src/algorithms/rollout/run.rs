@@ -170,7 +170,7 @@ impl<'a> RolloutRun<'a> {
         metrics.extend(measured.unwrap_or_default());
         let examples =
             if self.showing.is_due(step) { self.examples(engine, step)? } else { Vec::new() };
-        self.journal.step = step;
+        self.journal.end_step();
         self.journal.note(&metrics);
         let mut flows = vec![report(RunReport::Metrics { metrics })];
         flows.extend(examples.into_iter().map(&mut *report));
