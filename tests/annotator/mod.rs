@@ -76,6 +76,7 @@ mod russian;
 mod backups;
 mod careful_erasures;
 mod erased_people;
+mod erased_tasks;
 mod erased_texts;
 mod erasures;
 mod large_erasures;

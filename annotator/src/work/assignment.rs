@@ -1,18 +1,23 @@
 //! An assignment's whole life: [`claim`] gives a person the next task, [`LockedAssignment::renew`]
 //! keeps it theirs, [`LockedAssignment::settle`] ends it with an answer or a skip, however late and
-//! however often, and [`expire_lapsed`] ends it where nobody did.
+//! however often; [`expire_lapsed`] ends it where nobody did, and [`give_out_no_more`] with its task.
 //!
 //! The assignment row is the lease, and `task.open_slots` is the truth about how many people may
 //! still be given the task: every change of an assignment's state moves that counter, in the same
 //! transaction.
 //!
-//! **Invariant:** nothing outside this file changes `open_slots` or an assignment's state. While a
-//! task is there, `open_slots` is its overlap less the assignments that are leased or submitted.
+//! **Invariant:** nothing outside this file and [`ending`] changes `open_slots` or an assignment's
+//! state. While a task is there, `open_slots` is its overlap less the assignments that are leased or submitted.
 //!
 //! **Invariant:** a claim never counts assignments. On PostgreSQL such a count reads an old
 //! snapshot and over-assigns; the counter's row lock does not.
 
+mod ending;
+
+pub use ending::{expire_lapsed, give_out_no_more};
+
 use crate::work::tasks;
+use ending::give_slot_back;
 use entity::{
     account,
     assignment::{self, AssignmentState},
@@ -228,23 +233,14 @@ async fn lease(
 
 /// Takes a free slot of one task, if there is one.
 async fn take_slot(db: &impl ConnectionTrait, task: TaskId) -> Result<bool, DbErr> {
-    move_slots(db, task, -1).await
-}
-
-/// Gives a slot back.
-async fn give_slot_back(db: &impl ConnectionTrait, task: TaskId) -> Result<(), DbErr> {
-    move_slots(db, task, 1).await.map(drop)
-}
-
-async fn move_slots(db: &impl ConnectionTrait, task: TaskId, by: i32) -> Result<bool, DbErr> {
     let slots = || Expr::col(task::Column::OpenSlots);
-    let moved = task::Entity::update_many()
-        .col_expr(task::Column::OpenSlots, slots().add(by))
+    let taken = task::Entity::update_many()
+        .col_expr(task::Column::OpenSlots, slots().sub(1))
         .filter(task::Column::Id.eq(task))
-        .filter(slots().add(by).gte(0))
+        .filter(slots().gt(0))
         .exec(db)
         .await?;
-    Ok(moved.rows_affected == 1)
+    Ok(taken.rows_affected == 1)
 }
 
 /// A sign of life: the lease lasts another [`LEASE`] from now, unless it is already over.
@@ -362,38 +358,4 @@ impl Deref for LockedAssignment {
     fn deref(&self) -> &assignment::Model {
         &self.assignment
     }
-}
-
-/// Ends the leases whose time is over and gives their slots back; returns how many.
-pub async fn expire_lapsed(db: &DatabaseConnection) -> Result<usize, DbErr> {
-    let lapsed = assignment::Entity::find()
-        .filter(is_leased())
-        .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
-        .order_by_asc(assignment::Column::ExpiresAt)
-        .limit(100)
-        .all(db)
-        .await?;
-    let mut n_expired = 0;
-    for assignment in lapsed {
-        n_expired += usize::from(expire(db, &assignment).await?);
-    }
-    Ok(n_expired)
-}
-
-/// Ends one lease, unless it was renewed or submitted meanwhile.
-async fn expire(db: &DatabaseConnection, lapsed: &assignment::Model) -> Result<bool, DbErr> {
-    write(db, |turn| async move {
-        let ended = assignment::Entity::update_many()
-            .col_expr(assignment::Column::State, Expr::value(AssignmentState::Expired))
-            .filter(assignment::Column::Id.eq(lapsed.id))
-            .filter(assignment::Column::State.eq(AssignmentState::Leased))
-            .filter(assignment::Column::ExpiresAt.lt(UnixMillis::now()))
-            .exec(&*turn)
-            .await?;
-        if ended.rows_affected == 1 {
-            give_slot_back(&*turn, lapsed.task_id).await?;
-        }
-        Ok(ended.rows_affected == 1)
-    })
-    .await
 }

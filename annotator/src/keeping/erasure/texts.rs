@@ -13,6 +13,7 @@ use crate::{
     },
     people::audit::{self, AuditAction, AuditSubject},
     training::stop,
+    work::assignment,
 };
 use entity::{
     artifact, dataset_version, draft, erasure::ErasureKind, judgement, prompt, run, text,
@@ -91,6 +92,9 @@ pub(crate) async fn erase_one(
         .await?;
     let (uses, which) = (TextUses::of(turn, hash).await?, WhichTexts::One(hash));
     withdraw_prompts(turn, which, order.at).await?;
+    if uses.prompts.n > 0 || uses.n_completions > 0 {
+        assignment::give_out_no_more(turn, which.tasks(turn).await?).await?;
+    }
     let answered = judgement::Column::AssignmentId;
     let begun = which.judgements(turn.get_database_backend(), answered);
     draft::Entity::delete_many()
@@ -116,6 +120,8 @@ pub(super) async fn empty_again(db: &DatabaseConnection) -> anyhow::Result<()> {
     write(db, |turn| async move {
         let at = UnixMillis::now();
         withdraw_prompts(&*turn, WhichTexts::Unfinished, at).await?;
+        let tasks = WhichTexts::Unfinished.tasks(&*turn).await?;
+        assignment::give_out_no_more(&*turn, tasks).await?;
         Ok(empty_artifacts(&*turn, WhichTexts::Unfinished, at).await?)
     })
     .await

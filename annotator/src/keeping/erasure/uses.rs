@@ -75,22 +75,35 @@ impl WhichTexts<'_> {
             .to_owned()
     }
 
-    /// The judgements of tasks that showed it as an answer.
-    fn judgements_of_answer(self) -> SelectStatement {
+    /// The tasks that show it as an answer.
+    fn tasks_of_answer(self) -> SelectStatement {
         let answers = Query::select()
             .column(completion::Column::Id)
             .from(completion::Entity)
             .and_where(self.is(completion::Column::TextHash))
             .to_owned();
-        let tasks = Query::select()
+        Query::select()
             .column(task_completion::Column::TaskId)
             .from(task_completion::Entity)
             .and_where(task_completion::Column::CompletionId.in_subquery(answers))
-            .to_owned();
+            .to_owned()
+    }
+
+    /// The tasks that show it, as their prompt or as an answer.
+    pub(super) async fn tasks(self, db: &impl ConnectionTrait) -> Result<Vec<TaskId>, DbErr> {
+        let shows_it = Condition::any()
+            .add(task::Column::PromptId.in_subquery(self.prompts()))
+            .add(task::Column::Id.in_subquery(self.tasks_of_answer()));
+        let ids = task::Entity::find().select_only().column(task::Column::Id).filter(shows_it);
+        ids.order_by_asc(task::Column::Id).into_tuple().all(db).await
+    }
+
+    /// The judgements of tasks that showed it as an answer.
+    fn judgements_of_answer(self) -> SelectStatement {
         Query::select()
             .column(judgement::Column::Id)
             .from(judgement::Entity)
-            .and_where(judgement::Column::TaskId.in_subquery(tasks))
+            .and_where(judgement::Column::TaskId.in_subquery(self.tasks_of_answer()))
             .to_owned()
     }
 
