@@ -48,6 +48,7 @@ mod sample_tasks;
 mod short_writes;
 
 // Texts as pages show them.
+mod narrow_pages;
 mod shown_texts;
 
 // What people type, and what anybody may send.
