@@ -1,12 +1,18 @@
 //! More erasures than a statement takes values, as one person's texts or a common word leave them.
 
-use super::bench::Bench;
+use super::{bench::Bench, erased_texts::keep};
 use crate::support::{
     app::{TestApp, Worker},
     database::on_both_databases,
     eventually,
 };
-use annotator::keeping::erasure::finish::{self, Remains};
+use annotator::{
+    config::{EraseConfig, StorageConfig},
+    keeping::{
+        erasure::finish::{self, Remains},
+        verbs,
+    },
+};
 use entity::{
     account,
     erasure::{self, ErasureKind},
@@ -18,6 +24,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
 };
 use std::time::Duration;
+use storage::statements::recorded;
 
 /// PostgreSQL takes 65,535 values, SQLite half as many.
 const MANY: usize = 66_000;
@@ -74,5 +81,35 @@ on_both_databases! {
         let back = &second.links("a[rel=prev]")[0];
         let back = app.admin.get(&format!("/admin/erasures{back}")).await;
         assert_eq!(back.texts("td:nth-child(2)"), papers(MANY));
+    }
+}
+
+on_both_databases! {
+    async fn the_guidelines_of_all_projects_are_read_once_however_many_texts_go(database: TestDb) {
+        let (url, folder) = (database.url.clone(), database.folder.path().to_owned());
+        let bench = Bench::new(database).await;
+        for n in 0..5 {
+            keep(&bench.db, &format!("Ignaz Quxtrop, number {n}")).await;
+        }
+        let storage = StorageConfig {
+            data_dir: folder,
+            database_url: Some(url),
+            artifacts: None,
+            no_migration_copy: false,
+        };
+        let request = EraseConfig {
+            storage,
+            text: None,
+            containing: Some("Quxtrop".to_owned()),
+            person: None,
+            with_texts: false,
+            guidelines: false,
+            reason: "asked".to_owned(),
+            yes: false,
+        };
+        let (told, statements) = recorded(verbs::erase(request)).await;
+        told.unwrap();
+        let reads = statements.iter().filter(|asked| asked.sql.contains(r#""project"."guidelines""#));
+        assert_eq!(reads.count(), 1);
     }
 }

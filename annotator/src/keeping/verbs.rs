@@ -7,7 +7,7 @@ use crate::{
         backup::{self, manifest::BackupManifest, target},
         erasure::{
             ErasureOrder,
-            elsewhere::WordsElsewhere,
+            elsewhere::{self, WordsElsewhere},
             export,
             finish::{self, Remains},
             people::{self, WrittenTexts},
@@ -177,9 +177,10 @@ async fn say_elsewhere(
         false => "stays there; --guidelines takes it out",
     };
     let mut named = BTreeSet::new();
+    let guidelines = elsewhere::guidelines(db).await?;
     for hash in hashes {
         let Some(text) = text::Entity::find_by_id(hash).one(db).await? else { continue };
-        let elsewhere = WordsElsewhere::of(db, &text).await?;
+        let elsewhere = WordsElsewhere::of(db, &text, &guidelines).await?;
         for project in elsewhere.guidelines.into_iter().filter(|project| named.insert(project.id)) {
             println!("{hash}  in the guidelines of {}: {becomes}", project.name);
         }

@@ -14,6 +14,7 @@ use sea_orm::{
     QuerySelect, sea_query::Expr,
 };
 use serde_json::json;
+use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// Where the words of a text stand besides.
@@ -25,22 +26,32 @@ pub struct WordsElsewhere {
 }
 
 impl WordsElsewhere {
-    pub async fn of(db: &impl ConnectionTrait, text: &text::Model) -> anyhow::Result<Self> {
+    /// `guidelines` are those of every project: [`guidelines`], read once for many texts.
+    pub async fn of(
+        db: &impl ConnectionTrait,
+        text: &text::Model,
+        guidelines: &Arc<Vec<project::Model>>,
+    ) -> anyhow::Result<Self> {
         let Some(body) = &text.body else {
             return Ok(Self { guidelines: Vec::new(), shares_system: false });
         };
         let own = OwnWords::of(db, &text.hash, body).await?;
         let (words, shares_system) = (own.words, own.shares_system);
-        let mut guidelines =
-            project::Entity::find().order_by_asc(project::Column::Name).all(db).await?;
+        let all = guidelines.clone();
         let looking = move || {
             let words = ErasedWords::new(words);
-            guidelines.retain(|project| words.stand_in(&project.guidelines));
-            guidelines
+            let holds = |project: &&project::Model| words.stand_in(&project.guidelines);
+            all.iter().filter(holds).cloned().collect()
         };
         // Beside the threads that serve: guidelines and texts may be long.
         Ok(Self { guidelines: spawn_blocking(looking).await?, shares_system })
     }
+}
+
+/// Every project with its guidelines, by their names.
+pub async fn guidelines(db: &impl ConnectionTrait) -> Result<Arc<Vec<project::Model>>, DbErr> {
+    let all = project::Entity::find().order_by_asc(project::Column::Name).all(db).await?;
+    Ok(Arc::new(all))
 }
 
 /// What goes with a text wherever it stands.

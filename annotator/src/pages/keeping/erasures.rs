@@ -3,7 +3,7 @@
 use crate::{
     keeping::erasure::{
         self, ErasureOrder,
-        elsewhere::WordsElsewhere,
+        elsewhere::{self, WordsElsewhere},
         search::{self, FoundText},
         texts,
         uses::TextUses,
@@ -166,7 +166,7 @@ impl ErasedTextPage {
     async fn new(page: Page, text: text::Model, db: &DatabaseConnection) -> Result<Self, AppError> {
         let uses = TextUses::of(db, &text.hash).await?;
         let erasure = erasure::of_text(db, &text.hash).await?;
-        let elsewhere = WordsElsewhere::of(db, &text).await?;
+        let elsewhere = WordsElsewhere::of(db, &text, &elsewhere::guidelines(db).await?).await?;
         let (form, errors) = (ErasureForm::default(), FieldErrors::default());
         Ok(Self { page, text, erasure, uses, elsewhere, form, errors })
     }
