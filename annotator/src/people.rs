@@ -11,5 +11,6 @@ pub mod members;
 pub mod notices;
 pub mod password_hashing;
 pub mod passwords;
+pub mod person_name;
 pub mod projects;
 pub mod sign_in_limit;

@@ -78,3 +78,46 @@ on_both_databases! {
         assert!(gone.display_name.starts_with("Erased person") && gone.disabled_at.is_some());
     }
 }
+
+on_both_databases! {
+    async fn an_erased_person_is_called_so_in_the_readers_language(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Named").await;
+        app.add_prompts(&project, ["Why?".to_owned()]).await;
+        let anna = app.new_person(&project, "anna", &["annotator", "engineer"]).await;
+        let asked = anna.get(&format!("{project}/demonstrate")).await;
+        anna.submit(asked.form(asked.url.path()).with("answer", "So.")).await;
+        let told = app.admin.get(&format!("{project}/prompts")).await;
+        let prompt = told.links("main a[href*='/prompts/']").pop().expect("a prompt");
+        let id = account(&app, "anna").await.id;
+        done(&app.database, &["erase", "--person", "anna", "--reason", "She asked", "--yes"]);
+        let stored = account::Entity::find_by_id(id).one(&app.rows).await.unwrap().unwrap();
+        assert_eq!(stored.display_name, format!("Erased person {}", id.short()));
+
+        let judgement = app.admin.get(&prompt).await;
+        let judgement = judgement.links("main a[href*='/judgements/']").pop().expect("a judgement");
+        let project_log = format!("{project}/audit");
+        let pages = [
+            "/admin/people", "/admin/audit", &project_log, &prompt, &judgement,
+            &format!("/admin/people/{id}/erase"),
+        ];
+        for (language, name, others) in [
+            ("ru", format!("Удалённый пользователь {}", id.short()), "Erased person"),
+            ("en", format!("Erased person {}", id.short()), "Удалённый пользователь"),
+        ] {
+            app.admin.read_in(language).await;
+            for page in pages {
+                let page = app.admin.get(page).await;
+                assert!(!page.html.contains(others), "{language} {}: {}", page.url, page.text());
+                if page.url.path() != project_log {
+                    assert!(page.html.contains(&name), "{language} {}: {}", page.url, page.text());
+                }
+            }
+        }
+        // What programs read stays as it was.
+        app.admin.read_in("ru").await;
+        let exported = app.admin.get("/admin/audit/export/jsonl").await.html;
+        assert!(!exported.contains("Удалённый пользователь"), "{exported}");
+        assert!(exported.contains(&stored.display_name), "{exported}");
+    }
+}

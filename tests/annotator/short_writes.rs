@@ -180,7 +180,7 @@ on_both_databases! {
         .await;
         assert!(n_left().await > 0);
         let person = accounts::name(db, Some(bench.person)).await.unwrap().unwrap();
-        assert!(person.starts_with("Erased person"), "{person}");
+        assert!(person.stored().starts_with("Erased person"), "{person:?}");
 
         finish::finish(db, &bench.store).await.unwrap();
         assert_eq!(n_left().await, 0);

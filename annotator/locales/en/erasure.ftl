@@ -75,6 +75,7 @@ erase-person-title = Erase who { $name } is?
 erase-person-lead = Name, login, password, roles and drafts go for good, and nobody can sign in to the account any more. What remains is a number beside their work.
 erase-person-texts = Erase what they wrote, too
 erase-person-texts-hint = Answers and remarks that they alone wrote. Without it these stay, under the number. Guidelines that quote them stay in any case: look through those yourself.
+erased-person = Erased person { $id }
 erase-person = Erase…
 erase-person-rest = Erase what they wrote…
 erase-own-account = You cannot erase your own account. Ask another administrator.

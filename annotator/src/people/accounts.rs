@@ -1,7 +1,10 @@
 //! Accounts and their passwords: see [`crate::people::password_hashing`] for what hashing costs.
 
 use crate::{
-    people::password_hashing::{self, PasswordSender},
+    people::{
+        password_hashing::{self, PasswordSender},
+        person_name::PersonName,
+    },
     web::{
         error::AppError,
         typed::{MAX_NAME, MAX_PASSWORD},
@@ -108,16 +111,16 @@ fn of_erased_people() -> Select<erasure::Entity> {
 pub async fn names(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = AccountId>,
-) -> Result<HashMap<AccountId, String>, DbErr> {
+) -> Result<HashMap<AccountId, PersonName>, DbErr> {
     let people = find_among(db, account::Entity::find(), account::Column::Id, ids).await?;
-    Ok(people.into_iter().map(|account| (account.id, account.display_name)).collect())
+    Ok(people.iter().map(|account| (account.id, PersonName::of(account))).collect())
 }
 
 /// What one person is called; None for nobody.
 pub async fn name(
     db: &impl ConnectionTrait,
     id: Option<AccountId>,
-) -> Result<Option<String>, DbErr> {
+) -> Result<Option<PersonName>, DbErr> {
     Ok(names(db, id).await?.into_values().next())
 }
 

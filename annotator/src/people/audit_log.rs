@@ -1,7 +1,7 @@
 //! Reading the audit log: filtered, the newest first, a page at a time, with the names that the ids
 //! stand for.
 
-use crate::people::{accounts, audit::AuditAction};
+use crate::people::{accounts, audit::AuditAction, person_name::PersonName};
 use entity::{
     audit_log,
     ids::{AccountId, AuditLogId, ModelId, ProjectId, PromptId, RunId},
@@ -56,7 +56,7 @@ pub struct AuditLine {
     pub id: AuditLogId,
     pub at: UnixMillis,
     /// None: the service itself, or somebody who is not signed in.
-    pub who: Option<String>,
+    pub who: Option<PersonName>,
     /// None: of a newer version.
     pub action: Option<AuditAction>,
     /// As stored.
@@ -71,7 +71,7 @@ pub struct AuditLine {
 /// What something was done to, as far as it has a name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AuditedThing {
-    Account(String),
+    Account(PersonName),
     Project(String),
     Prompt(PromptId),
     Run(RunId, run::RunKind),
@@ -101,7 +101,7 @@ pub async fn lines(
 
 /// The names of everything in some lines, with one question per table.
 struct KnownNames {
-    people: HashMap<AccountId, String>,
+    people: HashMap<AccountId, PersonName>,
     projects: HashMap<ProjectId, String>,
     runs: HashMap<RunId, run::RunKind>,
     models: HashMap<ModelId, String>,

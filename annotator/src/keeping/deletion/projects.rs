@@ -12,6 +12,7 @@ use crate::{
     people::{
         accounts,
         audit::{self, AuditAction, AuditSubject},
+        person_name::PersonName,
     },
     training::stop,
     work::tasks,
@@ -219,8 +220,7 @@ pub async fn restore(
 /// A project that can be restored.
 pub struct RestorableProject {
     pub project: project::Model,
-    /// Who deleted it, by name.
-    pub by: String,
+    pub by: Option<PersonName>,
     pub deleted_at: UnixMillis,
     /// When its files go.
     pub until: UnixMillis,
@@ -238,7 +238,7 @@ pub async fn restorable(db: &impl ConnectionTrait) -> Result<Vec<RestorableProje
     let names = accounts::names(db, by).await?;
     let told = |project: project::Model| {
         let deleted_at = project.deleted_at?;
-        let by = project.deleted_by.and_then(|id| names.get(&id).cloned()).unwrap_or_default();
+        let by = project.deleted_by.and_then(|id| names.get(&id).cloned());
         Some(RestorableProject { project, by, deleted_at, until: deleted_at.plus(RESTORABLE) })
     };
     Ok(projects.into_iter().filter_map(told).collect())

@@ -11,6 +11,7 @@ use crate::{
         administrators,
         audit::{self, AuditAction, AuditSubject},
         links,
+        person_name::{login_of_erased, name_of_erased},
     },
     web::error::AppError,
     work::kinds,
@@ -193,8 +194,8 @@ pub(crate) async fn erase_one(
     links::withdraw(turn, id).await?;
     let (disabled_at, stamp) = (person.disabled_at.unwrap_or(order.at), person.stamp + 1);
     let mut row = person.into_active_model();
-    row.login = Set(format!("erased-{}", id.0.simple()));
-    row.display_name = Set(format!("Erased person {}", id.short()));
+    row.login = Set(login_of_erased(id));
+    row.display_name = Set(name_of_erased(id));
     row.password_hash = Set(String::new());
     (row.password_is_one_time, row.is_admin) = (Set(false), Set(false));
     (row.language, row.disabled_at) = (Set(None), Set(Some(disabled_at)));

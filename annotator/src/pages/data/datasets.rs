@@ -7,7 +7,7 @@ use crate::{
         prompts, texts,
     },
     pages::training::row_use,
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     training::kinds,
     web::{
         access::{Access, Engineer},
@@ -35,7 +35,7 @@ const PER_PAGE: usize = 50;
 /// A version of a list: with who froze it and how often it was read.
 struct Line {
     version: dataset_version::Model,
-    by: Option<String>,
+    by: Option<PersonName>,
     n_uses: usize,
 }
 
@@ -98,7 +98,7 @@ struct DatasetPage {
     page: Page,
     access: Access,
     version: dataset_version::Model,
-    by: Option<String>,
+    by: Option<PersonName>,
     n_bytes: i64,
     /// Since when its files are gone, if they are.
     erased: Option<UnixMillis>,

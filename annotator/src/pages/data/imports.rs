@@ -6,7 +6,7 @@ use crate::{
         formats,
         import::{self as files, queue::ImportQueue},
     },
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     web::{
         access::{Access, Manager},
         error::AppError,
@@ -30,7 +30,7 @@ struct ImportPage {
     page: Page,
     access: Access,
     import: import::Model,
-    by: Option<String>,
+    by: Option<PersonName>,
     why: Option<KeyedMessage>,
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     data::texts,
     keeping::erasure,
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     web::{
         access::{Access, ManagerOrEngineer},
         error::AppError,
@@ -52,7 +52,7 @@ struct Line {
     id: JudgementId,
     kind: &'static str,
     gist: String,
-    by: Option<String>,
+    by: Option<PersonName>,
     at: UnixMillis,
     revision: i32,
 }

@@ -8,7 +8,7 @@ use crate::{
         texts,
         uses::TextUses,
     },
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     web::{
         access::Admin,
         address,
@@ -53,7 +53,7 @@ struct FoundTexts {
 /// Something that was erased, and by whom.
 struct Line {
     erasure: erasure_row::Model,
-    by: Option<String>,
+    by: Option<PersonName>,
 }
 
 impl Line {

@@ -5,6 +5,7 @@ use crate::{
         ErasureOrder, export,
         people::{self, WrittenTexts},
     },
+    people::person_name::PersonName,
     web::{
         access::{Admin, SignedIn},
         address,

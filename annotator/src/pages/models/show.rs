@@ -9,7 +9,7 @@ use crate::{
         registry::{self, RegistryEntry},
     },
     pages::training::{facts::ChosenFacts, row_use},
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     training::kinds,
     web::{
         access::{Access, Engineer},
@@ -38,7 +38,7 @@ struct ModelPage {
     /// None once its files are gone.
     facts: Option<ChosenFacts>,
     /// Who deleted it, by name; none when it went with its project.
-    deleted_by: Option<String>,
+    deleted_by: Option<PersonName>,
 }
 
 impl ModelPage {
@@ -52,7 +52,7 @@ impl ModelPage {
     fn deletion(&self) -> Option<String> {
         let at = format::date_time(self.entry.model.deleted_at?);
         let text = match &self.deleted_by {
-            Some(by) => self.page.text("model-deleted-by").arg("by", by),
+            Some(by) => self.page.text("model-deleted-by").arg("by", by.shown(self.page.language)),
             None => self.page.text("model-deleted-by-service"),
         };
         Some(text.arg("at", at).to_string())

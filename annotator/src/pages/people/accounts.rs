@@ -5,6 +5,7 @@ use crate::{
     people::{
         account_changes::{self, NewPerson},
         accounts,
+        person_name::PersonName,
     },
     web::{
         access::Admin,

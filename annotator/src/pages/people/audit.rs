@@ -7,6 +7,7 @@ use crate::{
         audit::AuditAction,
         audit_log::{self, AuditFilter, AuditLine},
         members,
+        person_name::PersonName,
     },
     web::{
         access::{Access, Admin, Manager},
@@ -175,6 +176,10 @@ impl ShownAudit {
 
     fn subject(&self, page: &Page, line: &AuditLine) -> String {
         audit_words::subject(page.language, line)
+    }
+
+    fn name(&self, page: &Page, person: &account::Model) -> String {
+        PersonName::of(person).shown(page.language)
     }
 
     /// The page of what it was done to, if there is one for this reader.

@@ -5,6 +5,7 @@ use crate::{
     people::{
         audit::{self, AuditAction, AuditSubject},
         audit_log::{self, AuditFilter, AuditLine},
+        person_name::PersonName,
     },
     web::{
         access::{Admin, Manager},
@@ -98,9 +99,9 @@ impl AuditExport {
 
     fn row(&self, line: &AuditLine) -> anyhow::Result<Bytes> {
         let at = format::date_time_to_the_second(line.at);
-        let who = line.who.as_deref().unwrap_or_default();
+        let who = line.who.as_ref().map_or("", PersonName::stored);
         let said = audit_words::said(self.language, line);
-        let subject = audit_words::subject(self.language, line);
+        let subject = audit_words::subject_to_keep(self.language, line);
         let project = line.project.as_ref().map_or("", |(_, name)| name);
         match self.format {
             AuditFormat::Csv => {
@@ -110,7 +111,7 @@ impl AuditExport {
             }
             AuditFormat::Jsonl => {
                 let row = json!({
-                    "time": at, "who": line.who, "action": line.code, "said": said,
+                    "time": at, "who": line.who.as_ref().map(PersonName::stored), "action": line.code, "said": said,
                     "subject": subject, "subject_id": line.subject_id, "project": project,
                     "details": line.details,
                 });

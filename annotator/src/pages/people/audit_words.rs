@@ -40,10 +40,19 @@ fn roles(language: Language, stored: &Value) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// What it was done to.
+/// What it was done to, for a reader.
 pub fn subject(language: Language, line: &AuditLine) -> String {
     match &line.subject {
-        AuditedThing::Account(name) | AuditedThing::Project(name) => name.clone(),
+        AuditedThing::Account(name) => name.shown(language),
+        _ => subject_to_keep(language, line),
+    }
+}
+
+/// The same in a file, in which people are called as they are stored.
+pub fn subject_to_keep(language: Language, line: &AuditLine) -> String {
+    match &line.subject {
+        AuditedThing::Account(name) => name.stored().to_owned(),
+        AuditedThing::Project(name) => name.clone(),
         AuditedThing::Model(_, name) => name.clone(),
         AuditedThing::Run(id, kind) => {
             format!("{} {}", language.text(definition(*kind).name), id.short())

@@ -26,6 +26,12 @@ struct HomePage {
     deleted: Vec<RestorableProject>,
 }
 
+impl HomePage {
+    fn deleted_by(&self, gone: &RestorableProject) -> String {
+        gone.by.as_ref().map(|name| name.shown(self.page.language)).unwrap_or_default()
+    }
+}
+
 struct Card {
     project: project::Model,
     waiting: WaitingTasks,

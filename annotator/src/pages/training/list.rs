@@ -1,7 +1,7 @@
 //! `/projects/{project}/runs`: the queue and what has run.
 
 use crate::{
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     training::kinds::{self, RunDefinition},
     web::{
         access::{Access, Engineer},
@@ -45,7 +45,7 @@ struct RunsPage {
     page: Page,
     access: Access,
     runs: Vec<run::Model>,
-    people: HashMap<AccountId, String>,
+    people: HashMap<AccountId, PersonName>,
     /// What each starts from.
     inputs: HashMap<RunId, ModelId>,
     /// Those that are started from or were made.
@@ -70,8 +70,9 @@ impl RunsPage {
         run.output_model_id.and_then(|id| self.models.get(&id))
     }
 
-    fn by(&self, run: &run::Model) -> &str {
-        run.created_by.and_then(|id| self.people.get(&id)).map_or("", String::as_str)
+    fn by(&self, run: &run::Model) -> String {
+        let name = run.created_by.and_then(|id| self.people.get(&id));
+        name.map(|name| name.shown(self.page.language)).unwrap_or_default()
     }
 }
 

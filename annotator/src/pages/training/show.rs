@@ -10,7 +10,7 @@ use crate::training::{
 };
 use crate::{
     data::formats,
-    people::{accounts, notices},
+    people::{accounts, notices, person_name::PersonName},
     training::run_digest::{LogLine, RunDigest, RunDigests, SampledAnswer},
     web::{
         access::{Access, Engineer},
@@ -52,7 +52,7 @@ struct RunPage {
     page: Page,
     access: Access,
     run: run::Model,
-    by: Option<String>,
+    by: Option<PersonName>,
     /// Steps done by a run that is over and can be continued.
     checkpoint: Option<u64>,
     inputs: Vec<Input>,

@@ -8,7 +8,7 @@ use crate::{
     },
     keeping::erasure,
     pages::training::row_use,
-    people::accounts,
+    people::{accounts, person_name::PersonName},
     training::kinds,
     web::{
         access::{Access, ManagerOrEngineer},
@@ -54,7 +54,7 @@ struct JudgementPage {
     sides: Vec<Side>,
     said: FullAnswer,
     written: Option<ShownText>,
-    by: Option<String>,
+    by: Option<PersonName>,
     /// All of the same assignment, the newest first.
     revisions: Vec<judgement::Model>,
     contained: Vec<Contained>,
