@@ -137,3 +137,27 @@ fn a_mistake_is_answered_with_one_line_and_no_trace() {
     assert!(said.contains("/nowhere"), "{said}");
     assert!(!said.contains("panicked") && !said.contains("stack backtrace"), "{said}");
 }
+
+#[test]
+fn a_database_in_memory_is_refused_in_a_line_because_nothing_would_be_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("a plain path");
+    let urls = [
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite://file.db?mode=memory",
+        "sqlite://x?cache=shared&mode=memory",
+    ];
+    for url in urls {
+        for verb in ["serve", "migrate"] {
+            let arguments = [verb, "--database-url", url, "--data-dir", data];
+            let output = run(&binaries::annotator(), &arguments);
+            let said = String::from_utf8(output.stderr).expect("text");
+            assert!(!output.status.success(), "{verb} {url}: {said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.contains("in memory") && said.contains("DATABASE_URL"), "{said}");
+        }
+    }
+    let help = help(&binaries::annotator(), "serve");
+    assert!(help.contains("in memory"), "{help}");
+}

@@ -53,7 +53,8 @@ pub struct StorageConfig {
     /// Folder of the embedded database and, unless told otherwise, of the artifacts.
     #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
-    /// PostgreSQL (postgres://…) or SQLite (sqlite://…) instead of DATA_DIR/attune.db.
+    /// PostgreSQL (postgres://…) or a file of SQLite (sqlite://…) instead of DATA_DIR/attune.db. One
+    /// in memory is refused: nothing would be kept.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Folder of models and datasets, addressed by hash [default: DATA_DIR/artifacts].

@@ -72,9 +72,7 @@ pub async fn connect(
     }
     let mut db = Database::connect(options).await.map_err(problem)?;
     db.set_metric_callback(statements::note);
-    // A database in memory is its only connection's.
-    if url.starts_with("sqlite:") && ![":memory:", "mode=memory"].iter().any(|it| url.contains(it))
-    {
+    if url.starts_with("sqlite:") {
         let writer = async |synchronous: SqliteSynchronous| {
             let mut alone = self::options(url, 1, missing);
             alone.acquire_timeout(WRITERS_PATIENCE);

@@ -34,6 +34,11 @@ pub enum DatabaseProblem {
     )]
     NoSuchDatabase { server: String, name: String },
     #[error(
+        "a SQLite database in memory keeps nothing, and no other program sees it: \
+         name a file (sqlite:///path/attune.db?mode=rwc) with DATABASE_URL, or a folder with the web app's --data-dir"
+    )]
+    InMemory,
+    #[error(
         "{place} is not a SQLite database: move it away, or name another with DATABASE_URL or the web app's --data-dir"
     )]
     NotSqlite { place: String },
@@ -63,7 +68,7 @@ pub enum DatabaseProblem {
 /// Knocks once, so that a mistake is answered now: a pool would go on trying for half a minute.
 pub async fn probe(url: &str) -> Result<(), DatabaseProblem> {
     if url.starts_with("sqlite:") {
-        return Ok(());
+        return if is_in_memory(url) { Err(DatabaseProblem::InMemory) } else { Ok(()) };
     }
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(DatabaseProblem::UnknownKind);
@@ -156,6 +161,14 @@ pub fn sqlite_file(url: &str) -> Option<String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = path.split('?').next().unwrap_or(path);
     Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
+}
+
+/// Whether nothing of it would be left, not even for a connection that comes later: in memory, or in
+/// a nameless file, which each connection has for itself.
+fn is_in_memory(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    sqlite_file(url).is_some_and(|file| file.is_empty() || file.contains(":memory:"))
+        || parameters.split('&').any(|parameter| parameter == "mode=memory")
 }
 
 /// The address of a SQLite file, made if it is missing.
