@@ -67,6 +67,7 @@ impl App {
         let imports = web::Data::new(ImportQueue::new(db.clone(), &config.storage.data_dir));
         let rows = web::Data::new(RowCounter::new(db.clone(), store.clone()));
         let shared = (live.clone(), web::Data::new(feed.clone()), imports.clone(), rows);
+        parse_texts();
         let (server, address) = bind(config.clone(), db.clone(), store.clone(), shared)?;
         if let Some(listen) = &config.metrics_listen {
             let folders = [
@@ -172,7 +173,6 @@ fn bind(
     let sign_in_limit = web::Data::new(SignInLimit::new());
     let large_bodies = web::Data::new(LargeBodies::new());
     let readiness = web::Data::new(ReadinessCheck::new());
-    parse_texts();
     let app = move || {
         ActixApp::new()
             .app_data(web::Data::new(db.clone()))
@@ -209,6 +209,7 @@ fn bind(
             .wrap(from_fn(prefetch::refuse_guesses))
             .wrap(from_fn(security_headers::security_headers))
             .wrap(from_fn(head_without_stream))
+            .wrap(from_fn(connection::refuse_tunnels))
             .wrap(from_fn(request_log::log_requests))
             .wrap(from_fn(connection::count_answers))
     };

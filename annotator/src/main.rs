@@ -56,7 +56,8 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let quiet = "warn,annotator=info";
+    // The server calls it an error when a stranger speaks no HTTP: see `request_log::log_dropped`.
+    let quiet = "warn,annotator=info,actix_http::h1::dispatcher=off";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

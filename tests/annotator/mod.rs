@@ -26,6 +26,7 @@ mod sessions;
 // Whoever is not signed in.
 mod flood;
 mod front_door;
+mod odd_requests;
 
 // What whoever watches the service relies on.
 mod watching;

@@ -1,9 +1,14 @@
 //! From an address as typed to a server that listens there. It is put together by hand, because every
 //! connection is watched ([`WatchedStream`]).
 
-use crate::{config::ListenAddress, web::connection::WatchedStream};
+use crate::{
+    config::ListenAddress,
+    web::{connection::WatchedStream, request_body, request_log::log_dropped},
+};
 use actix_http::{HttpService, Request, Response};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, map_config,
+};
 use actix_web::{
     Error,
     body::MessageBody,
@@ -75,13 +80,18 @@ where
                 .client_disconnect_timeout(END_PATIENCE)
                 // A client that hangs up is gone, and what it asked of a model is not waited for.
                 .h1_allow_half_closed(false)
+                .expect(fn_service(|request: Request| ready(request_body::may_be_sent(request))))
                 .on_connect_ext(|stream: &WatchedStream, to_requests| stream.introduce(to_requests))
                 .h1(map_config(app, |()| AppConfig::default()));
             let watch = |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 ready(Ok((WatchedStream::accept(stream), peer)))
             };
-            fn_service(watch).and_then(http)
+            let told = apply_fn_factory(http, |(stream, peer), http| {
+                let served = http.call((stream, peer));
+                async move { served.await.inspect_err(|error| log_dropped(peer, error)) }
+            });
+            fn_service(watch).and_then(told)
         })?;
     }
     Ok((server.run(), ListenAddress { port, ..listen.clone() }))

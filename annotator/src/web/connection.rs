@@ -4,9 +4,10 @@
 
 use actix_http::Extensions;
 use actix_web::{
-    Error,
-    body::MessageBody,
+    Error, HttpResponse,
+    body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    http::{Method, header},
     middleware::Next,
     rt::net::TcpStream,
 };
@@ -72,6 +73,20 @@ pub async fn count_answers(
         Answering(count.clone())
     });
     next.call(request).await
+}
+
+/// Middleware: refuses what would make a tunnel of the connection. Its body has no end, and would be
+/// waited for until nobody has any patience left.
+pub async fn refuse_tunnels(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_upgrade = request.headers().contains_key(header::UPGRADE);
+    if request.method() == Method::CONNECT || (is_upgrade && !request.method().is_safe()) {
+        let refused = HttpResponse::MethodNotAllowed().force_close().finish();
+        return Ok(request.into_response(refused));
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
 }
 
 /// A deadline that wakes whoever waits.

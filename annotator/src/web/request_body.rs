@@ -1,8 +1,10 @@
 //! The bodies of requests: how much is read of them, and for how long. What a stranger sends costs 64
 //! KiB and some seconds at most; more is read of whoever is signed in, of a few at a time.
 
-use crate::web::error::AppError;
+use crate::web::{error::AppError, request_log::clipped};
+use actix_http::{Request, Response, body::BoxBody};
 use actix_web::{
+    HttpMessage, ResponseError,
     dev::Payload,
     error::PayloadError,
     http::header::{self, HeaderMap},
@@ -90,6 +92,21 @@ impl BodyKind {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a client sends its body that asks first (`Expect: 100-continue`): what its head alone is
+/// refused for is not asked for.
+pub fn may_be_sent(request: Request) -> Result<Request, Response<BoxBody>> {
+    let headers = request.headers();
+    let is_upload = |sent| BodyKind::Upload.media_type().is_some_and(|kind| is_of_type(sent, kind));
+    let kind = match headers.get(header::CONTENT_TYPE).is_some_and(is_upload) {
+        true => BodyKind::Upload,
+        false => BodyKind::Json,
+    };
+    let Err(error) = kind.check(headers) else { return Ok(request) };
+    let (path, status) = (clipped(request.path()), error.status_code());
+    tracing::info!(path, status = status.as_u16(), %error, "refused before its body was sent");
+    Err(Response::build(status).force_close().finish().map_into_boxed_body())
 }
 
 fn is_of_type(sent: &header::HeaderValue, taken: &str) -> bool {

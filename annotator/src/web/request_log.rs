@@ -2,6 +2,7 @@
 //! it is answered: it is in the log, in the response, and on error pages for people to tell.
 
 use crate::{metrics::metrics, web::error::with_headers};
+use actix_http::error::DispatchError;
 use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::MessageBody,
@@ -9,9 +10,12 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     middleware::Next,
 };
-use std::{fmt, time::Instant};
+use std::{fmt, net::SocketAddr, time::Instant};
 use storage::statements;
-use tracing::{Instrument, field::Empty};
+use tracing::{
+    Instrument,
+    field::{Empty, display},
+};
 use uuid::Uuid;
 
 /// Taken over from a proxy that numbers requests itself.
@@ -99,6 +103,23 @@ pub async fn log_requests(
         answer.map_err(|error| with_headers(error, |headers| drop(headers.insert(HEADER, id.0))))
     };
     answering.instrument(span).await
+}
+
+/// Says of a connection that ended before its time why: strangers who speak no HTTP are nobody's
+/// concern, and an answer of ours that broke off is.
+pub fn log_dropped(peer: Option<SocketAddr>, error: &DispatchError) {
+    let (peer, said) = (peer.map(display), error.to_string());
+    let error_said = clipped(&said);
+    match error {
+        DispatchError::Parse(_) => tracing::info!(peer, error = error_said, "this is no request"),
+        DispatchError::Service(_)
+        | DispatchError::Body(_)
+        | DispatchError::Upgrade
+        | DispatchError::InternalError => {
+            tracing::error!(peer, error = error_said, "an answer broke off");
+        }
+        _ => tracing::debug!(peer, error = error_said, "a connection broke off"),
+    }
 }
 
 #[cfg(test)]
