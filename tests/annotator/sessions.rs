@@ -132,3 +132,24 @@ on_both_databases! {
         assert_eq!(browser.try_submit(form).await.status, 400);
     }
 }
+
+on_both_databases! {
+    async fn a_link_that_is_followed_again_leads_on_whoever_is_signed_in(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Followed again").await;
+        let people = app.admin.get(&format!("{project}/people")).await;
+        let form = people.form("/people").with("login", "boris").with("name", "Boris");
+        let link = app.admin.submit(form.choosing("role", "annotator")).await.secret();
+        let boris = Visitor::new(&app.server.url);
+        boris.accept(&link, "another password").await;
+
+        let again = boris.try_get(&link).await;
+        assert!(again.text().contains("You are signed in as Boris"), "{}", again.text());
+        assert_eq!(again.links("main a.primary"), ["/"]);
+        assert!(!again.text().contains("Ask whoever sent it"), "{}", again.text());
+
+        let elsewhere = Visitor::new(&app.server.url).try_get(&link).await;
+        assert!(elsewhere.text().contains("Ask whoever sent it"), "{}", elsewhere.text());
+        assert_eq!(elsewhere.links("main a.primary"), ["/sign-in"]);
+    }
+}
