@@ -1,13 +1,12 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
-mod answer_forward;
 pub mod dpo;
 pub mod grpo;
 pub mod kto;
 mod length_bias;
 pub mod ppo;
+mod preference;
 pub mod pretrain;
-mod reference;
 pub mod reward;
 pub mod rloo;
 mod rollout;

@@ -6,7 +6,10 @@ use crate::{
     run::recording,
 };
 use entity::run_config::{LoraSettings, LrScheduler, OptimiserSettings};
+use serde_json::json;
+use std::path::Path;
 use tch::{Device, Kind};
+use trainer_base::settings::StartFlags;
 
 /// As in trainer/fixtures/make_trl_dpo_trace.py.
 fn traced(golden: &Value) -> DpoConfig {

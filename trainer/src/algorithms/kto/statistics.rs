@@ -14,8 +14,8 @@ struct SideMeans {
 }
 
 /// A policy's numbers of a micro-batch.
-pub(super) struct AnswerStatistics {
-    pub(super) loss: f64,
+pub(crate) struct AnswerStatistics {
+    pub(crate) loss: f64,
     /// z: how far the policy has gone from its reference in general.
     kl: f64,
     /// Mean over the answer tokens, in nats.
@@ -73,13 +73,13 @@ pub(super) fn metrics_of(seen: &[AnswerStatistics]) -> Map<String, Value> {
     metrics
 }
 
-pub(super) fn mean(of: &[AnswerStatistics], value: impl Fn(&AnswerStatistics) -> f64) -> f64 {
+fn mean(of: &[AnswerStatistics], value: impl Fn(&AnswerStatistics) -> f64) -> f64 {
     of.iter().map(value).sum::<f64>() / of.len() as f64
 }
 
 /// What a policy makes of the held-out answers.
 #[derive(Default)]
-pub(super) struct HeldOutAnswers {
+pub(crate) struct HeldOutAnswers {
     good: Vec<f64>,
     bad: Vec<f64>,
     /// Sums over the answers.

@@ -7,8 +7,11 @@ use crate::{
 };
 use entity::report::RunReport;
 use entity::run_config::{LoraSettings, LrScheduler, OptimiserSettings};
+use serde_json::json;
 use std::ops::ControlFlow;
+use std::path::Path;
 use tch::{Device, Kind};
+use trainer_base::settings::StartFlags;
 
 /// As in trainer/fixtures/make_trl_kto_trace.py.
 fn traced(golden: &Value) -> KtoConfig {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 /// n answers in one forward pass.
-pub(super) struct AnswerForward {
+pub(in super::super) struct AnswerForward {
     /// States before each answer token, with their gradient: (N, D)
     hidden: Tensor,
     /// The answer tokens: (N)
@@ -16,7 +16,11 @@ pub(super) struct AnswerForward {
 
 impl AnswerForward {
     /// Of sequences whose answers begin behind so many tokens.
-    pub(super) fn new(model: &Transformer, sequences: &[&[i64]], prompt_lens: &[usize]) -> Self {
+    pub(in super::super) fn new(
+        model: &Transformer,
+        sequences: &[&[i64]],
+        prompt_lens: &[usize],
+    ) -> Self {
         let batch = PackedBatch::new(sequences, model.device);
         let answers = batch.answers(prompt_lens);
         let hidden = model.hidden(&batch).index_select(0, &answers.rows);
@@ -24,7 +28,7 @@ impl AnswerForward {
     }
 
     /// Each summed over its answer's tokens, as precise as a checkpoint keeps it, without a gradient.
-    pub(super) fn logprobs(&self, model: &Transformer) -> Vec<f64> {
+    pub(in super::super) fn logprobs(&self, model: &Transformer) -> Vec<f64> {
         let per_token = head::logprobs(model, &self.hidden, &self.ids, 1.0).logprobs; // (N)
         let values = Vec::<f32>::try_from(&per_token).expect("one value per token");
         let mut values = values.into_iter().map(f64::from);
@@ -37,7 +41,7 @@ impl AnswerForward {
 
     /// Adds the gradient of a loss, given that by each answer's log p; the mean entropy of the answer
     /// tokens, in nats.
-    pub(super) fn backward(&self, model: &Transformer, gradients: &[f64]) -> Result<f64> {
+    pub(in super::super) fn backward(&self, model: &Transformer, gradients: &[f64]) -> Result<f64> {
         let of_tokens: Vec<f32> = gradients
             .iter()
             .zip(&self.lengths)

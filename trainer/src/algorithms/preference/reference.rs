@@ -2,8 +2,8 @@
 //! kept with each checkpoint, because the weights that they came from are gone after it (TRL:
 //! `precompute_ref_log_probs`).
 
+use super::PreferenceMethod;
 use crate::{
-    model::Transformer,
     run::session::TrainingSession,
     tensor_file::{read_tensors, write_tensors},
 };
@@ -18,7 +18,7 @@ use trainer_base::{
 const FILE: &str = "reference_logprobs.safetensors";
 
 /// log p of two sequences that a row has, each summed over its answer's tokens.
-pub(super) type TwoLogprobs = [f64; 2];
+pub(in super::super) type TwoLogprobs = [f64; 2];
 
 /// One entry per row, in the order of the files.
 #[derive(Debug, PartialEq)]
@@ -28,23 +28,19 @@ pub(super) struct ReferenceLogprobs {
 }
 
 impl ReferenceLogprobs {
-    /// What `measure` makes of the weights that the model has, `work` being that of a row; none when
-    /// asked to stop.
-    pub(super) fn compute<R>(
+    /// From the weights that the model has; none when asked to stop.
+    pub(super) fn compute<M: PreferenceMethod>(
         session: &mut TrainingSession,
-        [rows, held_out]: [&[R]; 2],
+        [rows, held_out]: [&[M::Row]; 2],
         batch_size: usize,
-        measure: impl Fn(&Transformer, &[&R]) -> Vec<TwoLogprobs>,
-        work: impl Fn(&R) -> f64,
         report: &mut Report,
     ) -> Option<Self> {
-        let _guard = tch::no_grad_guard();
-        let mut of = |rows: &[R]| {
+        let mut of = |rows: &[M::Row]| {
             let mut logprobs = Vec::new();
             for rows in rows.chunks(batch_size) {
-                let rows: Vec<&R> = rows.iter().collect();
-                logprobs.extend(measure(&session.model, &rows));
-                let work = rows.iter().map(|row| work(row)).sum();
+                let rows: Vec<&M::Row> = rows.iter().collect();
+                logprobs.extend(M::measure(&session.model, &rows));
+                let work = rows.iter().map(|row| M::work_to_measure(row)).sum();
                 if session.advance(work, 0, report).is_break() {
                     return None;
                 }
