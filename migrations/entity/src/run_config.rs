@@ -296,8 +296,23 @@ fn at_most(found: &mut Vec<ConfigError>, field: &str, value: usize, most: usize)
 }
 
 fn not_negative(found: &mut Vec<ConfigError>, field: &str, value: f64) {
-    if !(value.is_finite() && value >= 0.0) {
+    if value.is_nan() || value < 0.0 {
         found.push(problem(field, ConfigProblem::Negative));
+    }
+    not_endless(found, field, value);
+}
+
+fn above_zero(found: &mut Vec<ConfigError>, field: &str, value: f64) {
+    if value.is_nan() || value <= 0.0 {
+        found.push(problem(field, ConfigProblem::NotPositive));
+    }
+    not_endless(found, field, value);
+}
+
+/// What is multiplied with it is a number still.
+fn not_endless(found: &mut Vec<ConfigError>, field: &str, value: f64) {
+    if value > MOST_OF_ANYTHING as f64 {
+        found.push(problem(field, ConfigProblem::AboveMost { most: MOST_OF_ANYTHING as u64 }));
     }
 }
 

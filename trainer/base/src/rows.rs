@@ -9,6 +9,7 @@ mod columns;
 mod data_error;
 mod files;
 mod jsonl;
+mod label;
 mod labelled;
 mod loader;
 mod supervised;
@@ -172,7 +173,10 @@ pub fn load_pairs<'a>(
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<AnswerPair>, DataError> {
-    let texts = |columns: &Columns| whole_texts(&columns::pair(columns)?, columns, tokenizer);
+    let texts = |columns: &Columns| {
+        label::refuse_of_pair(columns)?;
+        whole_texts(&columns::pair(columns)?, columns, tokenizer)
+    };
     RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         if row.is_longer_than(max_length) {
             counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
@@ -200,6 +204,7 @@ pub fn load_preferences<'a>(
     report: &mut Report,
 ) -> Result<LoadedRows<PreferencePair>, DataError> {
     let texts = |columns: &Columns| {
+        label::refuse_of_pair(columns)?;
         prompt_and_whole_texts(&columns::pair_with_prompt(columns)?, columns, tokenizer)
     };
     RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {

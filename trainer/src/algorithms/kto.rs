@@ -53,16 +53,25 @@ pub fn run(paths: &KtoPaths, config: &KtoConfig, report: &mut Report) -> Result<
     preference::run(config, &paths, &environment, answers, report)
 }
 
-/// Says so where one side counts for more than the paper advises: λ_D n_D / (λ_U n_U) from 1 to 4/3
-/// (eq. 8).
+/// Says so where there is one side alone, or one counts for more than the paper advises:
+/// λ_D n_D / (λ_U n_U) from 1 to 4/3 (eq. 8).
 fn warn_of_weights(answers: &[LabelledAnswer], config: &KtoConfig, report: &mut Report) {
     let n_good = answers.iter().filter(|answer| answer.is_good).count();
     let n_bad = answers.len() - n_good;
     let (good, bad) =
         (config.desirable_weight * n_good as f64, config.undesirable_weight * n_bad as f64);
     let is_balanced = (0.99..=1.34).contains(&(good / bad));
-    // Pairs have one of each, and weigh alike as they are.
-    if is_balanced || n_good == 0 || n_bad == 0 {
+    if n_good == 0 || n_bad == 0 {
+        let alone = message!(
+            "kto-one-side",
+            "of {rows} answers {good} are good: KTO learns from both sides, and with one alone it drifts; add answers of the other",
+            rows = answers.len(),
+            good = n_good
+        );
+        return say(report, LogLevel::Warning, alone);
+    }
+    let has_weights = config.desirable_weight > 0.0 && config.undesirable_weight > 0.0;
+    if is_balanced || !has_weights {
         return;
     }
     let advised = config.undesirable_weight * n_bad as f64 / n_good as f64;

@@ -11,7 +11,7 @@ use crate::{
             ADAPTERS, EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_LENGTH, MAX_STEPS, OPTIMISER,
             POLICY_LEARNING_RATE, field,
         },
-        findings::{good_above_bad, noisy_metric, rows_left_out},
+        findings::{good_above_bad, noisy_metric, pair_loss, rows_left_out},
         row_lengths::{lengths, unheard},
         run_work::{self, RunRows},
     },
@@ -59,7 +59,7 @@ pub(super) const KTO: RunDefinition = RunDefinition {
             let says = "glance-no-held-out-answers";
             noisy_metric(digest, "rewards/margins", "glance-train-margin", says)
         });
-        separates.into_iter().chain(rows_left_out(digest)).collect()
+        [separates, pair_loss(digest), rows_left_out(digest)].into_iter().flatten().collect()
     },
     memory: memory::of::<KtoConfig>,
     // Every answer is read beside a mismatched one, which costs a forward pass.

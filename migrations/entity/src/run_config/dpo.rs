@@ -1,8 +1,7 @@
 //! The settings of direct preference optimisation; TRL's `DPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, is_positive, problem,
-    supervised_problems,
+    ConfigError, LoraSettings, OptimiserSettings, RunConfig, above_zero, supervised_problems,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -62,9 +61,7 @@ impl RunConfig for DpoConfig {
             &self.lora,
             &self.optimisation,
         );
-        if !is_positive(self.beta) {
-            found.push(problem("beta", ConfigProblem::NotPositive));
-        }
+        above_zero(&mut found, "beta", self.beta);
         found
     }
 }

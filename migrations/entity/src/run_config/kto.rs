@@ -1,7 +1,7 @@
 //! The settings of Kahneman–Tversky optimisation; TRL's `KTOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, is_positive,
+    ConfigError, ConfigProblem, LoraSettings, OptimiserSettings, RunConfig, above_zero,
     not_negative, problem, supervised_problems,
 };
 use clap::Args;
@@ -70,11 +70,12 @@ impl RunConfig for KtoConfig {
             &self.lora,
             &self.optimisation,
         );
-        if !is_positive(self.beta) {
-            found.push(problem("beta", ConfigProblem::NotPositive));
-        }
+        above_zero(&mut found, "beta", self.beta);
         not_negative(&mut found, "desirable_weight", self.desirable_weight);
         not_negative(&mut found, "undesirable_weight", self.undesirable_weight);
+        if self.desirable_weight == 0.0 && self.undesirable_weight == 0.0 {
+            found.push(problem("desirable_weight", ConfigProblem::NotPositive));
+        }
         found
     }
 }

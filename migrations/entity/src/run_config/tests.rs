@@ -102,6 +102,21 @@ fn settings_of_adapters_are_refused_where_there_are_none() {
 }
 
 #[test]
+fn weights_that_leave_nothing_to_learn_or_make_no_number_are_refused() {
+    let told = |kind: RunKind, settings: Value| {
+        let told = kind.settings().checked(&overrides(settings)).unwrap_err();
+        told.into_iter().map(|error| error.field).collect::<Vec<_>>()
+    };
+    let none = json!({"desirable_weight": 0.0, "undesirable_weight": 0.0});
+    assert_eq!(told(RunKind::Kto, none), ["desirable_weight"]);
+    assert_eq!(told(RunKind::Kto, json!({"desirable_weight": 1e300})), ["desirable_weight"]);
+    for kind in [RunKind::Dpo, RunKind::Kto] {
+        assert_eq!(told(kind, json!({"beta": 1e30})), ["beta"]);
+        assert_eq!(told(kind, json!({"beta": 0.0})), ["beta"]);
+    }
+}
+
+#[test]
 fn numbers_beyond_anything_are_refused_by_name() {
     for kind in RunKind::all().filter(|kind| *kind != RunKind::Fetch) {
         let settings = kind.settings();

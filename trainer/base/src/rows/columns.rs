@@ -1,5 +1,6 @@
 //! The types of row that TRL knows, told apart by their columns.
 
+use super::label;
 use crate::chat_template::without_nulls;
 use entity::{json_problem, json_problem::kind, message, message::KeyedMessage};
 use serde_json::{Map, Value};
@@ -124,20 +125,8 @@ pub(super) fn pair_or_labelled(columns: &Columns) -> Result<AnsweredPrompt, Keye
         );
         return Err(unexpected(columns, wanted));
     };
-    if label(columns).is_none() {
-        let missing = Value::Null;
-        return Err(message!(
-            "columns-no-label",
-            "`label` is {found}; expected true for a good answer, or false for a bad one",
-            found = kind(columns.get("label").unwrap_or(&missing))
-        ));
-    }
+    label::of_answer(columns)?;
     answered
-}
-
-/// Whether a row's answer is good, if the row says so.
-pub(super) fn label(columns: &Columns) -> Option<bool> {
-    columns.get("label")?.as_bool()
 }
 
 /// The prompt of a row, whatever follows it there.
@@ -178,32 +167,6 @@ pub(super) fn margin(columns: &Columns) -> Result<f64, KeyedMessage> {
             found = kind(&columns["margin"])
         )
     })
-}
-
-/// An error where a row's answer is marked as bad, or in a way that leaves it open: what a label says
-/// otherwise is none of ours.
-pub(super) fn refuse_bad_label(columns: &Columns) -> Result<(), KeyedMessage> {
-    let unclear = match columns.get("label") {
-        Some(Value::Bool(false)) => {
-            return Err(message!(
-                "columns-bad-label",
-                "`label` is false: the answer is marked as bad, and the model would learn to write it; leave such rows out"
-            ));
-        }
-        Some(Value::Number(number)) => Some(number.to_string())
-            .filter(|_| [0.0, 1.0, -1.0].contains(&number.as_f64().unwrap_or(f64::NAN))),
-        Some(Value::String(text)) => Some(format!("\"{text}\""))
-            .filter(|_| ["0", "1", "false", "true"].contains(&&*text.trim().to_lowercase())),
-        _ => None,
-    };
-    match unclear {
-        None => Ok(()),
-        Some(found) => Err(message!(
-            "columns-unclear-label",
-            "`label` is {found}: write true for an answer to learn, leave out rows of bad ones, or name the column otherwise",
-            found = found
-        )),
-    }
 }
 
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a

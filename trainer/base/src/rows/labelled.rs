@@ -1,11 +1,12 @@
 //! Rows for KTO: answers that are good or bad, each by itself.
 
 use super::{
-    Columns, ComparedRow, DataError, LoadedRows, RowFile, columns, common_prefix,
+    Columns, ComparedRow, DataError, LoadedRows, RowFile, columns, common_prefix, label,
     loader::RowLoader, prompt_and_whole_texts,
 };
 use crate::{job::Report, tokenizer::Tokenizer};
 use entity::row_use::LeftOutReason;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// An answer that somebody found good or bad.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl ComparedRow for LabelledAnswer {
 ///
 /// Sequences longer than `max_length` are cut at the end; a row whose prompt alone fills it is dropped.
 /// Within each `batch_size` rows every prompt gets the answer of the row before, too (TRL:
-/// `KL_completion_ids`).
+/// `KL_completion_ids`), but never one to the same prompt, which TRL does not look at.
 pub fn load_labelled<'a>(
     file: impl Into<RowFile<'a>>,
     tokenizer: &Tokenizer,
@@ -45,6 +46,7 @@ pub fn load_labelled<'a>(
     report: &mut Report,
 ) -> Result<LoadedRows<LabelledAnswer>, DataError> {
     let texts = |columns: &Columns| {
+        label::refuse_of_pair(columns)?;
         prompt_and_whole_texts(&columns::pair_or_labelled(columns)?, columns, tokenizer)
     };
     let loaded = RowLoader { file: file.into(), tokenizer, max_length, report }.load(
@@ -92,18 +94,32 @@ pub fn load_labelled<'a>(
     Ok(LoadedRows { rows, counts })
 }
 
-/// Gives every prompt the answer of the row before, the first of a group that of the last, and cuts.
+/// Gives every prompt the answer of another one, and cuts: the nearest before it within its group, of
+/// which the first comes after the last, else the nearest in the file. Where all rows share a prompt, it
+/// is the answer of the row before.
 fn mismatch(rows: &mut [LabelledAnswer], batch_size: usize, max_length: usize) {
-    // Alone, an answer would be held against itself.
-    for group in rows.chunks_mut(batch_size.max(2)) {
-        let answers: Vec<Vec<i64>> =
-            group.iter().map(|row| row.ids[row.prompt_len..].to_vec()).collect();
-        let before = answers.iter().cycle().skip(answers.len() - 1);
-        for (row, other) in group.iter_mut().zip(before) {
-            row.mismatched = [&row.ids[..row.prompt_len], other].concat();
-            row.mismatched.truncate(max_length);
-            row.ids.truncate(max_length);
-            row.prompt_len = row.prompt_len.max(1);
-        }
+    let n = rows.len();
+    let (prompts, answers): (Vec<u64>, Vec<Vec<i64>>) = rows
+        .iter()
+        .map(|row| {
+            let (prompt, answer) = row.ids.split_at(row.prompt_len);
+            let mut hasher = DefaultHasher::new();
+            prompt.hash(&mut hasher);
+            (hasher.finish(), answer.to_vec())
+        })
+        .unzip();
+    let has_others = prompts.iter().any(|prompt| *prompt != prompts[0]);
+    for (place, row) in rows.iter_mut().enumerate() {
+        let first = place - place % batch_size;
+        let size = batch_size.min(n - first);
+        let in_group = (1..=size).map(|back| first + (place - first + size - back) % size);
+        let in_file = (1..=n).map(|back| (place + n - back) % n);
+        let mut before = in_group.chain(in_file);
+        let other = before.find(|other| has_others && prompts[*other] != prompts[place]);
+        let other = other.unwrap_or((place + n - 1) % n);
+        row.mismatched = [&row.ids[..row.prompt_len], &answers[other]].concat();
+        row.mismatched.truncate(max_length);
+        row.ids.truncate(max_length);
+        row.prompt_len = row.prompt_len.max(1);
     }
 }

@@ -1,6 +1,8 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
-use super::{AnswerPair, Columns, DataError, LoadedRows, RowCounts, RowFile, columns, jsonl};
+use super::{
+    AnswerPair, Columns, DataError, LoadedRows, RowCounts, RowFile, columns, jsonl, label,
+};
 use crate::{errors::message_of, job::Report, tokenizer::Tokenizer};
 use entity::{
     message,
@@ -175,7 +177,7 @@ impl RowLoader<'_, '_> {
             read.texts.push(texts);
             read.numbers.push(line.number);
             read.margins.push(columns::margin(&line.columns).map_err(self.at(line.number))?);
-            read.labels.push(columns::label(&line.columns));
+            read.labels.push(label::of(&line.columns));
         }
         Ok(read)
     }

@@ -3,7 +3,7 @@
 use super::{
     Columns, DataError, LoadedRows, RowCounts, RowFile,
     columns::{self, RowContent},
-    common_prefix,
+    common_prefix, label,
     loader::{EncodedRow, LearntPart, RowLoader, TextToEncode},
     turns::{Conversation, ConversationTexts},
     with_eos,
@@ -62,7 +62,7 @@ pub fn load_demonstrations<'a>(
 ) -> Result<LoadedRows<SupervisedExample>, DataError> {
     let n_unlearnt = Cell::new(0);
     let texts = |columns: &Columns| {
-        columns::refuse_bad_label(columns)?;
+        label::refuse_bad(columns)?;
         let row = texts(columns, loss_on, tokenizer)?;
         n_unlearnt.set(n_unlearnt.get() + row.n_unlearnt);
         Ok(row.pairs.into_iter().flatten().collect())

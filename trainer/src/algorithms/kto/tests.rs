@@ -176,7 +176,7 @@ fn a_policy_comes_to_tell_good_answers_from_bad_ones() {
 }
 
 #[test]
-fn sides_that_weigh_differently_are_told_with_the_weight_to_set() {
+fn one_side_alone_and_sides_that_weigh_differently_are_told() {
     let answer = |is_good| LabelledAnswer {
         index: 0,
         ids: vec![1, 2],
@@ -198,6 +198,7 @@ fn sides_that_weigh_differently_are_told_with_the_weight_to_set() {
     };
     let plain = KtoConfig::default();
     assert_eq!(said(4, &plain), "");
+    assert!(said(0, &plain).contains("of 8 answers 0 are good"));
     let few = said(2, &plain);
     assert!(few.contains("2 answers are good and 6 are bad") && few.contains("3.45"), "{few}");
     assert_eq!(said(2, &KtoConfig { desirable_weight: 3.45, ..plain }), "");
