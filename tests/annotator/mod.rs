@@ -78,6 +78,7 @@ mod russian;
 mod backups;
 mod careful_erasures;
 mod erased_people;
+mod erased_runs;
 mod erased_tasks;
 mod erased_texts;
 mod erasures;

@@ -2,10 +2,12 @@
 //! twice a second, and then only the events after the last known one are read.
 //!
 //! Events are append-only and numbered without gaps under the run's lock, so a digest that has read
-//! number n never has to look before n again.
+//! number n never has to look before n again. An erasure changes them all the same: with the first one
+//! that any process makes, everything kept is forgotten.
 
 use crate::training::run_feed::{PAGE, rows_after};
 use entity::{
+    erasure,
     ids::RunId,
     message::KeyedMessage,
     report::{FinishReason, LogLevel, RunReport},
@@ -13,7 +15,7 @@ use entity::{
     run_event,
     time::UnixMillis,
 };
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait, PaginatorTrait};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -203,11 +205,18 @@ struct Kept {
     digest: Arc<tokio::sync::Mutex<Arc<RunDigest>>>,
 }
 
+#[derive(Default)]
+struct KeptDigests {
+    /// How many erasures there were when the first of them was begun.
+    n_erasures: u64,
+    of: HashMap<RunId, Kept>,
+}
+
 /// The digests of the runs that were looked at last.
 #[derive(Clone)]
 pub struct RunDigests {
     db: DatabaseConnection,
-    kept: Arc<Mutex<HashMap<RunId, Kept>>>,
+    kept: Arc<Mutex<KeptDigests>>,
 }
 
 impl RunDigests {
@@ -217,7 +226,9 @@ impl RunDigests {
 
     /// What the run has said up to now. Reads the events since it was asked for last.
     pub async fn of(&self, run: RunId) -> Result<Arc<RunDigest>, DbErr> {
-        let place = self.place(run);
+        // Before any event: an erasure is noted in the transaction that changes them.
+        let n_erasures = erasure::Entity::find().count(&self.db).await?;
+        let place = self.place(run, n_erasures);
         let mut digest = place.lock().await;
         loop {
             let rows = rows_after(&self.db, run, digest.last_sequence).await?;
@@ -233,8 +244,12 @@ impl RunDigests {
         }
     }
 
-    fn place(&self, run: RunId) -> Arc<tokio::sync::Mutex<Arc<RunDigest>>> {
+    fn place(&self, run: RunId, n_erasures: u64) -> Arc<tokio::sync::Mutex<Arc<RunDigest>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.n_erasures != n_erasures {
+            *kept = KeptDigests { n_erasures, of: HashMap::new() };
+        }
+        let kept = &mut kept.of;
         if kept.len() >= KEPT && !kept.contains_key(&run) {
             let oldest = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(run, _)| *run);
             oldest.map(|run| kept.remove(&run));
