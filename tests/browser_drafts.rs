@@ -260,3 +260,36 @@ async fn keys_are_those_that_a_person_reads_in_chromium() {
     assert_eq!(browser.run(chosen).await, "7", "a word that is being composed is left alone");
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_into_a_launch_form_is_kept_for_that_form_alone_in_chromium() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
+    let [first, second] = [app.new_project("First").await, app.new_project("Second").await];
+    let password = app.new_account(&first, "anna", &["engineer"]).await;
+    let form = app.admin.get(&format!("{second}/people")).await.form("/people");
+    app.admin.submit(form.with("login", "anna").choosing("role", "engineer")).await;
+    let site = &app.server.url;
+    sign_in(&browser, site, "anna", &password).await;
+    let address = |project: &str, kind: &str| format!("{site}{project}/runs/new/{kind}");
+    let value = "return document.querySelector('[name=epochs]').value";
+    browser.open(&address(&first, "kto")).await;
+    let open = "for (const group of document.querySelectorAll('details')) group.open = true";
+    browser.run(open).await;
+    browser.fill("[name=epochs]", "seventeen").await;
+    browser.fill("[name=max_length]", "99").await;
+    browser.click("main form button.primary").await;
+    browser.wait_for("return document.querySelector('.error-summary') !== null").await;
+    assert_eq!(n_kept(&browser).await, 1);
+    for elsewhere in [address(&second, "sft"), address(&first, "sft"), address(&second, "kto")] {
+        browser.open(&elsewhere).await;
+        assert_ne!(browser.run(value).await, "seventeen", "{elsewhere}");
+        let offered = browser.run("return document.querySelector('[data-other]') !== null").await;
+        assert_eq!(offered, false, "{elsewhere}");
+    }
+    // There it is offered, each value with its label.
+    browser.open(&address(&first, "kto")).await;
+    let offered = browser.run("return document.querySelector('[data-other]').textContent").await;
+    assert!(offered.as_str().unwrap().contains("Epochs: seventeen"), "{offered}");
+    browser.close().await;
+}

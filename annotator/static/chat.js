@@ -14,7 +14,7 @@ class Chat {
     this.clear = form.querySelector("[data-clear]");
     this.send = form.querySelector("button.primary");
     this.message = form.elements.message;
-    this.key = `chat:${ACCOUNT}:${form.dataset.url}`;
+    this.key = `chat:${ACCOUNT}:${form.getAttribute("data-url")}`;
     this.turns = JSON.parse(form.elements.turns.value || "[]");
     this.answering = null; // aborts the answer that is being written
     this.isLeaving = false;
@@ -83,7 +83,7 @@ class Chat {
     turn.className = `turn ${role}`;
     const speaker = document.createElement("p");
     speaker.className = "speaker";
-    speaker.textContent = role === "assistant" ? this.form.dataset.model : this.form.dataset.you;
+    speaker.textContent = role === "assistant" ? this.form.getAttribute("data-model") : this.form.getAttribute("data-you");
     const text = document.createElement("div");
     text.className = "answer";
     text.dir = "auto";
@@ -105,7 +105,7 @@ class Chat {
   request() {
     const system = this.form.elements.system.value.trim();
     return {
-      model: this.form.dataset.model, stream: true, stream_options: { include_usage: true },
+      model: this.form.getAttribute("data-model"), stream: true, stream_options: { include_usage: true },
       messages: [...(system ? [{ role: "system", content: system }] : []), ...this.turns],
       temperature: this.number("temperature"), top_p: this.number("top_p"), max_tokens: this.number("max_new_tokens"),
     };
@@ -151,12 +151,12 @@ class Chat {
       for await (const piece of pieces(this.form, this.request(), this.answering.signal)) {
         if (this.add(piece, answer, text)) clearInterval(waiting);
       }
-      if (!answer.reason) throw new Error(this.form.dataset.broken);
+      if (!answer.reason) throw new Error(this.form.getAttribute("data-broken"));
       this.status.textContent = this.measured(answer, (performance.now() - (answer.began || asked)) / 1000);
     } catch (error) {
       const isCut = error instanceof TypeError; // what a browser calls a lost connection
-      const why = isCut ? this.form.dataset.broken : error.message;
-      this.status.textContent = this.answering.signal.aborted ? this.form.dataset.stopped : why;
+      const why = isCut ? this.form.getAttribute("data-broken") : error.message;
+      this.status.textContent = this.answering.signal.aborted ? this.form.getAttribute("data-stopped") : why;
     }
     clearInterval(waiting);
     this.answering = null;
@@ -175,7 +175,7 @@ class Chat {
     if (content) {
       answer.began ||= performance.now();
       answer.content += content;
-      this.status.textContent = this.form.dataset.writing;
+      this.status.textContent = this.form.getAttribute("data-writing");
       append(text, content);
     }
     if (choice?.finish_reason) answer.reason = choice.finish_reason;
@@ -185,14 +185,14 @@ class Chat {
 
   sayHowLong(asked) {
     const seconds = Math.round((performance.now() - asked) / 1000);
-    if (seconds >= 1) this.status.textContent = this.form.dataset.starting.replace("{seconds}", seconds);
+    if (seconds >= 1) this.status.textContent = this.form.getAttribute("data-starting").replace("{seconds}", seconds);
   }
 
   measured({ reason, tokens }, seconds) {
     const rate = decimal(tokens / Math.max(seconds, 0.001), tokens > seconds * 10 ? 0 : 1);
     const values = { tokens, seconds: decimal(seconds, 1), rate };
-    const told = this.form.dataset.measured.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-    return reason === "length" ? `${told} · ${this.form.dataset.cut}` : told;
+    const told = this.form.getAttribute("data-measured").replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    return reason === "length" ? `${told} · ${this.form.getAttribute("data-cut")}` : told;
   }
 }
 
@@ -213,11 +213,11 @@ function append(text, piece) {
 // The pieces of a streamed answer (server-sent events up to [DONE]).
 async function* pieces(form, request, signal) {
   const headers = { "content-type": "application/json", csrf: form.elements.csrf.value };
-  const answer = await fetch(form.dataset.url, { method: "POST", headers, body: JSON.stringify(request), signal });
-  if (answer.redirected) throw new Error(form.dataset.signedOut);
+  const answer = await fetch(form.getAttribute("data-url"), { method: "POST", headers, body: JSON.stringify(request), signal });
+  if (answer.redirected) throw new Error(form.getAttribute("data-signed-out"));
   if (!answer.ok) {
     const body = await answer.json().catch(() => null);
-    throw new Error(body?.error?.message ?? (answer.status === 400 ? form.dataset.signedOut : form.dataset.broken));
+    throw new Error(body?.error?.message ?? (answer.status === 400 ? form.getAttribute("data-signed-out") : form.getAttribute("data-broken")));
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -10,7 +10,7 @@ const [SOONEST_RETRY_MS, LATEST_RETRY_MS] = [5_000, 60_000];
 
 class Draft extends KeptForm {
   constructor(form) {
-    super(form, `${KEPT}task:${form.dataset.url}#`, Number(form.elements.draft_version.value));
+    super(form, `${KEPT}task:${form.getAttribute("data-url")}#`, Number(form.elements.draft_version.value));
     this.window = randomName();
     this.nWrites = 0;
     this.status = form.querySelector("[data-draft-status]");
@@ -26,7 +26,7 @@ class Draft extends KeptForm {
   }
 
   isServedUnsaved() {
-    return this.form.dataset.unsaved !== undefined;
+    return this.form.hasAttribute("data-unsaved");
   }
 
   // The server has shown both already.
@@ -93,7 +93,7 @@ class Draft extends KeptForm {
     if (hasNew) this.say("saving");
     try {
       const options = { method: "POST", body: this.body(typed), redirect: "manual", signal: AbortSignal.timeout(SAVE_TIMEOUT_MS) };
-      await this.hear(await fetch(this.form.dataset.draft, options), typed, hasNew);
+      await this.hear(await fetch(this.form.getAttribute("data-draft"), options), typed, hasNew);
     } catch {
       if (hasNew) this.say(this.isKept ? "local" : "nowhere");
       this.tryAgain();
@@ -121,7 +121,7 @@ class Draft extends KeptForm {
     this.retry = SOONEST_RETRY_MS;
     this.isStored(version, typed);
     const expired = document.querySelector("[data-expired]");
-    if (expired && this.form.dataset.leased !== undefined) expired.hidden = is_held;
+    if (expired && this.form.hasAttribute("data-leased")) expired.hidden = is_held;
     if (hasNew && !this.isDone) this.say("saved");
   }
 
@@ -132,7 +132,7 @@ class Draft extends KeptForm {
   }
 
   async renewToken() {
-    const answer = await fetch(this.form.dataset.url, { redirect: "manual", cache: "no-store" });
+    const answer = await fetch(this.form.getAttribute("data-url"), { redirect: "manual", cache: "no-store" });
     if (!answer.ok) return false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const token = page.querySelector("[name=csrf]")?.value;
@@ -174,7 +174,7 @@ class Draft extends KeptForm {
     const typed = typedInto(this.form);
     if (this.isDone || this.hasSaved(typed)) return;
     this.keepNow();
-    if (!this.mustChoose()) navigator.sendBeacon(this.form.dataset.draft, this.body(typed));
+    if (!this.mustChoose()) navigator.sendBeacon(this.form.getAttribute("data-draft"), this.body(typed));
   }
 
   // What became of the text: the name of one of the sentences that the page came with.

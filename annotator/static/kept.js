@@ -50,7 +50,8 @@ function noteInThisWindow(key, value) {
   try { value === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, value); } catch {} // forbidden
 }
 
-// The fields that a person fills in.
+// The fields that a person fills in. Attributes of a form are read by their names: a field that is called
+// "dataset" takes the place of the form's own.
 function fieldsOf(form) {
   return [...form.elements].filter((field) => field.name && !OF_THE_PAGE.includes(field.type));
 }
@@ -91,11 +92,20 @@ function fillIn(form, fields) {
   form.dispatchEvent(new Event("filled"));
 }
 
-// What a form would hold, as somebody reads it.
+// What stands in a field, as somebody reads it.
+function readIn(field, value) {
+  const label = field.closest("label");
+  if (isBox(field)) return value === field.value ? (label?.querySelector("span") ?? label)?.textContent.trim() : "";
+  return [...(field.options ?? [])].find((option) => option.value === value)?.textContent.trim() ?? value;
+}
+
+// What a form would hold, as somebody reads it: where several fields are filled in, each with its label.
 function asRead(form, fields) {
+  const filled = fieldsOf(form).filter((field) => !isBox(field) && fields[field.name]);
   const told = fieldsOf(form).map((field) => {
-    if (!isBox(field)) return fields[field.name];
-    return fields[field.name] === field.value ? (field.closest("label")?.querySelector("span") ?? field.closest("label"))?.textContent.trim() : "";
+    const text = readIn(field, fields[field.name]);
+    const label = filled.length > 1 && filled.includes(field) && field.labels[0]?.textContent.trim();
+    return label ? `${label}: ${text}` : text;
   });
   return told.filter(Boolean).join("\n\n");
 }
@@ -216,7 +226,7 @@ class KeptForm {
   // The form is being sent: whether it arrives, the next page tells.
   isSent() {
     this.keepNow();
-    noteInThisWindow(SENT, JSON.stringify({ key: this.key, url: this.form.dataset.url ?? null }));
+    noteInThisWindow(SENT, JSON.stringify({ key: this.key, url: this.form.getAttribute("data-url") }));
   }
 }
 
@@ -228,7 +238,7 @@ function forgetWhatArrived() {
   noteInThisWindow(SENT, null); // whatever comes after an error says nothing of it
   const [way] = performance.getEntriesByType("navigation");
   const hasFailed = document.body.matches("[data-error], [data-sign-in]") || document.querySelector(".error-summary") !== null;
-  const isStillHere = sent.url !== null && document.getElementById("task")?.dataset.url === sent.url;
+  const isStillHere = sent.url !== null && document.getElementById("task")?.getAttribute("data-url") === sent.url;
   if (!hasFailed && !isStillHere && way?.type === "navigate" && way.redirectCount > 0) forgetHere(sent.key);
   else if (document.body.matches("[data-error]")) showKept(keptHere(sent.key));
 }
@@ -324,7 +334,7 @@ function setUpKept() {
   const signOut = document.querySelector("form[data-sign-out]");
   if (signOut) guardSignOut(signOut);
   for (const form of document.querySelectorAll("form[data-keep]")) {
-    const place = `${KEPT}form:${form.dataset.keep}#`;
+    const place = `${KEPT}form:${form.getAttribute("data-keep")}#`;
     const kept = new KeptForm(form, place, JSON.stringify(typedInto(form, true)));
     kept.restore();
     form.addEventListener("input", () => kept.keepNow());

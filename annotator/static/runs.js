@@ -33,7 +33,7 @@ function adopt(fresh) {
 // Two to six runs of one kind can be compared; the server says the same without this.
 function countChosen(form) {
   const chosen = [...form.querySelectorAll("input:checked")];
-  const [least, most] = form.dataset.choose.split("-").map(Number);
+  const [least, most] = form.getAttribute("data-choose").split("-").map(Number);
   const kinds = new Set(chosen.map((box) => box.dataset.group));
   const button = form.querySelector("button");
   if (button) button.disabled = chosen.length < least || chosen.length > most || kinds.size > 1;

@@ -17,7 +17,7 @@ function setUpWriting(form, draft) {
   }
   async function preview() {
     const body = new URLSearchParams({ csrf: form.elements.csrf.value, answer: text.value });
-    const answer = await fetch(form.dataset.preview, { method: "POST", body });
+    const answer = await fetch(form.getAttribute("data-preview"), { method: "POST", body });
     if (answer.ok) paneBody.innerHTML = await answer.text(); // sanitised by the server
   }
   text.addEventListener("input", () => {

@@ -144,6 +144,10 @@ fn what_scripts_read_templates_write() {
             assert!(written.contains(&name), "{path} reads data-{name}, which no template writes");
         }
         assert!(
+            !script.contains("form.dataset"),
+            "{path} reads an attribute of a form that a field of that name would hide"
+        );
+        assert!(
             !script.contains("dataset["),
             "{path} reads attributes that cannot be searched for"
         );
