@@ -5,6 +5,7 @@ use crate::{
     browser::sign_in,
     support::{
         app::{TestApp, Worker},
+        backups::done,
         browser::{Browser, Key},
         builders::add_comparisons,
         database::TestDb,
@@ -291,5 +292,19 @@ async fn what_is_typed_into_a_launch_form_is_kept_for_that_form_alone_in_chromiu
     browser.open(&address(&first, "kto")).await;
     let offered = browser.run("return document.querySelector('[data-other]').textContent").await;
     assert!(offered.as_str().unwrap().contains("Epochs: seventeen"), "{offered}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_open_says_that_something_of_its_task_was_erased_in_chromium() {
+    let Some(browser) = Browser::start().await else { return };
+    let (app, ..) = at_a_task(&browser, &["annotator"]).await;
+    let shown = "return ['expired', 'erased'].filter((mark) => \
+                 document.querySelector(`[data-${mark}]`)?.checkVisibility())";
+    assert_eq!(browser.run(shown).await, serde_json::json!([]));
+    done(&app.database, &["erase", "--containing", "Why?", "--reason", "asked", "--yes"]);
+    browser.fill("#answer", "half an answer").await;
+    wait_for_status(&browser, "saved").await;
+    assert_eq!(browser.run(shown).await, serde_json::json!(["erased"]));
     browser.close().await;
 }

@@ -117,12 +117,17 @@ class Draft extends KeptForm {
     if (answer.status === 413) return this.say("large");
     if (answer.status === 409) return this.isOvertaken(await answer.json());
     if (!answer.ok) throw new Error(answer.status);
-    const { version, is_held } = await answer.json();
+    const { version, is_held, is_erased } = await answer.json();
     this.retry = SOONEST_RETRY_MS;
     this.isStored(version, typed);
-    const expired = document.querySelector("[data-expired]");
-    if (expired && this.form.hasAttribute("data-leased")) expired.hidden = is_held;
+    if (this.form.hasAttribute("data-leased")) this.tellWhetherItIsHeld(is_held, is_erased);
     if (hasNew && !this.isDone) this.say("saved");
+  }
+
+  tellWhetherItIsHeld(isHeld, isErased) {
+    const [expired, erased] = ["[data-expired]", "[data-erased]"].map((mark) => document.querySelector(mark));
+    if (expired) expired.hidden = isHeld || isErased;
+    if (erased) erased.hidden = !isErased;
   }
 
   isStored(version, fields) {

@@ -142,3 +142,52 @@ on_both_databases! {
         assert_eq!(slots(&app.rows, left.task_id).await.0, 0);
     }
 }
+
+/// What a page says of a task that is no longer in one's hands.
+fn ended(page: &Page) -> (Vec<String>, Vec<String>) {
+    let shown = |mark: &str| page.texts(&format!("[{mark}]:not([hidden])"));
+    (shown("data-expired"), shown("data-erased"))
+}
+
+on_both_databases! {
+    async fn whoever_held_what_was_erased_is_told_that_and_not_that_time_ran_out(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Told").await;
+        let anna = app.new_person(&project, "anna", &["annotator"]).await;
+        let tasks = add_comparisons(&app.rows, &project, [1]).await;
+        let asked = ["Where does Wilhelmine Zarkwob live?", "Why is the sky blue?"];
+        app.add_prompts(&project, asked.map(str::to_owned)).await;
+        let pair = anna.get(&format!("{project}/compare")).await;
+        let question = anna.get(&format!("{project}/demonstrate")).await;
+        assert!(question.text().contains("Zarkwob"), "{}", question.text());
+        erase_an_answer(&app, tasks[0]).await;
+        done(&app.database, &["erase", "--containing", "Zarkwob", "--reason", "asked", "--yes"]);
+        for held in [&pair, &question] {
+            let address = held.url.path();
+            let (expired, erased) = ended(&anna.get(address).await);
+            assert!(expired.is_empty(), "{expired:?}");
+            assert!(erased.concat().contains("Part of this task was removed"), "{erased:?}");
+            // The script of a page that is open learns it, too.
+            let form = held.form(address);
+            let fields = ["csrf", "draft_version"].map(|name| (name, form.value(name).unwrap()));
+            let saved = anna.ask("POST", &format!("{address}/draft?quiet=true"), &fields).await;
+            let saved: serde_json::Value = saved.json().await.unwrap();
+            assert_eq!((&saved["is_held"], &saved["is_erased"]), (&false.into(), &true.into()));
+        }
+        anna.read_in("ru").await;
+        let (_, erased) = ended(&anna.get(pair.url.path()).await);
+        assert!(erased.concat().contains("Часть этого задания удалена"), "{erased:?}");
+        anna.read_in("en").await;
+
+        // Of another task it is time that ran out.
+        let late = anna.get(&format!("{project}/demonstrate")).await;
+        assignment::Entity::update_many()
+            .col_expr(assignment::Column::ExpiresAt, Expr::value(UnixMillis(1)))
+            .exec(&app.rows)
+            .await
+            .unwrap();
+        expire_lapsed(&app.rows).await.unwrap();
+        let (expired, erased) = ended(&anna.get(late.url.path()).await);
+        assert!(expired.concat().contains("15 minutes") && erased.is_empty(), "{erased:?}");
+    }
+}

@@ -11,6 +11,7 @@ task-prompt = Prompt
 task-previous = Previous answer
 task-revision = You have answered this already. A new answer replaces it; the old one is kept in the history.
 task-expired = This task was handed back because nothing happened for 15 minutes. You can still submit: nothing you write is lost.
+task-erased = Part of this task was removed at somebody’s request, so it is given to nobody any more. You can go on to the next task; an answer that you send all the same is kept.
 
 demonstrate-title = Write the ideal answer
 demonstrate-answer = Your answer

@@ -14,7 +14,7 @@
 
 mod ending;
 
-pub use ending::{expire_lapsed, give_out_no_more};
+pub use ending::{expire_lapsed, give_out_no_more, shows_erased};
 
 use crate::work::tasks;
 use ending::give_slot_back;

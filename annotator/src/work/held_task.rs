@@ -19,7 +19,9 @@ use crate::{
     },
 };
 use entity::{
-    account, draft,
+    account,
+    assignment::AssignmentState,
+    draft,
     ids::{AssignmentId, ProjectId},
     membership, project, task, text,
 };
@@ -211,6 +213,12 @@ impl HeldTask {
         self.view_with(page, access, db, surroundings).await
     }
 
+    /// Whether it was taken back because something of it was erased.
+    pub async fn is_erased(&self, db: &DatabaseConnection) -> Result<bool, DbErr> {
+        let is_expired = self.assignment.state == AssignmentState::Expired;
+        Ok(is_expired && assignment::shows_erased(db, self.task.id).await?)
+    }
+
     /// None: its prompt is gone.
     async fn surroundings(
         &self,
@@ -234,6 +242,7 @@ impl HeldTask {
             conversation: conversation(page.language, prompt.as_deref()).await,
             guidelines: shown_text::markdown(&access.project.guidelines).await,
             state: self.assignment.state,
+            is_erased: self.is_erased(db).await?,
             previous: previous.map(|id| access.url(&format!("/tasks/{id}"))),
             form: drafts::stored(db, &self.assignment, self.draft.as_ref()).await?.form,
             other: None,

@@ -21,6 +21,8 @@ pub struct TaskView {
     /// Blank when there are none.
     pub guidelines: ShownText,
     pub state: AssignmentState,
+    /// It was taken back because something of it was erased.
+    pub is_erased: bool,
     /// The answer before this one, for another look.
     pub previous: Option<String>,
     /// What the form holds: as just typed, else the draft, else the last answer.
@@ -51,8 +53,9 @@ impl TaskView {
         self.state == AssignmentState::Leased
     }
 
+    /// Taken back because time ran out.
     pub fn is_expired(&self) -> bool {
-        self.state == AssignmentState::Expired
+        self.state == AssignmentState::Expired && !self.is_erased
     }
 }
 

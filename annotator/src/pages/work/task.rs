@@ -227,7 +227,9 @@ pub async fn save_draft(
     let outcome = drafts::keep(&db, by.account.id, held.assignment.id, form.clone()).await?;
     match outcome.ok_or(AppError::NotFound)? {
         DraftOutcome::Kept { version, is_held } if query.quiet => {
-            Ok(HttpResponse::Ok().json(json!({ "version": version, "is_held": is_held })))
+            let is_erased = !is_held && held.is_erased(&db).await?;
+            let said = json!({ "version": version, "is_held": is_held, "is_erased": is_erased });
+            Ok(HttpResponse::Ok().json(said))
         }
         DraftOutcome::Kept { .. } => {
             page::notify(&session, "notice-draft-saved", "")?;

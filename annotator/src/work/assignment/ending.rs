@@ -6,12 +6,12 @@ use entity::{
     assignment::{self, AssignmentState},
     completion,
     ids::TaskId,
-    task, task_completion, text,
+    prompt, task, task_completion, text,
     time::UnixMillis,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use storage::{database::write, lookup::portions};
@@ -90,6 +90,29 @@ fn erased_answers() -> SelectStatement {
         )
         .and_where(Expr::col((text::Entity, text::Column::Body)).is_null())
         .to_owned()
+}
+
+/// The prompt of a task, if it was erased.
+fn erased_prompt() -> SelectStatement {
+    let column = |column: prompt::Column| (prompt::Entity, column);
+    Query::select()
+        .from(prompt::Entity)
+        .inner_join(
+            text::Entity,
+            Expr::col((text::Entity, text::Column::Hash)).equals(column(prompt::Column::TextHash)),
+        )
+        .and_where(
+            Expr::col(column(prompt::Column::Id)).equals(tasks::of_task(task::Column::PromptId)),
+        )
+        .and_where(Expr::col((text::Entity, text::Column::Body)).is_null())
+        .to_owned()
+}
+
+/// Whether something was erased of what a task shows.
+pub async fn shows_erased(db: &impl ConnectionTrait, id: TaskId) -> Result<bool, DbErr> {
+    let shows_all = tasks::none(erased_prompt()).and(tasks::none(erased_answers()));
+    let showing = task::Entity::find_by_id(id).filter(shows_all.not());
+    Ok(showing.count(db).await? > 0)
 }
 
 /// Closes tasks of which something was erased: nobody is given them any more, and whoever holds one
