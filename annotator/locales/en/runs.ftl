@@ -38,6 +38,7 @@ run-status-succeeded = Done
 run-status-failed = Failed
 run-status-cancelled = Cancelled
 run-stopping = It stops at its next step.
+run-rows-erased = Texts in the data that this run reads were removed for good, so it cannot go on. “Run again…” puts the data together anew, without them.
 run-failed = The run failed and says:
 
 run-progress = Progress

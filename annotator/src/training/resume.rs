@@ -2,10 +2,14 @@
 
 use super::kinds::{ProgressUnit, definition};
 use crate::{
-    keeping::deletion::hold::{HoldError, hold, hold_rows},
+    keeping::deletion::{
+        hold::{HoldError, hold, hold_rows},
+        needs,
+    },
     people::audit::{self, AuditAction, AuditSubject},
 };
 use entity::{
+    dataset_version,
     ids::{AccountId, DatasetVersionId, ModelId, RunId},
     model,
     run::{self, RunStatus},
@@ -42,11 +46,12 @@ pub async fn resume(
         // It may have been put back since it was read: twice is once.
         let run = run::Entity::find_by_id(run.id).one(&*changes).await?;
         let Some(run) = &run.filter(is_over) else { return Ok(ResumeOutcome::NotOver) };
+        // First: where its rows are gone there is no checkpoint either.
+        hold_rows(&*changes, rows_of(&*changes, run).await?).await?;
         let Some(step) = checkpoint_of(&*changes, store, run).await? else {
             return Ok(ResumeOutcome::NoCheckpoint);
         };
         hold(&*changes, run.project_id, models_of(&*changes, run).await?).await?;
-        hold_rows(&*changes, rows_of(&*changes, run).await?).await?;
         if !put_back(&*changes, run.id, config).await? {
             return Ok(ResumeOutcome::NotOver);
         }
@@ -86,7 +91,15 @@ pub async fn checkpoint_of(
         .count(db)
         .await?
         > 0;
-    Ok((!lacks_a_model).then_some(step))
+    Ok((!lacks_a_model && !has_lost_rows(db, run).await?).then_some(step))
+}
+
+/// Whether something was erased of the rows that a run reads: it never goes on.
+pub async fn has_lost_rows(db: &impl ConnectionTrait, run: &run::Model) -> Result<bool, DbErr> {
+    let lost = dataset_version::Entity::find()
+        .filter(dataset_version::Column::Id.is_in(rows_of(db, run).await?))
+        .filter(dataset_version::Column::Hash.in_subquery(needs::erased()));
+    Ok(lost.count(db).await? > 0)
 }
 
 /// The models that a run reads.

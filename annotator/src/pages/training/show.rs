@@ -55,6 +55,8 @@ struct RunPage {
     by: Option<PersonName>,
     /// Steps done by a run that is over and can be continued.
     checkpoint: Option<u64>,
+    /// Something was erased of the rows that it reads, and it has not succeeded.
+    has_lost_rows: bool,
     inputs: Vec<Input>,
     output: Option<model::Model>,
     n_tasks: u64,
@@ -231,6 +233,8 @@ pub async fn show(
         notices::see(db, &run, access.account.id).await?;
     }
     let checkpoint = resume::checkpoint_of(db, &store, &run).await?;
+    let has_lost_rows =
+        run.status != RunStatus::Succeeded && resume::has_lost_rows(db, &run).await?;
     let inputs = inputs_of(db, &run).await?;
     let n_in_version = inputs.iter().find_map(|input| match input {
         Input::Dataset(version) => Some(version.counts.eval),
@@ -240,6 +244,7 @@ pub async fn show(
     let definition = definition(run.kind);
     page::html(&RunPage {
         checkpoint: checkpoint.filter(|_| definition.may_resume(&run, &access.account)),
+        has_lost_rows,
         by: accounts::name(db, run.created_by).await?,
         inputs,
         output: output_of(db, &run).await?,
