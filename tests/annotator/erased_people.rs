@@ -121,3 +121,25 @@ on_both_databases! {
         assert!(exported.contains(&stored.display_name), "{exported}");
     }
 }
+
+on_both_databases! {
+    async fn of_whoever_is_erased_already_what_they_wrote_alone_is_said_to_go(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Gone").await;
+        app.new_account(&project, "anna", &["annotator"]).await;
+        let erase = format!("/admin/people/{}/erase", account(&app, "anna").await.id);
+        let page = app.admin.get(&erase).await;
+        assert!(page.text().contains("Name, login, password"), "{}", page.text());
+        app.admin.submit(page.form(&erase).with("reason", "She asked")).await;
+        for (language, told, before) in [
+            ("en", "is erased already", "Name, login, password"),
+            ("ru", "уже удалены", "Имя, логин, пароль"),
+        ] {
+            app.admin.read_in(language).await;
+            let page = app.admin.get(&erase).await;
+            assert!(page.text().contains(told), "{}", page.text());
+            assert!(!page.text().contains(before), "{}", page.text());
+            assert_eq!(page.form(&erase).value("texts"), Some("yes"));
+        }
+    }
+}

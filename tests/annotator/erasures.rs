@@ -388,7 +388,7 @@ on_both_databases! {
         assert!(named.is_empty(), "{named:?}");
 
         let form = app.admin.get(&format!("/admin/people/{}/erase", anna.id)).await.form("/erase");
-        app.admin.submit(form.with("reason", "And the rest").choosing("texts", "yes")).await;
+        app.admin.submit(form.with("reason", "And the rest")).await;
         let text = text::Entity::find_by_id(sha256_hex(SECRET)).one(rows).await.unwrap().unwrap();
         assert_eq!(text.body, None);
         let prompts = prompt::Entity::find().filter(prompt::Column::WithdrawnAt.is_not_null());

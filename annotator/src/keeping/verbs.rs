@@ -137,7 +137,10 @@ async fn erase_texts(
             break;
         }
     }
-    ensure!(!hashes.is_empty(), "there is no such text");
+    ensure!(
+        !hashes.is_empty(),
+        "there is no such text; a draft is none before it is sent, and goes with its person"
+    );
     if !request.yes {
         show(db, &shown, hashes.len()).await?;
     }

@@ -18,6 +18,10 @@ impl PersonName {
         Self { stored: account.display_name.clone(), erased }
     }
 
+    pub fn is_erased(&self) -> bool {
+        self.erased.is_some()
+    }
+
     /// For a reader.
     pub fn shown(&self, language: Language) -> String {
         match self.erased {

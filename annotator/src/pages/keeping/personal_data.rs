@@ -38,6 +38,21 @@ struct ErasePersonPage {
     errors: FieldErrors,
 }
 
+impl ErasePersonPage {
+    /// Who it was is gone: what they wrote may still go.
+    fn is_erased(&self) -> bool {
+        PersonName::of(&self.person).is_erased()
+    }
+
+    fn title(&self) -> &'static str {
+        if self.is_erased() { "erase-person-rest-title" } else { "erase-person-title" }
+    }
+
+    fn lead(&self) -> &'static str {
+        if self.is_erased() { "erase-person-rest-lead" } else { "erase-person-lead" }
+    }
+}
+
 pub async fn ask(
     page: Page,
     Of(_, person): Of<Admin, account::Model>,
