@@ -1,7 +1,7 @@
 //! Rows of TRL's formats through `annotator import`, and out of `annotator export` again.
 
 use crate::support::{
-    app::clean,
+    app::{TestApp, Worker, clean},
     binaries,
     database::{TestDb, on_both_databases},
     trainer::{read_lines, write_lines},
@@ -124,4 +124,18 @@ fn an_export_makes_no_database_where_there_is_none() {
         "{said}"
     );
     assert!(!folder.path().join("data").exists());
+}
+
+on_both_databases! {
+    async fn many_who_export_at_once_take_turns_and_all_get_their_rows(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Asked at once").await;
+        app.add_prompts(&project, ["Why?".to_owned()]).await;
+        let anna = app.new_person(&project, "anna", &["annotator"]).await;
+        let asked = anna.get(&format!("{project}/demonstrate")).await;
+        anna.submit(asked.form(asked.url.path()).with("answer", "So it is.")).await;
+        let file = format!("{project}/export/trl-sft.jsonl");
+        let exports = futures_util::future::join_all((0..12).map(|_| app.admin.get(&file))).await;
+        assert!(exports.iter().all(|export| export.html.contains("So it is.")));
+    }
 }

@@ -38,7 +38,7 @@ use sea_orm::{
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
-use tokio::{io::AsyncReadExt, sync::Semaphore};
+use tokio::{io::AsyncReadExt, sync::Semaphore, time::timeout};
 use tokio_util::io::ReaderStream;
 
 const PER_PAGE: usize = 50;
@@ -210,8 +210,9 @@ async fn refused(
     page::invalid(&PromptsPage { errors, pasted, ..view })
 }
 
-/// How many exports are made at once.
+/// How many exports are made at once, and how long another one waits for its turn.
 static EXPORTS: Semaphore = Semaphore::const_new(2);
+const EXPORT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The path of an export: `{format}.jsonl`.
 #[derive(Deserialize)]
@@ -236,7 +237,8 @@ pub async fn download(
         return Ok(answer.finish());
     }
     // Each holds rows in memory and reads on a connection of its own.
-    let _turn = EXPORTS.try_acquire().map_err(|_| AppError::Busy)?;
+    let turn = timeout(EXPORT_PATIENCE, EXPORTS.acquire()).await;
+    let _turn = turn.ok().and_then(Result::ok).ok_or(AppError::Busy)?;
     let (subject, details) =
         (AuditSubject::project(access.project.id), json!({"format": path.format}));
     let by = access.account.id;
