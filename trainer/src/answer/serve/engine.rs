@@ -151,23 +151,26 @@ fn work(
         // tch makes a panic of every refusal of libtorch; the next request may fare better.
         let answered =
             catch_unwind(AssertUnwindSafe(|| answer(model, tokenizer, &wanted, &sender, counts)));
-        counts.answers.fetch_add(1, Ordering::Relaxed);
-        if answered.is_err() {
+        let end = answered.unwrap_or_else(|_| {
             counts.failed_answers.fetch_add(1, Ordering::Relaxed);
             let reason = "the model failed on this request, and the server's log says why; where \
                           memory ran out, a shorter prompt or answer needs less";
-            let _ = sender.send(AnswerPiece::Failed(reason.to_owned()));
-        }
+            AnswerPiece::Failed(reason.to_owned())
+        });
+        // First, so that whoever has the answer finds it counted.
+        counts.answers.fetch_add(1, Ordering::Relaxed);
+        let _ = sender.send(end);
     }
 }
 
+/// Sends the pieces of an answer but the last, which it returns.
 fn answer(
     model: &Transformer,
     tokenizer: &Tokenizer,
     wanted: &WantedAnswer,
     sender: &UnboundedSender<AnswerPiece>,
     counts: &EngineCounts,
-) {
+) -> AnswerPiece {
     let request = AnswerRequest { ids: &wanted.ids, n: 1, key: 0 };
     let settings = SamplingSettings {
         max_new_tokens: wanted.max_new_tokens,
@@ -210,5 +213,5 @@ fn answer(
     if text.has_stopped() {
         finish_reason = FinishReason::Stop;
     }
-    let _ = sender.send(AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() });
+    AnswerPiece::End { finish_reason, n_tokens: text.n_tokens() }
 }
