@@ -3,8 +3,8 @@
 use entity::{hash::sha256_hex, text, time::UnixMillis};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, Func, InsertStatement, LockType, OnConflict},
 };
 use std::collections::{BTreeSet, HashMap};
 use storage::{database::row_chunks, lookup::portions, storable::storable};
@@ -41,7 +41,6 @@ pub async fn store_all(
     texts.sort_by(|one, other| one.hash.cmp(&other.hash));
     texts.dedup();
     let now = UnixMillis::now();
-    let known = OnConflict::column(text::Column::Hash).do_nothing().to_owned();
     let mut erased = BTreeSet::new();
     for chunk in row_chunks(texts) {
         let hashes: Vec<String> = chunk.iter().map(HashedText::hash).collect();
@@ -50,13 +49,29 @@ pub async fn store_all(
             body: Set(Some(text.body)),
             created_at: Set(now),
         });
-        let insert = text::Entity::insert_many(rows).on_conflict(known.clone());
+        let insert = text::Entity::insert_many(rows).on_conflict(once());
         let n_new = insert.exec_without_returning(db).await?;
         if n_new < hashes.len() as u64 {
             erased.extend(erased_among(db, hashes).await?);
         }
     }
     Ok(erased)
+}
+
+/// One text, stored with other things at once ([`WriteBatch`]): whoever does so asks afterwards whether
+/// it was erased ([`erased_among`]) where it was there already.
+pub fn storing(text: &HashedText) -> InsertStatement {
+    let row = text::ActiveModel {
+        hash: Set(text.hash()),
+        body: Set(Some(text.body.clone())),
+        created_at: Set(UnixMillis::now()),
+    };
+    text::Entity::insert(row).on_conflict(once()).into_query()
+}
+
+/// A text that is there stays as it is.
+fn once() -> OnConflict {
+    OnConflict::column(text::Column::Hash).do_nothing().to_owned()
 }
 
 /// Those of some texts that were erased for the law. Whoever erases one of the others waits until

@@ -27,15 +27,14 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    DerivePartialModel, EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, RelationDef, Select,
+    DerivePartialModel, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, RelationDef, Select,
     sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SelectStatement},
 };
 use std::{ops::Deref, time::Duration};
-use storage::database::write;
+use storage::{database::write, write_batch::WriteBatch};
 
 /// How long a lease lasts without a sign of life. A draft that is saved renews it.
 pub const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -304,7 +303,7 @@ impl LockedAssignment {
     }
 
     /// A sign of life of its page, which has stored something newer or not; whether the lease goes on.
-    pub async fn renew(&self, turn: &DatabaseTransaction, is_newer: bool) -> Result<bool, DbErr> {
+    pub fn renew(&self, is_newer: bool, changes: &mut WriteBatch) -> bool {
         use assignment::Column::{DraftVersion, ExpiresAt, Id};
         let is_leased = self.state == AssignmentState::Leased;
         let mut update = assignment::Entity::update_many().filter(Id.eq(self.id));
@@ -315,18 +314,19 @@ impl LockedAssignment {
             update = update.col_expr(ExpiresAt, Expr::value(UnixMillis::now().plus(LEASE)));
         }
         if is_newer || is_leased {
-            update.exec(turn).await?;
+            changes.push(update.into_query());
         }
-        Ok(is_leased)
+        is_leased
     }
 
     /// Ends it, or changes how it ended. An answer wants a slot: the one it holds, or a free one, and
     /// without either it is kept as extra. A skip wants none. The draft has done its work.
     pub async fn settle(
-        self,
+        &self,
         turn: &DatabaseTransaction,
         outcome: TaskOutcome,
-    ) -> Result<AssignmentState, DbErr> {
+        changes: &mut WriteBatch,
+    ) -> Result<(), DbErr> {
         let has_slot = matches!(self.state, AssignmentState::Leased | AssignmentState::Submitted);
         let state = match outcome {
             TaskOutcome::Skipped => {
@@ -341,14 +341,14 @@ impl LockedAssignment {
             TaskOutcome::Answered => AssignmentState::Extra,
         };
         if self.draft.is_some() {
-            draft::Entity::delete_by_id(self.id).exec(turn).await?;
+            changes.push(draft::Entity::delete_by_id(self.id).into_query());
         }
-        let version = self.draft_version + 1;
-        let mut row = self.assignment.into_active_model();
-        row.state = Set(state);
-        row.draft_version = Set(version);
-        row.update(turn).await?;
-        Ok(state)
+        let ended = assignment::Entity::update_many()
+            .col_expr(assignment::Column::State, Expr::value(state))
+            .col_expr(assignment::Column::DraftVersion, Expr::value(self.draft_version + 1))
+            .filter(assignment::Column::Id.eq(self.id));
+        changes.push(ended.into_query());
+        Ok(())
     }
 }
 

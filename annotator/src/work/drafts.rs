@@ -18,10 +18,11 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ConnectionTrait, DatabaseConnection, EntityTrait, QueryTrait,
+    sea_query::{InsertStatement, OnConflict},
 };
-use storage::database::write_unsynced;
+use storage::{database::write_unsynced, write_batch::WriteBatch};
 
 /// What came of keeping a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +50,23 @@ pub async fn keep(
                 Standing::Late => false,
                 Standing::Overtaken => return Ok(Some(DraftOutcome::Overtaken)),
             };
+        let mut changes = WriteBatch::default();
         if is_newer {
-            replace(&turn, id, window, typed).await?;
+            changes.push(replacing(id, window, typed)?);
         }
-        let is_held = held.renew(&turn, is_newer).await?;
+        let is_held = held.renew(is_newer, &mut changes);
+        changes.execute(&*turn).await?;
         let version = held.draft_version + i64::from(is_newer);
         Ok(Some(DraftOutcome::Kept { version, is_held }))
     })
     .await
 }
 
-async fn replace(
-    turn: &DatabaseTransaction,
+fn replacing(
     id: AssignmentId,
     window: &WindowState,
     typed: &TaskForm,
-) -> Result<(), AppError> {
+) -> Result<InsertStatement, AppError> {
     let row = draft::ActiveModel {
         assignment_id: Set(id),
         body: Set(serde_json::to_string(typed)?),
@@ -79,8 +81,7 @@ async fn replace(
         draft::Column::NWrites,
     ];
     let newest = OnConflict::column(draft::Column::AssignmentId).update_columns(columns).to_owned();
-    draft::Entity::insert(row).on_conflict(newest).exec_without_returning(turn).await?;
-    Ok(())
+    Ok(draft::Entity::insert(row).on_conflict(newest).into_query())
 }
 
 /// What is stored of somebody's work on a task.

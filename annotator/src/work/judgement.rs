@@ -2,7 +2,7 @@
 //! sent twice is one judgement, and a submit that comes too late is kept all the same.
 
 use crate::{
-    data::texts,
+    data::texts::{self, HashedText},
     web::error::AppError,
     work::{
         assignment::{LockedAssignment, TaskOutcome, claim, claim_in},
@@ -20,13 +20,15 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-    JoinType, QueryFilter, QueryOrder, QuerySelect,
+    IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, Order, Query},
 };
-use storage::database::{WriteError, row_chunks, write};
+use storage::{
+    database::{WriteError, row_chunks, write},
+    write_batch::WriteBatch,
+};
 
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -123,17 +125,12 @@ async fn store_in(
     if answered.is_some_and(|kind| kind != held.task.kind) {
         return Err(StoreError::WrongKind);
     }
-    let erased = texts::store_all(turn, submission.texts).await?;
     let payload = submission.payload;
     // The newest first.
     let said =
         if held.state.may_have_answers() { all_said(turn, held.id).await? } else { Vec::new() };
     if let Some(same) = sent_before(&said, &submission.idempotency_key, &payload) {
         return Ok(same.clone());
-    }
-    // An answer that nobody keeps must not be acknowledged.
-    if !erased.is_empty() {
-        return Err(StoreError::Erased);
     }
     let last = said.first();
     // Whoever says nothing of what they have seen is no window of ours.
@@ -149,22 +146,34 @@ async fn store_in(
         true => shown_answers::order_of(turn, held.task.id, held.order_seed).await?,
         false => Vec::new(),
     };
-    let row = judgement::ActiveModel {
-        id: Set(JudgementId::new()),
-        task_id: Set(held.task.id),
-        assignment_id: Set(Some(held.id)),
-        account_id: Set(Some(held.account_id)),
-        revision: Set(revision),
-        payload: Set(payload),
-        shown_order: Set(ShownOrder(shown_order)),
-        idempotency_key: Set(submission.idempotency_key),
-        lead_time_ms: Set(submission.lead_time_ms),
-        created_at: Set(UnixMillis::now()),
+    let judgement = judgement::Model {
+        id: JudgementId::new(),
+        task_id: held.task.id,
+        assignment_id: Some(held.id),
+        account_id: Some(held.account_id),
+        revision,
+        payload,
+        shown_order: ShownOrder(shown_order),
+        idempotency_key: submission.idempotency_key,
+        lead_time_ms: submission.lead_time_ms,
+        created_at: UnixMillis::now(),
     };
-    let stored = row.insert(turn).await?;
     let outcome = if answered.is_some() { TaskOutcome::Answered } else { TaskOutcome::Skipped };
-    held.settle(turn, outcome).await?;
-    Ok(stored)
+    let mut changes = WriteBatch::default();
+    submission.texts.iter().map(texts::storing).for_each(|text| changes.push(text));
+    let row = judgement.clone().into_active_model();
+    changes.push(judgement::Entity::insert(row).into_query());
+    held.settle(turn, outcome, &mut changes).await?;
+    // Each changes a row, unless a text was there already.
+    let n_statements = changes.len() as u64;
+    if changes.execute(turn).await? < n_statements {
+        let hashes = submission.texts.iter().map(HashedText::hash);
+        // An answer that nobody keeps must not be acknowledged.
+        if !texts::erased_among(turn, hashes).await?.is_empty() {
+            return Err(StoreError::Erased);
+        }
+    }
+    Ok(judgement)
 }
 
 /// Stores judgements that came from elsewhere: of no assignment and no account.
