@@ -4,16 +4,16 @@ use crate::{
     database_problem::{self, DatabaseProblem},
     schema::SchemaState,
     sqlite_settings, statements,
-    writing::{self, SqliteWriters},
+    writing::{self, LogSync, SqliteWriters},
 };
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{
         self, Connection, Executor,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 pub use crate::database_problem::{sqlite_file, sqlite_url};
 pub use crate::writing::{
@@ -85,7 +85,8 @@ pub async fn connect(
         };
         let synced = writer(SqliteSynchronous::Full).await?;
         let unsynced = writer(SqliteSynchronous::Normal).await?;
-        writing::write_through(&db, SqliteWriters::new(synced, unsynced));
+        let log = write_ahead_log(url, &unsynced).await.map_err(problem)?;
+        writing::write_through(&db, SqliteWriters::new(synced, unsynced, log));
     }
     let state = database_problem::check(url, &db).await?;
     Ok((db, state))
@@ -118,6 +119,17 @@ fn options(url: &str, max_connections: u32, missing: MissingFile) -> ConnectOpti
         );
     }
     options
+}
+
+/// None where the file is written without a write-ahead log, or is none.
+async fn write_ahead_log(url: &str, writer: &DatabaseConnection) -> Result<Option<LogSync>, DbErr> {
+    let file = sqlite_file(url).and_then(|file| Path::new(&file).canonicalize().ok());
+    let mode = Statement::from_string(DbBackend::Sqlite, "PRAGMA journal_mode");
+    let mode: Option<String> = match writer.query_one_raw(mode).await? {
+        Some(row) => Some(row.try_get_by_index(0)?),
+        None => None,
+    };
+    Ok(file.filter(|_| mode.as_deref() == Some("wal")).map(LogSync::of))
 }
 
 fn bound_lock_wait(options: &mut ConnectOptions) {

@@ -1,6 +1,10 @@
 //! Transactions that write: through a connection of their own on SQLite, so that no reader waits for
 //! a writer and writers take turns, and tried again where another got in the way.
 
+mod log_sync;
+
+pub(crate) use log_sync::LogSync;
+
 use crate::write_totals::WriteWait;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseConnectionType,
@@ -169,7 +173,7 @@ where
     let writers = writers_of(db);
     let wait = WriteWait::begin();
     // Held until the transaction has ended, however it does.
-    let _place = match &writers {
+    let place = match &writers {
         Some(writers) => Some(writers.wait().await.map_err(|error| before_commit(error.into()))?),
         None => None,
     };
@@ -181,13 +185,19 @@ where
     let turn = Arc::into_inner(turn.0).ok_or_else(|| {
         before_commit(DbErr::Custom("a transaction was kept after its end".to_owned()).into())
     })?;
-    match turn.commit().await {
-        Ok(()) => Ok(done),
+    if let Err(error) = turn.commit().await {
         // A connection that is lost now does not tell whether the commit came through.
-        Err(error) => {
-            let may_be_tried_again = is_conflict(&error);
-            Err(FailedAttempt { error: error.into(), may_be_tried_again })
-        }
+        let may_be_tried_again = is_conflict(&error);
+        return Err(FailedAttempt { error: error.into(), may_be_tried_again });
+    }
+    drop(place);
+    let log = writers.as_ref().and_then(|writers| writers.log_of(sync));
+    match log {
+        Some(log) => log.reach_disk().await.map(|()| done).map_err(|error| {
+            // It is committed, and only not acknowledged.
+            FailedAttempt { error: error.into(), may_be_tried_again: false }
+        }),
+        None => Ok(done),
     }
 }
 
@@ -210,7 +220,7 @@ pub async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 /// SQLite takes its write lock here (`BEGIN IMMEDIATE`): a transaction that reads first and writes
 /// later would be refused when another wrote between.
 async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    begin_on(writers_of(db).as_ref().map_or(db, |writers| writers.of(CommitSync::Synced))).await
+    begin_on(writers_of(db).as_ref().map_or(db, |writers| &writers.synced)).await
 }
 
 async fn begin_on(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
@@ -265,20 +275,37 @@ where
 /// a time, so that neither waits for the other's lock.
 #[derive(Clone)]
 pub(crate) struct SqliteWriters {
+    /// Whose commits wait for the disk by themselves.
     synced: DatabaseConnection,
+    /// Whose commits do not.
     unsynced: DatabaseConnection,
+    /// Where the two have one: what has the disk take the commits of `unsynced`.
+    log: Option<Arc<LogSync>>,
     place: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SqliteWriters {
-    pub(crate) fn new(synced: DatabaseConnection, unsynced: DatabaseConnection) -> Self {
-        Self { synced, unsynced, place: Arc::default() }
+    pub(crate) fn new(
+        synced: DatabaseConnection,
+        unsynced: DatabaseConnection,
+        log: Option<LogSync>,
+    ) -> Self {
+        Self { synced, unsynced, log: log.map(Arc::new), place: Arc::default() }
     }
 
+    /// With a log that is synchronised after the commit, both kinds go through one connection, which
+    /// then keeps what it has read of the file from one transaction to the next.
     fn of(&self, sync: CommitSync) -> &DatabaseConnection {
         match sync {
-            CommitSync::Synced => &self.synced,
-            CommitSync::Unsynced => &self.unsynced,
+            CommitSync::Synced if self.log.is_none() => &self.synced,
+            _ => &self.unsynced,
+        }
+    }
+
+    fn log_of(&self, sync: CommitSync) -> Option<&LogSync> {
+        match sync {
+            CommitSync::Synced => self.log.as_deref(),
+            CommitSync::Unsynced => None,
         }
     }
 

@@ -111,3 +111,34 @@ async fn on_sqlite_readers_go_on_while_somebody_writes_and_writers_take_turns() 
     drop(synchronous);
     close(db).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_commit_whose_log_the_disk_does_not_take_is_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let url = crate::database::sqlite_url(&file);
+    let missing = crate::database::MissingFile::AsTheUrlSays;
+    let opened = crate::database::connect(&url, 2, missing, LockWait::Unbounded).await;
+    let (db, _) = opened.unwrap();
+    let said = |word: &'static str| {
+        move |turn: WriteTurn| async move {
+            turn.execute_unprepared(&format!("INSERT INTO word VALUES ('{word}')")).await
+        }
+    };
+    write(
+        &db,
+        |turn| async move { turn.execute_unprepared("CREATE TABLE word (word text)").await },
+    )
+    .await
+    .unwrap();
+    write(&db, said("taken")).await.unwrap();
+    // The connections have it open and go on; by its name there is nothing any more.
+    let log = folder.path().join("a.db-wal");
+    std::fs::rename(&log, folder.path().join("elsewhere")).unwrap();
+    write_unsynced(&db, said("typed")).await.expect("what is still typed waits for no disk");
+    let refused = write(&db, said("refused")).await.unwrap_err();
+    assert!(!is_conflict(&refused), "{refused}");
+    std::fs::rename(folder.path().join("elsewhere"), &log).unwrap();
+    write(&db, said("taken again")).await.unwrap();
+    close(db).await.unwrap();
+}
