@@ -171,10 +171,11 @@ fn is_in_memory(url: &str) -> bool {
         || parameters.split('&').any(|parameter| parameter == "mode=memory")
 }
 
-/// The address of a SQLite file, made if it is missing.
+/// The address of a SQLite file, made if it is missing. Where a relative path begins, an address has
+/// the name of a server, which takes no space and no colon.
 pub fn sqlite_url(file: &Path) -> String {
     const OWN_MEANING: AsciiSet = CONTROLS.add(b'%').add(b'?').add(b'#');
-    let file = file.display().to_string();
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string();
     format!("sqlite://{}?mode=rwc", utf8_percent_encode(&file, &OWN_MEANING))
 }
 
@@ -211,6 +212,25 @@ mod tests {
         );
         assert_eq!(place("sqlite:///srv/attune.db?mode=rwc"), "/srv/attune.db");
         assert_eq!(place("postgres://anna:secret@host:port/x"), "of DATABASE_URL");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_found_by_its_address_whatever_it_is_called() {
+        let here = tempfile::tempdir_in(".").unwrap();
+        let here = Path::new(here.path().file_name().unwrap());
+        for name in ["my data", "Данные проекта", "a:b", "x^y|z", "team[1]", "50 % #?"]
+        {
+            let folder = here.join(name);
+            std::fs::create_dir(&folder).unwrap();
+            for file in [folder.join("a.db"), std::path::absolute(folder.join("b.db")).unwrap()] {
+                let url = sqlite_url(&file);
+                let missing = crate::database::MissingFile::AsTheUrlSays;
+                let locks = crate::database::LockWait::Bounded;
+                let (db, _) = crate::database::connect(&url, 1, missing, locks).await.unwrap();
+                crate::database::close(db).await.unwrap();
+                assert!(file.is_file(), "{}", file.display());
+            }
+        }
     }
 
     #[tokio::test]
