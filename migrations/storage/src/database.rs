@@ -101,6 +101,7 @@ fn options(url: &str, max_connections: u32, missing: MissingFile) -> ConnectOpti
         .map_sqlx_sqlite_opts(move |sqlite| sqlite_opts(sqlite, missing))
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_connect(|connection, _| Box::pin(sqlite_settings::of_connection(connection)))
+                .after_release(|connection, _| Box::pin(writing::is_between_turns(connection)))
         })
         .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(PREPARED));
     if url.starts_with("sqlite:") {

@@ -2,21 +2,23 @@
 //! a writer and writers take turns, and tried again where another got in the way.
 
 mod log_sync;
+mod sqlite_writers;
 
 pub(crate) use log_sync::LogSync;
+pub use sqlite_writers::close;
+pub(crate) use sqlite_writers::{SqliteWriters, is_between_turns, write_through};
 
 use crate::write_totals::WriteWait;
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseConnectionType,
-    DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait, sqlx, sqlx::sqlite::SqliteConnectOptions,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
+use sqlite_writers::writers_of;
 use std::{
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
-use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 /// Pauses between tries of what another writer got in the way of.
 const PAUSES: [Duration; 4] = [
@@ -269,88 +271,6 @@ where
         tokio::time::sleep(pause).await;
         pause = (pause * 2).clamp(PAUSES[0], PAUSES[2]);
     }
-}
-
-/// The connections through which one process writes to a SQLite file. [`write()`] uses one of them at
-/// a time, so that neither waits for the other's lock.
-#[derive(Clone)]
-pub(crate) struct SqliteWriters {
-    /// Whose commits wait for the disk by themselves.
-    synced: DatabaseConnection,
-    /// Whose commits do not.
-    unsynced: DatabaseConnection,
-    /// Where the two have one: what has the disk take the commits of `unsynced`.
-    log: Option<Arc<LogSync>>,
-    place: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl SqliteWriters {
-    pub(crate) fn new(
-        synced: DatabaseConnection,
-        unsynced: DatabaseConnection,
-        log: Option<LogSync>,
-    ) -> Self {
-        Self { synced, unsynced, log: log.map(Arc::new), place: Arc::default() }
-    }
-
-    /// With a log that is synchronised after the commit, both kinds go through one connection, which
-    /// then keeps what it has read of the file from one transaction to the next.
-    fn of(&self, sync: CommitSync) -> &DatabaseConnection {
-        match sync {
-            CommitSync::Synced if self.log.is_none() => &self.synced,
-            _ => &self.unsynced,
-        }
-    }
-
-    fn log_of(&self, sync: CommitSync) -> Option<&LogSync> {
-        match sync {
-            CommitSync::Synced => self.log.as_deref(),
-            CommitSync::Unsynced => None,
-        }
-    }
-
-    /// Waits for those who came before.
-    async fn wait(&self) -> Result<OwnedMutexGuard<()>, DbErr> {
-        let place = timeout(ENOUGH, self.place.clone().lock_owned()).await;
-        place.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
-    }
-}
-
-/// The writers of every open database, with what the pool is known by that reads beside them.
-static WRITERS: Mutex<Vec<(Weak<SqliteConnectOptions>, SqliteWriters)>> = Mutex::new(Vec::new());
-
-fn known_by(readers: &DatabaseConnection) -> Option<Arc<SqliteConnectOptions>> {
-    match readers.inner {
-        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
-            Some(readers.get_sqlite_connection_pool().connect_options())
-        }
-        _ => None,
-    }
-}
-
-/// Makes `writers` those through which [`write()`] writes for `readers`.
-pub(crate) fn write_through(readers: &DatabaseConnection, writers: SqliteWriters) {
-    let Some(key) = known_by(readers) else { return };
-    let mut all = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|(readers, _)| readers.strong_count() > 0);
-    all.push((Arc::downgrade(&key), writers));
-}
-
-/// None on PostgreSQL, where every connection may write.
-fn writers_of(db: &DatabaseConnection) -> Option<SqliteWriters> {
-    let key = known_by(db)?;
-    let all = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = all.iter().find(|(readers, _)| std::ptr::eq(readers.as_ptr(), &*key));
-    own.map(|(_, writers)| writers.clone())
-}
-
-/// Closes a database, with the connection that writes.
-pub async fn close(db: DatabaseConnection) -> Result<(), DbErr> {
-    if let Some(writers) = writers_of(&db) {
-        writers.synced.close().await?;
-        writers.unsynced.close().await?;
-    }
-    db.close().await
 }
 
 /// Whether the database refused something only because of another that came at the same time:
