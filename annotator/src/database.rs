@@ -94,6 +94,7 @@ pub async fn open(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection>
 pub async fn open_to_serve(storage: &StorageConfig) -> anyhow::Result<DatabaseConnection> {
     let db = connect_with(storage, LockWait::Bounded).await?;
     migrate(&db, storage).await?;
+    database::settle_log(&db).await?;
     Ok(db)
 }
 

@@ -18,7 +18,7 @@ use std::{path::Path, time::Duration};
 pub use crate::database_problem::{sqlite_file, sqlite_url};
 pub use crate::writing::{
     WriteError, WriteTurn, asking, begin_alone, begin_write, close, is_conflict, is_full, is_lost,
-    is_unavailable, let_others_through, write, write_unsynced,
+    is_unavailable, let_others_through, settle_log, write, write_unsynced,
 };
 
 /// How long a connection is waited for: a server that is being restarted is back by then, and whoever

@@ -5,8 +5,8 @@ mod log_sync;
 mod sqlite_writers;
 
 pub(crate) use log_sync::LogSync;
-pub use sqlite_writers::close;
 pub(crate) use sqlite_writers::{SqliteWriters, is_between_turns, write_through};
+pub use sqlite_writers::{close, settle_log};
 
 use crate::write_totals::WriteWait;
 use sea_orm::{
@@ -173,6 +173,10 @@ where
         FailedAttempt { error, may_be_tried_again }
     };
     let writers = writers_of(db);
+    if let Some(log) = writers.as_ref().and_then(|writers| writers.log.as_ref()) {
+        log.demand_trust()
+            .map_err(|error| FailedAttempt { error: error.into(), may_be_tried_again: false })?;
+    }
     let wait = WriteWait::begin();
     // Held until the transaction has ended, however it does.
     let place = match &writers {

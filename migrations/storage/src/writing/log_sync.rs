@@ -2,6 +2,11 @@
 //! could write meanwhile. Here a commit goes to the write-ahead log first (`synchronous=NORMAL`),
 //! and then the log is synchronised: outside of the write lock, once for all who wait for it (group
 //! commit, as PostgreSQL's). Whoever waits is told only afterwards.
+//!
+//! A disk that refuses once is not asked again: the kernel tells of it once, forgets what it could not
+//! write, and takes the next request for done. What follows in the log would hang on what is missing.
+//! So nothing more is written until the process is started anew, which reads the log from its beginning
+//! (PostgreSQL stops itself for the same reason).
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 use std::{
@@ -10,7 +15,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::{sync::Mutex, task::spawn_blocking};
@@ -18,11 +23,13 @@ use tokio::{sync::Mutex, task::spawn_blocking};
 /// A write-ahead log that many wait for.
 pub(crate) struct LogSync {
     /// What has the disk take all that was written so far.
-    sync: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
+    sync: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     /// How many have asked.
     n_asked: AtomicU64,
     /// How many of them were served; whoever synchronises holds it.
     n_served: Mutex<u64>,
+    /// Whether the disk has refused.
+    is_refused: AtomicBool,
 }
 
 impl LogSync {
@@ -35,28 +42,49 @@ impl LogSync {
     }
 
     fn by(sync: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self { sync: Arc::new(sync), n_asked: AtomicU64::new(0), n_served: Mutex::new(0) }
+        Self {
+            sync: Box::new(sync),
+            n_asked: AtomicU64::new(0),
+            n_served: Mutex::new(0),
+            is_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// An error where the disk has refused the log.
+    pub(crate) fn demand_trust(&self) -> Result<(), DbErr> {
+        match self.is_refused.load(Ordering::Acquire) {
+            true => Err(failed(io::Error::other(
+                "the disk has refused what was written before: see to it, and start the service anew",
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Returns when all that was committed before this call is on the disk.
-    pub(crate) async fn reach_disk(&self) -> Result<(), DbErr> {
+    pub(crate) async fn reach_disk(self: &Arc<Self>) -> Result<(), DbErr> {
         let own = self.n_asked.fetch_add(1, Ordering::AcqRel) + 1;
         let mut n_served = self.n_served.lock().await;
         if *n_served >= own {
             return Ok(());
         }
+        self.demand_trust()?;
         // Whoever has asked by now committed before what follows.
         let n_asked = self.n_asked.load(Ordering::Acquire);
-        let sync = self.sync.clone();
-        let synced = spawn_blocking(move || sync()).await;
-        match synced.unwrap_or_else(|stopped| Err(io::Error::other(stopped))) {
-            Ok(()) => {
-                *n_served = n_asked;
-                Ok(())
-            }
-            Err(error) => Err(DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Io(error).into()))),
-        }
+        let log = self.clone();
+        // It is noted there: whoever waits here may go away meanwhile.
+        let synced = spawn_blocking(move || {
+            let synced = (log.sync)();
+            log.is_refused.fetch_or(synced.is_err(), Ordering::AcqRel);
+            synced
+        });
+        synced.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(failed)?;
+        *n_served = n_asked;
+        Ok(())
     }
+}
+
+fn failed(error: io::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::Io(error).into()))
 }
 
 #[cfg(test)]
@@ -92,13 +120,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_the_disk_fails_is_told_and_the_next_asks_anew() {
+    async fn after_a_disk_has_refused_nobody_is_told_that_it_took_anything() {
         let n = AtomicU64::new(0);
         let log = LogSync::by(move || match n.fetch_add(1, Ordering::SeqCst) {
-            0 => Err(io::Error::other("no disk")),
+            1 => Err(io::Error::other("no disk")),
             _ => Ok(()),
         });
-        assert!(log.reach_disk().await.unwrap_err().to_string().contains("no disk"));
+        let log = Arc::new(log);
         log.reach_disk().await.unwrap();
+        log.demand_trust().unwrap();
+        assert!(log.reach_disk().await.unwrap_err().to_string().contains("no disk"));
+        for said in [log.reach_disk().await, log.demand_trust()] {
+            assert!(said.unwrap_err().to_string().contains("start the service anew"));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CommitSync, ENOUGH, LogSync};
 use sea_orm::{
-    ConnAcquireErr, DatabaseConnection, DatabaseConnectionType, DbErr, sqlx,
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DbErr, sqlx,
     sqlx::{Connection, sqlite::SqliteConnectOptions},
 };
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,7 +17,7 @@ pub(crate) struct SqliteWriters {
     /// Whose commits do not.
     unsynced: DatabaseConnection,
     /// Where the two have one: what has the disk take the commits of `unsynced`.
-    log: Option<Arc<LogSync>>,
+    pub(super) log: Option<Arc<LogSync>>,
     place: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -92,6 +92,16 @@ pub(crate) async fn is_between_turns(
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
+}
+
+/// Before a process serves: moves what SQLite's log holds into the file itself. What the disk refused of
+/// the log before the process was started would end it there after a loss of power, with all that came
+/// later.
+pub async fn settle_log(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if let Some(writers) = writers_of(db) {
+        writers.unsynced.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    }
+    Ok(())
 }
 
 /// Closes a database, with the connection that writes.

@@ -112,37 +112,6 @@ async fn on_sqlite_readers_go_on_while_somebody_writes_and_writers_take_turns() 
     close(db).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_commit_whose_log_the_disk_does_not_take_is_not_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a.db");
-    let url = crate::database::sqlite_url(&file);
-    let missing = crate::database::MissingFile::AsTheUrlSays;
-    let opened = crate::database::connect(&url, 2, missing, LockWait::Unbounded).await;
-    let (db, _) = opened.unwrap();
-    let said = |word: &'static str| {
-        move |turn: WriteTurn| async move {
-            turn.execute_unprepared(&format!("INSERT INTO word VALUES ('{word}')")).await
-        }
-    };
-    write(
-        &db,
-        |turn| async move { turn.execute_unprepared("CREATE TABLE word (word text)").await },
-    )
-    .await
-    .unwrap();
-    write(&db, said("taken")).await.unwrap();
-    // The connections have it open and go on; by its name there is nothing any more.
-    let log = folder.path().join("a.db-wal");
-    std::fs::rename(&log, folder.path().join("elsewhere")).unwrap();
-    write_unsynced(&db, said("typed")).await.expect("what is still typed waits for no disk");
-    let refused = write(&db, said("refused")).await.unwrap_err();
-    assert!(!is_conflict(&refused), "{refused}");
-    std::fs::rename(folder.path().join("elsewhere"), &log).unwrap();
-    write(&db, said("taken again")).await.unwrap();
-    close(db).await.unwrap();
-}
-
 /// A database as the programs open it, and its folder.
 async fn opened(folder: &tempfile::TempDir) -> DatabaseConnection {
     let url = crate::database::sqlite_url(&folder.path().join("a.db"));
@@ -172,6 +141,30 @@ type BoxedWrite =
 async fn n_words(db: &DatabaseConnection) -> i32 {
     let count = sea_orm::Statement::from_string(DbBackend::Sqlite, "SELECT count(*) n FROM word");
     db.query_one_raw(count).await.unwrap().unwrap().try_get("", "n").unwrap()
+}
+
+#[tokio::test]
+async fn a_commit_whose_log_the_disk_does_not_take_is_not_acknowledged_nor_what_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = opened(&folder).await;
+    make_words(&db).await;
+    write(&db, said("taken")).await.unwrap();
+    // The connections have it open and go on; by its name there is nothing any more.
+    let (log, elsewhere) = (folder.path().join("a.db-wal"), folder.path().join("elsewhere"));
+    std::fs::rename(&log, &elsewhere).unwrap();
+    write_unsynced(&db, said("typed")).await.expect("what is still typed waits for no disk");
+    let refused = write(&db, said("refused")).await.unwrap_err();
+    assert!(!is_conflict(&refused), "{refused}");
+    std::fs::rename(&elsewhere, &log).unwrap();
+    for again in [write(&db, said("sent")).await, write_unsynced(&db, said("typed")).await] {
+        assert!(again.unwrap_err().to_string().contains("start the service anew"));
+    }
+    close(db).await.unwrap();
+    let db = opened(&folder).await;
+    settle_log(&db).await.unwrap();
+    assert_eq!(log.metadata().unwrap().len(), 0, "all of it is in the file");
+    write(&db, said("after the start")).await.unwrap();
+    close(db).await.unwrap();
 }
 
 /// SQLite ends a transaction by itself when it is full, which the library does not count: it would take
