@@ -58,8 +58,8 @@ pub async fn store_all(
     Ok(erased)
 }
 
-/// One text, stored with other things at once ([`WriteBatch`]): whoever does so asks afterwards whether
-/// it was erased ([`erased_among`]) where it was there already.
+/// One text, stored with other things at once ([`storage::write_batch`]): whoever does so asks
+/// afterwards whether it was erased ([`erased_among`]) where it was there already.
 pub fn storing(text: &HashedText) -> InsertStatement {
     let row = text::ActiveModel {
         hash: Set(text.hash()),

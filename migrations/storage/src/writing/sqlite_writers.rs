@@ -8,8 +8,8 @@ use sea_orm::{
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
-/// The connections through which one process writes to a SQLite file. [`write()`] uses one of them at
-/// a time, so that neither waits for the other's lock.
+/// The connections through which one process writes to a SQLite file. [`write()`](super::write())
+/// uses one of them at a time, so that neither waits for the other's lock.
 #[derive(Clone)]
 pub(crate) struct SqliteWriters {
     /// Whose commits wait for the disk by themselves.
@@ -65,7 +65,7 @@ fn known_by(readers: &DatabaseConnection) -> Option<Arc<SqliteConnectOptions>> {
     }
 }
 
-/// Makes `writers` those through which [`write()`] writes for `readers`.
+/// Makes `writers` those through which [`write()`](super::write()) writes for `readers`.
 pub(crate) fn write_through(readers: &DatabaseConnection, writers: SqliteWriters) {
     let Some(key) = known_by(readers) else { return };
     let mut all = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
