@@ -2,6 +2,7 @@
 //! it works and what that means, and what follows when it has finished.
 
 pub mod curves;
+mod drawing;
 pub mod expected_time;
 pub mod fields;
 pub mod findings;
@@ -11,6 +12,7 @@ pub mod kinds;
 pub mod launch;
 pub mod launch_form;
 pub mod progress;
+pub mod reliability;
 pub mod resume;
 pub mod reward_accuracy;
 pub mod row_counter;

@@ -1,5 +1,6 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
+mod calibration;
 pub mod dpo;
 pub mod grpo;
 pub mod kto;

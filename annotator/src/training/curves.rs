@@ -1,42 +1,17 @@
 //! The curves of the metrics that matter, drawn on the server, so that the page shows them without
 //! JavaScript and there is one drawing of a point, not two that must agree.
-//!
-//! The drawing library writes colours as fixed numbers; ours stand for the roles below and are
-//! replaced by CSS variables, so that dark mode is the style sheet's business.
 
-use crate::training::run_digest::{MetricSeries, RunDigest};
+use crate::training::{
+    drawing::{GRID, INK, LINES, SIZE, in_roles},
+    run_digest::{MetricSeries, RunDigest},
+};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-/// In pixels of the drawing; the page scales it.
-const SIZE: (u32, u32) = (400, 220);
-
 /// Points that a line shows at the most; of a longer one, every n-th and the last.
 const MAX_POINTS: usize = 400;
-
-/// What stands for what in the drawing.
-const INK: RGBColor = RGBColor(1, 0, 0);
-const GRID: RGBColor = RGBColor(2, 0, 0);
-const LINES: [RGBColor; 6] = [
-    RGBColor(3, 0, 1),
-    RGBColor(3, 0, 2),
-    RGBColor(3, 0, 3),
-    RGBColor(3, 0, 4),
-    RGBColor(3, 0, 5),
-    RGBColor(3, 0, 6),
-];
-const ROLES: [(&str, &str); 8] = [
-    ("#010000", "var(--curve-ink)"),
-    ("#020000", "var(--curve-grid)"),
-    ("#030001", "var(--curve-1)"),
-    ("#030002", "var(--curve-2)"),
-    ("#030003", "var(--curve-3)"),
-    ("#030004", "var(--curve-4)"),
-    ("#030005", "var(--curve-5)"),
-    ("#030006", "var(--curve-6)"),
-];
 
 /// One chart on the page.
 #[derive(Debug)]
@@ -171,7 +146,7 @@ fn svg(lines: &[ChartLine]) -> anyhow::Result<String> {
     area.present()?;
     drop(chart);
     drop(area);
-    Ok(ROLES.iter().fold(svg, |svg, (stand_in, role)| svg.replace(stand_in, role)))
+    Ok(in_roles(svg))
 }
 
 /// Least to greatest, widened by a part of the distance; a single value gets room of its own size.

@@ -6,7 +6,9 @@
 mod pairs;
 mod policy;
 
-pub use pairs::{by_heart, good_above_bad, held_out_accuracy, judges_length, pair_loss};
+pub use pairs::{
+    by_heart, calibration, good_above_bad, held_out_accuracy, judges_length, pair_loss,
+};
 pub use policy::{groups_alike, policy_drift, policy_gain};
 
 use crate::training::curves::short;

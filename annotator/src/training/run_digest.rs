@@ -5,7 +5,10 @@
 //! number n never has to look before n again. An erasure changes them all the same: with the first one
 //! that any process makes, everything kept is forgotten.
 
-use crate::training::run_feed::{PAGE, rows_after};
+use crate::training::{
+    reliability::ReliabilityCurve,
+    run_feed::{PAGE, rows_after},
+};
 use entity::{
     erasure,
     ids::RunId,
@@ -44,6 +47,8 @@ pub struct RunDigest {
     pub last_sequence: i64,
     /// Every metric by its name.
     pub series: BTreeMap<String, MetricSeries>,
+    /// Of a reward model, as it was measured last.
+    pub reliability: ReliabilityCurve,
     pub samples: Vec<PromptAnswers>,
     pub log: VecDeque<LogLine>,
     /// What it uses of each file, that of the rows to learn from first.
@@ -159,6 +164,9 @@ impl RunDigest {
 
     fn measure(&mut self, sequence: i64, metrics: &Map<String, Value>) {
         let Some(step) = metrics.get("step").and_then(Value::as_f64) else { return };
+        if let Some(measured) = metrics.get("eval_reliability") {
+            self.reliability = ReliabilityCurve::of(measured);
+        }
         for (name, value) in metrics.iter().filter(|(name, _)| *name != "step") {
             let Some(value) = value.as_f64() else { continue };
             match self.series.get_mut(name) {

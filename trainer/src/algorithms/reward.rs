@@ -3,7 +3,10 @@
 //! A score is read at the last token of prompt and answer, which is where the sequence ends, whatever
 //! that token is.
 
-use super::length_bias::{LengthBias, right_of};
+use super::{
+    calibration::Calibration,
+    length_bias::{LengthBias, right_of},
+};
 use crate::{
     math::{ops, statistics::wilson_interval},
     model::{Transformer, padding},
@@ -262,7 +265,7 @@ fn evaluate(
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let (mut sum, mut n_right, mut margin) = (0.0, 0.0, 0.0);
-    let mut bias = LengthBias::default();
+    let (mut bias, mut calibration) = (LengthBias::default(), Calibration::default());
     for pairs in pairs.chunks(config.optimisation.batch_size) {
         let pairs: Vec<&AnswerPair> = pairs.iter().collect();
         let scored = {
@@ -275,6 +278,7 @@ fn evaluate(
         margin += scored.margin;
         for (pair, margin) in pairs.iter().zip(&scored.margins) {
             bias.add(pair.chosen.len(), pair.rejected.len(), f64::from(*margin));
+            calibration.add(f64::from(*margin));
         }
         let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
@@ -292,6 +296,7 @@ fn evaluate(
         "eval_pairs": pairs.len(),
     }));
     metrics.extend(bias.metrics());
+    metrics.extend(calibration.metrics());
     Some(metrics)
 }
 

@@ -95,6 +95,25 @@ pub fn by_heart(digest: &RunDigest, trained: &str, held_out: &str) -> Option<Run
     Some(RunFinding { title, tone: FindingTone::Watch, figure, says, args })
 }
 
+/// That a reward model is surer of what it prefers than it is right, or less sure.
+pub fn calibration(digest: &RunDigest) -> Option<RunFinding> {
+    let series = digest.series.get("eval_sureness")?;
+    let last = |metric: &str| digest.last(metric);
+    let (sure, right) = (series.last()?, last("eval_accuracy")?);
+    let (low, high) = (last("eval_accuracy_low")?, last("eval_accuracy_high")?);
+    if is_before_training(series) || last("eval_pairs")? < MIN_PAIRS {
+        return None;
+    }
+    let (tone, says) = match sure {
+        sure if sure > high => (FindingTone::Watch, "glance-too-sure"),
+        sure if sure < low => (FindingTone::Plain, "glance-less-sure"),
+        _ => return None,
+    };
+    let args = vec![("sure", percent(sure)), ("low", percent(low)), ("high", percent(high))];
+    let figure = format!("{} % / {} %", percent(sure), percent(right));
+    Some(RunFinding { title: "glance-sureness", tone, figure, says, args })
+}
+
 /// That a model's preferences follow the length of answers, and so may be nothing else.
 pub fn judges_length(digest: &RunDigest) -> Option<RunFinding> {
     let series = digest.series.get("eval_longer_preferred")?;

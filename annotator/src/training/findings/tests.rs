@@ -236,6 +236,26 @@ fn a_model_that_grows_surer_of_its_mistakes_is_warned_of() {
 }
 
 #[test]
+fn a_reward_model_that_is_surer_than_right_is_told_by_the_interval_of_its_accuracy() {
+    let found = |sure: f64, n_pairs: f64| {
+        let digest = digest(&[
+            ("eval_accuracy", &[0.5, 0.68]),
+            ("eval_accuracy_low", &[0.6]),
+            ("eval_accuracy_high", &[0.75]),
+            ("eval_pairs", &[n_pairs]),
+            ("eval_sureness", &[0.5, sure]),
+        ]);
+        learnings(RunKind::Reward, &digest, None)
+    };
+    let sure = found(0.84, 120.0);
+    assert_eq!(says(&sure), ["glance-accuracy-good", "glance-too-sure"]);
+    assert_eq!(sure[1].figure, "84 % / 68 %");
+    assert_eq!(says(&found(0.55, 120.0)), ["glance-accuracy-good", "glance-less-sure"]);
+    assert_eq!(says(&found(0.7, 120.0)), ["glance-accuracy-good"]);
+    assert_eq!(says(&found(0.84, 12.0)), ["glance-accuracy-good"], "too few to say");
+}
+
+#[test]
 fn preferences_that_follow_length_are_named() {
     let found = |share: f64| {
         let digest = digest(&[

@@ -8,7 +8,8 @@ use crate::{
             ADAPTERS, EPOCHS, FieldControl, FieldGroup, MACHINE, MAX_STEPS, OPTIMISER, field,
         },
         findings::{
-            by_heart, held_out_accuracy, judges_length, noisy_metric, pair_loss, rows_left_out,
+            by_heart, calibration, held_out_accuracy, judges_length, noisy_metric, pair_loss,
+            rows_left_out,
         },
         row_lengths::{lengths, unheard},
         run_work,
@@ -42,6 +43,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
         &["accuracy", "eval_accuracy"],
         &["loss", "eval_loss"],
         &["margin"],
+        &["eval_calibration_error"],
         &["grad_norm"],
         &["learning_rate"],
     ],
@@ -54,6 +56,7 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
             accuracy,
             pair_loss(digest),
             by_heart(digest, "accuracy", "eval_accuracy"),
+            calibration(digest),
             judges_length(digest),
             rows_left_out(digest),
         ]

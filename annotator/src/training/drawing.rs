@@ -1,0 +1,36 @@
+//! What the drawings on a run's page have in common: their size, and colours that are the page's.
+//!
+//! The drawing library writes colours as fixed numbers; ours stand for the roles below and are
+//! replaced by CSS variables, so that dark mode is the style sheet's business.
+
+use plotters::style::RGBColor;
+
+/// In pixels of the drawing; the page scales it.
+pub(super) const SIZE: (u32, u32) = (400, 220);
+
+/// What stands for what in the drawing.
+pub(super) const INK: RGBColor = RGBColor(1, 0, 0);
+pub(super) const GRID: RGBColor = RGBColor(2, 0, 0);
+pub(super) const LINES: [RGBColor; 6] = [
+    RGBColor(3, 0, 1),
+    RGBColor(3, 0, 2),
+    RGBColor(3, 0, 3),
+    RGBColor(3, 0, 4),
+    RGBColor(3, 0, 5),
+    RGBColor(3, 0, 6),
+];
+const ROLES: [(&str, &str); 8] = [
+    ("#010000", "var(--curve-ink)"),
+    ("#020000", "var(--curve-grid)"),
+    ("#030001", "var(--curve-1)"),
+    ("#030002", "var(--curve-2)"),
+    ("#030003", "var(--curve-3)"),
+    ("#030004", "var(--curve-4)"),
+    ("#030005", "var(--curve-5)"),
+    ("#030006", "var(--curve-6)"),
+];
+
+/// With the page's colours in the place of those that stand for them.
+pub(super) fn in_roles(svg: String) -> String {
+    ROLES.iter().fold(svg, |svg, (stand_in, role)| svg.replace(stand_in, role))
+}
