@@ -57,7 +57,7 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
         "--model --prompts --out --n --max-new-tokens --temperature --top-p --seed --dtype --device",
     ),
     ("logprobs", "--model --data --out --dtype --device"),
-    ("score", "--model --data --out --dtype --device"),
+    ("score", "--model --data --prompts --out --dtype --device"),
     ("fetch", "--wheel --out --revision"),
     ("merge", "--model --out --overwrite"),
     ("doctor", "--artifacts --report --threads"),

@@ -123,6 +123,35 @@ fn logprobs_and_scores_are_told_for_every_row_in_order() {
 }
 
 #[test]
+fn what_sample_writes_is_scored_and_the_best_of_several_is_told() {
+    let chats = Chats::new(3, 30);
+    let sft = chats.sft();
+    let reward = chats.reward(&sft);
+    let (prompts, answers, scores) =
+        (chats.prompts(), chats.path("answers.jsonl"), chats.path("scores.jsonl"));
+    run(
+        &["sample", "--model", &sft, "--prompts", &prompts, "--out", &answers],
+        "--n 5 --max-new-tokens 12 --temperature 1",
+    );
+    let score = ["score", "--model", &reward, "--data", &answers, "--out", &scores];
+    let told = run(&[&score[..], &["--prompts", &prompts]].concat(), "");
+    let (answers, scores) = (read_lines(Path::new(&answers)), read_lines(Path::new(&scores)));
+    assert_eq!(scores.len(), 30);
+    let mut sum = 0.0;
+    for (answered, scored) in answers.iter().zip(&scores) {
+        assert_eq!(keys(scored), ["index", "scores"]);
+        assert_eq!(scored["index"], answered["index"]);
+        let of_prompt = scored["scores"].as_array().unwrap();
+        assert_eq!(of_prompt.len(), 5);
+        sum += of_prompt.iter().map(|score| score.as_f64().unwrap()).sum::<f64>();
+    }
+    let best = |k: usize| told["final"][format!("best_of_{k}")].as_f64();
+    assert!((best(1).unwrap() - sum / 150.0).abs() < 1e-4, "the mean score");
+    assert!(best(1) < best(2) && best(2) < best(4), "{best:?}", best = [best(1), best(2), best(4)]);
+    assert_eq!(best(8), None, "there are five answers to a prompt");
+}
+
+#[test]
 fn a_score_does_not_depend_on_its_neighbours() {
     let chats = Chats::new(4, 30);
     let sft = chats.sft();

@@ -13,6 +13,7 @@ mod label;
 mod labelled;
 mod loader;
 mod supervised;
+mod to_score;
 mod turns;
 
 use crate::{
@@ -30,8 +31,9 @@ pub use files::{ComparedRow, RowFile, RunRows, load_run_rows, problem_of_row};
 pub use labelled::{LabelledAnswer, load_labelled};
 use loader::{RowLoader, TextToEncode};
 use serde_json::{Map, Value};
-use std::{mem, path::Path};
+use std::path::Path;
 pub use supervised::{SupervisedExample, load_demonstrations};
+pub use to_score::{RowToScore, load_to_score};
 
 /// A prompt with its answer, which is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,18 +76,6 @@ pub struct PromptIds {
     /// The prompt is a list of messages, so that a finished answer is followed by the chat
     /// template's tail before it is scored.
     pub is_conversation: bool,
-}
-
-/// What a reward model is asked to score.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RowToScore {
-    /// One whole sequence.
-    Answer {
-        /// The 0-based row of the data file.
-        index: usize,
-        ids: Vec<i64>,
-    },
-    Pair(AnswerPair),
 }
 
 /// What was made of a file, in its order.
@@ -286,27 +276,6 @@ pub fn load_texts<'a>(
             counts.of_file.leave_out(index as u64, LeftOutReason::Empty);
         }
         Ok(pieces)
-    })
-}
-
-/// Rows for `score`: pairs, or one answer as for SFT. Over-long rows are dropped.
-pub fn load_to_score<'a>(
-    file: impl Into<RowFile<'a>>,
-    tokenizer: &Tokenizer,
-    max_length: usize,
-    report: &mut Report,
-) -> Result<LoadedRows<RowToScore>, DataError> {
-    let texts =
-        |columns: &Columns| whole_texts(&columns::pair_or_answered(columns)?, columns, tokenizer);
-    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |mut row, counts| {
-        if row.is_longer_than(max_length) {
-            counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
-            return Ok(Vec::new());
-        }
-        Ok(vec![match row.ids.len() {
-            1 => RowToScore::Answer { index: row.index, ids: mem::take(&mut row.ids[0]) },
-            _ => RowToScore::Pair(row.into_pair()),
-        }])
     })
 }
 

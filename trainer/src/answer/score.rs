@@ -1,12 +1,13 @@
-//! `trainer score`: a reward model's scores of answers.
+//! `trainer score`: a reward model's scores of answers, and of how much the best of several is better.
 
 use crate::{
     answer::logprobs::{create, demand_numbers, unwritten},
+    math::statistics::best_of,
     model::Transformer,
     run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Write;
 use trainer_base::{
     job::{Report, VerbOutcome},
@@ -29,13 +30,15 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     );
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
-    let rows = rows::load_to_score(&paths.data, &tokenizer, max_length, report)?.rows;
+    let prompts = paths.prompts.as_deref();
+    let rows = rows::load_to_score(&paths.data, prompts, &tokenizer, max_length, report)?.rows;
     let mut out = create(&paths.out)?;
 
     let _guard = tch::no_grad_guard();
     let n_tokens: usize = rows.iter().flat_map(sequences).map(<[i64]>::len).sum();
     let mut progress = RunProgress::new(rows.len() as u64, n_tokens as f64);
     let (mut n_done, mut n_pairs, mut n_right) = (0, 0u64, 0.0);
+    let mut of_prompts: Vec<Vec<f64>> = Vec::new();
     for rows in rows.chunks(config.batch_size) {
         let all: Vec<&[i64]> = rows.iter().flat_map(sequences).collect();
         let scores = Vec::<f32>::try_from(model.sequence_scores(&all))?;
@@ -45,6 +48,11 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
         for row in rows {
             let line = match row {
                 RowToScore::Answer { index, .. } => json!({"index": index, "score": next()}),
+                RowToScore::Answers { index, ids } => {
+                    let scores: Vec<f32> = ids.iter().map(|_| next()).collect();
+                    of_prompts.push(scores.iter().copied().map(f64::from).collect());
+                    json!({"index": index, "scores": scores})
+                }
                 RowToScore::Pair(pair) => {
                     let (chosen, rejected) = (next(), next());
                     n_pairs += 1;
@@ -62,18 +70,31 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
         }
     }
     out.flush().with_context(|| unwritten(&paths.out))?;
-    let mut last = serde_json::Map::new();
+    let mut last = best_of_several(&of_prompts);
     if n_pairs > 0 {
         last.insert("accuracy".into(), Value::from(n_right / n_pairs as f64));
     }
     Ok(VerbOutcome::Finished(progress.summary("score", n_done, last)))
 }
 
-/// One sequence, or both of a pair.
-fn sequences(row: &RowToScore) -> impl Iterator<Item = &[i64]> {
-    let (first, second) = match row {
-        RowToScore::Answer { ids, .. } => (ids.as_slice(), None),
-        RowToScore::Pair(pair) => (pair.chosen.as_slice(), Some(pair.rejected.as_slice())),
+/// `best_of_k` for k = 1, 2, 4, … as far as every prompt has answers: the mean over the prompts of what
+/// the best of k answers is expected to score (1: the mean score).
+fn best_of_several(of_prompts: &[Vec<f64>]) -> Map<String, Value> {
+    let fewest = of_prompts.iter().map(Vec::len).min().unwrap_or(0);
+    let numbers = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k <= fewest);
+    let mean = |k: usize| {
+        let best: Option<f64> = of_prompts.iter().map(|scores| best_of(k, scores)).sum();
+        Some((format!("best_of_{k}"), json!(best? / of_prompts.len() as f64)))
     };
-    std::iter::once(first).chain(second)
+    numbers.filter_map(mean).collect()
+}
+
+/// One sequence, both of a pair, or all answers to a prompt.
+fn sequences(row: &RowToScore) -> impl Iterator<Item = &[i64]> {
+    let (few, many): (Vec<&[i64]>, &[Vec<i64>]) = match row {
+        RowToScore::Answer { ids, .. } => (vec![ids], &[]),
+        RowToScore::Pair(pair) => (vec![&pair.chosen, &pair.rejected], &[]),
+        RowToScore::Answers { ids, .. } => (Vec::new(), ids),
+    };
+    few.into_iter().chain(many.iter().map(Vec::as_slice))
 }

@@ -8,6 +8,25 @@ pub(crate) fn wilson_interval(n_right: f64, n: f64) -> (f64, f64) {
     ((center - half).max(0.0), (center + half).min(1.0))
 }
 
+/// What the best of `k` of these scores is expected to be, each choice of `k` as likely as any other:
+/// the unbiased estimate of best-of-k from n ≥ k samples. None with fewer.
+pub(crate) fn best_of(k: usize, scores: &[f64]) -> Option<f64> {
+    let n = scores.len();
+    if k == 0 || k > n {
+        return None;
+    }
+    let mut falling = scores.to_vec();
+    falling.sort_by(|one, other| other.total_cmp(one));
+    // The i-th smallest is the best of C(i − 1, k − 1) choices of C(n, k).
+    let (mut sum, mut weight) = (0.0, k as f64 / n as f64);
+    for (place, score) in falling.iter().take(n - k + 1).enumerate() {
+        sum += weight * score;
+        let i = n - place;
+        weight *= (i - k) as f64 / (i - 1).max(1) as f64;
+    }
+    Some(sum)
+}
+
 /// A number with the bounds within which it lies with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {
@@ -89,6 +108,24 @@ const Z: f64 = 1.959_963_984_540_054;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_of_some_is_the_mean_over_all_choices_of_them() {
+        let scores = [0.5, -1.0, 3.0, 2.0, 2.0];
+        for k in 1..=scores.len() {
+            let (mut sum, mut n) = (0.0, 0);
+            for choice in 0u32..1 << scores.len() {
+                let chosen = (0..scores.len()).filter(|at| choice >> at & 1 == 1);
+                if choice.count_ones() as usize == k {
+                    sum += chosen.map(|at| scores[at]).fold(f64::NEG_INFINITY, f64::max);
+                    n += 1;
+                }
+            }
+            let best = best_of(k, &scores).unwrap();
+            assert!((best - sum / f64::from(n)).abs() < 1e-12, "{k}: {best}");
+        }
+        assert_eq!((best_of(0, &scores), best_of(6, &scores)), (None, None));
+    }
 
     #[track_caller]
     fn assert_is(found: Option<Estimate>, value: f64, low: f64, high: f64) {

@@ -45,7 +45,7 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::load(&folder).expect("a tokenizer")
 });
 
-fn kinds() -> [Value; 7] {
+fn kinds() -> [Value; 8] {
     let turns =
         json!([{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]);
     [
@@ -56,11 +56,15 @@ fn kinds() -> [Value; 7] {
         json!({"chosen": turns, "rejected": turns, "tools": [{"name": "f"}]}),
         json!({"prompt": [{"role": "user", "content": "Hi"}], "chosen": [turns[1]], "rejected": [turns[1]]}),
         json!({"text": "The sea is wide."}),
+        json!({"prompt": "Why?", "index": 0, "completions": [
+            {"text": "So.", "token_ids": [5, 2], "finish_reason": "stop"},
+            {"text": "No", "token_ids": [7], "finish_reason": "length"},
+        ]}),
     ]
 }
 
 /// Which of the kinds each verb's reader takes.
-const TAKEN: [&[usize]; 6] = [&[1, 2], &[3, 4, 5], &[3, 4, 5], &[0], &[6], &[1, 2]];
+const TAKEN: [&[usize]; 6] = [&[1, 2], &[3, 4, 5], &[3, 4, 5], &[0], &[6], &[1, 2, 7]];
 
 /// A file of rows, most often of a kind that the reader takes.
 fn file(reader: usize, dice: &mut StdRng) -> Vec<u8> {
@@ -135,7 +139,11 @@ pub(crate) fn round(dice: &mut StdRng, folder: &Path, tally: &mut RoundTally) ->
             }
         }
         4 => drop(tally.count(rows::load_texts(&path, tokenizer, max_length, deaf))),
-        _ => drop(tally.count(rows::load_to_score(&path, tokenizer, max_length, deaf))),
+        _ => {
+            // Every row may be one of prompts, too.
+            let prompts = dice.random::<bool>().then_some(path.as_path());
+            drop(tally.count(rows::load_to_score(&path, prompts, tokenizer, max_length, deaf)));
+        }
     }
     // What a gzipped line holds is no more than the reader lets in.
     text.len() + (2 << 20)

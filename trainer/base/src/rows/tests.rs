@@ -1,6 +1,7 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
 mod labelled;
+mod samples;
 mod templates;
 mod turns;
 mod unusable;
@@ -166,7 +167,7 @@ fn a_row_to_score_is_a_pair_or_an_answer() {
     let pair = json!({"prompt": "A", "chosen": "B", "rejected": "C"});
     let answer = json!({"prompt": "A", "completion": "B"});
     let bytes = jsonl([&pair, &answer]);
-    let load = |file: &Path, report: &mut Report| load_to_score(file, &TOKENIZER, 99, report);
+    let load = |file: &Path, report: &mut Report| load_to_score(file, None, &TOKENIZER, 99, report);
     let rows = loaded(&bytes, load).0.unwrap().rows;
     let (RowToScore::Pair(pair), RowToScore::Answer { index, ids }) = (&rows[0], &rows[1]) else {
         panic!("{rows:?}");

@@ -8,10 +8,14 @@ pub struct ScorePaths {
     /// Folder of the reward model
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Answers (`messages`, or `prompt` and `completion`) or pairs (`chosen` and `rejected`)
+    /// Answers (`messages`, or `prompt` and `completion`), pairs (`chosen` and `rejected`), or what
+    /// `trainer sample` wrote
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// Where to write a line per row: index and score, or index, chosen and rejected
+    /// The prompts that `trainer sample` answered, where --data is what it wrote
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
+    /// Where to write a line per row: index and score, or index, chosen and rejected, or index and scores
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -50,7 +50,8 @@ fn pairs_of_one_answer_are_left_out_and_counted() {
 
     let error = problem(pairs(&jsonl([&pair("Yes.", "Yes.")]), 64));
     assert!(error.contains("in all of its 1 pairs both answers are the same"), "{error}");
-    let scored = |file: &Path, report: &mut Report| load_to_score(file, &TOKENIZER, 64, report);
+    let scored =
+        |file: &Path, report: &mut Report| load_to_score(file, None, &TOKENIZER, 64, report);
     let rows = loaded(&jsonl([&pair("Yes.", "Yes.")]), scored).0.unwrap().rows;
     assert_eq!(rows.len(), 1, "whoever asks for scores gets one for every row");
 }

@@ -43,7 +43,7 @@ fn assert_scored_as_by_trainer_score(tokenizer: &Tokenizer) {
     std::fs::write(&file, rows.each_ref().map(Value::to_string).join("\n")).unwrap();
     let log = &mut |_| ControlFlow::Continue(());
     let prompts = rows::load_prompts(&file, tokenizer, 512, LongPrompts::Refuse, log).unwrap().rows;
-    let wanted = rows::load_to_score(&file, tokenizer, 512, log).unwrap().rows;
+    let wanted = rows::load_to_score(&file, None, tokenizer, 512, log).unwrap().rows;
     for ((prompt, wanted), row) in prompts.iter().zip(wanted).zip(&rows) {
         let rows::RowToScore::Answer { ids: wanted, .. } = wanted else {
             panic!("no pairs were given")
