@@ -2,7 +2,7 @@
 //! JavaScript and there is one drawing of a point, not two that must agree.
 
 use crate::training::{
-    drawing::{GRID, INK, LINES, SIZE, in_roles},
+    drawing::{self, GRID, LINES, label},
     run_digest::{MetricSeries, RunDigest},
 };
 use plotters::{
@@ -109,44 +109,43 @@ pub fn latest(digest: &RunDigest) -> Vec<NewestValue> {
 }
 
 fn svg(lines: &[ChartLine]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     let all = || lines.iter().flat_map(|line| line.shown.iter());
     let steps = bounds(all().map(|(step, _)| *step), 0.0);
     let values = bounds(all().map(|(_, value)| *value), 0.06);
     // Ticks are sums, whose zero is rarely exact.
     let nothing = (values.end - values.start) * 1e-9;
     let tick = |value: &f64| short(if value.abs() < nothing { 0.0 } else { *value });
-    let mut chart = ChartBuilder::on(&area)
-        .margin(8)
-        .margin_right(14)
-        .x_label_area_size(24)
-        .y_label_area_size(52)
-        .build_cartesian_2d(steps, values)?;
-    let text = |anchor| ("sans-serif", 15).into_font().color(&INK).pos(anchor);
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(GRID)
-        .x_labels(6)
-        .y_labels(5)
-        .x_label_formatter(&|step| if step.fract() == 0.0 { short(*step) } else { String::new() })
-        .y_label_formatter(&tick)
-        .x_label_style(text(Pos::new(HPos::Center, VPos::Top)))
-        .y_label_style(text(Pos::new(HPos::Right, VPos::Center)))
-        .draw()?;
-    for line in lines {
-        let colour = LINES[(line.colour - 1).min(LINES.len() - 1)];
-        chart.draw_series(LineSeries::new(line.shown.iter().copied(), colour.stroke_width(2)))?;
-        let points = line.shown.iter();
-        chart.draw_series(points.map(|point| Circle::new(*point, 2, colour.filled())))?;
-    }
-    area.present()?;
-    drop(chart);
-    drop(area);
-    Ok(in_roles(svg))
+    drawing::svg(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(8)
+            .margin_right(14)
+            .x_label_area_size(24)
+            .y_label_area_size(52)
+            .build_cartesian_2d(steps, values)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .x_labels(6)
+            .y_labels(5)
+            .x_label_formatter(&|step| {
+                if step.fract() == 0.0 { short(*step) } else { String::new() }
+            })
+            .y_label_formatter(&tick)
+            .x_label_style(label(Pos::new(HPos::Center, VPos::Top)))
+            .y_label_style(label(Pos::new(HPos::Right, VPos::Center)))
+            .draw()?;
+        for line in lines {
+            let colour = LINES[(line.colour - 1).min(LINES.len() - 1)];
+            chart
+                .draw_series(LineSeries::new(line.shown.iter().copied(), colour.stroke_width(2)))?;
+            let points = line.shown.iter();
+            chart.draw_series(points.map(|point| Circle::new(*point, 2, colour.filled())))?;
+        }
+        Ok(())
+    })
 }
 
 /// Least to greatest, widened by a part of the distance; a single value gets room of its own size.

@@ -3,10 +3,14 @@
 //! The drawing library writes colours as fixed numbers; ours stand for the roles below and are
 //! replaced by CSS variables, so that dark mode is the style sheet's business.
 
-use plotters::style::RGBColor;
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::{TextStyle, text_anchor::Pos},
+};
 
 /// In pixels of the drawing; the page scales it.
-pub(super) const SIZE: (u32, u32) = (400, 220);
+const SIZE: (u32, u32) = (400, 220);
 
 /// What stands for what in the drawing.
 pub(super) const INK: RGBColor = RGBColor(1, 0, 0);
@@ -30,7 +34,19 @@ const ROLES: [(&str, &str); 8] = [
     ("#030006", "var(--curve-6)"),
 ];
 
-/// With the page's colours in the place of those that stand for them.
-pub(super) fn in_roles(svg: String) -> String {
-    ROLES.iter().fold(svg, |svg, (stand_in, role)| svg.replace(stand_in, role))
+/// What `draw` puts on an area, in the page's colours.
+pub(super) fn svg(
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    draw(&area)?;
+    area.present()?;
+    drop(area);
+    Ok(ROLES.iter().fold(svg, |svg, (stand_in, role)| svg.replace(stand_in, role)))
+}
+
+/// How the numbers of an axis are written.
+pub(super) fn label(anchor: Pos) -> TextStyle<'static> {
+    ("sans-serif", 15).into_font().color(&INK).pos(anchor)
 }

@@ -1,7 +1,7 @@
 //! The reliability curve of a reward model: how often it is right on the held-out comparisons of which
 //! it is so sure. On the diagonal the two agree; below it, it is too sure.
 
-use super::drawing::{GRID, INK, LINES, SIZE, in_roles};
+use super::drawing::{self, GRID, INK, LINES, label};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -52,42 +52,39 @@ impl ReliabilityCurve {
         if most == 0.0 {
             return Ok(None);
         }
-        let mut svg = String::new();
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let mut chart = ChartBuilder::on(&area)
-            .margin(10)
-            // Half of the last label.
-            .margin_right(26)
-            .x_label_area_size(24)
-            .y_label_area_size(52)
-            .build_cartesian_2d(0.5..1.0, 0.0..1.0)?;
-        let text = |anchor| ("sans-serif", 15).into_font().color(&INK).pos(anchor);
-        let percent = |part: &f64| format!("{:.0} %", part * 100.0);
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .x_labels(6)
-            .y_labels(6)
-            .x_label_formatter(&percent)
-            .y_label_formatter(&percent)
-            .x_label_style(text(Pos::new(HPos::Center, VPos::Top)))
-            .y_label_style(text(Pos::new(HPos::Right, VPos::Center)))
-            .draw()?;
-        chart.draw_series(LineSeries::new([(0.5, 0.5), (1.0, 1.0)], INK.stroke_width(1)))?;
-        let points = || self.bins.iter().map(|bin| (bin.sureness, bin.right));
-        chart.draw_series(LineSeries::new(points(), LINES[0].stroke_width(2)))?;
-        let circle = |bin: &SurenessBin| {
-            let radius = (WIDEST * (bin.n / most).sqrt()).max(2.0) as i32;
-            Circle::new((bin.sureness, bin.right), radius, LINES[0].filled())
-        };
-        chart.draw_series(self.bins.iter().map(circle))?;
-        area.present()?;
-        drop(chart);
-        drop(area);
-        Ok(Some(ReliabilityChart { svg: in_roles(svg) }))
+        let svg = drawing::svg(|area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(10)
+                // Half of the last label.
+                .margin_right(26)
+                .x_label_area_size(24)
+                .y_label_area_size(52)
+                .build_cartesian_2d(0.5..1.0, 0.0..1.0)?;
+            let percent = |part: &f64| format!("{:.0} %", part * 100.0);
+            chart
+                .configure_mesh()
+                .disable_x_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(GRID)
+                .axis_style(GRID)
+                .x_labels(6)
+                .y_labels(6)
+                .x_label_formatter(&percent)
+                .y_label_formatter(&percent)
+                .x_label_style(label(Pos::new(HPos::Center, VPos::Top)))
+                .y_label_style(label(Pos::new(HPos::Right, VPos::Center)))
+                .draw()?;
+            chart.draw_series(LineSeries::new([(0.5, 0.5), (1.0, 1.0)], INK.stroke_width(1)))?;
+            let points = || self.bins.iter().map(|bin| (bin.sureness, bin.right));
+            chart.draw_series(LineSeries::new(points(), LINES[0].stroke_width(2)))?;
+            let circle = |bin: &SurenessBin| {
+                let radius = (WIDEST * (bin.n / most).sqrt()).max(2.0) as i32;
+                Circle::new((bin.sureness, bin.right), radius, LINES[0].filled())
+            };
+            chart.draw_series(self.bins.iter().map(circle))?;
+            Ok(())
+        })?;
+        Ok(Some(ReliabilityChart { svg }))
     }
 }
 
