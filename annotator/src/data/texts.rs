@@ -29,6 +29,10 @@ impl HashedText {
     pub fn hash(&self) -> String {
         self.hash.clone()
     }
+
+    fn into_row(self, now: UnixMillis) -> text::ActiveModel {
+        text::ActiveModel { hash: Set(self.hash), body: Set(Some(self.body)), created_at: Set(now) }
+    }
 }
 
 /// Stores the texts that are not there, and returns those that were erased for the law: they are not
@@ -44,11 +48,7 @@ pub async fn store_all(
     let mut erased = BTreeSet::new();
     for chunk in row_chunks(texts) {
         let hashes: Vec<String> = chunk.iter().map(HashedText::hash).collect();
-        let rows = chunk.into_iter().map(|text| text::ActiveModel {
-            hash: Set(text.hash),
-            body: Set(Some(text.body)),
-            created_at: Set(now),
-        });
+        let rows = chunk.into_iter().map(|text| text.into_row(now));
         let insert = text::Entity::insert_many(rows).on_conflict(once());
         let n_new = insert.exec_without_returning(db).await?;
         if n_new < hashes.len() as u64 {
@@ -61,11 +61,7 @@ pub async fn store_all(
 /// One text, stored with other things at once ([`storage::write_batch`]): whoever does so asks
 /// afterwards whether it was erased ([`erased_among`]) where it was there already.
 pub fn storing(text: &HashedText) -> InsertStatement {
-    let row = text::ActiveModel {
-        hash: Set(text.hash()),
-        body: Set(Some(text.body.clone())),
-        created_at: Set(UnixMillis::now()),
-    };
+    let row = text.clone().into_row(UnixMillis::now());
     text::Entity::insert(row).on_conflict(once()).into_query()
 }
 

@@ -3,10 +3,10 @@
 
 use super::{
     AnswerPair, Columns, DataError, LoadedRows, RowFile,
-    columns::{self, RowContent},
+    columns::{self, AnsweredPrompt, RowContent},
     jsonl,
     loader::{RowLoader, TextToEncode},
-    prompt_text, whole_texts, with_eos,
+    prompt_text, whole_texts,
 };
 use crate::{job::Report, tokenizer::Tokenizer};
 use entity::{json_problem::kind, message, message::KeyedMessage, row_use::LeftOutReason};
@@ -143,18 +143,19 @@ impl PromptSamples {
                 n = prompts.0.len()
             )
         })?;
-        let whole = |(text, is_finished): (String, bool)| match (is_finished, prompt) {
-            (false, _) => {
+        let whole = |(text, is_finished): (String, bool)| {
+            if !is_finished {
                 let asked = prompt_text(prompt, columns, tokenizer)?;
-                Ok(TextToEncode { text: asked.text + &text, ..asked })
+                return Ok(TextToEncode { text: asked.text + &text, ..asked });
             }
-            (true, RowContent::Plain(asked)) => {
-                Ok(TextToEncode::plain(asked.clone() + &with_eos(text, tokenizer)?))
-            }
-            (true, RowContent::Messages(asked)) => {
-                let answer = json!({"role": "assistant", "content": text});
-                super::rendered(&[asked.as_slice(), &[answer]].concat(), false, columns, tokenizer)
-            }
+            let answer = match prompt {
+                RowContent::Plain(_) => RowContent::Plain(text),
+                RowContent::Messages(_) => {
+                    RowContent::Messages(vec![json!({"role": "assistant", "content": text})])
+                }
+            };
+            let row = AnsweredPrompt { prompt: prompt.clone(), answers: vec![answer] };
+            Ok(whole_texts(&row, columns, tokenizer)?.remove(0))
         };
         self.answers.into_iter().map(whole).collect()
     }
