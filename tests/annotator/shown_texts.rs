@@ -82,6 +82,21 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn a_conversation_longer_than_any_page_is_shown_as_far_as_one_goes(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("Endless talks").await;
+        // As it may stand there from before such rows were refused.
+        let turns = (0..10_021).map(|n| ChatMessage::user(format!("word {n}")));
+        ask(&app, &project, &[PromptBody::Messages(turns.collect())]).await;
+        let anna = annotator(&app, &project).await;
+        let page = anna.get(&format!("{project}/demonstrate")).await;
+        let turns = page.texts(".turn");
+        assert_eq!(turns.len(), 10_001);
+        assert!(turns[10_000].contains("21 more messages follow"), "{}", turns[10_000]);
+    }
+}
+
+on_both_databases! {
     async fn a_prompt_of_plain_text_is_no_markdown(database: TestDb) {
         let app = TestApp::start(database, Worker::None).await;
         let project = app.new_project("Plain").await;

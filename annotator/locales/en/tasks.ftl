@@ -6,6 +6,11 @@ text-as-written = As written
 speaker-system = Instructions to the assistant
 speaker-user = User
 speaker-plain-text = Plain text that the answer continues
+speaker-left-out = Not shown
+conversation-goes-on = { $n ->
+    [one] { $n } more message follows, more than a page shows.
+   *[other] { $n } more messages follow, more than a page shows.
+}
 speaker-assistant = Assistant
 task-prompt = Prompt
 task-previous = Previous answer

@@ -6,6 +6,12 @@ text-as-written = Как написано
 speaker-system = Инструкция ассистенту
 speaker-user = Пользователь
 speaker-plain-text = Простой текст, который продолжает ответ
+speaker-left-out = Не показано
+conversation-goes-on = { $n ->
+    [one] Дальше ещё { $n } сообщение: страница показывает не всё.
+    [few] Дальше ещё { $n } сообщения: страница показывает не всё.
+   *[many] Дальше ещё { $n } сообщений: страница показывает не всё.
+}
 speaker-assistant = Ассистент
 task-prompt = Запрос
 task-previous = Предыдущий ответ

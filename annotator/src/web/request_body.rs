@@ -1,4 +1,4 @@
-//! The bodies of requests: how much is read of them, and for how long. What a stranger sends costs 64
+//! The bodies of requests: how much is read of them, and for how long. What a stranger sends costs 8
 //! KiB and some seconds at most; more is read of whoever is signed in, of a few at a time.
 
 use crate::web::{error::AppError, request_log::clipped};
@@ -23,8 +23,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// What is read of the body of somebody who is signed in before it needs a place among the large.
-pub const SMALL_BYTES: usize = 64 << 10;
+/// What is read of the body of somebody who is signed in before it needs a place among the large: an
+/// answer of twenty thousand Cyrillic letters, each of which a form sends as six bytes.
+pub const SMALL_BYTES: usize = 128 << 10;
 
 /// What is read of anybody else's: a sign-in is not longer.
 pub const STRANGERS_BYTES: usize = 8 << 10;

@@ -4,8 +4,11 @@
 
 use crate::web::{access::ExtractorFuture, error::AppError};
 use actix_web::{Error, FromRequest, HttpRequest, dev::Payload, web};
-use serde::de::DeserializeOwned;
-use std::{borrow::Cow, ops::Deref};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
+use std::{borrow::Cow, fmt, ops::Deref};
 use storage::storable::{composed, readable};
 
 /// Characters of a name, a login, the address of a model: what lists and headings show.
@@ -35,12 +38,43 @@ pub struct TypedForm<T>(pub T);
 #[derive(Debug)]
 pub struct TypedQuery<T>(pub T);
 
-type Fields = Vec<(String, String)>;
+/// Fields of a form or query. Ours have some dozens, and each takes many times the room of its letters.
+const MOST_FIELDS: usize = 1000;
+
+/// In their order. That there are too many is found before they are all read.
+struct Fields(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldList;
+
+        impl<'de> Visitor<'de> for FieldList {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the fields of a form")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Fields, A::Error> {
+                let mut all = Vec::new();
+                while let Some(field) = fields.next_element()? {
+                    if all.len() == MOST_FIELDS {
+                        return Err(A::Error::custom("too many fields"));
+                    }
+                    all.push(field);
+                }
+                Ok(Fields(all))
+            }
+        }
+
+        deserializer.deserialize_seq(FieldList)
+    }
+}
 
 /// The fields as `T`. One that is missing, or stands there twice, is of no page of ours.
 fn cleaned<T: DeserializeOwned>(fields: &Fields) -> Result<T, AppError> {
     let fields: Vec<(Cow<str>, Cow<str>)> =
-        fields.iter().map(|(name, value)| (readable(name), readable(value))).collect();
+        fields.0.iter().map(|(name, value)| (readable(name), readable(value))).collect();
     let unreadable = |_| AppError::bad_request("form-unreadable");
     let encoded = serde_urlencoded::to_string(fields)
         .map_err(|error| AppError::Internal(anyhow::anyhow!("{error}")))?;
@@ -121,7 +155,7 @@ pub fn has_invisible(text: &str) -> bool {
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
-    use serde::Deserialize;
+    use std::collections::HashMap;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     struct Sent {
@@ -150,6 +184,25 @@ mod tests {
             let refused = sent(body).await.unwrap_err();
             assert_eq!(refused.as_response_error().status_code(), 400, "{body}");
         }
+    }
+
+    #[actix_web::test]
+    async fn a_form_of_more_fields_than_any_page_has_is_refused_before_they_are_kept() {
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let send = async |n: usize| {
+            let body = "name=a".to_owned() + &"&a".repeat(n);
+            let (request, mut payload) =
+                TestRequest::post().insert_header(kind).set_payload(body).to_http_parts();
+            TypedForm::<HashMap<String, String>>::from_request(&request, &mut payload).await
+        };
+        assert!(send(MOST_FIELDS - 1).await.is_ok());
+        for n in [MOST_FIELDS, 7_000] {
+            let refused = send(n).await.unwrap_err();
+            assert_eq!(refused.as_response_error().status_code(), 400);
+        }
+        let query = format!("/x?name=a{}", "&a".repeat(MOST_FIELDS));
+        let request = TestRequest::get().uri(&query).to_http_request();
+        assert!(TypedQuery::<HashMap<String, String>>::extract(&request).await.is_err());
     }
 
     #[actix_web::test]

@@ -1,7 +1,7 @@
 //! What a task page shows, whatever its kind.
 
 use crate::{
-    data::prompts,
+    data::{formats::row::MOST_MESSAGES, prompts},
     web::{
         form::FieldErrors,
         i18n::Language,
@@ -106,10 +106,18 @@ pub async fn conversation(
         }
         PromptBody::Messages(messages) => messages,
     };
-    let speakers: Vec<_> = messages.iter().map(|message| speaker(message.role)).collect();
-    let texts = messages.into_iter().map(|message| message.content).collect();
+    let n_more = messages.len().saturating_sub(MOST_MESSAGES);
+    let messages = messages.into_iter().take(MOST_MESSAGES);
+    let (speakers, texts): (Vec<_>, Vec<_>) =
+        messages.map(|message| (speaker(message.role), message.content)).unzip();
     let shown = shown_text::markdown_all(texts).await;
-    speakers.into_iter().zip(shown).map(|((class, key), text)| turn(class, key, text)).collect()
+    let turns = speakers.into_iter().zip(shown).map(|((class, key), text)| turn(class, key, text));
+    // What was brought in before there was a bound.
+    let more = (n_more > 0).then(|| {
+        let said = language.text("conversation-goes-on").arg("n", n_more).to_string();
+        turn("system", "speaker-left-out", ShownText::plain(said))
+    });
+    turns.chain(more).collect()
 }
 
 /// Class and Fluent key.

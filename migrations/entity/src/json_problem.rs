@@ -3,7 +3,7 @@
 //! serde_json says it in English sentences alone; those that a person meets are known here by their
 //! words, and anything else is passed on as it is.
 
-use crate::message::KeyedMessage;
+use crate::{message::KeyedMessage, unique_json::TOO_MANY};
 use serde_json::{Map, Value};
 
 /// serde_json counts lines and bytes; a row is one line, and people count characters: "… at
@@ -49,8 +49,8 @@ pub fn in_a_value(error: &serde_json::Error) -> KeyedMessage {
     known(&error.to_string())
 }
 
-/// Sentences of serde_json that take no argument.
-const SENTENCES: [(&str, &str); 19] = [
+/// Sentences of serde_json, and of our own readers, that take no argument.
+const SENTENCES: [(&str, &str); 20] = [
     ("EOF while parsing a list", "json-ends-in-list"),
     ("EOF while parsing an object", "json-ends-in-object"),
     ("EOF while parsing a string", "json-ends-in-string"),
@@ -70,6 +70,7 @@ const SENTENCES: [(&str, &str); 19] = [
     ("recursion limit exceeded", "json-too-deep"),
     ("trailing comma", "json-trailing-comma"),
     ("trailing characters", "json-trailing-characters"),
+    (TOO_MANY, "json-too-many-values"),
 ];
 
 /// Beginnings of sentences that name what was found; the rest is `, expected …`.

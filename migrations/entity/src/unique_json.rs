@@ -3,23 +3,53 @@
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 /// Any value; an object with a name twice in it is an error that says the name.
 pub struct UniqueJson(pub Value);
 
+/// The same of somebody whom nobody knows: a value takes up to a hundred times the room of its letters,
+/// so there are at most [`MOST_VALUES`] in it.
+pub struct BoundedJson(pub Value);
+
+/// As many as ten thousand messages have, and as much again twice over.
+pub const MOST_VALUES: usize = 100_000;
+
+/// What is said of one with more.
+pub(crate) const TOO_MANY: &str = "too many values";
+
 impl<'de> Deserialize<'de> for UniqueJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
+        AnyValue { left: &Cell::new(usize::MAX) }.deserialize(deserializer).map(Self)
     }
 }
 
-struct AnyValue;
+impl<'de> Deserialize<'de> for BoundedJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        AnyValue { left: &Cell::new(MOST_VALUES) }.deserialize(deserializer).map(Self)
+    }
+}
 
-impl<'de> Visitor<'de> for AnyValue {
+/// A value and those within it, of which so many may come yet.
+#[derive(Clone, Copy)]
+struct AnyValue<'a> {
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for AnyValue<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| D::Error::custom(TOO_MANY))?);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +86,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(UniqueJson(value)) = values.next_element()? {
+        while let Some(value) = values.next_element_seed(self)? {
             list.push(value);
         }
         Ok(list.into())
@@ -68,8 +98,7 @@ impl<'de> Visitor<'de> for AnyValue {
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
             }
-            let UniqueJson(value) = fields.next_value()?;
-            object.insert(name, value);
+            object.insert(name, fields.next_value_seed(self)?);
         }
         Ok(object.into())
     }
@@ -89,5 +118,17 @@ mod tests {
             let error = serde_json::from_str::<UniqueJson>(twice).err().unwrap();
             assert!(error.is_data() && error.to_string().contains("`a`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_small_text_that_would_take_much_room_is_refused() {
+        let of = |n: usize| format!("[{}{{}}]", r#"{"":0},"#.repeat(n));
+        let read = |n| serde_json::from_str::<BoundedJson>(&of(n)).map(|_| ());
+        // Each object and the number in it, the last object, and the list.
+        let most = (MOST_VALUES - 2) / 2;
+        assert!(read(most).is_ok());
+        let error = read(most + 1).unwrap_err();
+        assert!(error.is_data() && error.to_string().starts_with(TOO_MANY), "{error}");
+        assert!(serde_json::from_str::<UniqueJson>(&of(most + 1)).is_ok());
     }
 }

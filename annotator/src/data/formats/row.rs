@@ -6,10 +6,13 @@ use entity::{
     dataset_version::DatasetKind,
     json_problem, message,
     message::KeyedMessage,
-    unique_json::UniqueJson,
+    unique_json::BoundedJson,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+/// Messages of a conversation: a page shows all of them, to everybody who is asked about it.
+pub const MOST_MESSAGES: usize = 10_000;
 
 /// A row, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +33,13 @@ pub enum RowRefusal {
     Missing(&'static str),
     Together(&'static str, &'static str),
     WrongType(&'static str, KeyedMessage),
-    /// A name stands twice in one object.
-    Repeated(KeyedMessage),
+    /// A name stands twice in one object, or there are too many values.
+    Odd(KeyedMessage),
     Empty(&'static str),
     /// A message of the field has nothing in it; counted from 1.
     EmptyMessage(&'static str, usize),
+    /// More messages in the field than [`MOST_MESSAGES`].
+    TooManyMessages(&'static str),
     Mixed(&'static str),
     NotOneAnswer(&'static str),
     NoAnswer,
@@ -73,12 +78,18 @@ impl RowRefusal {
                 why = why
             ),
             Self::Empty(at) => message!("row-empty-field", "field `{field}` is empty", field = at),
-            Self::Repeated(why) => why.clone(),
+            Self::Odd(why) => why.clone(),
             Self::EmptyMessage(field, n) => message!(
                 "row-empty-message",
                 "message {n} of field `{field}` is empty",
                 n = n,
                 field = field
+            ),
+            Self::TooManyMessages(field) => message!(
+                "row-too-many-messages",
+                "field `{field}` has more than {most} messages: share them out over several rows",
+                field = field,
+                most = MOST_MESSAGES
             ),
             Self::Mixed(field) => message!(
                 "row-mixed-forms",
@@ -150,16 +161,12 @@ pub struct RowFields(Map<String, Value>);
 impl RowFields {
     fn parse(line: &str) -> Result<Self, RowRefusal> {
         let fields = match serde_json::from_str(line) {
-            Ok(UniqueJson(Value::Object(fields))) => fields,
+            Ok(BoundedJson(Value::Object(fields))) => fields,
             Ok(_) => return Err(RowRefusal::NotAnObject),
             Err(error) => {
                 let why = json_problem::in_a_row(line.as_bytes(), &error);
-                let is_repeated = error.is_data();
-                return Err(if is_repeated {
-                    RowRefusal::Repeated(why)
-                } else {
-                    RowRefusal::NotJson(why)
-                });
+                let is_json = error.is_data();
+                return Err(if is_json { RowRefusal::Odd(why) } else { RowRefusal::NotJson(why) });
             }
         };
         match fields.keys().find(|field| !known_fields().any(|known| known == *field)) {
@@ -204,6 +211,9 @@ fn read_messages(value: &Value, field: &'static str) -> Result<Vec<ChatMessage>,
         .map_err(|error| RowRefusal::WrongType(field, json_problem::in_a_value(&error)))?;
     if messages.is_empty() {
         return Err(RowRefusal::Empty(field));
+    }
+    if messages.len() > MOST_MESSAGES {
+        return Err(RowRefusal::TooManyMessages(field));
     }
     match messages.iter().position(|message| texts::is_blank(&message.content)) {
         Some(idx) => Err(RowRefusal::EmptyMessage(field, idx + 1)),
@@ -330,5 +340,13 @@ mod tests {
         let pair = refused(r#"{"prompt":"Q","chosen":"A","rejected":"A"}"#);
         assert!(pair.contains("`chosen` and `rejected` say the same"), "{pair}");
         assert!(refused("not json").contains("not JSON"));
+        let talk = |n: usize| {
+            let message = r#"{"role":"user","content":"x"}"#;
+            format!(r#"{{"prompt":[{}]}}"#, vec![message; n].join(","))
+        };
+        assert!(ImportRow::parse(&talk(MOST_MESSAGES)).is_ok());
+        assert!(refused(&talk(MOST_MESSAGES + 1)).contains("more than 10000 messages"));
+        let small = format!(r#"{{"prompt":[{}{{}}]}}"#, r#"{"":0},"#.repeat(1_000_000));
+        assert!(refused(&small).starts_with("too many values"));
     }
 }

@@ -4,7 +4,7 @@
 use crate::pages::models::completions;
 use crate::training::kinds::definition;
 use crate::{
-    data::texts,
+    data::{formats::row::MOST_MESSAGES, texts},
     models::{files::kept, live::LiveModels},
     training::settings,
     web::{
@@ -25,7 +25,7 @@ use entity::{
     run::RunKind,
     run_config::SampleConfig,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -99,7 +99,13 @@ impl ChatForm {
     fn turns(&self) -> serde_json::Result<Vec<ChatMessage>> {
         match self.turns.trim() {
             "" => Ok(Vec::new()),
-            turns => serde_json::from_str(turns),
+            turns => {
+                let turns: Vec<ChatMessage> = serde_json::from_str(turns)?;
+                match turns.len() {
+                    ..=MOST_MESSAGES => Ok(turns),
+                    _ => Err(serde_json::Error::custom("too many messages")),
+                }
+            }
         }
     }
 
