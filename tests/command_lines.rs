@@ -35,18 +35,21 @@ const TRAINER: &[(&str, &str)] = &[
     (
         "ppo",
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --kl-coef --cliprange \
-         --vf-coef --gamma --lam --temperature --missing-eos-penalty --lora-rank --merge",
+         --vf-coef --gamma --lam --temperature --missing-eos-penalty --reward-weight --rule-regex \
+         --rule-regex-weight --rule-json-schema --rule-json-schema-weight --rule-overlong-tokens \
+         --rule-overlong-weight --lora-rank --merge",
     ),
     (
         "grpo",
         "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
-         --epsilon --epsilon-high --loss-type --scale-rewards --temperature --missing-eos-penalty --eval-every --lora-rank \
-         --merge",
+         --epsilon --epsilon-high --loss-type --scale-rewards --temperature --missing-eos-penalty --eval-every \
+         --reward-weight --rule-regex --rule-json-schema --rule-overlong-tokens --lora-rank --merge",
     ),
     (
         "rloo",
         "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
-         --epsilon --epsilon-high --normalize-advantages --temperature --missing-eos-penalty --eval-every --lora-rank --merge",
+         --epsilon --epsilon-high --normalize-advantages --temperature --missing-eos-penalty --eval-every \
+         --reward-weight --rule-regex --rule-json-schema --rule-overlong-tokens --lora-rank --merge",
     ),
     ("pretrain", "--data --out"),
 ];

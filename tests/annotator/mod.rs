@@ -6,6 +6,7 @@ mod plans;
 // Two servers, sixteen people, and the slots of two hundred tasks.
 mod races;
 mod row_use;
+mod rule_rewards;
 
 // Whatever people do with a task, in any order.
 mod assignments;

@@ -11,8 +11,10 @@ pub enum FieldControl {
     Number,
     /// A number, or nothing where the program is to choose.
     OptionalNumber,
-    /// A name.
+    /// A name, or another line.
     Text,
+    /// Lines.
+    Lines,
     /// Yes or no.
     Switch,
     /// One of these.
@@ -39,7 +41,7 @@ pub struct FieldGroup {
     pub fields: &'static [FormField],
 }
 
-use FieldControl::{Choice, Number, OptionalNumber, Switch, Text, Whole};
+use FieldControl::{Choice, Lines, Number, OptionalNumber, Switch, Text, Whole};
 
 /// A setting; `label` and `help` are Fluent keys.
 pub const fn field(
@@ -67,7 +69,7 @@ impl FieldControl {
     /// What a select offers; none for a text field.
     pub fn choices(self) -> Choices {
         match self {
-            Whole | Number | OptionalNumber | Text => &[],
+            Whole | Number | OptionalNumber | Text | Lines => &[],
             Switch => YES_NO,
             Choice(choices) => choices,
         }
@@ -163,6 +165,30 @@ pub const ADAPTERS: FieldGroup = FieldGroup {
         field("lora_rank", Whole, "config-lora-rank", "config-lora-rank-help"),
         field("lora_alpha", Number, "config-lora-alpha", "config-lora-alpha-help"),
         field("lora_dropout", Number, "config-lora-dropout", "config-lora-dropout-help"),
+    ],
+};
+
+/// [`entity::run_config::RewardRules`].
+pub const REWARDS: FieldGroup = FieldGroup {
+    title: "config-group-rewards",
+    fields: &[
+        field("reward_weight", Number, "config-reward-weight", "config-reward-weight-help"),
+        field("rule_regex", Text, "config-rule-regex", "config-rule-regex-help"),
+        field("rule_regex_weight", Number, "config-rule-weight-regex", "config-rule-weight-help"),
+        field("rule_json_schema", Lines, "config-rule-json-schema", "config-rule-json-schema-help"),
+        field(
+            "rule_json_schema_weight",
+            Number,
+            "config-rule-weight-json-schema",
+            "config-rule-weight-help",
+        ),
+        field("rule_overlong_tokens", Whole, "config-rule-overlong", "config-rule-overlong-help"),
+        field(
+            "rule_overlong_weight",
+            Number,
+            "config-rule-weight-overlong",
+            "config-rule-weight-overlong-help",
+        ),
     ],
 };
 

@@ -23,7 +23,7 @@ use entity::{
     account,
     model::{self, ModelKind},
     run,
-    run_config::{OptimiserSettings, RolloutConfig, RunKind, SampleConfig},
+    run_config::{OptimiserSettings, RewardRules, RolloutConfig, RunKind, SampleConfig},
     run_input::InputSlot,
 };
 use serde_json::Value;
@@ -123,7 +123,21 @@ pub struct ModelField {
     /// What is said where there is no such model yet, and the kind of run that makes one.
     pub none_yet: &'static str,
     pub made_by: Option<RunKind>,
+    /// Where a run can do without one.
+    pub optional: Option<OptionalModel>,
 }
+
+/// A model that a run can do without.
+pub struct OptionalModel {
+    /// What choosing none is called.
+    pub none: &'static str,
+    /// Whether these settings make up for it, and what is said where they do not.
+    pub is_made_up_for: fn(&Value) -> bool,
+    pub is_missed: &'static str,
+}
+
+/// The value of a field for a model that was left out.
+pub const NO_MODEL: &str = "none";
 
 /// The rows that a kind of run reads.
 pub struct RowsField {
@@ -187,6 +201,7 @@ const fn model_field(kinds: &'static [ModelKind]) -> ModelField {
         not_chosen: "problem-choose-model",
         none_yet: "run-no-model",
         made_by: None,
+        optional: None,
     }
 }
 
@@ -199,6 +214,20 @@ const REWARD_FIELD: ModelField = ModelField {
     not_chosen: "problem-choose-reward-model",
     none_yet: "run-no-reward-model",
     made_by: Some(RunKind::Reward),
+    optional: None,
+};
+
+/// The same for methods that learn by rules, too.
+const REWARD_OR_RULES_FIELD: ModelField = ModelField {
+    optional: Some(OptionalModel {
+        none: "run-input-reward-none",
+        is_made_up_for: |settings| {
+            let rules = serde_json::from_value::<RewardRules>(settings.clone());
+            rules.is_ok_and(|rules| rules.is_any_on())
+        },
+        is_missed: "problem-nothing-rewards",
+    }),
+    ..REWARD_FIELD
 };
 
 /// The settings of the sample run of a new policy: the defaults, computed where the policy was
@@ -246,9 +275,12 @@ const COMMON: RunDefinition = RunDefinition {
     follow_up: FollowUp::Nothing,
 };
 
-/// What methods have in common whose policy learns from answers of its own, scored by a reward model.
+/// The policies that methods start from which learn from answers of their own.
+const POLICY_FIELD: ModelField = model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy]);
+
+/// What methods have in common whose policy learns from answers of its own.
 const ROLLOUTS: RunDefinition = RunDefinition {
-    models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy]), REWARD_FIELD],
+    models: &[POLICY_FIELD, REWARD_OR_RULES_FIELD],
     // They never learn from the prompts that are held out: they are measured on them.
     rows: Some(RowsField {
         contents: |_| DatasetContents::Prompts(PromptSelection::Train),

@@ -2,7 +2,7 @@
 
 use super::{
     inputs::{ChosenRows, chosen_model, chosen_rows},
-    kinds::RunDefinition,
+    kinds::{NO_MODEL, RunDefinition},
     launch::{self, LaunchInput, LaunchRequest},
     settings,
 };
@@ -29,8 +29,13 @@ pub async fn launch_from_form(
     typed: &HashMap<String, String>,
 ) -> Result<RunId, FormError> {
     let mut errors = FieldErrors::default();
-    let mut inputs = Vec::new();
+    let (mut inputs, mut left_out) = (Vec::new(), Vec::new());
     for field in definition.models {
+        let chosen = typed.get(field.name).map(String::as_str);
+        if let (Some(NO_MODEL), Some(optional)) = (chosen, &field.optional) {
+            left_out.push((field.name, optional));
+            continue;
+        }
         match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
             Some(model) => inputs.push(LaunchInput::Model(field.slot, model)),
             None => errors.add(field.name, field.not_chosen),
@@ -44,6 +49,11 @@ pub async fn launch_from_form(
     let config = settings::parse(definition, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
         errors.add(field, settings::explain(definition, field, problem));
+    }
+    for (field, optional) in left_out {
+        if config.as_ref().is_ok_and(|config| !(optional.is_made_up_for)(config)) {
+            errors.add(field, optional.is_missed);
+        }
     }
     let (Ok(rows), Ok(config), true) = (rows, config, errors.is_empty()) else {
         return Err(errors.into());

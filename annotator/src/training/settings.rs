@@ -98,7 +98,7 @@ fn value(field: &FormField, text: &str) -> Result<Value, &'static str> {
             let number: Option<f64> = text.replace(',', ".").parse().ok();
             number.and_then(serde_json::Number::from_f64).map(Value::Number).ok_or("problem-number")
         }
-        FieldControl::Text => Ok(Value::String(text.to_owned())),
+        FieldControl::Text | FieldControl::Lines => Ok(Value::String(text.to_owned())),
         FieldControl::Switch => text.parse::<bool>().map(Value::Bool).map_err(|_| "problem-choice"),
         FieldControl::Choice(choices) => {
             let known = choices.iter().any(|(choice, _)| *choice == text);
@@ -128,6 +128,12 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
         ConfigProblem::NoProperShare => "problem-zero-to-below-one",
         ConfigProblem::MoreMinibatchesThanPrompts { .. } => "problem-minibatches",
         ConfigProblem::NoAdapters => "problem-no-adapters",
+        ConfigProblem::NoRegex { .. } => "problem-regex",
+        ConfigProblem::NoSchema { .. } => "problem-json-schema",
+        ConfigProblem::NoWeight => "problem-weight",
+        ConfigProblem::NoRule => "problem-no-rule",
+        ConfigProblem::NothingRewarded => "problem-nothing-rewarded",
+        ConfigProblem::LongerThanAnswers => "problem-longer-than-answers",
         ConfigProblem::NoSource => "problem-base-source",
         ConfigProblem::NoRevision => "problem-base-revision",
         ConfigProblem::RevisionOfFolder => "problem-base-revision-of-folder",

@@ -15,6 +15,7 @@ mod pretrain;
 mod reward;
 mod rloo;
 mod rollout;
+mod rules;
 mod sample;
 mod sft;
 
@@ -30,6 +31,7 @@ pub use pretrain::PretrainConfig;
 pub use reward::RewardConfig;
 pub use rloo::RlooConfig;
 pub use rollout::{RolloutConfig, RolloutSettings};
+pub use rules::RewardRules;
 pub use sample::SampleConfig;
 pub use sft::{LossOn, SftConfig};
 
@@ -150,6 +152,19 @@ pub enum ConfigProblem {
     /// A setting of adapters where all weights are trained.
     #[error("has no effect without adapters: give a rank (lora_rank, such as 16), or leave it out")]
     NoAdapters,
+    #[error("is no regular expression: {reason}")]
+    NoRegex { reason: String },
+    #[error("is no JSON schema: {reason}")]
+    NoSchema { reason: String },
+    #[error("must be a number from -1000000000 to 1000000000")]
+    NoWeight,
+    /// The weight of a rule that is not given.
+    #[error("has no effect without its rule: give that, too, or leave it out")]
+    NoRule,
+    #[error("must not be 0 where no rule rewards anything: give a rule, such as rule_regex")]
+    NothingRewarded,
+    #[error("must not exceed the tokens that an answer may have")]
+    LongerThanAnswers,
     #[error("must be ORG/NAME, or a folder from / on")]
     NoSource,
     #[error("must be a branch, a tag or a commit")]

@@ -123,10 +123,10 @@ pub enum TrainingVerb {
     Kto(VerbFlags<KtoPaths, KtoConfig>),
     /// Improve a policy against a reward model by proximal policy optimisation
     Ppo(VerbFlags<RolloutPaths, PpoConfig>),
-    /// Improve a policy against a reward model by judging its answers to a prompt beside each other
+    /// Improve a policy against a reward model, or by rules, by judging its answers to a prompt beside each other
     /// (group relative policy optimisation)
     Grpo(VerbFlags<RolloutPaths, GrpoConfig>),
-    /// Improve a policy against a reward model by judging each answer beside the others to its prompt
+    /// Improve a policy against a reward model, or by rules, by judging each answer beside the others to its prompt
     /// (REINFORCE with a leave-one-out baseline)
     Rloo(VerbFlags<RolloutPaths, RlooConfig>),
 }

@@ -32,6 +32,7 @@ use super::rollout::{
     ensure_finite,
     learner::{LearningState, restore_model, save_model},
     read_inputs,
+    rules::AnswerRules,
     run::RolloutRun,
 };
 use crate::{
@@ -45,6 +46,7 @@ use crate::{
 use anyhow::Result;
 use entity::{
     message,
+    message::KeyedMessage,
     run_config::{PpoConfig, RolloutConfig},
 };
 use serde_json::json;
@@ -68,6 +70,7 @@ mod tests;
 
 /// Improves the policy and writes it to `paths.out`.
 pub fn run(paths: &RolloutPaths, config: &PpoConfig, report: &mut Report) -> Result<VerbOutcome> {
+    reward_folder(paths)?;
     let Some(inputs) = read_inputs(paths, config, report)? else {
         return Ok(VerbOutcome::Stopped);
     };
@@ -76,6 +79,16 @@ pub fn run(paths: &RolloutPaths, config: &PpoConfig, report: &mut Report) -> Res
     let run = RolloutRun::open("ppo", config, &mut ppo, &rows, paths, report)?;
     let Some(run) = run else { return Ok(VerbOutcome::Stopped) };
     train(&mut ppo, run, report)
+}
+
+/// From where the value model starts.
+fn reward_folder(paths: &RolloutPaths) -> Result<&Path, KeyedMessage> {
+    paths.reward.as_deref().ok_or_else(|| {
+        message!(
+            "ppo-needs-reward-model",
+            "PPO needs a reward model, from which its value model starts: give --reward; trainer grpo and trainer rloo learn by rules alone"
+        )
+    })
 }
 
 /// The algorithm.
@@ -141,11 +154,13 @@ impl<'a> Ppo<'a> {
         environment: &ComputeEnvironment,
     ) -> Result<Self> {
         let (lora, seed) = (&config.lora, config.optimisation.seed);
+        let folder = reward_folder(paths)?;
         let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
-        let value = Transformer::load_to_train_beside(&policy, &paths.reward, lora, seed)?;
+        let value = Transformer::load_to_train_beside(&policy, folder, lora, seed)?;
         let (reference, reward) = (Some(policy.as_it_began()?), value.as_it_began()?);
         let settings = config.rollouts();
-        let engine = RolloutEngine { policy, reference, reward, tokenizer, settings };
+        let (reward, rules) = (Some(reward), AnswerRules::new(&settings)?);
+        let engine = RolloutEngine { policy, reference, reward, rules, tokenizer, settings };
         engine.expect_reward_model()?;
         Ok(Self::new(engine, value, config))
     }

@@ -9,13 +9,18 @@ pub(super) mod engine;
 mod held_out;
 pub(super) mod learner;
 pub(super) mod plan;
+pub(super) mod rules;
 pub(super) mod run;
 mod score;
 pub(super) mod statistics;
 
 use crate::run::environment::ComputeEnvironment;
 use anyhow::{Result, ensure};
-use entity::{message, run_config::RolloutConfig};
+use entity::{
+    message,
+    run_config::{RewardRules, RolloutConfig, RolloutSettings},
+};
+use std::path::{Path, PathBuf};
 use trainer_base::{
     job::Report,
     memory::MemoryNeeds,
@@ -48,7 +53,10 @@ pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
     let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
         return Ok(None);
     };
-    score::ensure_same_vocabulary(&paths.policy, &paths.reward)?;
+    match &paths.reward {
+        Some(reward) => score::ensure_same_vocabulary(&paths.policy, reward)?,
+        None => ensure_rewarded(&settings)?,
+    }
     let tokenizer = Tokenizer::load(&paths.policy)?;
     let held_out = paths.eval_prompts.as_deref();
     let RunRows { learnt: prompts, held_out } =
@@ -56,8 +64,29 @@ pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
             rows::load_prompts(file, &tokenizer, settings.max_length, LongPrompts::Drop, report)
         })?;
     let lengths = prompts.rows.iter().collect();
-    environment.tell_forecast(&[&paths.policy, &paths.reward], config, &lengths, report);
+    let models: Vec<&Path> =
+        std::iter::once(&paths.policy).chain(&paths.reward).map(PathBuf::as_path).collect();
+    environment.tell_forecast(&models, config, &lengths, report);
     Ok(Some(RolloutInputs { environment, tokenizer, rows: RolloutRows { prompts, held_out } }))
+}
+
+/// An error where nobody says how good an answer is.
+fn ensure_rewarded(settings: &RolloutSettings) -> Result<()> {
+    ensure!(
+        settings.rules.is_any_on(),
+        message!(
+            "nothing-rewarded",
+            "nothing says how good an answer is: give a reward model (--reward), or a rule, such as --rule-regex"
+        )
+    );
+    ensure!(
+        settings.rules.reward_weight == RewardRules::default().reward_weight,
+        message!(
+            "weight-of-no-reward-model",
+            "--reward-weight has no effect without a reward model: give --reward, too, or leave it out"
+        )
+    );
+    Ok(())
 }
 
 /// An error where the norm of a gradient is no number.

@@ -10,7 +10,7 @@ use crate::{
     models::facts::{self, ModelFacts},
     training::{
         inputs::{OfferedModels, offered_models},
-        kinds::RunDefinition,
+        kinds::{ModelField, NO_MODEL, RunDefinition},
         reward_accuracy::HeldOutAccuracy,
         row_counter::RowCounter,
         settings,
@@ -70,7 +70,7 @@ impl FactsSource<'_> {
         let (db, store) = (self.db, self.store);
         let (mut chosen_models, mut warning) = (Vec::new(), None);
         for (field, models) in definition.models.iter().zip(&offered.by_field) {
-            if let Some(model) = chosen(models, typed.get(field.name)) {
+            if let Some(model) = chosen(field, models, typed.get(field.name)) {
                 if field.slot == InputSlot::Reward {
                     warning = unsound(page, model, offered.accuracies.get(&model.id));
                 }
@@ -129,7 +129,14 @@ fn unsound(page: &Page, model: &model::Model, known: Option<&HeldOutAccuracy>) -
 }
 
 /// What a browser's select shows: the chosen one, or the first.
-fn chosen<'a>(models: &'a [model::Model], id: Option<&String>) -> Option<&'a model::Model> {
+fn chosen<'a>(
+    field: &ModelField,
+    models: &'a [model::Model],
+    id: Option<&String>,
+) -> Option<&'a model::Model> {
+    if field.optional.is_some() && id.is_some_and(|id| id == NO_MODEL) {
+        return None;
+    }
     let chosen = id.and_then(|id| models.iter().find(|model| model.id.to_string() == *id));
     chosen.or(models.first())
 }
@@ -157,7 +164,7 @@ pub async fn show(
     let (definition, db) = (path.definition()?, db.get_ref());
     let offered = offered_models(db, access.project.id, definition).await?;
     for (field, models) in definition.models.iter().zip(&offered.by_field) {
-        let is_named = |id: &&String| !id.is_empty();
+        let is_named = |id: &&String| !id.is_empty() && **id != NO_MODEL;
         if let Some(id) = typed.get(field.name).filter(is_named)
             && !models.iter().any(|model| model.id.to_string() == *id)
         {

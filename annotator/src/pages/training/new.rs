@@ -15,7 +15,7 @@ use crate::{
     training::{
         fields::{FieldControl, FieldGroup, FormField},
         inputs::{OfferedModels, offered_models},
-        kinds::{ModelField, RunDefinition, definition},
+        kinds::{ModelField, NO_MODEL, RunDefinition, definition},
         launch_form::{FOLLOW_UP, launch_from_form},
         row_counter::RowCounter,
         settings,
@@ -130,11 +130,19 @@ impl NewRunPage {
     }
 
     fn input_mode(&self, field: &FormField) -> &'static str {
-        if field.control == FieldControl::Whole { "numeric" } else { "decimal" }
+        match field.control {
+            FieldControl::Whole => "numeric",
+            FieldControl::Text => "text",
+            _ => "decimal",
+        }
     }
 
-    fn is_number(&self, field: &FormField) -> bool {
-        field.control.choices().is_empty()
+    fn is_lines(&self, field: &FormField) -> bool {
+        field.control == FieldControl::Lines
+    }
+
+    fn is_line(&self, field: &FormField) -> bool {
+        field.control.choices().is_empty() && !self.is_lines(field)
     }
 
     fn model_kind(&self, model: &model::Model) -> &'static str {
@@ -225,6 +233,9 @@ async fn as_typed(
     }
     let inputs =
         run_input::Entity::find().filter(run_input::Column::RunId.eq(run.id)).all(db).await?;
+    for field in definition.models.iter().filter(|field| field.optional.is_some()) {
+        typed.insert(field.name.to_owned(), NO_MODEL.to_owned());
+    }
     for input in inputs {
         let model = definition.models.iter().find(|field| field.slot == input.slot);
         let name = model.map_or("dataset", |field| field.name);

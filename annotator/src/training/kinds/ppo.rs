@@ -1,10 +1,12 @@
 //! Proximal policy optimisation against a reward model.
 
-use super::{FollowUp, ROLLOUTS, RunDefinition, SamplePrompts, sample_as_trained};
+use super::{
+    FollowUp, POLICY_FIELD, REWARD_FIELD, ROLLOUTS, RunDefinition, SamplePrompts, sample_as_trained,
+};
 use crate::training::{
     fields::{
         ADAPTERS, BATCH_SIZE_PROMPTS, Choices, EPOCHS, EVAL_EVERY_POLICY, FieldControl, FieldGroup,
-        MACHINE, MAX_LENGTH_PROMPTS, MISSING_EOS_PENALTY, OPTIMISER, POLICY_LEARNING_RATE,
+        MACHINE, MAX_LENGTH_PROMPTS, MISSING_EOS_PENALTY, OPTIMISER, POLICY_LEARNING_RATE, REWARDS,
         TEMPERATURE, field,
     },
     findings::{policy_gain, rows_left_out},
@@ -25,6 +27,9 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["eval_score"],
         &["objective/rlhf_reward", "objective/scores"],
         &["completions/mean_length", "eval_length"],
+        &["rewards/reward_model/mean"],
+        &["rewards/regex/mean", "rewards/json_schema/mean"],
+        &["rewards/overlong/mean"],
         &["objective/kl"],
         &["objective/entropy"],
         &["loss/policy_avg", "loss/value_avg"],
@@ -43,6 +48,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         prompts: SamplePrompts::OfTheRun,
         config: sample_as_trained::<PpoConfig>,
     },
+    models: &[POLICY_FIELD, REWARD_FIELD],
     ..ROLLOUTS
 };
 
@@ -114,6 +120,7 @@ const FORM: &[FieldGroup] = &[
             ),
         ],
     },
+    REWARDS,
     ADAPTERS,
     OPTIMISER,
     MACHINE,

@@ -1,8 +1,8 @@
 //! The settings of group relative policy optimisation; TRL's `GRPOConfig`.
 
 use super::{
-    ConfigError, LoraSettings, OptimiserSettings, RolloutConfig, RolloutSettings, RunConfig,
-    not_negative, rollout::group_problems, supervised_problems,
+    ConfigError, LoraSettings, OptimiserSettings, RewardRules, RolloutConfig, RolloutSettings,
+    RunConfig, not_negative, rollout::group_problems, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,9 @@ pub struct GrpoConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub rules: RewardRules,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub lora: LoraSettings,
     #[command(flatten)]
     #[serde(flatten)]
@@ -103,6 +106,7 @@ impl Default for GrpoConfig {
             temperature: 1.0,
             missing_eos_penalty: 0.0,
             eval_every: 0,
+            rules: RewardRules::default(),
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
@@ -129,6 +133,7 @@ impl RolloutConfig for GrpoConfig {
             max_length: self.max_length,
             temperature: self.temperature,
             missing_eos_penalty: self.missing_eos_penalty,
+            rules: self.rules.clone(),
             episodes: 0,
             passes: self.num_iterations,
             eval_every: self.eval_every,
@@ -164,6 +169,7 @@ impl RunConfig for GrpoConfig {
             [("epsilon", self.epsilon), ("epsilon_high", self.upper_epsilon())],
             self.temperature,
         );
+        self.rules.problems(&mut found, self.max_completion_length);
         not_negative(&mut found, "beta", self.beta);
         found
     }

@@ -1,9 +1,9 @@
 //! The settings of proximal policy optimisation; TRL's `PPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, MOST_OF_ANYTHING, OptimiserSettings, RolloutConfig,
-    RolloutSettings, RunConfig, at_least_one, at_most, is_positive, not_negative, problem,
-    supervised_problems,
+    ConfigError, ConfigProblem, LoraSettings, MOST_OF_ANYTHING, OptimiserSettings, RewardRules,
+    RolloutConfig, RolloutSettings, RunConfig, at_least_one, at_most, is_positive, not_negative,
+    problem, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ pub struct PpoConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub rules: RewardRules,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub lora: LoraSettings,
     #[command(flatten)]
     #[serde(flatten)]
@@ -101,6 +104,7 @@ impl Default for PpoConfig {
             temperature: 0.7,
             missing_eos_penalty: 0.0,
             eval_every: 0,
+            rules: RewardRules::default(),
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
@@ -122,6 +126,7 @@ impl RolloutConfig for PpoConfig {
             max_length: self.max_length,
             temperature: self.temperature,
             missing_eos_penalty: self.missing_eos_penalty,
+            rules: self.rules.clone(),
             episodes: self.episodes,
             passes: self.ppo_epochs,
             eval_every: self.eval_every,
@@ -145,6 +150,7 @@ impl RunConfig for PpoConfig {
             &self.lora,
             &self.optimisation,
         );
+        self.rules.problems(&mut found, self.response_length);
         at_least_one(&mut found, "response_length", self.response_length);
         at_least_one(&mut found, "ppo_epochs", self.ppo_epochs);
         at_least_one(&mut found, "minibatches", self.minibatches);

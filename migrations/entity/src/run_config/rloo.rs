@@ -1,8 +1,8 @@
 //! The settings of REINFORCE with a leave-one-out baseline; TRL's `RLOOConfig`.
 
 use super::{
-    ConfigError, LoraSettings, OptimiserSettings, RolloutConfig, RolloutSettings, RunConfig,
-    not_negative, rollout::group_problems, supervised_problems,
+    ConfigError, LoraSettings, OptimiserSettings, RewardRules, RolloutConfig, RolloutSettings,
+    RunConfig, not_negative, rollout::group_problems, supervised_problems,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct RlooConfig {
     pub eval_every: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    pub rules: RewardRules,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub lora: LoraSettings,
     #[command(flatten)]
     #[serde(flatten)]
@@ -70,6 +73,7 @@ impl Default for RlooConfig {
             temperature: 1.0,
             missing_eos_penalty: 0.0,
             eval_every: 0,
+            rules: RewardRules::default(),
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),
         }
@@ -96,6 +100,7 @@ impl RolloutConfig for RlooConfig {
             max_length: self.max_length,
             temperature: self.temperature,
             missing_eos_penalty: self.missing_eos_penalty,
+            rules: self.rules.clone(),
             episodes: 0,
             passes: self.num_iterations,
             eval_every: self.eval_every,
@@ -131,6 +136,7 @@ impl RunConfig for RlooConfig {
             [("epsilon", self.epsilon), ("epsilon_high", self.upper_epsilon())],
             self.temperature,
         );
+        self.rules.problems(&mut found, self.max_completion_length);
         not_negative(&mut found, "beta", self.beta);
         found
     }

@@ -1,8 +1,8 @@
 //! What the methods have in common that learn from answers of their own: rollouts.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, MOST_ANSWERS, OptimiserSettings, RunConfig,
-    at_least_one, at_most, is_positive, problem,
+    ConfigError, ConfigProblem, LoraSettings, MOST_ANSWERS, OptimiserSettings, RewardRules,
+    RunConfig, at_least_one, at_most, is_positive, problem,
 };
 
 /// How such a method draws and scores its answers, by whatever names its own settings have.
@@ -17,6 +17,7 @@ pub struct RolloutSettings {
     pub temperature: f64,
     /// Subtracted from the score of an answer that did not end by itself.
     pub missing_eos_penalty: f64,
+    pub rules: RewardRules,
     /// Answers over the whole run; 0 follows the epochs.
     pub episodes: usize,
     /// Passes over each rollout batch.

@@ -146,3 +146,49 @@ fn impossible_settings_are_named() {
     assert_eq!(fields, ["learning_rate", "minibatches", "gamma"]);
     assert!(PpoConfig::default().problems().is_empty());
 }
+
+#[test]
+fn rules_that_cannot_be_applied_are_refused_by_their_fields() {
+    let problems = |change: fn(&mut RewardRules)| {
+        let mut config = GrpoConfig { max_completion_length: 100, ..GrpoConfig::default() };
+        change(&mut config.rules);
+        config.problems().into_iter().map(|error| error.field).collect::<Vec<_>>()
+    };
+    assert!(problems(|_| {}).is_empty());
+    assert_eq!(problems(|rules| rules.rule_regex = "(a".into()), ["rule_regex"]);
+    // What could take a time that grows with more than the answer.
+    assert_eq!(problems(|rules| rules.rule_regex = "(?=a)b".into()), ["rule_regex"]);
+    for schema in [
+        "{",
+        r#"{"type": "objekt"}"#,
+        r#"{"$ref": "https://example.com/schema.json"}"#,
+        r#"{"$ref": "file:///etc/hostname"}"#,
+        r#"{"type": "string", "pattern": "(?=a)b"}"#,
+    ] {
+        let mut rules = RewardRules { rule_json_schema: schema.into(), ..RewardRules::default() };
+        assert!(rules.json_schema().is_err(), "{schema}");
+        rules.rule_json_schema = r#"{"type": "string", "pattern": "^a+$"}"#.into();
+        assert!(rules.json_schema().unwrap().unwrap().is_valid(&serde_json::json!("aa")));
+    }
+    assert_eq!(problems(|rules| rules.rule_overlong_tokens = 101), ["rule_overlong_tokens"]);
+    assert_eq!(problems(|rules| rules.rule_regex_weight = 2.0), ["rule_regex_weight"]);
+    assert_eq!(problems(|rules| rules.reward_weight = f64::NAN), ["reward_weight"]);
+    assert_eq!(problems(|rules| rules.reward_weight = 0.0), ["reward_weight"]);
+    let by_rule = |rules: &mut RewardRules| {
+        rules.reward_weight = 0.0;
+        rules.rule_regex = "a".into();
+        rules.rule_regex_weight = -1.0;
+    };
+    assert!(problems(by_rule).is_empty());
+}
+
+#[test]
+fn a_run_that_is_older_than_rules_has_none() {
+    let mut older = serde_json::to_value(PpoConfig::default()).unwrap();
+    let settings = older.as_object_mut().unwrap();
+    let is_of_rules = |name: &String| name.starts_with("rule_") || name == "reward_weight";
+    let names: Vec<String> = settings.keys().filter(|name| is_of_rules(name)).cloned().collect();
+    assert_eq!(names.len(), 7);
+    names.iter().for_each(|name| drop(settings.remove(name)));
+    assert_eq!(serde_json::from_value::<PpoConfig>(older).unwrap(), PpoConfig::default());
+}

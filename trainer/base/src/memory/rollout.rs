@@ -25,7 +25,7 @@ impl MemoryNeeds for PpoConfig {
 }
 
 impl MemoryNeeds for GrpoConfig {
-    /// Wants the policy and its reward model.
+    /// Wants the policy, and its reward model if it has one.
     fn memory(
         &self,
         models: &[ModelInMemory],
@@ -37,7 +37,7 @@ impl MemoryNeeds for GrpoConfig {
 }
 
 impl MemoryNeeds for RlooConfig {
-    /// Wants the policy and its reward model.
+    /// Wants the policy, and its reward model if it has one.
     fn memory(
         &self,
         models: &[ModelInMemory],
@@ -101,7 +101,7 @@ fn policy_alone(
     dtype: Option<Dtype>,
     rows: Option<&RowLengths>,
 ) -> Option<MemoryEstimate> {
-    let &[policy, reward] = models else { return None };
+    let (&policy, reward) = models.split_first()?;
     let settings = &rollouts.optimisation;
     let rows = rows.map(|rows| rows.answered(rollouts.answer_length as u64));
     let max_length = rollouts.max_length + rollouts.answer_length;
@@ -125,7 +125,7 @@ fn policy_alone(
                 + gradients
                 + policy.weights(precision)
                 + held
-                + reward.frozen(precision),
+                + reward.iter().map(|model| model.frozen(precision)).sum::<u64>(),
             batch: step(load),
             n_sequences: load.n_sequences,
             length: load.longest,

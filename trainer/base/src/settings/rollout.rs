@@ -13,9 +13,9 @@ pub struct RolloutPaths {
     /// The policy to improve, which is also the reference: a Hugging Face folder
     #[arg(long, value_name = "DIR")]
     pub policy: PathBuf,
-    /// The reward model; the value model of PPO starts from it, too
+    /// The reward model; the value model of PPO starts from it, too. Without one answers are rewarded by rules alone, which PPO does not do
     #[arg(long, value_name = "DIR")]
-    pub reward: PathBuf,
+    pub reward: Option<PathBuf>,
     /// Prompts to answer (JSONL, .gz allowed)
     #[arg(long, value_name = "FILE")]
     pub prompts: PathBuf,

@@ -147,10 +147,8 @@ pub(super) fn arguments(
     let mut arguments: Vec<OsString> = vec![command.verb.into()];
     let mut give = |flag: &str, value: &Path| arguments.extend([flag.into(), value.into()]);
     for (slot, flag) in command.models {
-        let mut models = inputs.models.iter().filter(|(of, _)| of == slot).peekable();
-        models.peek().with_message(|| {
-            message!("input-nothing-for", "the run names nothing for {flag}", flag = *flag)
-        })?;
+        // Without what it needs the command says so itself.
+        let models = inputs.models.iter().filter(|(of, _)| of == slot);
         models.for_each(|(_, folder)| give(flag, folder));
     }
     if let Some(flag) = command.rows {

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    algorithms::rollout::desk::{
-        Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama,
+    algorithms::rollout::{
+        desk::{Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama},
+        rules::AnswerRules,
     },
     fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
     model::Transformer,
@@ -18,7 +19,8 @@ fn grpo(config: &GrpoConfig) -> Grpo<'_> {
     let engine = RolloutEngine {
         policy: tiny_llama(),
         reference: None,
-        reward: scorer(1),
+        reward: Some(scorer(1)),
+        rules: AnswerRules::new(&config.rollouts()).unwrap(),
         tokenizer: Tokenizer::load(&fixture_path("tiny_llama")).unwrap(),
         settings: config.rollouts(),
     };
@@ -155,7 +157,7 @@ fn a_policy_that_is_held_to_no_reference_has_none_in_memory() {
 fn a_policy_and_a_reward_model_of_one_base_have_its_weights_in_memory_once() {
     let (desk, golden) = (Desk::new(), fixture("peft_trace.json"));
     let reward = fresh_adapters(Some(&golden["reward"]["score_weight"]));
-    let paths = RolloutPaths { reward: reward.path().into(), ..desk.paths("policy") };
+    let paths = RolloutPaths { reward: Some(reward.path().into()), ..desk.paths("policy") };
     // The policy's own adapters may be of another rank.
     let lora = LoraSettings { lora_rank: 2, ..adapter_settings() };
     let engine = loaded(&paths, &GrpoConfig { lora, ..desk_config() });
@@ -163,13 +165,77 @@ fn a_policy_and_a_reward_model_of_one_base_have_its_weights_in_memory_once() {
     let places = |model: &Transformer| -> BTreeSet<usize> {
         model.parameters().iter().map(|(_, weight)| weight.data_ptr() as usize).collect()
     };
-    for model in [&engine.policy, &engine.reward] {
+    let reward = engine.reward.as_ref().unwrap();
+    for model in [&engine.policy, reward] {
         assert!(places(reference).is_subset(&places(model)), "a copy of the base");
     }
-    assert!(engine.reward.parameters().iter().all(|(_, weight)| !weight.requires_grad()));
+    assert!(reward.parameters().iter().all(|(_, weight)| !weight.requires_grad()));
 }
 
 #[test]
 fn a_reward_model_that_gives_no_numbers_is_named() {
     Desk::new().assert_blames_the_reward_model(run, &desk_config());
+}
+
+#[test]
+fn a_policy_learns_by_a_rule_without_a_reward_model() {
+    let desk = Desk::new();
+    desk.repeat_prompts(2);
+    let mut config = GrpoConfig { num_generations: 8, learning_rate: Some(3e-2), ..desk_config() };
+    // Answers that end a token before they must lose nothing, and the tiny model's never do.
+    config.rules.rule_regex = "^[ae]".into();
+    config.rules.rule_regex_weight = 2.0;
+    config.rules.rule_overlong_tokens = 2;
+    config.optimisation.batch_size = 10;
+    config.optimisation.grad_accum = 1;
+    config.optimisation.max_steps = 12;
+    let paths = RolloutPaths { reward: None, ..desk.paths("by_rule") };
+    let mut events = Vec::new();
+    let outcome = run(&paths, &config, &mut |event| {
+        events.push(event);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(matches!(outcome.unwrap(), VerbOutcome::Finished(_)));
+    let found = metric(&events, "rewards/regex/mean");
+    let (first, last) = (found[0], found[10].min(found[11]));
+    assert!(last > first + 0.3, "from {first} to {last}: {found:?}");
+    let overlong = metric(&events, "rewards/overlong/mean");
+    let rewards = metric(&events, "reward");
+    for ((reward, found), overlong) in rewards.iter().zip(&found).zip(&overlong) {
+        assert!((reward - (2.0 * found + overlong)).abs() < 1e-5, "a weighted sum");
+    }
+    assert!(metric(&events, "rewards/reward_model/mean").is_empty());
+}
+
+#[test]
+fn a_reward_model_and_a_rule_are_weighed_together() {
+    let desk = Desk::new();
+    let mut config = desk_config();
+    config.rules.reward_weight = 0.5;
+    config.rules.rule_regex = "a".into();
+    config.rules.rule_regex_weight = -3.0;
+    config.optimisation.max_steps = 2;
+    let (_, events) = desk.run(run, "both", &config, None);
+    let of = |name: &str| metric(&events, name);
+    let (rewards, model, found) =
+        (of("reward"), of("rewards/reward_model/mean"), of("rewards/regex/mean"));
+    assert_eq!((rewards.len(), model.len(), found.len()), (2, 2, 2));
+    for step in 0..2 {
+        let expected = 0.5 * model[step] - 3.0 * found[step];
+        assert!((rewards[step] - expected).abs() < 1e-5, "{} is not {expected}", rewards[step]);
+    }
+}
+
+#[test]
+fn what_nobody_rewards_is_refused() {
+    let paths = RolloutPaths { reward: None, ..Desk::new().paths("none") };
+    let mut config = desk_config();
+    let refused = |config: &GrpoConfig| {
+        let error = run(&paths, config, &mut |_| std::ops::ControlFlow::Continue(()));
+        error.unwrap_err().to_string()
+    };
+    assert!(refused(&config).contains("nothing says how good an answer is"));
+    config.rules.rule_regex = "a".into();
+    config.rules.reward_weight = 2.0;
+    assert!(refused(&config).contains("--reward-weight has no effect"));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::algorithms::rollout::{
-    desk::{Desk, assert_close, ids, metric, scorer, tiny_llama},
+    desk::{Desk, assert_close, by_a_reward_model, ids, metric, scorer, tiny_llama},
     plan::RolloutPlan,
 };
 use crate::{
@@ -20,7 +20,8 @@ fn ppo(config: &PpoConfig) -> Ppo<'_> {
     let engine = RolloutEngine {
         policy: tiny_llama(),
         reference: Some(tiny_llama()),
-        reward: scorer(1),
+        reward: Some(scorer(1)),
+        rules: AnswerRules::new(&config.rollouts()).unwrap(),
         tokenizer: Tokenizer::load(&fixture_path("tiny_llama")).unwrap(),
         settings: config.rollouts(),
     };
@@ -88,7 +89,8 @@ fn follows_trl(case: &str) {
         let (prompts, completions) = given(update);
         let asked: Vec<&PromptIds> = prompts.iter().collect();
         let scores = trl_scores(&ppo, &asked, &completions);
-        let rollout = ppo.measure(ScoredAnswers::new(&asked, completions, scores));
+        let rollout =
+            ppo.measure(ScoredAnswers::new(&asked, completions, by_a_reward_model(scores)));
         let targets = rollout.targets(&config);
         let scores: Vec<f64> = rollout.answers.scores.iter().copied().map(f64::from).collect();
         assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
@@ -146,7 +148,7 @@ fn trl_scores(ppo: &Ppo, asked: &[&PromptIds], completions: &[Completion]) -> Ve
         .zip(completions)
         .map(|(prompt, answer)| [prompt.ids.as_slice(), &answer.token_ids].concat())
         .collect();
-    let mut scores = ppo.engine.scores(&drawn);
+    let mut scores = ppo.engine.scores(ppo.engine.reward.as_ref().unwrap(), &drawn);
     ppo.engine.penalise(&mut scores, completions);
     scores
 }
@@ -184,7 +186,8 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let trace = fixture("trl_ppo_trace.json");
     let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
     let asked: Vec<&PromptIds> = prompts.iter().collect();
-    let rollout = ppo.measure(ScoredAnswers::new(&asked, completions, vec![0.5; 8]));
+    let rollout =
+        ppo.measure(ScoredAnswers::new(&asked, completions, by_a_reward_model(vec![0.5; 8])));
     let targets = rollout.targets(&config);
     let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.
@@ -234,7 +237,7 @@ fn a_policy_learns_what_its_reward_model_likes() {
 #[test]
 fn a_reward_model_with_another_tokenizer_is_refused() {
     let desk = Desk::new();
-    let file = desk.paths("policy").reward.join("tokenizer.json");
+    let file = desk.paths("policy").reward.unwrap().join("tokenizer.json");
     let tokenizer = std::fs::read_to_string(&file).unwrap().replacen("<|endoftext|>", "<|end|>", 2);
     std::fs::write(&file, tokenizer).unwrap();
     let error = run(&desk.paths("policy"), &desk_config(), &mut |_| ControlFlow::Continue(()));
@@ -257,14 +260,14 @@ fn four_models_of_one_base_have_its_weights_in_memory_once() {
     let (desk, golden) = (Desk::new(), fixture("peft_trace.json"));
     let reward = fresh_adapters(Some(&golden["reward"]["score_weight"]));
     let policy = fixture_path("tiny_llama");
-    let paths = RolloutPaths { policy, reward: reward.path().into(), ..desk.paths("policy") };
+    let paths = RolloutPaths { policy, reward: Some(reward.path().into()), ..desk.paths("policy") };
     let config = PpoConfig { lora: adapter_settings(), ..desk_config() };
     let environment = ComputeEnvironment { device: Device::Cpu, kind: Kind::Float };
     let tokenizer = Tokenizer::load(&paths.policy).unwrap();
     let ppo = Ppo::load(&paths, &config, tokenizer, &environment).unwrap();
     let RolloutEngine { policy, reference, reward, .. } = &ppo.engine;
     let reference = reference.as_ref().unwrap();
-    let all = [policy, &ppo.value, reference, reward];
+    let all = [policy, &ppo.value, reference, reward.as_ref().unwrap()];
     let places = |model: &Transformer| -> BTreeSet<usize> {
         model.parameters().iter().map(|(_, weight)| weight.data_ptr() as usize).collect()
     };

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    algorithms::rollout::desk::{
-        Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama,
+    algorithms::rollout::{
+        desk::{Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama},
+        rules::AnswerRules,
     },
     fixtures::{fixture, fixture_path, numbers},
 };
@@ -14,7 +15,8 @@ fn rloo(config: &RlooConfig) -> Rloo<'_> {
     let engine = RolloutEngine {
         policy: tiny_llama(),
         reference: None,
-        reward: scorer(1),
+        reward: Some(scorer(1)),
+        rules: AnswerRules::new(&config.rollouts()).unwrap(),
         tokenizer: Tokenizer::load(&fixture_path("tiny_llama")).unwrap(),
         settings: config.rollouts(),
     };

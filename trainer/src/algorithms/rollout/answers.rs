@@ -1,18 +1,42 @@
 //! A batch of answers with their scores. Per-token values are packed: the answers' tokens one after
 //! the other, N in all.
 
-use crate::answer::generate::{Completion, FinishReason};
+use super::rules::{REWARD_MODEL, RewardPart};
+use crate::{
+    answer::generate::{Completion, FinishReason},
+    math::ops::deviation,
+};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 use trainer_base::rows::{PromptIds, TrainingExample};
 
-/// What the policy answered, and what the reward model says of it.
+/// What answers are rewarded with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AnswerScores {
+    /// Of each answer.
+    pub(crate) rewards: Vec<f32>,
+    /// What they are the weighted sum of.
+    pub(crate) parts: Vec<RewardPart>,
+}
+
+impl AnswerScores {
+    /// The weighted sum of what is said of each answer.
+    pub(crate) fn new(parts: Vec<RewardPart>) -> Self {
+        let n = parts.first().map_or(0, |part| part.scores.len());
+        let reward =
+            |answer: usize| parts.iter().map(|part| part.weight * part.scores[answer]).sum();
+        Self { rewards: (0..n).map(reward).collect(), parts }
+    }
+}
+
+/// What the policy answered, and how it is rewarded for it.
 pub(crate) struct ScoredAnswers {
     /// Prompt and answer.
     pub(crate) sequences: Vec<TrainingExample>,
     pub(crate) completions: Vec<Completion>,
-    /// By the reward model, less the penalty for an answer that did not end by itself.
+    /// By the reward model and the rules, less the penalty for an answer that did not end by itself.
     pub(crate) scores: Vec<f32>,
+    parts: Vec<RewardPart>,
 }
 
 impl ScoredAnswers {
@@ -20,7 +44,7 @@ impl ScoredAnswers {
     pub(crate) fn new(
         asked: &[&PromptIds],
         completions: Vec<Completion>,
-        scores: Vec<f32>,
+        scores: AnswerScores,
     ) -> Self {
         let sequence = |(prompt, completion): (&&PromptIds, &Completion)| TrainingExample {
             index: prompt.index,
@@ -28,7 +52,8 @@ impl ScoredAnswers {
             prompt_len: prompt.ids.len(),
         };
         let sequences = asked.iter().zip(&completions).map(sequence).collect();
-        Self { sequences, completions, scores }
+        let AnswerScores { rewards: scores, parts } = scores;
+        Self { sequences, completions, scores, parts }
     }
 
     pub(crate) fn n_answers(&self) -> usize {
@@ -66,6 +91,20 @@ impl ScoredAnswers {
     pub(crate) fn n_ended(&self) -> usize {
         let ended = |answer: &&Completion| answer.finish_reason == FinishReason::Stop;
         self.completions.iter().filter(ended).count()
+    }
+
+    /// What each part of the reward says, under TRL's names; nothing where there is but a reward model.
+    pub(crate) fn part_metrics(&self) -> Map<String, Value> {
+        if let [RewardPart { name: REWARD_MODEL, .. }] = self.parts.as_slice() {
+            return Map::new();
+        }
+        let metrics = self.parts.iter().flat_map(|part| {
+            let scores: Vec<f64> = part.scores.iter().copied().map(f64::from).collect();
+            let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+            [("mean", mean), ("std", deviation(&scores))]
+                .map(|(of, value)| (format!("rewards/{}/{of}", part.name), json!(value)))
+        });
+        metrics.collect()
     }
 
     /// Lengths under the names of TRL's GRPOTrainer and RLOOTrainer.

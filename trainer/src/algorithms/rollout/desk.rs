@@ -1,6 +1,9 @@
 //! For tests: a policy, a reward model of the same base and some prompts, in a folder of their own.
 
-use super::answers::ScoredAnswers;
+use super::{
+    answers::{AnswerScores, ScoredAnswers},
+    rules::{REWARD_MODEL, RewardPart},
+};
 use crate::{
     answer::generate::{Completion, FinishReason},
     fixtures::{fixture_path, golden_numbers, numbers},
@@ -59,7 +62,13 @@ pub(crate) fn given_groups(golden: &Value) -> ScoredAnswers {
         Completion { token_ids, finish_reason, logprobs: Vec::new() }
     });
     let scores = numbers(&golden["rewards"]).into_iter().map(|score| score as f32).collect();
-    ScoredAnswers::new(&prompts.iter().collect::<Vec<_>>(), completions.collect(), scores)
+    let asked: Vec<&PromptIds> = prompts.iter().collect();
+    ScoredAnswers::new(&asked, completions.collect(), by_a_reward_model(scores))
+}
+
+/// Scores of a reward model alone.
+pub(crate) fn by_a_reward_model(scores: Vec<f32>) -> AnswerScores {
+    AnswerScores::new(vec![RewardPart { name: REWARD_MODEL, weight: 1.0, scores }])
 }
 
 /// A list of numbers as f32.
@@ -93,7 +102,7 @@ impl Desk {
         let at = |name: &str| self.folder.path().join(name);
         RolloutPaths {
             policy: fixture_path("tiny_llama"),
-            reward: at("reward"),
+            reward: Some(at("reward")),
             prompts: at("prompts.jsonl"),
             eval_prompts: Some(at("prompts.jsonl")),
             out: at(out),
@@ -139,7 +148,8 @@ impl Desk {
         let reward = self.folder.path().join("broken");
         model::save(&broken, &reward, &Map::new()).unwrap();
         for eval_prompts in [None, Some(self.paths("").prompts)] {
-            let paths = RolloutPaths { reward: reward.clone(), eval_prompts, ..self.paths("none") };
+            let paths =
+                RolloutPaths { reward: Some(reward.clone()), eval_prompts, ..self.paths("none") };
             let error = verb(&paths, config, &mut |_| ControlFlow::Continue(())).unwrap_err();
             let told = error.to_string();
             assert!(told.contains("reward model") && told.contains("broken"), "{told}");

@@ -1,7 +1,12 @@
 //! The engine of a rollout: the policy answers prompts, the reward model scores the answers, and a
 //! model says how likely it finds each of their tokens.
 
-use super::{answers::floats, plan::PromptTurn, score};
+use super::{
+    answers::{AnswerScores, floats},
+    plan::PromptTurn,
+    rules::{AnswerRules, REWARD_MODEL, RewardPart},
+    score,
+};
 use crate::{
     answer::{
         generate::{self, AnswerRequest, Completion, DrawRule, FinishReason, SamplingSettings},
@@ -11,7 +16,7 @@ use crate::{
     model::{PackedBatch, Transformer, head},
     run::environment::ComputeEnvironment,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use entity::{message, message::KeyedMessage, report::RunReport, run_config::RolloutSettings};
 use std::{ops::ControlFlow, path::Path};
 use tch::Tensor;
@@ -32,13 +37,15 @@ pub(crate) struct RolloutEngine {
     /// The policy as it was when the run began, where the method is held to it, or where it costs
     /// nothing beside adapters.
     pub(crate) reference: Option<Transformer>,
-    pub(crate) reward: Transformer,
+    /// None: answers are rewarded by rules alone.
+    pub(crate) reward: Option<Transformer>,
+    pub(crate) rules: AnswerRules,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) settings: RolloutSettings,
 }
 
 impl RolloutEngine {
-    /// Policy and reward model, and the reference if the settings want one. What is the same of adapters
+    /// Policy and reward model if there is one, and the reference if the settings want one. What is the same of adapters
     /// of one base is in memory once.
     pub(crate) fn load(
         paths: &RolloutPaths,
@@ -48,25 +55,28 @@ impl RolloutEngine {
     ) -> Result<Self> {
         let (lora, seed) = (&settings.lora, settings.optimisation.seed);
         let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
-        let reward = Transformer::load_frozen_beside(&policy, &paths.reward)?;
+        let reward = paths.reward.as_deref();
+        let reward =
+            reward.map(|folder| Transformer::load_frozen_beside(&policy, folder)).transpose()?;
         let has_reference = settings.has_reference || policy.adapted.is_some();
         let reference = if has_reference { Some(policy.as_it_began()?) } else { None };
-        let engine = Self { policy, reference, reward, tokenizer, settings };
+        let rules = AnswerRules::new(&settings)?;
+        let engine = Self { policy, reference, reward, rules, tokenizer, settings };
         engine.expect_reward_model()?;
         Ok(engine)
     }
 
     /// An error where the reward model is none.
     pub(crate) fn expect_reward_model(&self) -> Result<()> {
-        ensure!(
-            self.reward.config.purpose == ModelPurpose::Score,
-            message!(
+        let other = self.reward.iter().find(|model| model.config.purpose != ModelPurpose::Score);
+        match other {
+            None => Ok(()),
+            Some(model) => bail!(message!(
                 "ppo-no-reward-model",
                 "{folder} is a language model; `trainer reward` makes a reward model of it",
-                folder = self.reward.folder.display()
-            )
-        );
-        Ok(())
+                folder = model.folder.display()
+            )),
+        }
     }
 
     /// An error where a prompt of `file` leaves no room for an answer.
@@ -100,9 +110,27 @@ impl RolloutEngine {
         Some(answers.concat())
     }
 
-    /// The reward model's score of each answer, less the penalty.
+    /// The reward of each answer: what the reward model and the rules say of it, weighted, less the
+    /// penalty.
     pub(crate) fn score(
         &self,
+        asked: &[&PromptIds],
+        completions: &[Completion],
+    ) -> Result<AnswerScores> {
+        let by_model = self.reward.as_ref().map(|model| self.scored_by(model, asked, completions));
+        let weight = self.settings.rules.reward_weight as f32;
+        let by_model = by_model.transpose()?;
+        let by_model = by_model.map(|scores| RewardPart { name: REWARD_MODEL, weight, scores });
+        let by_rules = self.rules.judge(completions, &self.tokenizer);
+        let mut scores = AnswerScores::new(by_model.into_iter().chain(by_rules).collect());
+        self.penalise(&mut scores.rewards, completions);
+        Ok(scores)
+    }
+
+    /// The reward model's score of each answer.
+    fn scored_by(
+        &self,
+        model: &Transformer,
         asked: &[&PromptIds],
         completions: &[Completion],
     ) -> Result<Vec<f32>> {
@@ -112,26 +140,10 @@ impl RolloutEngine {
             .map(|(prompt, answer)| score::ids_to_score(prompt, answer, &self.tokenizer))
             .collect::<Result<Vec<_>>>()?;
         let drawn = completions.iter().map(|completion| &completion.token_ids);
-        sequences.iter().chain(drawn).try_for_each(|ids| self.check_embedded(ids))?;
-        let mut scores = self.scores(&sequences);
-        self.demand_scores(&scores)?;
-        self.penalise(&mut scores, completions);
+        sequences.iter().chain(drawn).try_for_each(|ids| check_embedded(model, ids))?;
+        let scores = self.scores(model, &sequences);
+        demand_scores(model, &scores)?;
         Ok(scores)
-    }
-
-    /// An error where the reward model gives no number: whatever learns from it would be to blame.
-    fn demand_scores(&self, scores: &[f32]) -> Result<()> {
-        let odd = scores.iter().find(|score| !score.is_finite());
-        ensure!(
-            odd.is_none(),
-            message!(
-                "reward-no-number",
-                "the reward model in {folder} scores an answer as {score}: its weights are damaged or its training went astray; take another one, or train it again with a lower --learning-rate",
-                folder = self.reward.folder.display(),
-                score = odd.copied().unwrap_or_default().to_string()
-            )
-        );
-        Ok(())
     }
 
     /// An answer that did not end by itself loses `missing_eos_penalty`.
@@ -143,28 +155,13 @@ impl RolloutEngine {
         }
     }
 
-    /// An error where the embedding of the reward model, and so of a value model that began as it,
-    /// ends before an id that the policy's has.
-    pub(crate) fn check_embedded(&self, ids: &[i64]) -> Result<(), KeyedMessage> {
-        let n = self.reward.config.vocab_size;
-        match ids.iter().find(|id| **id >= n) {
-            None => Ok(()),
-            Some(id) => Err(message!(
-                "ppo-beyond-embedding",
-                "the policy's id {id} is beyond the {n} rows of the reward model's embedding (vocab_size in its config.json): train a reward model that starts from the policy's own base",
-                id = *id,
-                n = n
-            )),
-        }
-    }
-
-    /// The reward model's score of each sequence, read at its last token.
-    pub(crate) fn scores(&self, sequences: &[Vec<i64>]) -> Vec<f32> {
+    /// A model's score of each sequence, read at its last token.
+    pub(crate) fn scores(&self, model: &Transformer, sequences: &[Vec<i64>]) -> Vec<f32> {
         let _no_grad = tch::no_grad_guard();
         let mut scores = Vec::with_capacity(sequences.len());
         for sequences in sequences.chunks(self.settings.optimisation.batch_size) {
             let sequences: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
-            scores.extend(floats(&self.reward.sequence_scores(&sequences)));
+            scores.extend(floats(&model.sequence_scores(&sequences)));
         }
         scores
     }
@@ -206,7 +203,37 @@ impl RolloutEngine {
             let scores = self.score(&asked, &answers);
             (answers, scores)
         });
-        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores?)))
+        Ok(shown.events(&self.tokenizer, step, &answers, Some(&scores?.rewards)))
+    }
+}
+
+/// An error where a reward model gives no number: whatever learns from it would be to blame.
+fn demand_scores(model: &Transformer, scores: &[f32]) -> Result<()> {
+    let odd = scores.iter().find(|score| !score.is_finite());
+    ensure!(
+        odd.is_none(),
+        message!(
+            "reward-no-number",
+            "the reward model in {folder} scores an answer as {score}: its weights are damaged or its training went astray; take another one, or train it again with a lower --learning-rate",
+            folder = model.folder.display(),
+            score = odd.copied().unwrap_or_default().to_string()
+        )
+    );
+    Ok(())
+}
+
+/// An error where the embedding of a reward model, and so of a value model that began as it, ends before
+/// an id that the policy's has.
+pub(crate) fn check_embedded(model: &Transformer, ids: &[i64]) -> Result<(), KeyedMessage> {
+    let n = model.config.vocab_size;
+    match ids.iter().find(|id| **id >= n) {
+        None => Ok(()),
+        Some(id) => Err(message!(
+            "ppo-beyond-embedding",
+            "the policy's id {id} is beyond the {n} rows of the reward model's embedding (vocab_size in its config.json): train a reward model that starts from the policy's own base",
+            id = *id,
+            n = n
+        )),
     }
 }
 

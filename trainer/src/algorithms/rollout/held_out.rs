@@ -1,7 +1,7 @@
 //! The policy beside the one that the run began with, on prompts that it never learns from.
 //!
-//! Both answer each prompt with the same draws, and the reward model scores both, so that the mean of
-//! the differences says whether the policy has become better by its reward model, and how surely. What
+//! Both answer each prompt with the same draws, and both are scored as the policy's own answers are, so that the
+//! mean of the differences says whether the policy has become better by its reward, and how surely. What
 //! the answers' length explains of it is told apart: the difference where the length is the same is
 //! where a line through (change in length, change in score) meets 0.
 
@@ -30,7 +30,7 @@ pub(super) struct HeldOut<'a> {
 /// An answer to one prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct MeasuredAnswer {
-    /// By the reward model, less the penalty for one that did not end by itself.
+    /// As its answers are rewarded, with the penalty for one that did not end by itself.
     score: f64,
     /// In tokens.
     length: f64,
@@ -146,7 +146,7 @@ fn measure_answers(
     let Some(answers) = engine.answer(model, prompts, &turns, 1, tick) else { return Ok(None) };
     let asked: Vec<&PromptIds> = prompts.iter().collect();
     let scores = engine.score(&asked, &answers)?;
-    let measured = scores.iter().zip(&answers).map(|(score, answer)| MeasuredAnswer {
+    let measured = scores.rewards.iter().zip(&answers).map(|(score, answer)| MeasuredAnswer {
         score: f64::from(*score),
         length: answer.token_ids.len() as f64,
     });

@@ -63,7 +63,9 @@ impl<'a> RolloutRun<'a> {
         let n_measured =
             held_out::measured(&rows.held_out).len() as u64 * evaluations.n_evaluations();
         refuse_as_output(&paths.out, &paths.policy, message!("the-policy", "policy"))?;
-        refuse_as_output(&paths.out, &paths.reward, message!("the-reward-model", "reward model"))?;
+        if let Some(reward) = &paths.reward {
+            refuse_as_output(&paths.out, reward, message!("the-reward-model", "reward model"))?;
+        }
         let opening = JournalOpening {
             kind,
             out: &paths.out,
@@ -129,7 +131,7 @@ impl<'a> RolloutRun<'a> {
         self.plan.minibatches(step, pass, n_answers, n)
     }
 
-    /// The policy answers the prompts of a step, and the reward model scores its answers; none when asked
+    /// The policy answers the prompts of a step, and its answers are scored; none when asked
     /// to stop.
     pub(crate) fn roll_out(
         &mut self,
@@ -165,6 +167,7 @@ impl<'a> RolloutRun<'a> {
         let (engine, step) = (learner.engine(), self.journal.step + 1);
         let mut metrics = self.course();
         metrics.extend(statistics);
+        metrics.extend(answers.part_metrics());
         // A stop while it is measured leaves the numbers out; what the batch taught is kept.
         let measured = self.held_out.measure(engine, step, &mut self.journal, report)?;
         metrics.extend(measured.unwrap_or_default());
@@ -228,7 +231,8 @@ fn identity<C: RolloutConfig>(
 ) -> Result<RunIdentity> {
     let [prompts, eval_prompts] = [&rows.prompts.rows, &rows.held_out]
         .map(|prompts| hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice())));
-    let (policy, reward) = (hash_of_model(&paths.policy)?, hash_of_model(&paths.reward)?);
+    let reward = paths.reward.as_deref().map(hash_of_model).transpose()?;
+    let (policy, reward) = (hash_of_model(&paths.policy)?, reward.unwrap_or_default());
     let inputs = [
         ("policy", policy),
         ("reward", reward),
