@@ -1,7 +1,7 @@
 //! Files that go into a project while everybody works: in short transactions, in the background,
 //! through restarts, and with a sentence for whatever will not do.
 
-use super::bench::Bench;
+use super::{bench::Bench, flood::peak_resident_bytes};
 use crate::support::{
     app::{TestApp, Worker, clean},
     binaries,
@@ -241,14 +241,6 @@ on_both_databases! {
     }
 }
 
-/// What a process has taken of memory at the most, in bytes.
-fn peak(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
-    let kilobytes = line.split_whitespace().nth(1).expect("a number");
-    kilobytes.parse::<u64>().expect("a number") << 10
-}
-
 on_both_databases! {
     async fn a_small_file_that_unpacks_to_much_takes_no_memory(database: TestDb) {
         let office = Office::open(database).await;
@@ -259,13 +251,40 @@ on_both_databases! {
         }
         let bomb = gzip.finish().unwrap();
         assert!(bomb.len() < 1 << 20, "{} bytes", bomb.len());
-        let before = peak(office.app.server.process());
+        let before = peak_resident_bytes(office.app.server.process());
         let page = office.app.admin.bring_in(&office.project, bomb).await;
         let told = &page.texts(".note.failure")[0];
         assert_eq!(told, "unpacked, the file is larger than 256 MB; send it in parts");
         // The system counts pages in steps: a peak may look a little lower than it did.
-        let taken = peak(office.app.server.process()).saturating_sub(before);
+        let taken = peak_resident_bytes(office.app.server.process()).saturating_sub(before);
         assert!(taken < 64 << 20, "it took {} MB", taken >> 20);
+    }
+}
+
+on_both_databases! {
+    async fn what_is_small_and_of_very_many_parts_takes_no_memory(database: TestDb) {
+        let office = Office::open(database).await;
+        let server = office.app.server.process();
+        let before = peak_resident_bytes(server);
+        let taken = || peak_resident_bytes(server).saturating_sub(before) >> 20;
+
+        let row = format!("{{\"prompt\":[{}{{}}]}}", "{\"\":0},".repeat(1_000_000));
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(row.as_bytes()).unwrap();
+        let small = gzip.finish().unwrap();
+        assert!(small.len() < 20_000, "{} bytes", small.len());
+        let page = office.app.admin.bring_in(&office.project, small).await;
+        assert!(page.text().contains("too many values"), "{}", page.text());
+        assert!(taken() < 100, "the row took {} MB", taken());
+
+        let token = office.app.admin.token().await;
+        let form = format!("csrf={token}{}", "&a".repeat(4_000_000));
+        let kind = "application/x-www-form-urlencoded";
+        for address in ["/language", "/settings/password"] {
+            let page = office.app.admin.send_body(address, kind, &token, &form).await;
+            assert_eq!(page.status, 400, "{address}");
+        }
+        assert!(taken() < 150, "with the forms it took {} MB", taken());
     }
 }
 
