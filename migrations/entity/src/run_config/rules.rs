@@ -14,7 +14,7 @@ pub struct RewardRules {
     /// How much the reward model's score counts in the reward of an answer
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub reward_weight: f64,
-    /// Reward answers in which this regular expression is found, such as '(?s)^<think>.*</think>'
+    /// Reward answers in which this regular expression is found, blanks around them aside, such as '(?s)^<think>.*</think>'
     #[arg(long, default_value = "", hide_default_value = true, value_name = "REGEX")]
     pub rule_regex: String,
     /// What such an answer gains; below 0 it loses as much

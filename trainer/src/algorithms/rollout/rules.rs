@@ -27,7 +27,7 @@ pub(crate) struct AnswerRules {
 }
 
 enum Rule {
-    /// 1 where it is found.
+    /// 1 where it is found; blanks around an answer do not count.
     Regex(Regex),
     /// 1 where the answer is JSON that fits.
     JsonSchema(Box<Validator>),
@@ -79,7 +79,8 @@ impl Rule {
 
     fn score(&self, text: &str, n_tokens: usize) -> f32 {
         match self {
-            Self::Regex(regex) => f32::from(regex.is_match(text)),
+            // Answers to plain text begin with a blank, of which nobody thinks.
+            Self::Regex(regex) => f32::from(regex.is_match(text.trim())),
             Self::JsonSchema(schema) => {
                 let value = serde_json::from_str::<Value>(unfenced(text));
                 f32::from(value.is_ok_and(|value| schema.is_valid(&value)))
@@ -117,6 +118,7 @@ mod tests {
         let thinks = Rule::Regex(Regex::new("(?s)^<think>.*</think>").unwrap());
         for (text, score) in [
             ("<think>a\nb</think> 7", 1.0),
+            (" <think>a</think>\n", 1.0),
             ("First: <think>a</think>", 0.0),
             ("<think>a", 0.0),
             ("", 0.0),
