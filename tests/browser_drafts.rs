@@ -16,7 +16,7 @@ use entity::{draft, membership, session};
 use sea_orm::{DatabaseConnection, EntityTrait};
 
 /// A project with two prompts, and anna at the first task.
-async fn at_a_task(browser: &Browser, roles: &[&str]) -> (TestApp, String, String) {
+pub(crate) async fn at_a_task(browser: &Browser, roles: &[&str]) -> (TestApp, String, String) {
     let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
     let project = app.new_project("Words").await;
     app.add_prompts(&project, ["Why?".to_owned(), "When?".to_owned()]).await;
@@ -26,7 +26,7 @@ async fn at_a_task(browser: &Browser, roles: &[&str]) -> (TestApp, String, Strin
     (app, project, password)
 }
 
-async fn wait_for_status(browser: &Browser, name: &str) {
+pub(crate) async fn wait_for_status(browser: &Browser, name: &str) {
     let script = format!(
         "const s = document.querySelector('[data-draft-status]'); \
          return s.textContent !== '' && s.textContent === s.dataset.{name}"
@@ -43,7 +43,7 @@ async fn answer_in_the_form(browser: &Browser) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-async fn n_kept(browser: &Browser) -> u64 {
+pub(crate) async fn n_kept(browser: &Browser) -> u64 {
     let script = "return Object.keys(localStorage).filter((key) => key.startsWith('kept:')).length";
     browser.run(script).await.as_u64().unwrap()
 }

@@ -30,7 +30,10 @@ class Chat {
       event.preventDefault();
       this.ask();
     });
-    this.form.addEventListener("input", () => this.keep());
+    this.form.addEventListener("input", () => {
+      this.isLeaving = false; // the browser may have been told to stay
+      this.keep();
+    });
     this.again.addEventListener("click", () => this.answerAgain());
     this.stop.addEventListener("click", () => this.answering?.abort());
     this.clear.addEventListener("click", () => {
@@ -140,6 +143,7 @@ class Chat {
 
   // Has the turns answered as they are, and adds the answer to them; whether anything came.
   async answer() {
+    this.isLeaving = false;
     this.answering = new AbortController();
     const asked = performance.now();
     const waiting = setInterval(() => this.sayHowLong(asked), 1000);

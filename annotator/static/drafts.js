@@ -7,6 +7,8 @@ const TYPING_ENDS_MS = 700;
 const SIGN_OF_LIFE_MS = 4 * 60 * 1000; // so that a long think does not lose the task
 const SAVE_TIMEOUT_MS = 20_000;
 const [SOONEST_RETRY_MS, LATEST_RETRY_MS] = [5_000, 60_000];
+const DOUBLE_CLICK_MS = 2_000; // a second click after this is meant
+const STILL_HERE_MS = 10_000; // a page that is here so long after its form was sent goes on
 
 class Draft extends KeptForm {
   constructor(form) {
@@ -18,7 +20,8 @@ class Draft extends KeptForm {
     this.timer = 0;
     this.retry = SOONEST_RETRY_MS;
     this.isSending = false;
-    this.isDone = false;
+    this.sentAt = null; // when the form was sent, while the page is about to go
+    this.sent = null; // what was typed into it
     this.said = null;
     this.adoptServersPanel();
     if (this.restore()) this.schedule(0);
@@ -41,6 +44,7 @@ class Draft extends KeptForm {
 
   watch() {
     this.form.addEventListener("input", () => {
+      this.sentAt = null; // whoever types on is still here
       this.keepNow();
       // "Saved" was said of less than what stands there now.
       if (["saved", "adopted"].includes(this.said) && !this.hasSaved(typedInto(this.form))) this.say("saving");
@@ -54,15 +58,30 @@ class Draft extends KeptForm {
       else this.save(true); // another window may have gone on meanwhile
     });
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.comeBack(); });
-    window.addEventListener("beforeunload", (event) => { if (!this.isDone && !this.isKept) event.preventDefault(); });
+    window.addEventListener("beforeunload", (event) => { if (!this.isLeaving() && !this.isKept) event.preventDefault(); });
+  }
+
+  // The form is on its way. The page may stay all the same: the browser was told to stop, or the
+  // server does not answer.
+  isLeaving() {
+    return this.sentAt !== null;
+  }
+
+  isDoubleClick() {
+    return this.isLeaving() && performance.now() - this.sentAt < DOUBLE_CLICK_MS;
   }
 
   // The browser shows the page as it was left: what is stored since is not on it.
   comeBack() {
-    this.isDone = false;
+    this.sentAt = null;
     this.keepNow();
     if (this.isKept) location.reload();
     else this.schedule(0);
+  }
+
+  stayed() {
+    this.sentAt = null;
+    this.save(true);
   }
 
   body(typed) {
@@ -85,7 +104,7 @@ class Draft extends KeptForm {
     const typed = typedInto(this.form);
     const hasNew = !this.hasSaved(typed);
     if (!hasNew && !this.isSending && this.said === "saving") this.say("saved"); // typed and taken back
-    if (this.isDone || (!hasNew && !isSignOfLife)) return;
+    if (this.isLeaving() || (!hasNew && !isSignOfLife)) return;
     if (hasNew) this.keepNow();
     if (this.mustChoose()) return this.say("choose");
     if (this.isSending) return this.schedule();
@@ -117,17 +136,22 @@ class Draft extends KeptForm {
     if (answer.status === 413) return this.say("large");
     if (answer.status === 409) return this.isOvertaken(await answer.json());
     if (!answer.ok) throw new Error(answer.status);
-    const { version, is_held, is_erased } = await answer.json();
+    const { version, is_held, is_erased, is_answered } = await answer.json();
     this.retry = SOONEST_RETRY_MS;
     this.isStored(version, typed);
-    if (this.form.hasAttribute("data-leased")) this.tellWhetherItIsHeld(is_held, is_erased);
-    if (hasNew && !this.isDone) this.say("saved");
+    if (this.form.hasAttribute("data-leased")) this.tellWhetherItIsHeld(is_held || is_answered, is_erased);
+    if (is_answered) this.tellThatItIsAnswered();
+    if (hasNew && !this.isLeaving()) this.say("saved");
   }
 
   tellWhetherItIsHeld(isHeld, isErased) {
     const [expired, erased] = ["[data-expired]", "[data-erased]"].map((mark) => document.querySelector(mark));
     if (expired) expired.hidden = isHeld || isErased;
     if (erased) erased.hidden = !isErased;
+  }
+
+  tellThatItIsAnswered() {
+    document.querySelector("[data-revision]").hidden = false;
   }
 
   isStored(version, fields) {
@@ -137,7 +161,7 @@ class Draft extends KeptForm {
   }
 
   async renewToken() {
-    const answer = await fetch(this.form.getAttribute("data-url"), { redirect: "manual", cache: "no-store" });
+    const answer = await fetch(this.form.getAttribute("data-url"), { redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(SAVE_TIMEOUT_MS) });
     if (!answer.ok) return false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const token = page.querySelector("[name=csrf]")?.value;
@@ -152,6 +176,12 @@ class Draft extends KeptForm {
     const theirs = JSON.parse(fields);
     const typed = typedInto(this.form);
     if (isSame(theirs, typed) && !isAnswer) return this.isStored(version, typed);
+    if (isAnswer && this.sent !== null && isSame(theirs, this.sent)) {
+      // It was sent from here, and the browser stopped before it heard so.
+      this.tellThatItIsAnswered();
+      this.isStored(version, theirs);
+      return this.schedule(0);
+    }
     if (this.hasSaved(typed) && !isAnswer) {
       // Nothing was typed here since: the other window went on from this text.
       fillIn(this.form, theirs);
@@ -169,7 +199,7 @@ class Draft extends KeptForm {
       this.base = offer.version;
       this.saved = isOther ? offer.fields : null;
     }
-    if (offer.kind === "answer") document.querySelector("[data-revision]").hidden = false;
+    if (offer.kind === "answer") this.tellThatItIsAnswered();
     this.say(null);
     this.schedule(0);
   }
@@ -177,7 +207,7 @@ class Draft extends KeptForm {
   // The page goes out of sight, and may never come back. Nobody hears whether it arrives.
   saveAtTheLast() {
     const typed = typedInto(this.form);
-    if (this.isDone || this.hasSaved(typed)) return;
+    if (this.isLeaving() || this.hasSaved(typed)) return;
     this.keepNow();
     if (!this.mustChoose()) navigator.sendBeacon(this.form.getAttribute("data-draft"), this.body(typed));
   }
@@ -195,8 +225,10 @@ class Draft extends KeptForm {
   // The form is being sent, or that of a skip: with it goes what this window has seen.
   submitted() {
     clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.stayed(), STILL_HERE_MS);
     this.isSent();
-    this.isDone = true;
+    this.sent = typedInto(this.form);
+    this.sentAt = performance.now();
     this.nWrites += 1;
     const known = { draft_version: this.base, draft_window: this.window, draft_count: this.nWrites };
     for (const [name, value] of Object.entries(known)) {

@@ -226,9 +226,19 @@ class KeptForm {
   // The form is being sent: whether it arrives, the next page tells.
   isSent() {
     this.keepNow();
-    noteInThisWindow(SENT, JSON.stringify({ key: this.key, url: this.form.getAttribute("data-url") }));
+    nDepartures = 0;
+    const fields = typedInto(this.form);
+    noteInThisWindow(SENT, JSON.stringify({ key: this.key, url: this.form.getAttribute("data-url"), fields }));
   }
 }
+
+// Where the browser stopped on the way and leaves the page for something else, the next page tells
+// nothing of what was sent.
+let nDepartures = 0;
+window.addEventListener("beforeunload", () => {
+  nDepartures += 1;
+  if (nDepartures > 1) noteInThisWindow(SENT, null);
+});
 
 // A page that a redirect led to, and that is neither an error nor the way to sign in again, shows that
 // what was sent arrived.
@@ -239,8 +249,13 @@ function forgetWhatArrived() {
   const [way] = performance.getEntriesByType("navigation");
   const hasFailed = document.body.matches("[data-error], [data-sign-in]") || document.querySelector(".error-summary") !== null;
   const isStillHere = sent.url !== null && document.getElementById("task")?.getAttribute("data-url") === sent.url;
-  if (!hasFailed && !isStillHere && way?.type === "navigate" && way.redirectCount > 0) forgetHere(sent.key);
+  if (!hasFailed && !isStillHere && way?.type === "navigate" && way.redirectCount > 0) forgetUnlessTypedOn(sent);
   else if (document.body.matches("[data-error]")) showKept(keptHere(sent.key));
+}
+
+function forgetUnlessTypedOn({ key, fields }) {
+  const [kept] = keptHere(key);
+  if (kept && isSame(kept.fields, fields)) forgetHere(key);
 }
 
 // Lists texts that are in this browser only. When somebody is about to sign out, `leave` does it.

@@ -11,20 +11,17 @@ document.addEventListener("keydown", onKey);
 
 // However the task is left, its time goes along.
 function watchLeaving(form, draft, leadTime) {
-  let isLeaving = false;
   function leave() {
-    isLeaving = true;
     for (const field of document.querySelectorAll("[name=lead_time_ms]")) field.value = Math.round(leadTime());
     draft.submitted();
   }
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
     if (button?.hasAttribute("data-show-preview") || button?.hasAttribute("data-save")) return;
-    if (isLeaving) event.preventDefault(); // a double click is one answer
+    if (draft.isDoubleClick()) event.preventDefault(); // it is one answer
     else leave();
   });
   skipping?.querySelector("form")?.addEventListener("submit", leave);
-  window.addEventListener("pageshow", (event) => { if (event.persisted) isLeaving = false; });
 }
 
 // Milliseconds during which the page was looked at and something happened within the last minute.

@@ -301,3 +301,25 @@ on_both_databases! {
         assert!(page.text().contains("replaces your earlier one"), "{}", page.text());
     }
 }
+
+on_both_databases! {
+    async fn an_answer_that_comes_after_a_later_draft_of_the_same_text_is_stored(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let project = app.new_project("One window").await;
+        app.add_prompts(&project, ["Why?".to_owned()]).await;
+        let anna = app.new_person(&project, "anna", &["annotator"]).await;
+        let page = anna.get(&format!("{project}/demonstrate")).await;
+        let path = page.url.path().to_owned();
+        let sent = |n: &str| page.form(&path).with("draft_window", "one").with("draft_count", n);
+        // A page that is still there after a while saves what it has sent.
+        anna.submit(saving(&sent("2"), "Because.")).await;
+        let answered = anna.try_submit(sent("1").with("answer", "Because.")).await;
+        assert!(answered.status.is_success(), "{}: {}", answered.status, answered.text());
+        // Not what came before something that it does not say.
+        let page = anna.get(&path).await;
+        let sent = |n: &str| page.form(&path).with("draft_window", "two").with("draft_count", n);
+        anna.submit(saving(&sent("2"), "Because, and more.")).await;
+        let late = anna.try_submit(sent("1").with("answer", "Why not?")).await;
+        assert_eq!(late.status, StatusCode::CONFLICT);
+    }
+}

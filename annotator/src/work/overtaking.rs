@@ -31,10 +31,13 @@ pub fn standing(held: &LockedAssignment, window: &WindowState, typed: &TaskForm)
         let has_seen_less = window.seen.is_some();
         return if has_seen_less { Standing::Overtaken } else { Standing::Newer };
     };
+    if form_of(draft) == *typed {
+        return Standing::Newer;
+    }
     let is_own = !window.name.is_empty() && draft.written_by == window.name;
     if is_own && draft.n_writes >= window.n_writes {
         Standing::Late
-    } else if is_own || form_of(draft) == *typed {
+    } else if is_own {
         Standing::Newer
     } else {
         Standing::Overtaken

@@ -228,8 +228,10 @@ pub async fn save_draft(
     match outcome.ok_or(AppError::NotFound)? {
         DraftOutcome::Kept { version, is_held } if query.quiet => {
             let is_erased = !is_held && held.is_erased(&db).await?;
-            let said = json!({ "version": version, "is_held": is_held, "is_erased": is_erased });
-            Ok(HttpResponse::Ok().json(said))
+            let is_answered = held.assignment.state.may_have_answers();
+            Ok(HttpResponse::Ok().json(json!({
+                "version": version, "is_held": is_held, "is_erased": is_erased, "is_answered": is_answered,
+            })))
         }
         DraftOutcome::Kept { .. } => {
             page::notify(&session, "notice-draft-saved", "")?;
