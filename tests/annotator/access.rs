@@ -103,7 +103,7 @@ const TABLE: &[Row] = &[
     ("post", "/projects/{project}/restore", ADMINISTRATORS, &[]),
 
     ("get",  "/projects/{project}", MEMBERS, &[]),
-    ("post", "/projects/{project}/settings", MANAGERS, &[("guidelines", "Be kind."), ("overlap", "2")]),
+    ("post", "/projects/{project}/settings", MANAGERS, &[("guidelines", "Be kind."), ("overlap", "")]),
     ("get",  "/projects/{project}/people", MANAGERS, &[]),
     ("post", "/projects/{project}/people", MANAGERS, &[("login", ""), ("name", "")]),
     ("post", "/projects/{project}/people/{account}/remove", MANAGERS, &[]),

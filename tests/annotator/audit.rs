@@ -243,6 +243,13 @@ async fn send(who: &Visitor, path: &str, fields: &Fields) -> reqwest::Response {
     let unique = uuid::Uuid::now_v7().to_string();
     sent.push(("sent", &unique));
     sent.extend(fields.iter().map(|(name, value)| (*name, value.as_str())));
+    // What is replaced must have been seen.
+    let project = path.strip_suffix("/settings").filter(|project| !project.is_empty());
+    let form = match project {
+        Some(project) => who.get(project).await.find_form("/settings"),
+        None => None,
+    };
+    sent.extend(form.iter().filter_map(|form| Some(("seen", form.value("seen")?))));
     who.ask("post", path, &sent).await
 }
 

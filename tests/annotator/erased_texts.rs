@@ -22,7 +22,7 @@ const QUESTION: &str = "Where does Wilhelmine Zarkwob live?";
 
 const ANSWER: &str = "She lives with Ignaz Quxtrop in Elmstreet.";
 
-fn id_of(project: &str) -> ProjectId {
+pub(super) fn id_of(project: &str) -> ProjectId {
     project.rsplit('/').next().unwrap().parse().unwrap()
 }
 

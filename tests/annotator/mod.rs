@@ -4,6 +4,7 @@
 mod plans;
 
 // Two servers, sixteen people, and the slots of two hundred tasks.
+mod project_settings;
 mod races;
 mod row_use;
 mod rule_rewards;

@@ -29,6 +29,10 @@ project-add-people = Add people
 project-change = Change the guidelines and settings
 project-overlap = People per comparison
 project-overlap-hint = How many people judge each new pair of answers.
+project-changed-meanwhile = Not saved: somebody changed these settings after you had opened this page
+project-stored = What is stored now
+project-stored-lead = This is stored now; the form below holds what you typed. Saving the form replaces what is stored.
+project-keep-stored = Keep what is stored
 
 people-title = People
 people-empty = Nobody has a role here yet. Administrators can do everything in every project.

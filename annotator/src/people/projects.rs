@@ -6,6 +6,7 @@ use crate::{
         members,
     },
     web::{
+        error::AppError,
         form::{FieldErrors, FormError},
         message::Message,
         typed::{MAX_NAME, MAX_NOTE, one_line},
@@ -13,6 +14,7 @@ use crate::{
 };
 use entity::{
     account,
+    hash::sha256_hex,
     ids::{AccountId, ProjectId},
     membership::{self, ProjectRole},
     project,
@@ -22,8 +24,8 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, Select,
-    sea_query::{Query, SelectStatement},
+    QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{LockType, Query, SelectStatement},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -148,9 +150,21 @@ pub struct ProjectChange {
     /// How many people judge each new comparison.
     #[serde(default)]
     pub overlap: String,
+    /// What its page has seen stored: a [`settings_hash`]. Whoever says nothing has seen nothing.
+    #[serde(default)]
+    pub seen: String,
 }
 
 impl ProjectChange {
+    /// What is stored, as a form holds it.
+    pub fn of(project: &project::Model) -> Self {
+        Self {
+            guidelines: project.guidelines.clone(),
+            overlap: project.comparison_overlap.to_string(),
+            seen: settings_hash(project),
+        }
+    }
+
     /// The number of people, if nothing is wrong with any field.
     fn checked(&self) -> Result<i32, FieldErrors> {
         let mut errors = FieldErrors::default();
@@ -161,33 +175,59 @@ impl ProjectChange {
         }
         overlap.filter(|_| errors.is_empty()).ok_or(errors)
     }
+
+    /// Whether it is what is stored, however a browser ends lines.
+    fn says_what_is_stored(&self, overlap: i32, stored: &project::Model) -> bool {
+        let text = |text: &str| text.replace("\r\n", "\n");
+        overlap == stored.comparison_overlap && text(&self.guidelines) == text(&stored.guidelines)
+    }
 }
 
-/// Sets a project's guidelines, and how many people judge each new comparison.
+/// Tells one state of what can be changed of a project from another.
+fn settings_hash(project: &project::Model) -> String {
+    sha256_hex(format!("{} {}", project.comparison_overlap, project.guidelines))
+}
+
+/// What came of a change.
+#[derive(Debug)]
+pub enum ChangeOutcome {
+    /// It is stored, as it was already or just now.
+    Stored,
+    /// Something else is stored that its page has not seen: nothing is changed.
+    Overtaken(Box<project::Model>),
+}
+
+/// Sets a project's guidelines, and how many people judge each new comparison: for whoever has seen
+/// what is stored now.
 pub async fn change(
     db: &DatabaseConnection,
     by: AccountId,
-    project: project::Model,
+    project: ProjectId,
     typed: &ProjectChange,
-) -> Result<(), FormError> {
+) -> Result<ChangeOutcome, FormError> {
     let overlap = typed.checked()?;
-    let before = json!({"guidelines": project.guidelines, "overlap": project.comparison_overlap});
-    let id = project.id;
-    let mut row = project.into_active_model();
-    row.guidelines = Set(typed.guidelines.clone());
-    row.comparison_overlap = Set(overlap);
-    let (row, before) = (&row, &before);
     write(db, |turn| async move {
-        row.clone().update(&*turn).await?;
-        audit::record(
-            &*turn,
-            by,
-            AuditAction::ProjectChange,
-            AuditSubject::project(id),
-            before.clone(),
-        )
-        .await?;
-        Ok(())
+        // Locked, so that the line in the audit log says what this change replaces.
+        let stored = project::Entity::find_by_id(project)
+            .filter(project::Column::DeletedAt.is_null())
+            .lock(LockType::NoKeyUpdate)
+            .one(&*turn)
+            .await?;
+        let stored = stored.ok_or(AppError::NotFound)?;
+        if typed.says_what_is_stored(overlap, &stored) {
+            return Ok(ChangeOutcome::Stored);
+        }
+        if typed.seen != settings_hash(&stored) {
+            return Ok(ChangeOutcome::Overtaken(Box::new(stored)));
+        }
+        let before = json!({"guidelines": stored.guidelines, "overlap": stored.comparison_overlap});
+        let mut row = stored.into_active_model();
+        row.guidelines = Set(typed.guidelines.clone());
+        row.comparison_overlap = Set(overlap);
+        row.update(&*turn).await?;
+        let subject = AuditSubject::project(project);
+        audit::record(&*turn, by, AuditAction::ProjectChange, subject, before).await?;
+        Ok(ChangeOutcome::Stored)
     })
     .await
 }
@@ -212,7 +252,7 @@ mod tests {
     #[test]
     fn an_overlap_is_a_number_of_people() {
         let checked = |overlap: &str| {
-            ProjectChange { guidelines: String::new(), overlap: overlap.to_owned() }.checked()
+            ProjectChange { overlap: overlap.to_owned(), ..ProjectChange::default() }.checked()
         };
         assert_eq!(checked(" 3 "), Ok(3));
         for wrong in ["", "0", "101", "-1", "2.5", "many", "99999999999999999999"] {

@@ -1,7 +1,7 @@
 //! `/projects/new` and `/projects/{project}`: a project at a glance.
 
 use crate::{
-    people::projects::{self, ProjectChange},
+    people::projects::{self, ChangeOutcome, ProjectChange},
     web::{
         access::{Access, Admin, Manager, Member},
         address,
@@ -70,6 +70,8 @@ struct ProjectPage {
     n_runs: u64,
     /// What stands in the fields.
     typed: ProjectChange,
+    /// Whether what is stored is shown beside it: somebody else has changed it meanwhile.
+    is_overtaken: bool,
     errors: FieldErrors,
 }
 
@@ -90,6 +92,7 @@ impl ProjectPage {
             page,
             access,
             typed,
+            is_overtaken: false,
             errors,
         })
     }
@@ -100,29 +103,34 @@ pub async fn show(
     Member(access): Member,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let typed = ProjectChange {
-        guidelines: access.project.guidelines.clone(),
-        overlap: access.project.comparison_overlap.to_string(),
-    };
+    let typed = ProjectChange::of(&access.project);
     page::html(&ProjectPage::load(page, access, typed, FieldErrors::default(), &db).await?)
 }
 
-/// Guidelines, and how many people judge each new comparison.
+/// Guidelines, and how many people judge each new comparison. 409 where somebody else has changed them
+/// since the form was opened: the page shows both, and whoever sends it again has seen both.
 pub async fn change(
     page: Page,
-    Manager(access): Manager,
+    Manager(mut access): Manager,
     form: TypedForm<ProjectChange>,
     session: Session,
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
-    let Access { account, project, .. } = access.clone();
-    match projects::change(&db, account.id, project, &form).await {
-        Ok(()) => {
+    let mut typed = form.into_inner();
+    match projects::change(&db, access.account.id, access.project.id, &typed).await {
+        Ok(ChangeOutcome::Stored) => {
             page::notify(&session, "notice-saved", "")?;
             Ok(page::see_other(&access.url("")))
         }
+        Ok(ChangeOutcome::Overtaken(stored)) => {
+            typed.seen = ProjectChange::of(&stored).seen;
+            access.project = *stored;
+            let errors = FieldErrors::one("guidelines", "project-changed-meanwhile");
+            let shown = ProjectPage::load(page, access, typed, errors, &db).await?;
+            Ok(page::conflict(ProjectPage { is_overtaken: true, ..shown }.render()?))
+        }
         Err(FormError::Invalid(errors)) => {
-            page::invalid(&ProjectPage::load(page, access, form.into_inner(), errors, &db).await?)
+            page::invalid(&ProjectPage::load(page, access, typed, errors, &db).await?)
         }
         Err(FormError::Failed(error)) => Err(error),
     }
