@@ -8,6 +8,7 @@ mod readability;
 mod scripts;
 mod styles;
 mod templates;
+mod writes;
 
 use crate::support::binaries::root;
 use std::{

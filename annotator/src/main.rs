@@ -10,7 +10,7 @@ use annotator::{
     start::{create_user, reset_password},
 };
 use clap::Parser;
-use entity::log_format::LogFormat;
+use entity::log_format::{LogFormat, log_directives};
 use mimalloc::MiMalloc;
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
@@ -56,9 +56,10 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    // The server calls it an error when a stranger speaks no HTTP: see `request_log::log_dropped`.
-    let quiet = "warn,annotator=info,actix_http::h1::dispatcher=off";
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
+    let usual = "warn,annotator=info";
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let filter = EnvFilter::try_new(log_directives(asked.as_deref(), usual))
+        .unwrap_or_else(|_| EnvFilter::new(log_directives(None, usual)));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -75,24 +75,47 @@ async fn a_body_that_is_too_large_is_not_asked_for() {
     assert!(said.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400"), "{said}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_request_has_a_short_line_in_the_log_and_alarms_nobody() {
-    let (server, _database) = start().await;
-    let odd = [
+/// What is no request, whatever somebody says about the log.
+fn odd() -> [String; 6] {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\n";
+    [
         "GET / HTTP/1.1\r\nHo st: a\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\n\r\n".to_owned(),
         "\u{16}\u{3}\u{1} is no request\r\n\r\n".to_owned(),
         format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(200_000)),
-    ];
-    for sent in &odd {
-        let said = said_to(&server, sent).await;
-        assert!(said.starts_with("HTTP/1.1 4"), "{said}");
+        format!("{head}X-Odd: a\0b\r\n\r\n"),
+        format!("{head}Content-Length: many\r\n\r\n"),
+    ]
+}
+
+/// The log of a server that was sent all of it.
+async fn log_of_odd_requests(environment: &[(&str, &str)]) -> String {
+    let database = TestDb::sqlite().await;
+    let start = || Server::start_in(&database, Worker::None, &[], environment);
+    let server = tokio::task::block_in_place(start);
+    for sent in odd() {
+        let said = said_to(&server, &sent).await;
+        assert!(said.starts_with("HTTP/1.1 4"), "{sent:.100}: {said}");
     }
     let told = async || {
         let log = server.log();
-        (log.matches("no request").count() >= odd.len()).then_some(log)
+        (log.matches("no request").count() >= odd().len()).then_some(log)
     };
-    let log = eventually(Duration::from_secs(30), told, || server.log()).await;
-    assert!(!log.contains("ERROR") && !log.contains("actix"), "{log}");
-    assert!(log.lines().all(|line| line.len() < 1000), "{log}");
+    eventually(Duration::from_secs(30), told, || server.log()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_has_a_short_line_in_the_log_and_alarms_nobody() {
+    for environment in [&[][..], &[("RUST_LOG", "info")]] {
+        let log = log_of_odd_requests(environment).await;
+        assert!(!log.contains("ERROR") && !log.contains("actix_http"), "{environment:?}: {log}");
+        assert!(log.lines().all(|line| line.len() < 1000), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_what_the_server_itself_says_is_told() {
+    let asked = "annotator=info,actix_http::h1::dispatcher=error";
+    let log = log_of_odd_requests(&[("RUST_LOG", asked)]).await;
+    assert!(log.contains("ERROR actix_http::h1::dispatcher"), "{log}");
 }

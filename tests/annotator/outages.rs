@@ -12,6 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{
     fs::{self, File},
     io::Write,
+    time::Duration,
 };
 use storage::database::begin_write;
 
@@ -151,4 +152,21 @@ async fn what_was_typed_is_on_the_page_of_a_database_that_another_holds() {
     app.admin.submit(assert_same(&page, &sent)).await;
     let hash = entity::hash::sha256_hex("Words that took an hour.");
     assert!(text::Entity::find_by_id(hash).one(&app.rows).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_of_language_waits_for_whoever_holds_the_database() {
+    let app = TestApp::start(TestDb::sqlite().await, Worker::None).await;
+    let token = app.admin.token().await;
+    let chosen = [("csrf", token.as_str()), ("language", "ru"), ("next", "/")];
+    // Longer than one statement waits.
+    let held = begin_write(&app.rows).await.unwrap();
+    let hold = async {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        held.rollback().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(app.admin.ask("post", "/language", &chosen), hold);
+    assert_eq!(answer.status(), 303);
+    let account = account::Entity::find().one(&app.rows).await.unwrap().unwrap();
+    assert_eq!(account.language.as_deref(), Some("ru"));
 }

@@ -44,6 +44,16 @@ impl Server {
 
     /// The same with flags of the test's own.
     pub(crate) fn start_with(database: &TestDb, worker: Worker, flags: &[&str]) -> Self {
+        Self::start_in(database, worker, flags, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_in(
+        database: &TestDb,
+        worker: Worker,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = database.folder.path();
         let log = folder.join(format!("annotator-{}.log", uuid::Uuid::now_v7()));
         let errors = File::create(&log).expect("a log file");
@@ -72,6 +82,7 @@ impl Server {
             clean(command)
                 .env("DATABASE_URL", &database.url)
                 .env(SECRET.0, SECRET.1)
+                .envs(environment.iter().copied())
                 .stdout(Stdio::piped())
                 .stderr(errors)
         });

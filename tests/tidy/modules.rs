@@ -118,7 +118,7 @@ fn longest_known(path: &ModulePath, known: &BTreeSet<ModulePath>) -> Option<Modu
 }
 
 /// What comes before a file's unit tests.
-fn without_tests(text: &str) -> &str {
+pub(super) fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or_default()
 }
 
@@ -278,36 +278,6 @@ fn pages_write_nothing_to_the_database() {
         }
     }
     assert!(n_pages > 20, "only {n_pages} pages were found");
-}
-
-/// What begins a transaction.
-const BEGINNINGS: [&str; 4] = ["begin_write", "begin_alone", ".begin(", "begin_with_options"];
-
-/// Where transactions begin that are not done again: once at a start, under a lock of their own, and
-/// a backup's, which only reads.
-const BEGUN_ALONE: [&str; 5] = [
-    "annotator/src/database.rs",
-    "annotator/src/keeping/backup.rs",
-    "annotator/src/keeping/restore.rs",
-    "annotator/src/start/first_start.rs",
-    "migrations/src/lib.rs",
-];
-
-#[test]
-fn whatever_writes_is_done_again_when_another_is_in_its_way() {
-    let is_product = |path: &Path| {
-        !path.starts_with("tests")
-            && !path.starts_with("migrations/storage")
-            && !path.iter().any(|part| part == "tests" || part == "benches")
-    };
-    let begins = |text: &str| BEGINNINGS.iter().any(|word| without_tests(text).contains(word));
-    let mut begun: Vec<String> = rust_files()
-        .into_iter()
-        .filter(|(path, text)| is_product(path) && begins(text))
-        .map(|(path, _)| path.display().to_string())
-        .collect();
-    begun.sort();
-    assert_eq!(begun, BEGUN_ALONE, "take storage::database::write");
 }
 
 #[test]

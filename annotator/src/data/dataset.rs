@@ -36,8 +36,8 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use serde_json::{Value, json};
 use std::{
@@ -46,7 +46,7 @@ use std::{
     ops::Range,
     path::Path,
 };
-use storage::artifact_store::ArtifactStore;
+use storage::{artifact_store::ArtifactStore, database};
 
 /// Rows whose texts are held in memory at once, and ids in one `IN (…)`.
 const CHUNK: usize = 500;
@@ -62,7 +62,7 @@ pub fn split_of(prompt_hash: &str) -> DatasetSplit {
 /// Writes the project's present content to the store. Holds ids and hashes in memory, and the texts
 /// of [`CHUNK`] rows at a time.
 pub async fn freeze(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     store: &ArtifactStore,
     project: ProjectId,
     contents: DatasetContents,
@@ -78,7 +78,8 @@ pub async fn freeze(
         .await?
         .context("cannot keep the dataset version in the artifact store")?;
     // At once, so that it is known, and removed, if no version comes of it.
-    artifacts::record(db, &stored).await?;
+    let kept = &stored;
+    database::write(db, |turn| async move { artifacts::record(&*turn, kept).await }).await?;
     Ok(FrozenDataset { project, kind: contents.kind(), stored, begun_at, counts, items })
 }
 

@@ -277,7 +277,11 @@ pub async fn choose_language(
     account: account::Model,
     code: &str,
 ) -> Result<(), DbErr> {
-    let mut row = account.into_active_model();
-    row.language = Set(Some(code.to_owned()));
-    row.update(db).await.map(drop)
+    let account = &account;
+    write(db, |turn| async move {
+        let mut row = account.clone().into_active_model();
+        row.language = Set(Some(code.to_owned()));
+        row.update(&*turn).await.map(drop)
+    })
+    .await
 }

@@ -127,9 +127,7 @@ pub async fn accept(
 
 /// Removes the links whose time is over.
 pub async fn sweep(db: &DatabaseConnection) -> Result<(), DbErr> {
-    account_link::Entity::delete_many()
-        .filter(account_link::Column::ExpiresAt.lt(UnixMillis::now()))
-        .exec(db)
-        .await
-        .map(drop)
+    let over = account_link::Column::ExpiresAt.lt(UnixMillis::now());
+    let over = &account_link::Entity::delete_many().filter(over);
+    write(db, |turn| async move { over.clone().exec(&*turn).await }).await.map(drop)
 }

@@ -12,10 +12,11 @@ use entity::{
     time::UnixMillis,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
     sea_query::{Expr, Query},
 };
-use storage::lookup::portions;
+use storage::{database::write, lookup::portions};
 
 /// What the header of every page says of a person's runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,22 +85,39 @@ fn launched_by(account: &account::Model) -> Select<run::Entity> {
 }
 
 /// Notes that the person who launched a run knows how it ended; others do not count.
-pub async fn see(db: &impl ConnectionTrait, run: &run::Model, by: AccountId) -> Result<(), DbErr> {
-    let is_news = run.created_by == Some(by) && run.seen_at.is_none();
-    if is_news { note(db, [run.id]).await } else { Ok(()) }
+pub async fn see(
+    turn: &impl ConnectionTrait,
+    run: &run::Model,
+    by: AccountId,
+) -> Result<(), DbErr> {
+    if is_news(run, by) { note(turn, &[run.id]).await } else { Ok(()) }
+}
+
+/// The same in a transaction of its own, if there is anything to note.
+pub async fn see_alone(
+    db: &DatabaseConnection,
+    run: &run::Model,
+    by: AccountId,
+) -> Result<(), DbErr> {
+    if is_news(run, by) { see_all(db, &[run.id]).await } else { Ok(()) }
+}
+
+fn is_news(run: &run::Model, by: AccountId) -> bool {
+    run.created_by == Some(by) && run.seen_at.is_none()
 }
 
 /// Notes that these runs were seen.
-pub async fn note(
-    db: &impl ConnectionTrait,
-    runs: impl IntoIterator<Item = RunId>,
-) -> Result<(), DbErr> {
-    for runs in portions(runs) {
+pub async fn see_all(db: &DatabaseConnection, runs: &[RunId]) -> Result<(), DbErr> {
+    write(db, |turn| async move { note(&*turn, runs).await }).await
+}
+
+async fn note(turn: &impl ConnectionTrait, runs: &[RunId]) -> Result<(), DbErr> {
+    for runs in portions(runs.iter().copied()) {
         run::Entity::update_many()
             .col_expr(run::Column::SeenAt, Expr::value(UnixMillis::now()))
             .filter(run::Column::Id.is_in(runs))
             .filter(run::Column::SeenAt.is_null())
-            .exec(db)
+            .exec(turn)
             .await?;
     }
     Ok(())

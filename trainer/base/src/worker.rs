@@ -21,7 +21,11 @@ mod prune;
 mod store;
 
 use crate::{errors::message_of, settings::WorkerArgs};
-use entity::{log_format::LogFormat, message::KeyedMessage, run};
+use entity::{
+    log_format::{LogFormat, log_directives},
+    message::KeyedMessage,
+    run,
+};
 use metrics::metrics;
 use sea_orm::{DatabaseConnection, DbErr};
 use std::{
@@ -35,6 +39,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
 };
+use tracing_subscriber::EnvFilter;
 
 pub use database::connect;
 
@@ -87,6 +92,7 @@ pub fn run(
     trainer: impl FnOnce() -> anyhow::Result<PathBuf>,
 ) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(log_directives(None, "info")))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);

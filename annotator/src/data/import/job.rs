@@ -15,7 +15,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, EntityTrait,
+    DbErr, EntityTrait, UpdateMany,
     sea_query::{Expr, ExprTrait},
 };
 use std::{
@@ -108,7 +108,7 @@ impl<'a> ImportJob<'a> {
     async fn check(&self) -> Result<Option<Result<FileCheck, KeyedMessage>>, DbErr> {
         let begun =
             wanted(self.id()).col_expr(import::Column::State, Expr::value(ImportState::Checking));
-        if begun.exec(&self.records.db).await?.rows_affected == 0 {
+        if !self.note(begun).await? {
             return Ok(None);
         }
         let watch = Arc::new(CheckWatch::default());
@@ -130,16 +130,23 @@ impl<'a> ImportJob<'a> {
     /// Tells how many lines were looked at.
     async fn is_wanted(&self, n_lines: &AtomicU64) -> Result<bool, DbErr> {
         let n = n_lines.load(Ordering::Relaxed) as i64;
-        let told = wanted(self.id()).col_expr(import::Column::NLines, Expr::value(n));
-        Ok(told.exec(&self.records.db).await?.rows_affected == 1)
+        self.note(wanted(self.id()).col_expr(import::Column::NLines, Expr::value(n))).await
     }
 
     async fn begin_storing(&mut self, check: &FileCheck) -> Result<bool, DbErr> {
         let mut found =
             import::ActiveModel { state: Set(ImportState::Storing), ..Default::default() };
         tell(&mut found, check);
-        let begun = wanted(self.id()).set(found).exec(&self.records.db).await?;
-        Ok(begun.rows_affected == 1)
+        self.note(wanted(self.id()).set(found)).await
+    }
+
+    /// Writes how far it is into its row; false when nobody wants it any more.
+    async fn note(&self, update: UpdateMany<import::Entity>) -> Result<bool, DbErr> {
+        let update = &update;
+        write(&self.records.db, |turn| async move {
+            Ok(update.clone().exec(&*turn).await?.rows_affected == 1)
+        })
+        .await
     }
 
     async fn store(&mut self) -> Result<StoreOutcome, DbErr> {

@@ -70,7 +70,8 @@ pub async fn see_all(
     db: web::Data<DatabaseConnection>,
 ) -> Result<HttpResponse, AppError> {
     let unseen = notices::unseen_by(&account).all(db.get_ref()).await?;
-    notices::note(db.get_ref(), unseen.into_iter().map(|run| run.id)).await?;
+    let unseen: Vec<RunId> = unseen.into_iter().map(|run| run.id).collect();
+    notices::see_all(db.get_ref(), &unseen).await?;
     Ok(page::see_other(&address::address("/notices")))
 }
 

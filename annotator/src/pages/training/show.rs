@@ -233,7 +233,7 @@ pub async fn show(
     let db = db.get_ref();
     let digest = digests.of(run.id).await?;
     if run.status.is_final() {
-        notices::see(db, &run, access.account.id).await?;
+        notices::see_alone(db, &run, access.account.id).await?;
     }
     let checkpoint = resume::checkpoint_of(db, &store, &run).await?;
     let has_lost_rows =
