@@ -1,5 +1,6 @@
 //! The audit log: each line with its change or not at all, and who reads which.
 
+use super::erased_words::every_detail_is_said;
 use crate::support::{
     app::{TestApp, Worker},
     builders::{add_frozen_judgement, add_model, add_run},
@@ -299,6 +300,7 @@ on_both_databases! {
         let n_before = n_lines(rows, "session.delete").await;
         send(&leo, "/sign-out", &Vec::new()).await;
         assert_eq!(n_lines(rows, "session.delete").await, n_before + 1);
+        every_detail_is_said(rows).await;
     }
 }
 

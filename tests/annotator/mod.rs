@@ -83,6 +83,7 @@ mod erased_people;
 mod erased_runs;
 mod erased_tasks;
 mod erased_texts;
+mod erased_words;
 mod erasures;
 mod large_erasures;
 

@@ -10,6 +10,7 @@
 mod alike;
 pub mod elsewhere;
 pub mod export;
+pub mod fields;
 pub mod finish;
 pub mod journal;
 pub mod people;
@@ -47,11 +48,19 @@ pub struct ErasureOrder {
     /// Whether the words go from the guidelines of projects, too: those are other people's, and
     /// change only where somebody says so.
     pub guidelines: bool,
+    /// A text goes because its writer does: a short one is looked for in nobody else's rows then.
+    pub with_person: bool,
 }
 
 impl ErasureOrder {
     pub fn now(reason: impl Into<String>, by: Option<AccountId>) -> Self {
-        Self { reason: reason.into(), by, at: UnixMillis::now(), guidelines: false }
+        Self {
+            reason: reason.into(),
+            by,
+            at: UnixMillis::now(),
+            guidelines: false,
+            with_person: false,
+        }
     }
 
     #[must_use]
@@ -66,7 +75,7 @@ const MAX_REASON: usize = 1000;
 impl From<&erasure::Model> for ErasureOrder {
     fn from(row: &erasure::Model) -> Self {
         let (reason, by, at) = (row.reason.clone(), row.erased_by, row.erased_at);
-        Self { reason, by, at, guidelines: false }
+        Self { reason, by, at, guidelines: false, with_person: false }
     }
 }
 

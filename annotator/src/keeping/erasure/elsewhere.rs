@@ -4,7 +4,13 @@
 //! Of a prompt its messages are looked for one by one. A system message that another prompt has too is
 //! not this one's own, and stays wherever it stands.
 
-use crate::{data::prompts, keeping::erasure::scrub::ErasedWords};
+use crate::{
+    data::prompts,
+    keeping::erasure::{
+        fields::FieldWords,
+        scrub::{self, ErasedWords},
+    },
+};
 use entity::{
     conversation::{ChatMessage, MessageRole},
     project, prompt, text,
@@ -40,7 +46,8 @@ impl WordsElsewhere {
         let all = guidelines.clone();
         let looking = move || {
             let words = ErasedWords::new(words);
-            let holds = |project: &&project::Model| words.stand_in(&project.guidelines);
+            let sentences = |_: &[&str]| Some(FieldWords::Sentences);
+            let holds = |project: &&project::Model| words.stand_in(&project.guidelines, sentences);
             all.iter().filter(holds).cloned().collect()
         };
         // Beside the threads that serve: guidelines and texts may be long.
@@ -71,7 +78,13 @@ impl OwnWords {
         if prompt.one(db).await?.is_none() {
             return Ok(own);
         }
-        for message in messages(body) {
+        let messages = messages(body);
+        let is_one = messages.len() == 1;
+        for message in messages {
+            // The "Yes" of a conversation is everybody's.
+            if !is_one && !scrub::are_long(&message.content) {
+                continue;
+            }
             if message.role == MessageRole::System && is_shared(db, hash, &message.content).await? {
                 own.shares_system = true;
             } else {

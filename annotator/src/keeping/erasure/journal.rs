@@ -6,11 +6,12 @@ use crate::{
     keeping::{backup::manifest::ERASURES, erasure::ErasureOrder},
     people::audit::AuditAction,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use entity::{
     audit_log,
     erasure::{self, ErasureKind},
     ids::AccountId,
+    json_problem,
     time::UnixMillis,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -29,6 +30,9 @@ const LOCK: &str = "erasures.lock";
 /// Where the audit log says that words went from guidelines, too: a restore does the same.
 pub(super) const GUIDELINES: &str = "guidelines";
 
+/// Likewise that a text went with its writer.
+pub(super) const WITH_PERSON: &str = "with_person";
+
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalLine {
@@ -43,6 +47,9 @@ pub struct JournalLine {
     /// Whether a text's words went from guidelines, too.
     #[serde(default)]
     pub guidelines: bool,
+    /// Whether a text went with its writer, and a short one stays in other people's rows.
+    #[serde(default)]
+    pub with_person: bool,
 }
 
 impl JournalLine {
@@ -55,6 +62,7 @@ impl JournalLine {
             erased_at: order.at,
             texts_left: false,
             guidelines: order.guidelines,
+            with_person: order.with_person,
         }
     }
 }
@@ -64,15 +72,21 @@ pub(super) async fn lines(
     db: &impl ConnectionTrait,
     rows: &[erasure::Model],
 ) -> Result<Vec<JournalLine>, DbErr> {
-    let mut in_guidelines: HashSet<String> = HashSet::new();
+    let (mut in_guidelines, mut with_person) = (HashSet::new(), HashSet::new());
     for subjects in portions(rows.iter().map(|row| &row.subject)) {
         let told = audit_log::Entity::find()
             .filter(audit_log::Column::Action.eq(AuditAction::TextErase.code()))
             .filter(audit_log::Column::Subject.is_in(subjects))
             .all(db)
             .await?;
-        let too = told.into_iter().filter(|line| line.details[GUIDELINES] == true);
-        in_guidelines.extend(too.map(|line| line.subject));
+        for line in told {
+            if line.details[WITH_PERSON] == true {
+                with_person.insert(line.subject.clone());
+            }
+            if line.details[GUIDELINES] == true {
+                in_guidelines.insert(line.subject);
+            }
+        }
     }
     let line = |row: &erasure::Model| JournalLine {
         kind: row.kind,
@@ -82,21 +96,35 @@ pub(super) async fn lines(
         erased_at: row.erased_at,
         texts_left: row.texts_left,
         guidelines: in_guidelines.contains(&row.subject),
+        with_person: with_person.contains(&row.subject),
     };
     Ok(rows.iter().map(line).collect())
 }
 
 /// The lines of a file; none where it is not there.
 pub fn read(file: &Path) -> anyhow::Result<Vec<JournalLine>> {
+    Ok(whole(file)?.map(|(_, lines)| lines).unwrap_or_default())
+}
+
+/// The text of a file with its lines, all of which are erasures; none where it is not there.
+pub(crate) fn whole(file: &Path) -> anyhow::Result<Option<(String, Vec<JournalLine>)>> {
     let shown = file.display();
-    let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.with_context(|| format!("cannot read {shown}"))?,
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.with_context(|| format!("cannot read {shown}"))?,
     };
-    let line = |line| {
-        serde_json::from_str(line).with_context(|| format!("{shown} has a line that is no erasure"))
-    };
-    text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
+    let mut lines = Vec::new();
+    for (idx, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let read = serde_json::from_slice(line).map_err(|error| {
+            let (n, why) = (idx + 1, json_problem::in_a_row(line, &error));
+            anyhow!("line {n} of {shown} is no erasure: {why}")
+        });
+        lines.push(read?);
+    }
+    Ok(Some((String::from_utf8(text)?, lines)))
 }
 
 /// What lines say that more goes of each subject: texts of a person, words in guidelines.

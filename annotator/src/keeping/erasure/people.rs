@@ -3,9 +3,10 @@
 
 use crate::{
     keeping::erasure::{
-        self, ErasureOrder,
+        self, ErasureOrder, fields,
         journal::{self, JournalLine},
-        scrub, texts, uses,
+        scrub::{self, ErasedWords},
+        search, texts, uses,
     },
     people::{
         administrators,
@@ -17,14 +18,15 @@ use crate::{
     work::kinds,
 };
 use entity::{
-    account, assignment, completion, draft,
+    account, assignment, audit_log, completion, draft,
     erasure::{self as erasure_row, ErasureKind},
     ids::AccountId,
     judgement, membership, prompt, session, text,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, sea_query::Query,
+    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Query,
 };
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
@@ -33,6 +35,12 @@ use storage::{
     database::{WriteError, let_others_through, write},
     lookup::portions,
 };
+
+/// Where a line of the audit log names whom an account was made for.
+const LOGIN: &str = "login";
+
+/// Drafts that are in memory at once.
+const DRAFTS_AT_ONCE: u64 = 50;
 
 /// What becomes of what somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +121,7 @@ pub(super) async fn erase_texts(
     account: AccountId,
     order: &ErasureOrder,
 ) -> anyhow::Result<usize> {
+    let order = &ErasureOrder { with_person: true, ..order.clone() };
     let mut n_erased = 0;
     for some in written_by(db, account).await?.chunks(texts::NOTED_AT_ONCE) {
         let mut lines = Vec::new();
@@ -175,8 +184,9 @@ pub(crate) async fn erase_one(
     written: WrittenTexts,
 ) -> anyhow::Result<bool> {
     let Some(person) = account::Entity::find_by_id(id).one(turn).await? else { return Ok(false) };
-    let words = scrub::ErasedWords::new([person.login.clone(), person.display_name.clone()]);
-    scrub::in_audit_log(turn, words).await?;
+    let names = [person.login.clone(), person.display_name.clone()];
+    scrub::in_audit_log(turn, ErasedWords::names(names)).await?;
+    unname_own_lines(turn, id).await?;
     session::Entity::delete_many().filter(session::Column::AccountId.eq(id)).exec(turn).await?;
     membership::Entity::delete_many()
         .filter(membership::Column::AccountId.eq(id))
@@ -209,6 +219,24 @@ pub(crate) async fn erase_one(
     Ok(true)
 }
 
+/// A login stands in the lines of its own account. Elsewhere the same letters are another name, or a
+/// role.
+async fn unname_own_lines(turn: &impl ConnectionTrait, id: AccountId) -> Result<(), DbErr> {
+    let lines = audit_log::Entity::find()
+        .filter(audit_log::Column::Subject.eq(id.to_string()))
+        .filter(audit_log::Column::Action.eq(AuditAction::AccountCreate.code()))
+        .all(turn)
+        .await?;
+    for line in lines.into_iter().filter(|line| line.details[LOGIN].is_string()) {
+        let mut details = line.details.clone();
+        details[LOGIN] = scrub::ERASED.into();
+        let mut line = line.into_active_model();
+        line.details = Set(details);
+        line.update(turn).await?;
+    }
+    Ok(())
+}
+
 /// The texts of what this person said that are still there.
 async fn written_by(db: &impl ConnectionTrait, id: AccountId) -> Result<Vec<String>, DbErr> {
     let said =
@@ -238,12 +266,42 @@ pub async fn own_texts(db: &impl ConnectionTrait, id: AccountId) -> Result<Vec<S
     Ok(own)
 }
 
-/// Whether somebody else wrote a text too, or it is a prompt or a model's answer: then it is not
-/// theirs alone.
+/// Whether somebody else wrote a text too, or is about to, or it is a prompt or a model's answer: then
+/// it is not theirs alone.
 async fn is_of_others(db: &impl ConnectionTrait, hash: &str, id: AccountId) -> Result<bool, DbErr> {
     let asked = prompt::Entity::find().filter(prompt::Column::TextHash.eq(hash));
     let answered = completion::Entity::find().filter(completion::Column::TextHash.eq(hash));
     Ok(asked.count(db).await? > 0
         || answered.count(db).await? > 0
-        || uses::is_said_by_others(db, hash, id).await?)
+        || uses::is_said_by_others(db, hash, id).await?
+        || is_begun_by_others(db, hash, id).await?)
+}
+
+/// Whether a short text is all that somebody else has typed in a field, and not sent: a one-word answer
+/// is whoever's who gives it.
+async fn is_begun_by_others(
+    db: &impl ConnectionTrait,
+    hash: &str,
+    id: AccountId,
+) -> Result<bool, DbErr> {
+    let text = text::Entity::find_by_id(hash).one(db).await?;
+    let Some(body) = text.and_then(|text| text.body).filter(|body| !scrub::are_long(body)) else {
+        return Ok(false);
+    };
+    let of_others = Query::select()
+        .column(assignment::Column::Id)
+        .from(assignment::Entity)
+        .and_where(assignment::Column::AccountId.ne(id))
+        .to_owned();
+    let begun = draft::Entity::find()
+        .filter(draft::Column::AssignmentId.in_subquery(of_others))
+        .filter(search::body_like(db, &body))
+        .order_by_asc(draft::Column::AssignmentId);
+    let (words, mut pages) = (ErasedWords::new([body]), begun.paginate(db, DRAFTS_AT_ONCE));
+    while let Some(drafts) = pages.fetch_and_next().await? {
+        if drafts.iter().any(|draft| words.stand_in(&draft.body, fields::of_draft)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -22,6 +22,7 @@ pub(crate) async fn repeat(
         if let Some(before) = last.get(&subject) {
             line.texts_left |= before.texts_left;
             line.guidelines |= before.guidelines;
+            line.with_person &= before.with_person;
         }
         last.insert(subject, line);
     }
@@ -32,8 +33,9 @@ pub(crate) async fn repeat(
             None => None,
         };
         let written = if line.texts_left { WrittenTexts::Go } else { WrittenTexts::Stay };
-        let (reason, at, guidelines) = (line.reason, line.erased_at, line.guidelines);
-        let order = ErasureOrder { reason, by, at, guidelines };
+        let (guidelines, with_person) = (line.guidelines, line.with_person);
+        let (reason, at) = (line.reason, line.erased_at);
+        let order = ErasureOrder { reason, by, at, guidelines, with_person };
         n_erased += usize::from(match line.kind {
             ErasureKind::Text => texts::erase_one(turn, &line.subject, &order).await?,
             ErasureKind::Account => match line.subject.parse() {

@@ -1,10 +1,13 @@
 //! Words that stand in other rows than their own: drafts, what a run said, settings, lines of the
-//! audit log. Every column of text is looked through, but for those that programs alone write; a
-//! new table is looked through without being named here.
+//! audit log. Every column of text is looked through, but for what programs alone write ([`fields`]); a
+//! new table is looked through without being named there.
 
 use crate::keeping::{
     backup::tables::{self, ColumnKind, TableColumn, TableShape, quoted},
-    erasure::alike::{self, PlainSpelling},
+    erasure::{
+        alike::{self, PlainSpelling},
+        fields::{self, ColumnWords, FieldWords, Fields},
+    },
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value as SqlValue};
 use serde_json::Value;
@@ -14,8 +17,13 @@ use tokio::task::spawn_blocking;
 /// What stands where words were.
 pub const ERASED: &str = "[erased]";
 
-/// Shorter words count only where they are the whole value: "Yes." stands in many texts.
+/// Shorter words count only where they are a whole text: "Yes." stands in many.
 const MIN_WITHIN: usize = 12;
+
+/// Whether words are told from others wherever they stand.
+pub(super) fn are_long(words: &str) -> bool {
+    words.chars().count() >= MIN_WITHIN
+}
 
 /// How many signs one statement looks for: SQLite takes a thousand conditions at the most, and a
 /// conversation has two for each message.
@@ -23,41 +31,6 @@ const SIGNS_AT_ONCE: usize = 200;
 
 /// Rows whose words are in memory at once.
 const ROWS_AT_ONCE: usize = 50;
-
-/// Tables that hold keys, hashes, names and states, or the texts themselves, which go by hash.
-const WITHOUT_WORDS: [&str; 14] = [
-    "account",
-    "account_link",
-    "artifact",
-    "assignment",
-    "completion",
-    "dataset_version",
-    "dataset_version_item",
-    "judgement",
-    "membership",
-    "model",
-    "prompt",
-    "run_input",
-    "task",
-    "text",
-];
-
-/// The same of single columns.
-const NO_WORDS: [(&str, &str); 13] = [
-    ("audit_log", "action"),
-    ("audit_log", "subject"),
-    ("erasure", "kind"),
-    ("erasure", "subject"),
-    ("import", "file_hash"),
-    ("import", "state"),
-    ("project", "name"),
-    ("run", "kind"),
-    ("run", "status"),
-    ("run", "worker"),
-    ("run", "output_hash"),
-    ("seaql_migrations", "version"),
-    ("session", "key_hash"),
-];
 
 /// What people wrote for everybody.
 const GUIDELINES: (&str, &str) = ("project", "guidelines");
@@ -69,22 +42,33 @@ pub struct ErasedWords {
     /// In the one spelling (see [`alike`]): what goes wherever it stands, and what goes alone.
     within: Vec<String>,
     whole: Vec<String>,
+    are_names: bool,
 }
 
 impl ErasedWords {
+    /// Texts that somebody wrote.
     pub fn new(words: impl IntoIterator<Item = String>) -> Self {
-        let mut new = Self { words: Vec::new(), within: Vec::new(), whole: Vec::new() };
+        let mut new = Self::long_ones([]);
         for words in words.into_iter().filter(|words| !words.trim().is_empty()) {
-            let spelt = PlainSpelling::of(&words).spelt().to_owned();
-            let is_long = words.chars().count() >= MIN_WITHIN;
-            if is_long {
-                new.within.push(spelt);
-            } else {
-                new.whole.push(spelt);
-            }
+            let place = if are_long(&words) { &mut new.within } else { &mut new.whole };
+            place.push(PlainSpelling::of(&words).spelt().to_owned());
             new.words.push(words);
         }
         new
+    }
+
+    /// The same without those that are short: others write them, too.
+    pub fn long_ones(words: impl IntoIterator<Item = String>) -> Self {
+        let words = words.into_iter().filter(|words| are_long(words) && !words.trim().is_empty());
+        let words: Vec<String> = words.collect();
+        let within = words.iter().map(|words| PlainSpelling::of(words).spelt().to_owned());
+        let (within, whole) = (within.collect(), Vec::new());
+        Self { words, within, whole, are_names: false }
+    }
+
+    /// Names of people, which stand in sentences.
+    pub fn names(names: impl IntoIterator<Item = String>) -> Self {
+        Self { are_names: true, ..Self::long_ones(names) }
     }
 
     fn is_empty(&self) -> bool {
@@ -98,25 +82,28 @@ impl ErasedWords {
         signs.into_iter().collect()
     }
 
-    pub(super) fn stand_in(&self, text: &str) -> bool {
-        self.removed_from(text).is_some()
+    pub(super) fn stand_in(&self, text: &str, fields: Fields) -> bool {
+        self.removed_from(text, fields).is_some()
     }
 
     /// The value without the words; None when they are not in it.
-    fn removed_from(&self, text: &str) -> Option<String> {
+    fn removed_from(&self, text: &str, fields: Fields) -> Option<String> {
         if let Ok(mut json @ (Value::Array(_) | Value::Object(_) | Value::String(_))) =
             serde_json::from_str::<Value>(text)
         {
-            return self.remove_from_json(&mut json).then(|| json.to_string());
+            return self.remove_from_json(&mut json, &[], fields).then(|| json.to_string());
         }
-        self.remove_from_text(text)
+        self.remove_from_text(text, &[], fields)
     }
 
-    fn remove_from_text(&self, text: &str) -> Option<String> {
-        let spelling = PlainSpelling::of(text);
-        if self.whole.iter().any(|words| words == spelling.spelt()) {
-            return Some(ERASED.to_owned());
+    fn remove_from_text(&self, text: &str, path: &[&str], fields: Fields) -> Option<String> {
+        match fields(path).unwrap_or(FieldWords::Sentences) {
+            FieldWords::OfPrograms => return None,
+            FieldWords::Text | FieldWords::NameOfThing if self.are_names => return None,
+            FieldWords::Text if self.is_whole(text) => return Some(ERASED.to_owned()),
+            FieldWords::Text | FieldWords::Sentences | FieldWords::NameOfThing => {}
         }
+        let spelling = PlainSpelling::of(text);
         let mut places: Vec<Range<usize>> =
             self.within.iter().flat_map(|words| spelling.places(words)).collect();
         if places.is_empty() {
@@ -135,21 +122,27 @@ impl ErasedWords {
         Some(left)
     }
 
-    fn remove_from_json(&self, json: &mut Value) -> bool {
+    fn is_whole(&self, text: &str) -> bool {
+        let is_it = |spelt: &str| self.whole.iter().any(|words| words == spelt);
+        !self.whole.is_empty() && is_it(PlainSpelling::of(text).spelt())
+    }
+
+    fn remove_from_json(&self, json: &mut Value, path: &[&str], fields: Fields) -> bool {
         match json {
-            Value::String(text) => match self.remove_from_text(text) {
+            Value::String(text) => match self.remove_from_text(text, path, fields) {
                 Some(left) => {
                     *text = left;
                     true
                 }
                 None => false,
             },
-            Value::Array(values) => {
-                values.iter_mut().fold(false, |found, value| self.remove_from_json(value) | found)
-            }
-            Value::Object(fields) => {
-                fields.values_mut().fold(false, |found, value| self.remove_from_json(value) | found)
-            }
+            Value::Array(values) => values
+                .iter_mut()
+                .fold(false, |found, value| self.remove_from_json(value, path, fields) | found),
+            Value::Object(values) => values.iter_mut().fold(false, |found, (name, value)| {
+                let path = [path, &[name.as_str()]].concat();
+                self.remove_from_json(value, &path, fields) | found
+            }),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
@@ -185,15 +178,18 @@ pub async fn in_audit_log(db: &impl ConnectionTrait, words: ErasedWords) -> anyh
     Ok(())
 }
 
-/// The columns of a table that may hold words.
-pub(super) fn wordy(table: &TableShape) -> Vec<&TableColumn> {
+/// The columns of a table that may hold words, with what is known of their fields.
+pub(super) fn wordy(table: &TableShape) -> Vec<(&TableColumn, Fields)> {
     let holds = |column: &&TableColumn| {
-        matches!(column.kind, ColumnKind::Text | ColumnKind::Json)
-            && !column.is_key
-            && !WITHOUT_WORDS.contains(&table.name.as_str())
-            && !NO_WORDS.contains(&(table.name.as_str(), column.name.as_str()))
+        matches!(column.kind, ColumnKind::Text | ColumnKind::Json) && !column.is_key
     };
-    table.columns.iter().filter(holds).collect()
+    let columns = table.columns.iter().filter(holds);
+    let known = columns.filter_map(|column| match fields::of_column(&table.name, &column.name) {
+        Some(ColumnWords::OfPrograms) => None,
+        Some(ColumnWords::Fields(fields)) => Some((column, fields)),
+        None => Some((column, (|_| None) as Fields)),
+    });
+    known.collect()
 }
 
 async fn in_table(
@@ -203,7 +199,7 @@ async fn in_table(
 ) -> anyhow::Result<u64> {
     let mut n_changed = 0;
     let signs = words.signs();
-    for column in wordy(table) {
+    for (column, fields) in wordy(table) {
         for signs in signs.chunks(SIGNS_AT_ONCE) {
             let mut after = Vec::new();
             loop {
@@ -211,7 +207,8 @@ async fn in_table(
                 let Some((last, _)) = rows.last() else { break };
                 after = last.clone();
                 let words = words.clone();
-                let change = move |(key, said): WordyRow| Some((key, words.removed_from(&said)?));
+                let change =
+                    move |(key, said): WordyRow| Some((key, words.removed_from(&said, fields)?));
                 // Beside the threads that serve: a row may hold a million letters.
                 let changing = move || rows.into_iter().filter_map(change).collect::<Vec<_>>();
                 for (key, left) in spawn_blocking(changing).await? {
@@ -309,10 +306,13 @@ fn key_of(row: &QueryResult, key: &TableColumn) -> Result<SqlValue, DbErr> {
 mod tests {
     use super::*;
 
+    /// Any text that somebody wrote.
+    const TEXT: Fields = |_| Some(FieldWords::Text);
+
     #[test]
     fn long_words_go_wherever_they_stand_and_short_ones_only_alone() {
         let words = ErasedWords::new(["Anna's secret\nrecipe".to_owned(), "Anna".to_owned()]);
-        let gone = |text: &str| words.removed_from(text);
+        let gone = |text: &str| words.removed_from(text, TEXT);
         assert_eq!(gone("Quoted: Anna's secret\nrecipe!").unwrap(), "Quoted: [erased]!");
         assert_eq!(gone("Anna").unwrap(), ERASED);
         assert_eq!(gone("Anna K."), None);
@@ -324,18 +324,57 @@ mod tests {
     #[test]
     fn words_are_found_however_their_letters_are_composed_and_their_blanks_set() {
         let words = ErasedWords::new(["Zo\u{eb} trinkt Kaffee im Caf\u{e9}".to_owned()]);
-        let gone = |text: &str| words.removed_from(text);
+        let gone = |text: &str| words.removed_from(text, TEXT);
         let decomposed = "> Zoe\u{308}  trinkt\u{a0}Kaffee\r\n\tim Cafe\u{301}!";
         assert_eq!(gone(decomposed).unwrap(), "> [erased]!");
         assert_eq!(gone("Zoe trinkt Kaffee im Caf\u{e9}"), None, "other letters are other words");
         let ligature = ErasedWords::new(["The office is closed".to_owned()]);
-        assert_eq!(ligature.removed_from("(The o\u{fb03}ce is closed)").unwrap(), "([erased])");
+        assert_eq!(
+            ligature.removed_from("(The o\u{fb03}ce is closed)", TEXT).unwrap(),
+            "([erased])"
+        );
         let marks = ErasedWords::new(["A letter with o\u{323}\u{302} marks".to_owned()]);
-        assert_eq!(marks.removed_from("A letter with o\u{302}\u{323} marks").unwrap(), ERASED);
+        assert_eq!(
+            marks.removed_from("A letter with o\u{302}\u{323} marks", TEXT).unwrap(),
+            ERASED
+        );
         let twice = ErasedWords::new(["so it goes, so it".to_owned()]);
         assert_eq!(
-            twice.removed_from("so it goes, so it goes, so it").unwrap(),
+            twice.removed_from("so it goes, so it goes, so it", TEXT).unwrap(),
             "[erased] goes, so it"
         );
+    }
+
+    #[test]
+    fn from_what_programs_write_nothing_goes_and_from_sentences_nothing_short() {
+        let fields: Fields = |path| match path {
+            ["event"] => Some(FieldWords::OfPrograms),
+            ["name"] => Some(FieldWords::NameOfThing),
+            ["said"] => Some(FieldWords::Sentences),
+            ["text"] => Some(FieldWords::Text),
+            _ => None,
+        };
+        let row = |words: &str| {
+            let value = |field: &str| (field.to_owned(), Value::from(words));
+            let fields = ["event", "name", "said", "text", "unknown"].map(value);
+            Value::Object(fields.into_iter().collect()).to_string()
+        };
+        let gone_from = |words: &ErasedWords, text: &str| {
+            let left = words.removed_from(&row(text), fields).unwrap_or_default();
+            let left: Value = serde_json::from_str(&left).unwrap_or_default();
+            let fields = left.as_object().cloned().unwrap_or_default();
+            let gone = fields.into_iter().filter(|(_, value)| *value == ERASED);
+            gone.map(|(field, _)| field).collect::<Vec<_>>()
+        };
+        let words = || ["metrics".to_owned(), "warmup_stable_decay".to_owned()];
+        let texts = ErasedWords::new(words());
+        assert_eq!(gone_from(&texts, "metrics"), ["text"]);
+        assert_eq!(gone_from(&texts, "warmup_stable_decay"), ["name", "said", "text", "unknown"]);
+        let long = ErasedWords::long_ones(words());
+        assert_eq!(gone_from(&long, "metrics"), Vec::<String>::new());
+        assert_eq!(gone_from(&long, "warmup_stable_decay"), ["name", "said", "text", "unknown"]);
+        let names = ErasedWords::names(words());
+        assert_eq!(gone_from(&names, "metrics"), Vec::<String>::new());
+        assert_eq!(gone_from(&names, "warmup_stable_decay"), ["said", "unknown"]);
     }
 }

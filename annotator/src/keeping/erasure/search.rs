@@ -12,7 +12,7 @@ use sea_orm::{
     QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, SimpleExpr},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::task::spawn_blocking;
 
 /// Texts that are listed at once.
@@ -73,7 +73,7 @@ pub async fn copies(db: &impl ConnectionTrait, hash: &str) -> anyhow::Result<Vec
         (alike::signs(&telling), alike::RowText::of(body))
     };
     let (signs, text) = spawn_blocking(signs_and_text).await?;
-    let holds = signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)));
+    let holds = with_any(db, &signs);
     let others = Condition::all().add(text::Column::Hash.ne(hash)).add(holds);
     let is_copy = move |other: &text::Model| {
         other.body.as_ref().is_some_and(|body| text.is_alike(&alike::RowText::of(body.clone())))
@@ -176,6 +176,15 @@ fn may_hold(backend: DbBackend, words: &str) -> Condition {
             _ => Expr::cust_with_values("body GLOB ?", [pattern.glob()]),
         })
     })
+}
+
+/// Rows whose body may hold words, however they are spelt.
+pub(super) fn body_like(db: &impl ConnectionTrait, words: &str) -> Condition {
+    with_any(db, &alike::signs(words))
+}
+
+fn with_any(db: &impl ConnectionTrait, signs: &BTreeSet<String>) -> Condition {
+    signs.iter().fold(Condition::any(), |any, sign| any.add(body_with(db, sign)))
 }
 
 fn body_with(db: &impl ConnectionTrait, words: &str) -> SimpleExpr {

@@ -6,8 +6,9 @@ use crate::{
         erasure::{
             self, ErasureOrder,
             elsewhere::OwnWords,
-            journal::{self, GUIDELINES, JournalLine},
-            scrub, search,
+            journal::{self, GUIDELINES, JournalLine, WITH_PERSON},
+            scrub::{self, ErasedWords},
+            search,
             uses::{TextUses, WhichTexts, readers},
         },
     },
@@ -102,12 +103,15 @@ pub(crate) async fn erase_one(
         .exec(turn)
         .await?;
     empty_artifacts(turn, which, order.at).await?;
-    let words = scrub::ErasedWords::new(OwnWords::of(turn, hash, &body).await?.words);
+    let words = OwnWords::of(turn, hash, &body).await?.words;
+    let words =
+        if order.with_person { ErasedWords::long_ones(words) } else { ErasedWords::new(words) };
     scrub::everywhere(turn, words, order.guidelines).await?;
     erasure::record(turn, ErasureKind::Text, hash.to_owned(), order, false).await?;
     let details = json!({
         "reason": order.reason, "dataset_versions": uses.versions.n,
         "models": uses.models.n, GUIDELINES: order.guidelines,
+        WITH_PERSON: order.with_person,
     });
     audit::record(turn, order.by, AuditAction::TextErase, AuditSubject::of_all(hash), details)
         .await?;
