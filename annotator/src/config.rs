@@ -303,7 +303,7 @@ pub struct ExportPersonConfig {
     /// Whose data.
     #[arg(long, env = "ATTUNE_LOGIN")]
     pub login: String,
-    /// Where to write; it must not be there yet.
+    /// Where to write, in a file that is not there yet; `-` is standard output.
     #[arg(long, env = "ATTUNE_OUT")]
     pub out: PathBuf,
 }

@@ -1,5 +1,6 @@
 //! A backup is everything as it was at one moment, and is whole again in another place.
 
+use super::erased_texts::keep;
 use crate::support::{
     app::{Server, TestApp, Worker},
     backups::{done, elsewhere, refused, rows_of, shown},
@@ -244,5 +245,57 @@ on_both_databases! {
         assert!(store.path(&unneeded[0]).is_dir(), "whoever copied it had marked it");
         assert!(ArtifactStore::path_in(&folder.join("artifacts"), &unneeded[0]).is_dir());
         busy.end().await;
+    }
+}
+
+/// What may befall the list of erasures in a backup.
+const DAMAGES_OF_THE_LIST: [Damage; 3] = [
+    |list| fs::remove_file(list).unwrap(),
+    change,
+    |list| {
+        let text = fs::read_to_string(list).unwrap();
+        fs::write(list, text.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+    },
+];
+
+on_both_databases! {
+    async fn a_damaged_list_of_erasures_is_told_of_before_it_is_needed(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let place = |name: &str| app.database.folder.path().join(name);
+        let (list, out) = (place("artifacts/erasures.jsonl"), place("backup"));
+        for n in 1..=3 {
+            let hash = keep(&app.rows, &format!("Ignaz Quxtrop, number {n}")).await;
+            done(&app.database, &["erase", "--text", &hash, "--reason", "asked", "--yes"]);
+        }
+        let whole = fs::read_to_string(&list).unwrap();
+        let damaged = whole.replacen("\n{", "\n(", 1);
+        fs::write(&list, &damaged).unwrap();
+        let said = refused(&app.database, &["backup", "--out", shown(&out)]);
+        for words in ["no backup was written", "line 2 of", "erasures.jsonl is no erasure"] {
+            assert!(said.contains(words), "no {words:?}: {said}");
+        }
+        assert!(!said.contains("line 1"), "{said}");
+        assert!(!out.exists() && !place("backup.partial").exists());
+
+        fs::write(&list, &whole).unwrap();
+        done(&app.database, &["backup", "--out", shown(&out)]);
+        for target in elsewhere().await {
+            for damage in DAMAGES_OF_THE_LIST {
+                let copy = copy_of(&out, &place("damaged"));
+                damage(&copy.join("erasures.jsonl"));
+                let said = refused(&target, &["restore", shown(&copy)]);
+                assert!(said.contains("erasures.jsonl is not what"), "{said}");
+                assert!(said.contains("with --erasures"), "{said}");
+                fs::remove_dir_all(&copy).unwrap();
+            }
+            let copy = copy_of(&out, &place("damaged"));
+            fs::write(copy.join("erasures.jsonl"), &damaged).unwrap();
+            let order = ["restore", shown(&copy), "--erasures", shown(&list)];
+            let said = done(&target, &order);
+            assert!(said.contains("was not used"), "{said}");
+            let listed = target.folder.path().join("artifacts/erasures.jsonl");
+            assert_eq!(fs::read_to_string(listed).unwrap(), whole);
+            fs::remove_dir_all(&copy).unwrap();
+        }
     }
 }

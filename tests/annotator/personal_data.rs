@@ -2,10 +2,13 @@
 
 use crate::support::{
     app::{TestApp, Worker},
+    backups::{done, refused},
+    binaries,
     database::on_both_databases,
 };
 use entity::{account, audit_log};
 use sea_orm::{EntityTrait, PaginatorTrait};
+use serde_json::Value;
 
 on_both_databases! {
     async fn whoever_only_asks_about_an_export_takes_nothing_away(database: TestDb) {
@@ -24,5 +27,19 @@ on_both_databases! {
             assert!(app.admin.get(place).await.html.contains("\"what\":\"account\""));
         }
         assert_eq!(lines().await, before + 2);
+    }
+}
+
+on_both_databases! {
+    async fn a_hyphen_is_standard_output_and_no_file_of_that_name(database: TestDb) {
+        let app = TestApp::start(database, Worker::None).await;
+        let said = done(&app.database, &["export-person", "--login", "admin", "--out", "-"]);
+        assert!(!binaries::root().join("-").exists(), "somebody's data are in the folder");
+        let lines = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let what: Vec<Value> = lines.map(|line| line["what"].clone()).collect();
+        assert_eq!(what.first().unwrap(), "account");
+        assert_eq!(what.last().unwrap(), "audit", "all of it is written");
+        let said = refused(&app.database, &["backup", "--out", "-"]);
+        assert!(said.contains("a backup is a folder"), "{said}");
     }
 }

@@ -52,13 +52,16 @@ pub async fn write(
         "{} is in the way, left by a backup that was cut short or is under way: remove it when none is",
         partial.display()
     );
+    if let Some(store) = store {
+        artifacts::check_erasures(store)?;
+    }
     private_folder(&partial.join(TABLES))
         .with_context(|| format!("cannot make {}", partial.display()))?;
     let mut manifest = write_rows(db, &partial).await?;
     if let Some(store) = store {
         let copied = artifacts::copy(store, &partial, &manifest).await?;
         (manifest.artifacts, manifest.missing) = (Some(copied.artifacts), copied.missing);
-        artifacts::copy_erasures(store, &partial)?;
+        manifest.erasures = artifacts::copy_erasures(store, &partial)?;
     }
     manifest.save(&partial.join(MANIFEST))?;
     let (from, to) = (partial, folder.to_owned());
@@ -110,6 +113,7 @@ async fn write_rows(db: &DatabaseConnection, folder: &Path) -> anyhow::Result<Ba
         tables: files,
         artifacts: None,
         missing: Vec::new(),
+        erasures: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct RestoreReport {
     pub n_interrupted: u64,
     /// Texts and people that were erased after the backup, and were erased again.
     pub n_erased: usize,
+    /// False where another list of erasures was named since the backup's own is damaged.
+    pub own_list_is_used: bool,
     /// Nobody can administer what was restored: those who could were erased, or are locked.
     pub has_no_administrator: bool,
 }
@@ -44,8 +46,8 @@ pub async fn restore(
     folder: &Path,
     erasures: Option<&Path>,
 ) -> anyhow::Result<RestoreReport> {
-    let lines = erasures_of(store, folder, erasures)?;
     let manifest = BackupManifest::open(folder)?;
+    let (lines, own_list_is_used) = erasures_of(&manifest, store, folder, erasures)?;
     refuse_used(db).await?;
     let (to_verify, whole) = (manifest.clone(), folder.to_owned());
     tokio::task::spawn_blocking(move || to_verify.verify(&whole)).await??;
@@ -64,23 +66,33 @@ pub async fn restore(
     turn.commit().await?;
     finish::finish(db, store).await?;
     let has_no_administrator = administrators::are_missing(db).await?;
-    Ok(RestoreReport { manifest, n_interrupted, n_erased, has_no_administrator })
+    Ok(RestoreReport { manifest, n_interrupted, n_erased, own_list_is_used, has_no_administrator })
 }
 
-/// What was erased, as the backup, the store and a file that somebody names say. One that is named
-/// must be there.
+/// What was erased, as the backup, the store and a file that somebody names say, and whether the
+/// backup's own list is among these. One that is named must be there; where the backup's own is not
+/// what was written, one must be named, since whatever it no longer says would come back.
 fn erasures_of(
+    manifest: &BackupManifest,
     store: &ArtifactStore,
     folder: &Path,
     named: Option<&Path>,
-) -> anyhow::Result<Vec<JournalLine>> {
+) -> anyhow::Result<(Vec<JournalLine>, bool)> {
     if let Some(file) = named {
         ensure!(file.exists(), "there is no file {}", file.display());
     }
-    let files = [folder.join(ERASURES), store.root().join(ERASURES)];
-    let files = files.into_iter().chain(named.map(Path::to_owned));
+    let own = folder.join(ERASURES);
+    let is_whole = manifest.has_its_erasures(folder);
+    let is_whole = is_whole.with_context(|| format!("cannot read {}", own.display()))?;
+    ensure!(
+        is_whole || named.is_some(),
+        "{} is not what the backup's manifest says: it was changed or damaged; name the newest list of erasures with --erasures",
+        own.display()
+    );
+    let files = is_whole.then_some(own).into_iter().chain([store.root().join(ERASURES)]);
+    let files = files.chain(named.map(Path::to_owned));
     let read: Vec<_> = files.map(|file| journal::read(&file)).collect::<anyhow::Result<_>>()?;
-    Ok(read.into_iter().flatten().collect())
+    Ok((read.into_iter().flatten().collect(), is_whole))
 }
 
 async fn refuse_used(db: &impl ConnectionTrait) -> anyhow::Result<()> {

@@ -22,7 +22,13 @@ use crate::{
 use anyhow::{Context, ensure};
 use entity::{account, text};
 use sea_orm::{DatabaseConnection, EntityTrait};
-use std::{collections::BTreeSet, fs::OpenOptions, os::unix::fs::OpenOptionsExt};
+use std::{
+    collections::BTreeSet,
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
 use storage::artifact_store::ArtifactStore;
 
 /// Texts that are in memory at once while those to be erased are looked for.
@@ -33,6 +39,7 @@ const SHOWN: usize = 20;
 
 /// Copies everything into a folder while the service runs.
 pub async fn back_up(request: BackupConfig) -> anyhow::Result<()> {
+    ensure!(request.out != Path::new("-"), "a backup is a folder: name one with --out");
     target::refuse_own(&request.out, &request.storage)?;
     let db = database::connect_existing(&request.storage).await?;
     let store = existing_store(&request.storage)?;
@@ -72,6 +79,11 @@ pub async fn restore(request: RestoreConfig) -> anyhow::Result<()> {
     println!("Restored {}, each with the hash that the backup has", summary(&report.manifest));
     if report.manifest.artifacts.is_none() {
         println!("It was a backup of the rows alone: models and dataset versions are not there");
+    }
+    if !report.own_list_is_used {
+        println!(
+            "The backup's own list of erasures was changed or damaged, and was not used: only the other lists were"
+        );
     }
     if report.n_erased > 0 {
         println!("{} texts and people that had been erased were erased again", report.n_erased);
@@ -235,10 +247,15 @@ pub async fn export_person(request: ExportPersonConfig) -> anyhow::Result<()> {
     let db = database::open_existing(&request.storage).await?;
     let account = person(&db, &request.login).await?;
     let mut rows = export::of_person(&db, &account, None).await?;
+    if request.out == Path::new("-") {
+        let mut out = io::stdout().lock();
+        io::copy(&mut rows, &mut out).context("cannot write the rows")?;
+        return out.flush().context("cannot write the rows");
+    }
     let shown = request.out.display();
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&request.out);
     let mut file = file.with_context(|| format!("cannot make {shown}"))?;
-    std::io::copy(&mut rows, &mut file).with_context(|| format!("cannot write {shown}"))?;
+    io::copy(&mut rows, &mut file).with_context(|| format!("cannot write {shown}"))?;
     Ok(())
 }
 

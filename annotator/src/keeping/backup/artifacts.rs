@@ -1,6 +1,7 @@
 //! The artifacts of a backup: copied one by one, and kept from the sweep until they are.
 
-use super::manifest::{ARTIFACTS, ArtifactCopy, BackupManifest, ERASURES};
+use super::manifest::{ARTIFACTS, ArtifactCopy, BackupManifest, ERASURES, TableFile, read_through};
+use crate::keeping::erasure::journal;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::{
@@ -83,11 +84,22 @@ fn copy_one(source: &Path, target: &Path, hash: &str) -> anyhow::Result<Option<A
     Ok(Some(ArtifactCopy { hash: stored.hash, n_bytes: stored.n_bytes }))
 }
 
+/// Refuses a list of erasures with which nothing could be restored.
+pub(super) fn check_erasures(store: &ArtifactStore) -> anyhow::Result<Option<String>> {
+    let list = journal::whole(&store.root().join(ERASURES)).context(
+        "no backup was written, since none could be restored with this list of erasures: mend the line or take it out",
+    )?;
+    Ok(list.map(|(text, _)| text))
+}
+
 /// The list of what was erased goes along: a restore of an older backup reads it.
-pub(super) fn copy_erasures(store: &ArtifactStore, folder: &Path) -> io::Result<()> {
+pub(super) fn copy_erasures(
+    store: &ArtifactStore,
+    folder: &Path,
+) -> anyhow::Result<Option<TableFile>> {
     fs::create_dir_all(folder.join(ARTIFACTS))?;
-    match fs::copy(store.root().join(ERASURES), folder.join(ERASURES)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        copied => copied.map(drop),
-    }
+    let Some(text) = check_erasures(store)? else { return Ok(None) };
+    let copy = folder.join(ERASURES);
+    fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(Some(read_through(&copy)?))
 }

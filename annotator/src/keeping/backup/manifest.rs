@@ -45,9 +45,12 @@ pub struct BackupManifest {
     pub artifacts: Option<Vec<ArtifactCopy>>,
     /// Artifacts that rows name and that were not on the disk: those of deleted models, for one.
     pub missing: Vec<String>,
+    /// The list of what was erased. None where nothing was, and in a backup of the rows alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasures: Option<TableFile>,
 }
 
-/// `tables/<table>.jsonl`.
+/// `tables/<table>.jsonl`, or the list of erasures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFile {
     pub rows: u64,
@@ -112,7 +115,17 @@ impl BackupManifest {
         self.tables.values().map(|file| file.rows).sum()
     }
 
-    /// Looks at every byte whether it still is what was written.
+    /// Whether the list of erasures still is what was written; also where none was.
+    pub fn has_its_erasures(&self, folder: &Path) -> io::Result<bool> {
+        let Some(written) = &self.erasures else { return Ok(true) };
+        match read_through(&folder.join(ERASURES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => Ok(found? == *written),
+        }
+    }
+
+    /// Looks at every byte whether it still is what was written; the list of erasures apart
+    /// ([`Self::has_its_erasures`]), for which there may be another.
     pub fn verify(&self, folder: &Path) -> anyhow::Result<()> {
         for (table, file) in &self.tables {
             let path = Self::table_path(folder, table);
@@ -137,7 +150,7 @@ fn changed(path: &Path) -> String {
     )
 }
 
-fn read_through(path: &Path) -> io::Result<TableFile> {
+pub(super) fn read_through(path: &Path) -> io::Result<TableFile> {
     let mut file = BufReader::with_capacity(1 << 16, fs::File::open(path)?);
     let (mut digest, mut rows) = (Sha256::new(), 0);
     loop {
