@@ -195,21 +195,24 @@ impl Browser {
     }
 }
 
+/// How often a driver is started that ends before it listens: it takes a port that is free over IPv4, and
+/// ends where somebody has the same one over IPv6.
+const DRIVER_STARTS: usize = 5;
+
 fn start_driver(program: &Path) -> (Leash, String) {
-    let mut driver = Leash::start(program, ["--port=0"], |command| {
-        command.stdout(Stdio::piped()).stderr(Stdio::null())
-    });
-    let mut lines = BufReader::new(driver.stdout()).lines();
-    let port = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find_map(|line| {
+    let started = (0..DRIVER_STARTS).find_map(|_| {
+        let mut driver = Leash::start(program, ["--port=0"], |command| {
+            command.stdout(Stdio::piped()).stderr(Stdio::null())
+        });
+        let mut lines = BufReader::new(driver.stdout()).lines();
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let port = line.rsplit_once("successfully on port ")?.1;
             port.trim_end_matches('.').parse::<u16>().ok()
-        })
-        .expect("chromedriver says on which port it listens");
-    std::thread::spawn(move || lines.for_each(drop));
-    (driver, format!("http://127.0.0.1:{port}"))
+        })?;
+        std::thread::spawn(move || lines.for_each(drop));
+        Some((driver, format!("http://127.0.0.1:{port}")))
+    });
+    started.expect("chromedriver says on which port it listens")
 }
 
 fn find(program: &str) -> Option<PathBuf> {
