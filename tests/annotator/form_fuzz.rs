@@ -254,7 +254,15 @@ impl Fuzzer<'_> {
     async fn come_back(&self, before: &str) {
         let mut token = self.token.write().await;
         let admin = &self.site.app.admin;
-        if *token == before && admin.try_get("/settings").await.url.path() != "/settings" {
+        if *token != before {
+            return;
+        }
+        // A connection that was idle may end just when it is used again.
+        let page = match admin.reach("/settings").await {
+            Some(page) => page,
+            None => admin.try_get("/settings").await,
+        };
+        if page.url.path() != "/settings" {
             admin.sign_in("admin", &self.site.password).await;
             *token = admin.token().await;
         }
