@@ -101,10 +101,10 @@ impl ChatForm {
             "" => Ok(Vec::new()),
             turns => {
                 let turns: Vec<ChatMessage> = serde_json::from_str(turns)?;
-                match turns.len() {
-                    ..=MOST_MESSAGES => Ok(turns),
-                    _ => Err(serde_json::Error::custom("too many messages")),
+                if turns.len() > MOST_MESSAGES {
+                    return Err(serde_json::Error::custom("too many messages"));
                 }
+                Ok(turns)
             }
         }
     }

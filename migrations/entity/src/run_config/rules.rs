@@ -51,25 +51,15 @@ impl Default for RewardRules {
 impl RewardRules {
     /// Whether a rule says something of an answer, whatever a reward model says.
     pub fn is_any_on(&self) -> bool {
-        self.rules().iter().any(|(.., weight, is_on)| *is_on && *weight != 0.0)
+        self.weights().iter().any(|(_, weight, is_on)| *is_on && *weight != 0.0)
     }
 
-    /// The field of every rule with that of its weight, and whether it is on.
-    fn rules(&self) -> [(&'static str, &'static str, f64, bool); 3] {
+    /// The weight of every rule by its field, and whether the rule is on.
+    fn weights(&self) -> [(&'static str, f64, bool); 3] {
         [
-            ("rule_regex", "rule_regex_weight", self.rule_regex_weight, self.has_regex()),
-            (
-                "rule_json_schema",
-                "rule_json_schema_weight",
-                self.rule_json_schema_weight,
-                self.has_json_schema(),
-            ),
-            (
-                "rule_overlong_tokens",
-                "rule_overlong_weight",
-                self.rule_overlong_weight,
-                self.rule_overlong_tokens > 0,
-            ),
+            ("rule_regex_weight", self.rule_regex_weight, self.has_regex()),
+            ("rule_json_schema_weight", self.rule_json_schema_weight, self.has_json_schema()),
+            ("rule_overlong_weight", self.rule_overlong_weight, self.rule_overlong_tokens > 0),
         ]
     }
 
@@ -108,15 +98,16 @@ impl RewardRules {
         if self.rule_overlong_tokens > answer_length {
             found.push(problem("rule_overlong_tokens", ConfigProblem::LongerThanAnswers));
         }
-        for (_, weight, value, is_on) in self.rules() {
-            if !value.is_finite() || value.abs() > MOST_OF_ANYTHING as f64 {
-                found.push(problem(weight, ConfigProblem::NoWeight));
-            } else if !is_on && value != 1.0 {
-                found.push(problem(weight, ConfigProblem::NoRule));
+        let is_weight = |value: f64| value.abs() <= MOST_OF_ANYTHING as f64;
+        for (field, weight, is_on) in self.weights() {
+            if !is_weight(weight) {
+                found.push(problem(field, ConfigProblem::NoWeight));
+            } else if !is_on && weight != 1.0 {
+                found.push(problem(field, ConfigProblem::NoRule));
             }
         }
         let weight = self.reward_weight;
-        if !weight.is_finite() || weight.abs() > MOST_OF_ANYTHING as f64 {
+        if !is_weight(weight) {
             found.push(problem("reward_weight", ConfigProblem::NoWeight));
         } else if weight == 0.0 && !self.is_any_on() {
             found.push(problem("reward_weight", ConfigProblem::NothingRewarded));

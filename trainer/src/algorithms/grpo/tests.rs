@@ -8,7 +8,7 @@ use crate::{
     },
     fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
     model::Transformer,
-    run::environment::ComputeEnvironment,
+    run::{environment::ComputeEnvironment, recording},
 };
 use entity::run_config::{LoraSettings, RunConfig, ScaleRewards};
 use std::collections::BTreeSet;
@@ -182,7 +182,6 @@ fn a_policy_learns_by_a_rule_without_a_reward_model() {
     let desk = Desk::new();
     desk.repeat_prompts(2);
     let mut config = GrpoConfig { num_generations: 8, learning_rate: Some(3e-2), ..desk_config() };
-    // Answers that end a token before they must lose nothing, and the tiny model's never do.
     config.rules.rule_regex = "^[ae]".into();
     config.rules.rule_regex_weight = 2.0;
     config.rules.rule_overlong_tokens = 2;
@@ -190,12 +189,8 @@ fn a_policy_learns_by_a_rule_without_a_reward_model() {
     config.optimisation.grad_accum = 1;
     config.optimisation.max_steps = 12;
     let paths = RolloutPaths { reward: None, ..desk.paths("by_rule") };
-    let mut events = Vec::new();
-    let outcome = run(&paths, &config, &mut |event| {
-        events.push(event);
-        std::ops::ControlFlow::Continue(())
-    });
-    assert!(matches!(outcome.unwrap(), VerbOutcome::Finished(_)));
+    let (events, outcome) = recording::until(None, |report| run(&paths, &config, report));
+    assert!(matches!(outcome, VerbOutcome::Finished(_)));
     let found = metric(&events, "rewards/regex/mean");
     let (first, last) = (found[0], found[10].min(found[11]));
     assert!(last > first + 0.3, "from {first} to {last}: {found:?}");

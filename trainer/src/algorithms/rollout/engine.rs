@@ -1,5 +1,5 @@
-//! The engine of a rollout: the policy answers prompts, the reward model scores the answers, and a
-//! model says how likely it finds each of their tokens.
+//! The engine of a rollout: the policy answers prompts, reward model and rules score the answers, and
+//! a model says how likely it finds each of their tokens.
 
 use super::{
     answers::{AnswerScores, floats},
@@ -45,8 +45,8 @@ pub(crate) struct RolloutEngine {
 }
 
 impl RolloutEngine {
-    /// Policy and reward model if there is one, and the reference if the settings want one. What is the same of adapters
-    /// of one base is in memory once.
+    /// Policy and reward model if there is one, and the reference if the settings want one. What is
+    /// the same of adapters of one base is in memory once.
     pub(crate) fn load(
         paths: &RolloutPaths,
         settings: RolloutSettings,
