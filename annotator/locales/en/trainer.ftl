@@ -209,6 +209,8 @@ loss-no-number = the loss of step { $step } is { $loss }: lower --learning-rate,
 gradient-no-number = the gradient has the norm { $norm }: lower --learning-rate
 gradient-of-step-no-number = the gradient of step { $step } has the norm { $norm }: lower --learning-rate
 no-cuda-device = no CUDA device: install the CUDA build of libtorch (make libtorch DEVICE=cuda) on a machine with an NVIDIA driver, or take --device cpu
+bf16-not-in-hardware = this processor has no bf16 of its own, which makes it slower than f32: --dtype auto takes what is faster here
+bf16-very-slow = this processor has neither bf16 nor AVX-512, and computes in bf16 tens of times slower than in f32: stop it and take --dtype auto or f32 unless memory is all that counts
 metrics-unwritten = cannot write the metrics file { $path }
 metrics-pipe-unread = it is a pipe that nobody reads: start its reader first
 ppo-no-reward-model = { $folder } is a language model; `trainer reward` makes a reward model of it

@@ -208,6 +208,8 @@ loss-no-number = потери на шаге { $step } — { $loss }: умень�
 gradient-no-number = норма градиента — { $norm }: уменьшите скорость обучения (`--learning-rate`)
 gradient-of-step-no-number = норма градиента на шаге { $step } — { $norm }: уменьшите скорость обучения (`--learning-rate`)
 no-cuda-device = видеокарты CUDA нет: установите сборку libtorch с CUDA (`make libtorch DEVICE=cuda`) на машине с драйвером NVIDIA или возьмите `--device cpu`
+bf16-not-in-hardware = у этого процессора нет собственных операций bf16, поэтому bf16 медленнее, чем f32: `--dtype auto` возьмёт то, что здесь быстрее
+bf16-very-slow = у этого процессора нет ни операций bf16, ни AVX-512, и в bf16 он считает в десятки раз медленнее, чем в f32: остановите запуск и возьмите `--dtype auto` или `f32`, если дело не только в памяти
 metrics-unwritten = не удалось записать файл метрик { $path }
 metrics-pipe-unread = это канал, который никто не читает; сначала запустите того, кто будет читать
 ppo-no-reward-model = { $folder } — языковая модель; модель награды из неё делает `trainer reward`

@@ -12,7 +12,11 @@ mod shape;
 pub use batch_load::{RowLength, RowLengths};
 pub use shape::ModelShape;
 
-use crate::{adapters, model_files, weights::count_parameters};
+use crate::{
+    adapters::{self, ADAPTER_CONFIG},
+    model_files,
+    weights::count_parameters,
+};
 use batch_load::BatchLoad;
 use entity::run_config::{
     DpoConfig, Dtype, KtoConfig, OptimiserSettings, RewardConfig, SampleConfig, SftConfig,
@@ -45,6 +49,8 @@ const PER_CAPPED: u64 = 2;
 pub struct ModelInMemory {
     pub n_parameters: u64,
     pub shape: ModelShape,
+    /// Adapters on the base of the run's first model: a run that trains adapters holds that base once.
+    pub shares_base: bool,
 }
 
 /// In bytes.
@@ -259,14 +265,24 @@ impl Precision {
 }
 
 impl ModelInMemory {
-    /// Of a folder, if it is one of a model.
-    pub fn in_folder(folder: &Path) -> Option<Self> {
+    /// Of a run's folders, in the order of its form, if each is one of a model.
+    pub fn in_folders(folders: &[&Path]) -> Option<Vec<Self>> {
         // Adapters have the sizes of their base.
-        let folder = &adapters::folder_with(folder, "config.json").ok()?;
+        let base =
+            |folder: &&Path| adapters::folder_with(folder, "config.json").ok()?.canonicalize().ok();
+        let bases = folders.iter().map(base).collect::<Option<Vec<_>>>()?;
+        let models = folders.iter().zip(&bases).map(|(folder, base)| {
+            let shares_base = bases[0] == *base && folder.join(ADAPTER_CONFIG).exists();
+            Self::of_base(base).map(|model| Self { shares_base, ..model })
+        });
+        models.collect()
+    }
+
+    fn of_base(folder: &Path) -> Option<Self> {
         let config = model_files::read_text(&folder.join("config.json")).ok()?;
         let shape: ModelShape = serde_json::from_str(&config).ok()?;
         let n_parameters = count_parameters(folder).ok()?;
-        shape.is_possible().then_some(Self { n_parameters, shape })
+        shape.is_possible().then_some(Self { n_parameters, shape, shares_base: false })
     }
 
     /// Sequences are cut where the model's context ends.

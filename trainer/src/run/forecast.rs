@@ -33,10 +33,8 @@ impl ComputeEnvironment {
             longest = lengths.quantile(1.0)
         );
         say(report, LogLevel::Info, told);
-        let models: Option<Vec<_>> =
-            models.iter().map(|folder| ModelInMemory::in_folder(folder)).collect();
         let dtype = if self.kind == Kind::Float { Dtype::F32 } else { Dtype::Bf16 };
-        let Some(memory) = models
+        let Some(memory) = ModelInMemory::in_folders(models)
             .filter(|_| self.device == Device::Cpu)
             .and_then(|models| config.memory(&models, Some(dtype), Some(lengths)))
         else {

@@ -142,7 +142,9 @@ fn chosen<'a>(
 }
 
 fn in_memory(model: &model::Model, known: &ModelFacts) -> Option<ModelInMemory> {
-    Some(ModelInMemory { n_parameters: model.n_parameters.cast_unsigned(), shape: known.shape? })
+    let n_parameters = model.n_parameters.cast_unsigned();
+    // Workers store whole models.
+    Some(ModelInMemory { n_parameters, shape: known.shape?, shares_base: false })
 }
 
 #[derive(Template)]

@@ -21,7 +21,7 @@ impl LearningModel {
         Self { whole, rank: lora.lora_rank as u64 }
     }
 
-    fn has_adapters(&self) -> bool {
+    pub(super) fn has_adapters(&self) -> bool {
         self.rank > 0
     }
 
@@ -49,8 +49,12 @@ impl LearningModel {
             Precision::Bf16 => 14,
             Precision::F32 => 12,
         };
-        let frozen = if self.has_adapters() { self.whole.frozen(precision) } else { 0 };
-        per_parameter.saturating_mul(self.n_learning()).saturating_add(frozen)
+        per_parameter.saturating_mul(self.n_learning()).saturating_add(self.frozen_base(precision))
+    }
+
+    /// The weights beside which adapters learn.
+    pub(super) fn frozen_base(&self, precision: Precision) -> u64 {
+        if self.has_adapters() { self.whole.frozen(precision) } else { 0 }
     }
 
     /// The model as it was when the run began, beside the one that learns: adapters share their base.

@@ -60,6 +60,7 @@ fn ppo(
     let max_length = config.max_length + config.response_length;
     let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
     let batches = batches(policy, settings, worst, rows.as_ref(), 1);
+    let shares_base = reward.shares_base;
     let [policy, value] = [policy, reward].map(|model| LearningModel::new(model, &config.lora));
     let gradients = [policy, value].map(|model| model.gradients());
     let all_gradients = gradients[0] + gradients[1];
@@ -78,13 +79,10 @@ fn ppo(
             learns.max(policy.whole.decoded(slots, load.longest, precision))
         };
         let load = batches.iter().max_by_key(|load| step(load)).expect("a batch");
+        let held = |model: LearningModel| model.weights(precision) + model.twin(precision);
+        let once = if shares_base { value.frozen_base(precision) } else { 0 };
         MemoryEstimate {
-            weights: precision.process()
-                + all_gradients
-                + [policy, value]
-                    .map(|model| model.weights(precision) + model.twin(precision))
-                    .iter()
-                    .sum::<u64>(),
+            weights: precision.process() + all_gradients + held(policy) + held(value) - once,
             batch: step(load) - all_gradients.min(step(load)),
             n_sequences: load.n_sequences,
             length: load.longest,
@@ -108,6 +106,7 @@ fn policy_alone(
     let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
     let batches = batches(policy, settings, worst, rows.as_ref(), rollouts.n_answers);
     let policy = LearningModel::new(policy, &rollouts.lora);
+    let is_beside = |model: &&ModelInMemory| !(policy.has_adapters() && model.shares_base);
     let gradients = policy.gradients();
     let slots = SLOTS.min(rollouts.n_prompts().saturating_mul(rollouts.n_answers) as u64);
     Some(largest(dtype.unwrap_or(settings.dtype), |precision| {
@@ -125,7 +124,7 @@ fn policy_alone(
                 + gradients
                 + policy.weights(precision)
                 + held
-                + reward.iter().map(|model| model.frozen(precision)).sum::<u64>(),
+                + reward.iter().filter(is_beside).map(|model| model.frozen(precision)).sum::<u64>(),
             batch: step(load),
             n_sequences: load.n_sequences,
             length: load.longest,

@@ -19,6 +19,7 @@ const SMALL: ModelInMemory = ModelInMemory {
         original_max_position_embeddings: None,
         attn_logit_softcapping: None,
     },
+    shares_base: false,
 };
 
 /// Peaks of the resident set in MB (`peak_rss_mb`) of three steps on two cores, rows as long as
@@ -66,6 +67,7 @@ const CAPPED: ModelInMemory = ModelInMemory {
         original_max_position_embeddings: None,
         attn_logit_softcapping: Some(50.0),
     },
+    shares_base: false,
 };
 const MEASURED_CAPPED: &[(Dtype, u64)] = &[(Dtype::F32, 5800), (Dtype::Bf16, 5063)];
 
@@ -148,6 +150,41 @@ fn no_sequence_is_longer_than_the_context() {
 #[test]
 fn ppo_without_a_reward_model_is_not_estimated() {
     assert_eq!(estimate(RunKind::Ppo, &json!({}), &[SMALL]), None);
+}
+
+#[test]
+fn a_base_that_two_models_have_adapters_for_counts_once() {
+    let config = |rank: u64| json!({"lora_rank": rank, "dtype": "f32", "max_length": 64});
+    let on_base = ModelInMemory { shares_base: true, ..SMALL };
+    for kind in [RunKind::Ppo, RunKind::Grpo, RunKind::Rloo] {
+        let total = |rank, reward| estimate(kind, &config(rank), &[SMALL, reward]).unwrap().total();
+        assert_eq!(total(8, SMALL) - total(8, on_base), 4 * SMALL.n_parameters, "{kind:?}");
+        // Where all weights learn each model has its own.
+        assert_eq!(total(0, SMALL), total(0, on_base), "{kind:?}");
+    }
+}
+
+#[test]
+fn adapters_are_known_by_the_folder_of_their_base() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny_llama");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let adapters_of = |base: &Path| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = json!({"peft_type": "LORA", "base_model_name_or_path": base, "r": 4});
+        std::fs::write(folder.path().join(ADAPTER_CONFIG), config.to_string()).unwrap();
+        folder
+    };
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(base.join(file), elsewhere.path().join(file)).unwrap();
+    }
+    let [on_base, on_copy] = [base.as_path(), elsewhere.path()].map(adapters_of);
+    let folders = [base.as_path(), on_base.path(), on_copy.path(), elsewhere.path()];
+    let models = ModelInMemory::in_folders(&folders).unwrap();
+    assert_eq!(
+        models.iter().map(|model| model.shares_base).collect::<Vec<_>>(),
+        [false, true, false, false]
+    );
+    assert!(models.iter().all(|model| model.n_parameters == models[0].n_parameters));
 }
 
 #[test]
