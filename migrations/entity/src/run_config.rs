@@ -194,6 +194,12 @@ pub trait RunConfig: Clone + Default + Serialize + DeserializeOwned + 'static {
     /// Settings that each parse but make no sense; every problem found, none when it can run.
     fn problems(&self) -> Vec<ConfigError>;
 
+    /// Settings that do nothing beside the others, whatever they are, and why. Those that are not at their
+    /// defaults are among the problems, too.
+    fn idle(&self) -> Vec<ConfigError> {
+        Vec::new()
+    }
+
     /// Every setting by its key.
     fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {

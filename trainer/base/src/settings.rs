@@ -7,6 +7,7 @@ mod doctor;
 mod dpo;
 mod fetch;
 mod grpo;
+mod idle;
 mod kto;
 mod logprobs;
 mod measure;
@@ -23,6 +24,7 @@ mod sample;
 mod score;
 mod serve;
 mod sft;
+mod typed;
 mod worker;
 
 pub use doctor::DoctorArgs;
@@ -81,12 +83,13 @@ impl CommandLine {
         command.build();
         repeated::refuse_files(&command, &typed)?;
         overwritten::refuse(&command, &typed)?;
-        let arguments = config_file::merged(&command, typed)?;
+        let arguments = config_file::merged(&command, &typed)?;
         let line = Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
-        match &line.verb {
-            Verb::Train(verb) => verb.refuse_idle_merge().map(|()| line),
-            _ => Ok(line),
+        if let Verb::Train(verb) = &line.verb {
+            verb.refuse_idle_merge()?;
+            idle::refuse(verb, &typed)?;
         }
+        Ok(line)
     }
 }
 

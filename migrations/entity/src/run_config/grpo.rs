@@ -154,6 +154,10 @@ impl RunConfig for GrpoConfig {
         }
     }
 
+    fn idle(&self) -> Vec<ConfigError> {
+        [self.lora.idle(), self.rules.idle()].concat()
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = supervised_problems(
             self.learning_rate,

@@ -63,6 +63,10 @@ impl RunConfig for KtoConfig {
         Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
     }
 
+    fn idle(&self) -> Vec<ConfigError> {
+        self.lora.idle()
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = supervised_problems(
             self.learning_rate,

@@ -44,6 +44,12 @@ impl LoraSettings {
         asked.unwrap_or(if self.is_on() { of_weights * RATE_OF_ADAPTERS } else { of_weights })
     }
 
+    /// What does nothing where no adapters are trained.
+    pub(super) fn idle(&self) -> Vec<ConfigError> {
+        let fields = if self.is_on() { &[][..] } else { &["lora_alpha", "lora_dropout"] };
+        fields.iter().map(|field| problem(field, ConfigProblem::NoAdapters)).collect()
+    }
+
     pub(super) fn problems(&self, found: &mut Vec<ConfigError>) {
         at_most(found, "lora_rank", self.lora_rank, MOST_RANK);
         if !is_positive(self.lora_alpha) {

@@ -143,6 +143,10 @@ impl RunConfig for PpoConfig {
         Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
     }
 
+    fn idle(&self) -> Vec<ConfigError> {
+        [self.lora.idle(), self.rules.idle()].concat()
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = supervised_problems(
             self.learning_rate,

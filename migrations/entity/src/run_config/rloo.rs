@@ -121,6 +121,10 @@ impl RunConfig for RlooConfig {
         }
     }
 
+    fn idle(&self) -> Vec<ConfigError> {
+        [self.lora.idle(), self.rules.idle()].concat()
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
         let mut found = supervised_problems(
             self.learning_rate,

@@ -91,6 +91,12 @@ impl RewardRules {
         found.map_err(|reason| problem("rule_json_schema", ConfigProblem::NoSchema { reason }))
     }
 
+    /// The weights of rules that are off.
+    pub(super) fn idle(&self) -> Vec<ConfigError> {
+        let off = self.weights().into_iter().filter(|(_, _, is_on)| !is_on);
+        off.map(|(field, ..)| problem(field, ConfigProblem::NoRule)).collect()
+    }
+
     /// What is wrong with them where an answer has `answer_length` tokens at the most.
     pub(super) fn problems(&self, found: &mut Vec<ConfigError>, answer_length: usize) {
         found.extend(self.regex().err());

@@ -79,6 +79,10 @@ impl RunConfig for SftConfig {
         Self { learning_rate: Some(self.peak_learning_rate()), ..self.clone() }
     }
 
+    fn idle(&self) -> Vec<ConfigError> {
+        self.lora.idle()
+    }
+
     fn problems(&self) -> Vec<ConfigError> {
         supervised_problems(self.learning_rate, self.max_length, &self.lora, &self.optimisation)
     }

@@ -6,10 +6,10 @@ use toml::{Table, Value};
 
 /// The command line with the settings of its `--config` file, if it has one, before its own flags.
 /// Errors say which key of which file is wrong.
-pub(super) fn merged(command: &Command, typed: Vec<OsString>) -> Result<Vec<OsString>, String> {
-    let Some(file) = config_file(&typed) else { return Ok(typed) };
+pub(super) fn merged(command: &Command, typed: &[OsString]) -> Result<Vec<OsString>, String> {
+    let Some(file) = config_file(typed) else { return Ok(typed.to_vec()) };
     let verb = typed.get(1).and_then(|verb| command.find_subcommand(verb));
-    let Some(verb) = verb else { return Ok(typed) };
+    let Some(verb) = verb else { return Ok(typed.to_vec()) };
     let file = Path::new(&file);
     let at = |problem: String| format!("{}: {problem}", file.display());
     let text = fs::read_to_string(file).map_err(|error| at(error.to_string()))?;

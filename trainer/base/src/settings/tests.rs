@@ -88,3 +88,40 @@ fn to_merge_adapters_where_none_are_trained_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_setting_that_is_typed_for_nothing_is_refused_also_at_its_default() {
+    let rows = ["--model", "m", "--data", "d", "--out", "o"];
+    let rollouts = ["--policy", "p", "--reward", "r", "--prompts", "d", "--out", "o"];
+    for verb in ["sft", "reward", "dpo", "kto", "ppo", "grpo", "rloo"] {
+        let answers = ["ppo", "grpo", "rloo"].contains(&verb);
+        let typed = [&["trainer", verb][..], if answers { &rollouts[..] } else { &rows }].concat();
+        let with = |flags: &[&'static str]| read(&[&typed[..], flags].concat());
+        for idle in [&["--lora-alpha", "32"][..], &["--lora-alpha=16"], &["--lora-dropout", "0"]] {
+            let error = with(idle).unwrap_err();
+            let flag = idle[0].split('=').next().unwrap();
+            assert!(error.contains(flag) && error.contains("without adapters"), "{verb}: {error}");
+            assert!(with(&[idle, &["--lora-rank", "4"]].concat()).is_ok(), "{verb}");
+        }
+        if answers {
+            let weight = ["--rule-regex-weight", "1"];
+            let error = with(&weight).unwrap_err();
+            assert!(error.contains("--rule-regex-weight: has no effect"), "{verb}: {error}");
+            assert!(with(&[&weight[..], &["--rule-regex", "x"]].concat()).is_ok(), "{verb}");
+        }
+    }
+}
+
+#[test]
+fn a_config_file_may_hold_every_setting_and_give_the_rank_of_adapters() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sft.toml");
+    let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o", "--config"];
+    let with = |text: &str, flags: &[&'static str]| {
+        fs::write(&file, text).unwrap();
+        read(&[&typed[..], &[file.to_str().unwrap()], flags].concat())
+    };
+    assert!(with("lora_rank = 0\nlora_alpha = 32.0\nlora_dropout = 0.0\n", &[]).is_ok());
+    assert!(with("lora_rank = 4\n", &["--lora-alpha", "32"]).is_ok());
+    assert!(with("lora_rank = 0\n", &["--lora-alpha", "32"]).is_err());
+}
