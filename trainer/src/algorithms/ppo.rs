@@ -8,7 +8,8 @@
 //!    last token.
 //! 2. Shape the rewards: −β KL to the reference at each token, the score on the last one.
 //! 3. Advantages: generalised advantage estimation, whitened over the batch.
-//! 4. Update: clipped policy and value losses, epochs × minibatches, a step for each minibatch.
+//! 4. Update: clipped policy and value losses, epochs × minibatches, a step for each minibatch; with
+//!    `target_kl` none any more once the policy is too far from the one that answered.
 //! 5. Report.
 //!
 //! Where Attune differs from TRL 1.9's `PPOTrainer`, on purpose:
@@ -24,6 +25,12 @@
 //!   model that still errs much does not shorten the policy's steps. `grad_norm` is of both
 //!   together, before clipping, the mean over the batch's steps.
 //! - Logits are divided by the temperature, not by the temperature + 1e-7.
+//!
+//! The stop by KL is Stable-Baselines3's (`PPO.train`), as in Spinning Up and, until TRL 0.11, in its
+//! `PPOTrainer` (`early_stopping`): a minibatch whose approximate KL is above 1.5 × `target_kl` is not
+//! learnt, by policy or value model, nor is what is left of the passes. Two things differ: the KL is k2,
+//! which TRL reports as `approxkl` (theirs is k3, the same to second order), and the first minibatch of
+//! a batch is always learnt (its ratios are 1, but where adapters drop inputs).
 
 use super::rollout::{
     RolloutInputs,
@@ -51,7 +58,10 @@ use entity::{
 };
 use serde_json::json;
 use statistics::{UpdateStatistics, UpdateSums};
-use std::{ops::Range, path::Path};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+};
 use targets::{RolloutBatch, UpdateTargets};
 use tch::{Kind, Tensor};
 use trainer_base::{
@@ -67,6 +77,9 @@ mod statistics;
 mod targets;
 #[cfg(test)]
 mod tests;
+
+/// How many times `target_kl` the KL may be, as in Stable-Baselines3.
+const KL_LEEWAY: f64 = 1.5;
 
 /// Improves the policy and writes it to `paths.out`.
 pub fn run(paths: &RolloutPaths, config: &PpoConfig, report: &mut Report) -> Result<VerbOutcome> {
@@ -112,11 +125,19 @@ fn train(ppo: &mut Ppo, mut run: RolloutRun, report: &mut Report) -> Result<Verb
 
         // 4. Update: passes over the batch, an optimiser step of both models for each minibatch.
         let mut statistics = UpdateStatistics::default();
-        for pass in 0..config.ppo_epochs {
-            let n = rollout.answers.n_answers();
+        let n = rollout.answers.n_answers();
+        let mut n_ahead = n * config.ppo_epochs;
+        'passes: for pass in 0..config.ppo_epochs {
             for responses in run.minibatches(step, pass, n, config.minibatches) {
-                ppo.update(&rollout, &targets, &responses, learning_rate, &mut statistics)
+                let flow = ppo
+                    .update(&rollout, &targets, &responses, learning_rate, &mut statistics)
                     .with_message(|| message!("at-step", "step {step}", step = step + 1))?;
+                if flow.is_break() {
+                    // What is passed over is no work that is still to come.
+                    let _ = run.advance(n_ahead, report);
+                    break 'passes;
+                }
+                n_ahead -= responses.len();
                 // A stop waits for the end of the batch: checkpoints lie between batches.
                 let _ = run.advance(responses.len(), report);
             }
@@ -193,9 +214,16 @@ impl<'a> Ppo<'a> {
         })
     }
 
+    /// Up to which approximate KL from the policy that answered a minibatch is learnt.
+    fn most_kl(&self) -> f64 {
+        let target = self.config.target_kl;
+        if target > 0.0 { KL_LEEWAY * target } else { f64::INFINITY }
+    }
+
     /// Phase 4: one optimiser step of both models on some of the rollout's responses.
     ///
-    /// The losses are means over the minibatch's tokens, in however many micro-batches these are.
+    /// The losses are means over the minibatch's tokens, in however many micro-batches these are. No step
+    /// is taken, and a break is returned, where the policy has left the one that answered.
     fn update(
         &mut self,
         rollout: &RolloutBatch,
@@ -203,7 +231,7 @@ impl<'a> Ppo<'a> {
         minibatch: &[usize],
         learning_rate: f64,
         statistics: &mut UpdateStatistics,
-    ) -> Result<()> {
+    ) -> Result<ControlFlow<()>> {
         for (model, number) in [(&self.engine.policy, 0), (&self.value, 1)] {
             let key = [self.config.optimisation.seed, self.n_updates, number];
             model.draw_dropout_from(random::bits(&key));
@@ -250,6 +278,13 @@ impl<'a> Ppo<'a> {
             (self.config.vf_coef * loss.per_token.sum(Kind::Float) / n_tokens).backward();
             self.value_optimizer.gather_gradients()?;
         }
+        let is_first = statistics.is_empty();
+        let is_beyond = statistics.measure(&sums, n_tokens) > self.most_kl();
+        if is_beyond && !is_first {
+            self.policy_optimizer.forget_gradients()?;
+            self.value_optimizer.forget_gradients()?;
+            return Ok(ControlFlow::Break(()));
+        }
         let max_norm = self.config.optimisation.max_grad_norm;
         let policy_norm = self.policy_optimizer.clip_gradients(max_norm)?;
         let value_norm = self.value_optimizer.clip_gradients(max_norm)?;
@@ -259,7 +294,7 @@ impl<'a> Ppo<'a> {
         self.value_optimizer.step(learning_rate)?;
         self.n_updates += 1;
         statistics.add(sums, n_tokens, norm);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -123,6 +123,12 @@ impl AdamW {
         Ok(())
     }
 
+    /// Forgets the gradients: no step is taken along them.
+    pub fn forget_gradients(&mut self) -> Result<()> {
+        self.gather_gradients()?;
+        self.slots.iter().try_for_each(|slot| ffi::clear_gradient(&slot.parameter.master))
+    }
+
     /// Writes both averages to a safetensors file; the number of steps is the caller's to keep.
     pub fn save(&self, path: &Path) -> Result<()> {
         let averages = self.slots.iter().flat_map(|slot| {

@@ -33,6 +33,8 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["objective/kl"],
         &["objective/entropy"],
         &["loss/policy_avg", "loss/value_avg"],
+        &["policy/approxkl_avg", "policy/approxkl_max"],
+        &["policy/minibatches_learnt"],
         &["policy/clipfrac_avg"],
         &["val/num_eos_tokens"],
         &["grad_norm"],
@@ -43,7 +45,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     },
     memory: memory::of::<PpoConfig>,
     work: run_work::rollouts::<PpoConfig>,
-    pace: &["device", "dtype", "lora_rank", "response_length"],
+    pace: &["device", "dtype", "lora_rank", "response_length", "target_kl"],
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheRun,
         config: sample_as_trained::<PpoConfig>,
@@ -96,6 +98,7 @@ const FORM: &[FieldGroup] = &[
                 "config-minibatches",
                 "config-minibatches-help",
             ),
+            field("target_kl", FieldControl::Number, "config-target-kl", "config-target-kl-help"),
             field(
                 "kl_estimator",
                 FieldControl::Choice(KL_ESTIMATORS),

@@ -39,6 +39,10 @@ pub struct PpoConfig {
     /// Minibatches per pass, each an optimiser step
     #[arg(long, default_value_t = 1)]
     pub minibatches: usize,
+    /// End the passes over a rollout batch once the KL between the policy and the one that answered is above 1.5 times this (per token; policy/approxkl_max in the metrics); 0 never ends them early
+    #[arg(long, default_value_t = 0.0)]
+    #[serde(default)] // runs that are older than the setting go on
+    pub target_kl: f64,
     /// β: weight of the KL penalty against the reference
     #[arg(long, default_value_t = 0.05)]
     pub kl_coef: f64,
@@ -93,6 +97,7 @@ impl Default for PpoConfig {
             response_length: 53,
             ppo_epochs: 4,
             minibatches: 1,
+            target_kl: 0.0,
             kl_coef: 0.05,
             kl_estimator: KlEstimator::K1,
             cliprange: 0.2,
@@ -166,6 +171,7 @@ impl RunConfig for PpoConfig {
                 ConfigProblem::MoreMinibatchesThanPrompts { rollout },
             ));
         }
+        not_negative(&mut found, "target_kl", self.target_kl);
         not_negative(&mut found, "kl_coef", self.kl_coef);
         for (field, value) in [
             ("cliprange", self.cliprange),

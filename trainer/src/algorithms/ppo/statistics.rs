@@ -61,6 +61,8 @@ fn sum(values: &Tensor) -> f64 {
 pub(super) struct UpdateStatistics {
     steps: Vec<UpdateSums>,
     grad_norms: Vec<f64>,
+    /// The largest approximate KL of a minibatch, also of one that was not learnt.
+    most_kl: f64,
 }
 
 impl UpdateStatistics {
@@ -69,6 +71,19 @@ impl UpdateStatistics {
     pub(super) fn add(&mut self, sums: UpdateSums, n_tokens: f64, grad_norm: f64) {
         self.steps.push(sums.divided_by(n_tokens));
         self.grad_norms.push(grad_norm);
+    }
+
+    /// Notes how far the policy is from the one that answered, by the sums over a minibatch of `n_tokens`:
+    /// the mean over its tokens of the approximate KL.
+    pub(super) fn measure(&mut self, sums: &UpdateSums, n_tokens: f64) -> f64 {
+        let kl = sums.approx_kl / n_tokens;
+        self.most_kl = self.most_kl.max(kl);
+        kl
+    }
+
+    /// Whether no minibatch has been learnt yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 
     fn mean(&self, value: impl Fn(&UpdateSums) -> f64) -> f64 {
@@ -95,7 +110,7 @@ impl UpdateStatistics {
         let score = answers.mean_score();
         let policy_loss = self.mean(|step| step.policy_loss);
         let value_loss = self.mean(|step| step.value_loss);
-        let Value::Object(metrics) = json!({
+        let Value::Object(mut metrics) = json!({
             "loss": policy_loss + config.vf_coef * value_loss,
             "grad_norm": self.grad_norms.iter().sum::<f64>() / self.grad_norms.len() as f64,
             "objective/kl": kl,
@@ -117,6 +132,10 @@ impl UpdateStatistics {
         }) else {
             unreachable!("an object was written")
         };
+        if config.target_kl > 0.0 {
+            metrics.insert("policy/approxkl_max".into(), json!(self.most_kl));
+            metrics.insert("policy/minibatches_learnt".into(), json!(self.steps.len()));
+        }
         metrics
     }
 }

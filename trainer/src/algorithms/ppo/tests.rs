@@ -10,11 +10,13 @@ use crate::{
     fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
     run::recording,
 };
-use entity::run_config::LoraSettings;
+use entity::{report::RunReport, run_config::LoraSettings};
 use serde_json::Value;
 use std::{collections::BTreeSet, ops::ControlFlow};
 use tch::Device;
 use trainer_base::rows::PromptIds;
+
+mod target_kl;
 
 fn ppo(config: &PpoConfig) -> Ppo<'_> {
     let engine = RolloutEngine {
@@ -109,7 +111,8 @@ fn follows_trl(case: &str) {
         let mut statistics = UpdateStatistics::default();
         for pass in 0..config.ppo_epochs {
             for responses in plan.minibatches(step as u64, pass, asked.len(), config.minibatches) {
-                ppo.update(&rollout, &targets, &responses, rate, &mut statistics).unwrap();
+                let flow = ppo.update(&rollout, &targets, &responses, rate, &mut statistics);
+                assert!(flow.unwrap().is_continue());
             }
         }
         let metrics = statistics.metrics(&rollout, &targets, &config);
@@ -191,7 +194,9 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let targets = rollout.targets(&config);
     let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.
-    ppo.update(&rollout, &targets, &[7, 0, 3, 1, 2, 6, 4, 5], 1e-4, &mut statistics).unwrap();
+    let order = &[7, 0, 3, 1, 2, 6, 4, 5];
+    let flow = ppo.update(&rollout, &targets, order, 1e-4, &mut statistics);
+    assert!(flow.unwrap().is_continue());
     let metrics = statistics.metrics(&rollout, &targets, &config);
     let metric = |name: &str| metrics[name].as_f64().unwrap();
     assert!((metric("val/ratio") - 1.0).abs() < 1e-6);
