@@ -34,7 +34,7 @@ const TRAINER: &[(&str, &str)] = &[
     ("kto", "--model --data --out --eval-data --beta --desirable-weight --lora-rank --merge"),
     (
         "ppo",
-        "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --target-kl --kl-coef --cliprange \
+        "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --target-kl --kl-coef --adaptive-kl-target --adaptive-kl-horizon --cliprange \
          --vf-coef --gamma --lam --temperature --missing-eos-penalty --reward-weight --rule-regex \
          --rule-regex-weight --rule-json-schema --rule-json-schema-weight --rule-overlong-tokens \
          --rule-overlong-weight --lora-rank --merge",

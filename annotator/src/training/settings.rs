@@ -132,6 +132,8 @@ fn problem_key(problem: &ConfigProblem) -> &'static str {
         ConfigProblem::NoSchema { .. } => "problem-json-schema",
         ConfigProblem::NoWeight => "problem-weight",
         ConfigProblem::NoRule => "problem-no-rule",
+        ConfigProblem::NoKlTarget => "problem-no-kl-target",
+        ConfigProblem::HorizonWithinBatch { .. } => "problem-horizon-within-batch",
         ConfigProblem::NothingRewarded => "problem-nothing-rewarded",
         ConfigProblem::LongerThanAnswers => "problem-longer-than-answers",
         ConfigProblem::NoSource => "problem-base-source",

@@ -3,6 +3,7 @@
 //!
 //! Names and defaults are TRL's where TRL has the setting; the comment says so where they differ.
 
+mod adaptive_kl;
 mod best;
 mod dpo;
 mod fetch;
@@ -19,6 +20,7 @@ mod rules;
 mod sample;
 mod sft;
 
+pub use adaptive_kl::AdaptiveKl;
 pub use best::BestSettings;
 pub use dpo::DpoConfig;
 pub use fetch::{FetchConfig, FetchSource};
@@ -163,6 +165,11 @@ pub enum ConfigProblem {
     NoRule,
     #[error("must not be 0 where no rule rewards anything: give a rule, such as rule_regex")]
     NothingRewarded,
+    #[error("must be at least the {rollout} responses of a rollout batch")]
+    HorizonWithinBatch { rollout: usize },
+    /// The horizon of a weight that stays as it is.
+    #[error("has no effect without a target: give adaptive_kl_target (6, say), or leave it out")]
+    NoKlTarget,
     #[error("must not exceed the tokens that an answer may have")]
     LongerThanAnswers,
     #[error("must be ORG/NAME, or a folder from / on")]

@@ -6,7 +6,8 @@
 //!
 //! 1. Roll out: the policy answers a batch of prompts, and the reward model reads each answer at its
 //!    last token.
-//! 2. Shape the rewards: −β KL to the reference at each token, the score on the last one.
+//! 2. Shape the rewards: −β KL to the reference at each token, the score on the last one. With
+//!    `adaptive_kl_target` β follows the KL from batch to batch.
 //! 3. Advantages: generalised advantage estimation, whitened over the batch.
 //! 4. Update: clipped policy and value losses, epochs × minibatches, a step for each minibatch; with
 //!    `target_kl` none any more once the policy is too far from the one that answered.
@@ -56,6 +57,7 @@ use entity::{
     message::KeyedMessage,
     run_config::{PpoConfig, RolloutConfig},
 };
+use kl_controller::KlController;
 use serde_json::json;
 use statistics::{UpdateStatistics, UpdateSums};
 use std::{
@@ -73,6 +75,7 @@ use trainer_base::{
     tokenizer::Tokenizer,
 };
 
+mod kl_controller;
 mod statistics;
 mod targets;
 #[cfg(test)]
@@ -118,7 +121,7 @@ fn train(ppo: &mut Ppo, mut run: RolloutRun, report: &mut Report) -> Result<Verb
         // 2. Shape the rewards: −β KL to the reference at each token, the score on the last one.
         // 3. Advantages, whitened over the batch, and returns.
         let rollout = ppo.measure(answers);
-        let targets = rollout.targets(config);
+        let targets = rollout.targets(config, ppo.kl.coefficient());
         if run.advance(0, report).is_break() {
             return run.stop(ppo);
         }
@@ -147,6 +150,7 @@ fn train(ppo: &mut Ppo, mut run: RolloutRun, report: &mut Report) -> Result<Verb
         let mut metrics = statistics.metrics(&rollout, &targets, config);
         metrics.insert("lr".into(), json!(learning_rate));
         metrics.extend(rollout.answers.sampling_metrics(&rollout.logprobs));
+        ppo.kl.follow(rollout.kl(&targets), n);
         if run.finish_step(ppo, &rollout.answers, metrics, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }
@@ -161,6 +165,7 @@ struct Ppo<'a> {
     value: Transformer,
     policy_optimizer: AdamW,
     value_optimizer: AdamW,
+    kl: KlController,
     /// Optimiser steps taken.
     n_updates: u64,
 }
@@ -190,7 +195,8 @@ impl<'a> Ppo<'a> {
         let optimizer =
             |model: &Transformer| AdamW::new(model.trainable(), config.optimisation.weight_decay);
         let (policy_optimizer, value_optimizer) = (optimizer(&engine.policy), optimizer(&value));
-        Self { config, engine, value, policy_optimizer, value_optimizer, n_updates: 0 }
+        let kl = KlController::new(config);
+        Self { config, engine, value, policy_optimizer, value_optimizer, kl, n_updates: 0 }
     }
 
     /// Log-probabilities and values of the answers before the update, by policy, reference and value
@@ -313,13 +319,15 @@ impl LearningState for Ppo<'_> {
 
     fn save(&self, folder: &Path) -> Result<()> {
         save_model(&self.engine.policy, &self.policy_optimizer, "policy", folder)?;
-        save_model(&self.value, &self.value_optimizer, "value", folder)
+        save_model(&self.value, &self.value_optimizer, "value", folder)?;
+        self.kl.save(folder)
     }
 
     fn restore(&mut self, folder: &Path, n_updates: u64) -> Result<()> {
         let policy = &self.engine.policy;
         restore_model(policy, &mut self.policy_optimizer, "policy", folder, n_updates)?;
         restore_model(&self.value, &mut self.value_optimizer, "value", folder, n_updates)?;
+        self.kl.restore(folder)?;
         self.n_updates = n_updates;
         Ok(())
     }

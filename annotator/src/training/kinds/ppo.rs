@@ -31,6 +31,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["rewards/regex/mean", "rewards/json_schema/mean"],
         &["rewards/overlong/mean"],
         &["objective/kl"],
+        &["objective/kl_coef"],
         &["objective/entropy"],
         &["loss/policy_avg", "loss/value_avg"],
         &["policy/approxkl_avg", "policy/approxkl_max"],
@@ -99,6 +100,18 @@ const FORM: &[FieldGroup] = &[
                 "config-minibatches-help",
             ),
             field("target_kl", FieldControl::Number, "config-target-kl", "config-target-kl-help"),
+            field(
+                "adaptive_kl_target",
+                FieldControl::Number,
+                "config-adaptive-kl-target",
+                "config-adaptive-kl-target-help",
+            ),
+            field(
+                "adaptive_kl_horizon",
+                FieldControl::Whole,
+                "config-adaptive-kl-horizon",
+                "config-adaptive-kl-horizon-help",
+            ),
             field(
                 "kl_estimator",
                 FieldControl::Choice(KL_ESTIMATORS),

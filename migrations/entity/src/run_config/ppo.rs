@@ -1,9 +1,9 @@
 //! The settings of proximal policy optimisation; TRL's `PPOConfig`.
 
 use super::{
-    ConfigError, ConfigProblem, LoraSettings, MOST_OF_ANYTHING, OptimiserSettings, RewardRules,
-    RolloutConfig, RolloutSettings, RunConfig, at_least_one, at_most, is_positive, not_negative,
-    problem, supervised_problems,
+    AdaptiveKl, ConfigError, ConfigProblem, LoraSettings, MOST_OF_ANYTHING, OptimiserSettings,
+    RewardRules, RolloutConfig, RolloutSettings, RunConfig, at_least_one, at_most, is_positive,
+    not_negative, problem, supervised_problems,
 };
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,12 @@ pub struct PpoConfig {
     #[arg(long, default_value_t = 0.0)]
     #[serde(default)] // runs that are older than the setting go on
     pub target_kl: f64,
-    /// β: weight of the KL penalty against the reference
+    /// β: weight of the KL penalty against the reference, or with --adaptive-kl-target where it begins
     #[arg(long, default_value_t = 0.05)]
     pub kl_coef: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub adaptive_kl: AdaptiveKl,
     /// How the KL penalty is estimated per token
     #[arg(long, value_enum, default_value_t = KlEstimator::K1)]
     pub kl_estimator: KlEstimator,
@@ -99,6 +102,7 @@ impl Default for PpoConfig {
             minibatches: 1,
             target_kl: 0.0,
             kl_coef: 0.05,
+            adaptive_kl: AdaptiveKl::default(),
             kl_estimator: KlEstimator::K1,
             cliprange: 0.2,
             cliprange_value: 0.2,
@@ -149,7 +153,7 @@ impl RunConfig for PpoConfig {
     }
 
     fn idle(&self) -> Vec<ConfigError> {
-        [self.lora.idle(), self.rules.idle()].concat()
+        [self.lora.idle(), self.rules.idle(), self.adaptive_kl.idle()].concat()
     }
 
     fn problems(&self) -> Vec<ConfigError> {
@@ -173,6 +177,7 @@ impl RunConfig for PpoConfig {
         }
         not_negative(&mut found, "target_kl", self.target_kl);
         not_negative(&mut found, "kl_coef", self.kl_coef);
+        self.adaptive_kl.problems(&mut found, self.kl_coef, rollout);
         for (field, value) in [
             ("cliprange", self.cliprange),
             ("cliprange_value", self.cliprange_value),

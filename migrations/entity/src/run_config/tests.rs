@@ -192,3 +192,32 @@ fn a_run_that_is_older_than_rules_has_none() {
     names.iter().for_each(|name| drop(settings.remove(name)));
     assert_eq!(serde_json::from_value::<PpoConfig>(older).unwrap(), PpoConfig::default());
 }
+
+#[test]
+fn a_weight_that_follows_the_kl_begins_above_zero_and_cannot_change_its_sign() {
+    let checked = |settings: Value| RunKind::Ppo.settings().checked(&overrides(settings));
+    let batch = json!({"adaptive_kl_target": 6.0, "batch_size": 8, "grad_accum": 4});
+    let with = |more: Value| {
+        let mut settings = batch.clone();
+        settings.as_object_mut().unwrap().extend(overrides(more));
+        checked(settings)
+    };
+    assert!(with(json!({"adaptive_kl_horizon": 32})).is_ok());
+    let within = ConfigProblem::HorizonWithinBatch { rollout: 32 };
+    assert_eq!(
+        with(json!({"adaptive_kl_horizon": 31})),
+        Err(vec![problem("adaptive_kl_horizon", within)])
+    );
+    assert_eq!(
+        with(json!({"kl_coef": 0.0})),
+        Err(vec![problem("kl_coef", ConfigProblem::NotPositive)])
+    );
+    let idle = problem("adaptive_kl_horizon", ConfigProblem::NoKlTarget);
+    assert_eq!(checked(json!({"adaptive_kl_horizon": 5000})), Err(vec![idle.clone()]));
+    assert_eq!(PpoConfig::default().idle().last(), Some(&idle));
+    for name in ["target_kl", "adaptive_kl_target"] {
+        let told = |value: f64| checked(json!({ name: value }));
+        assert_eq!(told(-0.1), Err(vec![problem(name, ConfigProblem::Negative)]));
+        assert!(told(0.1).is_ok() && told(1e300).is_err());
+    }
+}

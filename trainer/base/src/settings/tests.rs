@@ -103,6 +103,12 @@ fn a_setting_that_is_typed_for_nothing_is_refused_also_at_its_default() {
             assert!(error.contains(flag) && error.contains("without adapters"), "{verb}: {error}");
             assert!(with(&[idle, &["--lora-rank", "4"]].concat()).is_ok(), "{verb}");
         }
+        if verb == "ppo" {
+            let horizon = ["--adaptive-kl-horizon", "10000"];
+            let error = with(&horizon).unwrap_err();
+            assert!(error.contains("--adaptive-kl-horizon: has no effect"), "{error}");
+            assert!(with(&[&horizon[..], &["--adaptive-kl-target", "6"]].concat()).is_ok());
+        }
         if answers {
             let weight = ["--rule-regex-weight", "1"];
             let error = with(&weight).unwrap_err();

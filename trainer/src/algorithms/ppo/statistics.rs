@@ -105,8 +105,8 @@ impl UpdateStatistics {
         config: &PpoConfig,
     ) -> Map<String, Value> {
         let answers = &rollout.answers;
-        let kl = answers.per_answer(&targets.kl);
-        let non_score_reward = -config.kl_coef * kl;
+        let kl = rollout.kl(targets);
+        let non_score_reward = -targets.kl_coef * kl;
         let score = answers.mean_score();
         let policy_loss = self.mean(|step| step.policy_loss);
         let value_loss = self.mean(|step| step.value_loss);
@@ -132,6 +132,9 @@ impl UpdateStatistics {
         }) else {
             unreachable!("an object was written")
         };
+        if config.adaptive_kl.is_on() {
+            metrics.insert("objective/kl_coef".into(), json!(targets.kl_coef));
+        }
         if config.target_kl > 0.0 {
             metrics.insert("policy/approxkl_max".into(), json!(self.most_kl));
             metrics.insert("policy/minibatches_learnt".into(), json!(self.steps.len()));

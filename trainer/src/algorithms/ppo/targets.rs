@@ -16,12 +16,14 @@ pub(super) struct RolloutBatch {
     pub(super) values: Tensor,
 }
 
-/// What the updates need of a rollout: all (N).
+/// What the updates need of a rollout; tensors are (N).
 pub(super) struct UpdateTargets {
     pub(super) advantages: Tensor,
     pub(super) returns: Tensor,
-    /// β KL, the part of the rewards that is not the score.
+    /// KL from the reference, as it is estimated.
     pub(super) kl: Tensor,
+    /// β, its weight in the rewards: the part of them that is not the score is −β KL.
+    pub(super) kl_coef: f64,
 }
 
 impl RolloutBatch {
@@ -31,11 +33,11 @@ impl RolloutBatch {
     }
 
     /// Phases 2 and 3: rewards of each token, then advantages and returns.
-    pub(super) fn targets(&self, config: &PpoConfig) -> UpdateTargets {
+    pub(super) fn targets(&self, config: &PpoConfig, kl_coef: f64) -> UpdateTargets {
         let device = self.values.device();
         let lengths = self.answers.lengths();
         let kl = ops::kl(config.kl_estimator, &self.logprobs, &self.ref_logprobs);
-        let mut rewards = floats(&(-config.kl_coef * &kl));
+        let mut rewards = floats(&(-kl_coef * &kl));
         let mut end = 0;
         for (length, score) in lengths.iter().zip(&self.answers.scores) {
             end += *length as usize;
@@ -50,6 +52,12 @@ impl RolloutBatch {
             advantages: ops::whiten(&Tensor::from_slice(&advantages), false).to_device(device),
             returns: Tensor::from_slice(&returns).to_device(device),
             kl,
+            kl_coef,
         }
+    }
+
+    /// KL from the reference in nats per answer.
+    pub(super) fn kl(&self, targets: &UpdateTargets) -> f64 {
+        self.answers.per_answer(&targets.kl)
     }
 }

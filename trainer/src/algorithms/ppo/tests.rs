@@ -16,6 +16,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use tch::Device;
 use trainer_base::rows::PromptIds;
 
+mod adaptive_kl;
 mod target_kl;
 
 fn ppo(config: &PpoConfig) -> Ppo<'_> {
@@ -93,7 +94,7 @@ fn follows_trl(case: &str) {
         let scores = trl_scores(&ppo, &asked, &completions);
         let rollout =
             ppo.measure(ScoredAnswers::new(&asked, completions, by_a_reward_model(scores)));
-        let targets = rollout.targets(&config);
+        let targets = rollout.targets(&config, config.kl_coef);
         let scores: Vec<f64> = rollout.answers.scores.iter().copied().map(f64::from).collect();
         assert_close("scores", &scores, &numbers(&update["scores"]), 1e-4);
         for (name, found) in [
@@ -191,7 +192,7 @@ fn the_first_pass_over_a_batch_has_ratio_one() {
     let asked: Vec<&PromptIds> = prompts.iter().collect();
     let rollout =
         ppo.measure(ScoredAnswers::new(&asked, completions, by_a_reward_model(vec![0.5; 8])));
-    let targets = rollout.targets(&config);
+    let targets = rollout.targets(&config, config.kl_coef);
     let mut statistics = UpdateStatistics::default();
     // Not the micro-batches that the old log-probabilities were computed in.
     let order = &[7, 0, 3, 1, 2, 6, 4, 5];

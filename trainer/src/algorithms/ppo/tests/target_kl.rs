@@ -18,7 +18,7 @@ fn batch(config: &PpoConfig) -> (Ppo<'_>, RolloutBatch, UpdateTargets) {
     let asked: Vec<&PromptIds> = prompts.iter().collect();
     let scores = (0..8).map(|i| (i % 3) as f32).collect();
     let rollout = ppo.measure(ScoredAnswers::new(&asked, completions, by_a_reward_model(scores)));
-    let targets = rollout.targets(config);
+    let targets = rollout.targets(config, config.kl_coef);
     (ppo, rollout, targets)
 }
 
