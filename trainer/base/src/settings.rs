@@ -24,6 +24,7 @@ mod sample;
 mod score;
 mod serve;
 mod sft;
+mod trl_names;
 mod typed;
 mod worker;
 
@@ -74,13 +75,16 @@ pub struct CommandLine {
 const VARIABLES: &str = "Environment:
   ATTUNE_DETERMINISTIC=1  Deterministic algorithms on a GPU, too: the same run gives the same numbers bit for bit, about half as fast. On a CPU it always does";
 
+const TRL_NAMES: &str =
+    "TRL's names are taken where they mean the same: --num_train_epochs is --epochs";
+
 impl CommandLine {
-    /// What was typed, over the settings of its `--config` file. An error names the key of the file
-    /// that is wrong; for a wrong flag, and for `--help`, the program ends here.
+    /// What was typed, in our names or TRL's, over the settings of its `--config` file. An error names the
+    /// key of the file that is wrong; for a wrong flag, and for `--help`, the program ends here.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
-        let typed: Vec<OsString> = arguments.into_iter().collect();
         let mut command = Self::command();
         command.build();
+        let typed = trl_names::translated(&command, arguments.into_iter().collect())?;
         repeated::refuse_files(&command, &typed)?;
         overwritten::refuse(&command, &typed)?;
         let arguments = config_file::merged(&command, &typed)?;
@@ -115,22 +119,30 @@ pub enum Verb {
 #[derive(Debug, Subcommand)]
 pub enum TrainingVerb {
     /// Train a model on raw text, to predict the next token
+    #[command(after_help = TRL_NAMES)]
     Pretrain(VerbFlags<PretrainPaths, PretrainConfig>),
     /// Fine-tune a model on demonstrations
+    #[command(after_help = TRL_NAMES)]
     Sft(VerbFlags<SftPaths, SftConfig>),
     /// Train a reward model on comparisons (Bradley–Terry)
+    #[command(after_help = TRL_NAMES)]
     Reward(VerbFlags<RewardPaths, RewardConfig>),
     /// Improve a policy on comparisons, without a reward model (direct preference optimisation)
+    #[command(after_help = TRL_NAMES)]
     Dpo(VerbFlags<DpoPaths, DpoConfig>),
     /// Improve a policy on answers that are good or bad, each by itself (Kahneman–Tversky optimisation)
+    #[command(after_help = TRL_NAMES)]
     Kto(VerbFlags<KtoPaths, KtoConfig>),
     /// Improve a policy against a reward model by proximal policy optimisation
+    #[command(after_help = TRL_NAMES)]
     Ppo(VerbFlags<RolloutPaths, PpoConfig>),
     /// Improve a policy against a reward model, or by rules, by judging its answers to a prompt beside each other
     /// (group relative policy optimisation)
+    #[command(after_help = TRL_NAMES)]
     Grpo(VerbFlags<RolloutPaths, GrpoConfig>),
     /// Improve a policy against a reward model, or by rules, by judging each answer beside the others to its prompt
     /// (REINFORCE with a leave-one-out baseline)
+    #[command(after_help = TRL_NAMES)]
     Rloo(VerbFlags<RolloutPaths, RlooConfig>),
 }
 

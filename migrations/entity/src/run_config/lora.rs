@@ -16,7 +16,7 @@ const MOST_RANK: usize = 65_536;
 #[serde(default)] // runs that are older than adapters go on
 pub struct LoraSettings {
     /// Train adapters of this rank on every linear layer (LoRA) and leave the model's own weights as they are; 0 trains all weights
-    #[arg(long, alias = "lora-r", default_value_t = 0)]
+    #[arg(long, default_value_t = 0)]
     pub lora_rank: usize,
     /// What adapters add counts alpha / rank times
     #[arg(long, default_value_t = 32.0)]

@@ -1,5 +1,7 @@
-//! `--config F.toml`: the same keys as the flags, put before what was typed, so that a flag wins.
+//! `--config F.toml`: the same keys as the flags, in our names or TRL's, put before what was typed, so that a
+//! flag wins.
 
+use super::trl_names;
 use clap::{Arg, ArgAction, Command};
 use std::{ffi::OsString, fs, path::Path};
 use toml::{Table, Value};
@@ -39,7 +41,7 @@ fn config_file(typed: &[OsString]) -> Option<OsString> {
 
 /// A setting as a flag; none for a switch that is off.
 fn flag(verb: &Command, key: &str, value: &Value) -> Result<Option<OsString>, String> {
-    let name = key.replace('_', "-");
+    let name = trl_names::ours(verb, key)?.unwrap_or_default();
     let Some(argument) = flags(verb).find(|(long, _)| *long == name).map(|(_, argument)| argument)
     else {
         let known: Vec<_> = flags(verb).map(|(long, _)| long.replace('-', "_")).collect();
