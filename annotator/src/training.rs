@@ -20,5 +20,6 @@ pub mod row_lengths;
 pub mod run_digest;
 pub mod run_feed;
 pub mod run_work;
+pub mod score_statistics;
 pub mod settings;
 pub mod stop;

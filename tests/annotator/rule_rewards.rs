@@ -50,6 +50,7 @@ on_both_databases! {
         assert!(said.contains("Without a reward model, fill in a rule"), "{said}");
 
         let wrong = [
+            ("normalize_scores", "true", "There is no reward model whose scores could be normalised"),
             ("rule_regex", "(a", "This is no regular expression"),
             ("rule_json_schema", r#"{"type": "objekt"}"#, "This is no JSON schema"),
             ("rule_regex_weight", "2", "Has no effect without its rule"),

@@ -173,6 +173,12 @@ pub const REWARDS: FieldGroup = FieldGroup {
     title: "config-group-rewards",
     fields: &[
         field("reward_weight", Number, "config-reward-weight", "config-reward-weight-help"),
+        field(
+            "normalize_scores",
+            Switch,
+            "config-normalize-scores",
+            "config-normalize-scores-help",
+        ),
         field("rule_regex", Text, "config-rule-regex", "config-rule-regex-help"),
         field("rule_regex_weight", Number, "config-rule-weight-regex", "config-rule-weight-help"),
         field("rule_json_schema", Lines, "config-rule-json-schema", "config-rule-json-schema-help"),

@@ -2,9 +2,9 @@
 
 use super::{
     inputs::{ChosenRows, chosen_model, chosen_rows},
-    kinds::{NO_MODEL, RunDefinition},
+    kinds::{NO_MODEL, OptionalModel, RunDefinition},
     launch::{self, LaunchInput, LaunchRequest},
-    settings,
+    score_statistics, settings,
 };
 use crate::web::{
     error::AppError,
@@ -18,6 +18,34 @@ use storage::{artifact_store::ArtifactStore, database::write};
 /// The field that says whether what follows such a run is to follow this one.
 pub const FOLLOW_UP: &str = "follow_up";
 
+struct ChosenModels {
+    inputs: Vec<LaunchInput>,
+    /// The fields of those that a run can do without and that nobody chose.
+    left_out: Vec<(&'static str, &'static OptionalModel)>,
+}
+
+async fn chosen_models(
+    db: &DatabaseConnection,
+    project: ProjectId,
+    definition: &RunDefinition,
+    typed: &HashMap<String, String>,
+    errors: &mut FieldErrors,
+) -> Result<ChosenModels, AppError> {
+    let mut found = ChosenModels { inputs: Vec::new(), left_out: Vec::new() };
+    for field in definition.models {
+        let chosen = typed.get(field.name).map(String::as_str);
+        if let (Some(NO_MODEL), Some(optional)) = (chosen, &field.optional) {
+            found.left_out.push((field.name, optional));
+            continue;
+        }
+        match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
+            Some(model) => found.inputs.push(LaunchInput::Model(field.slot, model)),
+            None => errors.add(field.name, field.not_chosen),
+        }
+    }
+    Ok(found)
+}
+
 /// Checks everything, freezes the dataset version if none was chosen, and queues the run. The files
 /// of the version are written first; its rows and the run's appear in one transaction.
 pub async fn launch_from_form(
@@ -29,18 +57,8 @@ pub async fn launch_from_form(
     typed: &HashMap<String, String>,
 ) -> Result<RunId, FormError> {
     let mut errors = FieldErrors::default();
-    let (mut inputs, mut left_out) = (Vec::new(), Vec::new());
-    for field in definition.models {
-        let chosen = typed.get(field.name).map(String::as_str);
-        if let (Some(NO_MODEL), Some(optional)) = (chosen, &field.optional) {
-            left_out.push((field.name, optional));
-            continue;
-        }
-        match chosen_model(db, project, field.kinds, typed.get(field.name)).await? {
-            Some(model) => inputs.push(LaunchInput::Model(field.slot, model)),
-            None => errors.add(field.name, field.not_chosen),
-        }
-    }
+    let ChosenModels { inputs, left_out } =
+        chosen_models(db, project, definition, typed, &mut errors).await?;
     let contents = definition.contents(typed).ok_or(AppError::NotFound)?;
     let rows = chosen_rows(db, store, project, contents, typed).await?;
     if let Err(problem) = &rows {
@@ -48,6 +66,12 @@ pub async fn launch_from_form(
     }
     let config = settings::parse(definition, typed);
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
+        errors.add(field, settings::explain(definition, field, problem));
+    }
+    if let Ok(config) = &config
+        && let Some((field, problem)) =
+            score_statistics::mistake(db, store, config, &inputs).await?
+    {
         errors.add(field, settings::explain(definition, field, problem));
     }
     for (field, optional) in left_out {

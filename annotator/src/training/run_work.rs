@@ -4,7 +4,7 @@ use entity::run_config::{OptimiserSettings, RolloutConfig};
 use serde_json::Value;
 use trainer_base::{
     batches::RowBatches,
-    evaluation::{EVALUATION_COST, EvaluationSchedule, MEASURING_COST, MOST_MEASURED},
+    evaluation::{EVALUATION_COST, EvaluationSchedule, MEASURING_COST, MOST_MEASURED, MOST_SCORED},
 };
 
 /// What a run works on.
@@ -45,6 +45,16 @@ pub fn supervised(config: &Value, rows: &RunRows, step: f64, before: f64) -> Opt
             + n_evaluations * rows.eval_tokens * EVALUATION_COST
             + before * (rows.train_tokens + rows.eval_tokens),
     )
+}
+
+/// The work of telling how the scores of a reward model are spread, in tokens trained on.
+pub fn scored_at_the_end(rows: &RunRows) -> f64 {
+    let (n, tokens) = if rows.eval > 0.0 {
+        (rows.eval, rows.eval_tokens)
+    } else {
+        (rows.train, rows.train_tokens)
+    };
+    tokens * (MOST_SCORED as f64 / n.max(1.0)).min(1.0) * EVALUATION_COST
 }
 
 /// The work of a method that learns from answers of its own, in passes over an answer.
@@ -90,6 +100,9 @@ mod tests {
         let unmeasured = RunRows { eval: 0.0, eval_tokens: 0.0, ..rows };
         assert_eq!(supervised(&some, &unmeasured, 1.0, 0.0), Some(4000.0));
         assert_eq!(supervised(&sft, &RunRows::default(), 1.0, 0.0), None);
+        assert_eq!(scored_at_the_end(&rows), 300.0);
+        let many = RunRows { train: 5120.0, ..unmeasured };
+        assert!((scored_at_the_end(&many) - 800.0 / 3.0).abs() < 1e-9);
 
         let asked = json!({"batch_size": 8, "episodes": 40, "ppo_epochs": 4, "eval_every": 1000});
         let ppo = config(RunKind::Ppo, asked);

@@ -18,6 +18,10 @@ use std::{
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 
+/// Beside PEFT's own files, which complain of keys that they do not know: how the scores of a reward model
+/// are spread.
+pub const SCORE_STATISTICS: &str = "score_statistics.json";
+
 /// The keys of adapter_config.json that say what the adapters are for and how they compute.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AdapterConfig {

@@ -15,6 +15,9 @@ pub const DPO_LEARNING_COST: f64 = 1.05;
 pub const MOST_MEASURED: usize = 256;
 pub const MEASURING_COST: f64 = 0.5;
 
+/// Pairs whose answers tell how the scores of a reward model are spread.
+pub const MOST_SCORED: usize = 512;
+
 /// The steps after which held-out rows are measured: a function of the step alone, so that a run that
 /// goes on measures as one that was never stopped.
 #[derive(Clone, Copy, Debug)]

@@ -3,17 +3,15 @@
 mod family;
 mod numbers;
 mod rope;
+mod score_statistics;
 mod window;
 
 pub use family::ModelFamily;
 pub use rope::{LinearScaling, Llama3Scaling, LongScaling, RopeConfig, RopeScaling, YarnScaling};
+pub use score_statistics::ScoreStatistics;
 pub use window::SlidingWindow;
 
-use crate::{
-    adapters::{self, AdapterConfig},
-    errors::WithMessage,
-    model_files,
-};
+use crate::{adapters, errors::WithMessage, model_files};
 use anyhow::{Result, bail, ensure};
 use entity::message;
 use family::supported;
@@ -156,11 +154,8 @@ impl ModelConfig {
         let mut config = Self::parse(&text).with_message(|| {
             message!("model-unusable", "{path} cannot be used", path = path.display())
         })?;
-        let is_of_base = path.parent() != Some(folder);
-        if is_of_base
-            && AdapterConfig::read(folder)?.is_some_and(|adapters| adapters.makes_scores())
-        {
-            config.purpose = ModelPurpose::Score;
+        if path.parent() != Some(folder) {
+            config.adapt(folder)?;
         }
         Ok(config)
     }

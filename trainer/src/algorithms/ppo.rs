@@ -216,7 +216,7 @@ impl<'a> Ppo<'a> {
     fn values(&self, sequences: &[TrainingExample]) -> Tensor {
         let _no_grad = tch::no_grad_guard();
         self.engine.over_micro_batches(sequences, |sequences| {
-            self.value.scores(&answer_hidden(&self.value, sequences).0)
+            self.values_of(&answer_hidden(&self.value, sequences).0)
         })
     }
 
@@ -224,6 +224,16 @@ impl<'a> Ppo<'a> {
     fn most_kl(&self) -> f64 {
         let target = self.config.target_kl;
         if target > 0.0 { KL_LEEWAY * target } else { f64::INFINITY }
+    }
+
+    /// Values of hidden states of the value model: (n, D) → (n). It begins as the reward model, and is read on
+    /// the same scale as that.
+    fn values_of(&self, hidden: &Tensor) -> Tensor {
+        let scores = self.value.scores(hidden);
+        match self.engine.normalisation() {
+            None => scores,
+            Some(spread) => (scores - spread.mean) / spread.std,
+        }
     }
 
     /// Phase 4: one optimiser step of both models on some of the rollout's responses.
@@ -273,7 +283,7 @@ impl<'a> Ppo<'a> {
             self.policy_optimizer.gather_gradients()?;
 
             let (hidden, _) = answer_hidden(&self.value, &sequences);
-            let values = self.value.scores(&hidden);
+            let values = self.values_of(&hidden);
             let loss = ops::ppo_value_loss(
                 &values,
                 &of(&rollout.values),

@@ -28,6 +28,8 @@ use trainer_base::{
     tokenizer::Tokenizer,
 };
 
+mod spread;
+
 /// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
 pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> Result<VerbOutcome> {
     let (device, dtype) = (config.optimisation.device, config.optimisation.dtype);
@@ -43,9 +45,11 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         })?;
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
-    let model = environment
+    let mut model = environment
         .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
         .into_reward_model(config.optimisation.seed)?;
+    // Those of a reward model that is trained further are of other scores.
+    model.config.set_score_statistics(None);
     let task = RewardTask {
         of_file: counts.of_file,
         model,
@@ -78,7 +82,7 @@ impl<'a> RewardTask<'a> {
             out: self.out,
             start: self.start,
             work_of_rows: self.pairs.iter().map(|pair| n_tokens(pair) as f64).collect(),
-            work_before: 0.0,
+            work_besides: spread::work(&spread::scored_pairs(self.pairs, self.held_out)),
             work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
             best: None,
@@ -128,6 +132,12 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
         if session.report_step(metrics, export, report)?.is_break() {
             return Ok(VerbOutcome::Stopped);
         }
+    }
+    // 5. How its scores are spread.
+    let scored = spread::scored_pairs(pairs, held_out);
+    let batch_size = config.optimisation.batch_size;
+    if spread::measure(&mut session, &scored, batch_size, report).is_break() {
+        return session.stop_within_step(export);
     }
     session.finish(export, report)
 }

@@ -80,6 +80,13 @@ fn ensure_rewarded(settings: &RolloutSettings) -> Result<()> {
         )
     );
     ensure!(
+        !settings.rules.normalize_scores,
+        message!(
+            "normalised-scores-of-no-reward-model",
+            "--normalize-scores has no effect without a reward model: give --reward, too, or leave it out"
+        )
+    );
+    ensure!(
         settings.rules.reward_weight == RewardRules::default().reward_weight,
         message!(
             "weight-of-no-reward-model",

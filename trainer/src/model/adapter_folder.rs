@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tch::{Device, Kind, Tensor};
-use trainer_base::adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterConfig};
+use trainer_base::adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterConfig, SCORE_STATISTICS};
 
 /// What PEFT puts before the names of the model's own modules.
 pub(super) const PREFIX: &str = "base_model.model.";
@@ -43,8 +43,11 @@ impl AdapterFolder {
     }
 
     /// The files whose content makes the model what it is, beside those of its base.
-    pub(crate) fn files(&self) -> [PathBuf; 2] {
-        [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map(|name| self.folder.join(name))
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let named = [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map(|name| self.folder.join(name));
+        // Of models that are older than it there is none.
+        let statistics = self.folder.join(SCORE_STATISTICS);
+        named.into_iter().chain(statistics.is_file().then_some(statistics))
     }
 
     /// The adapters' matrices, and a score head where there is one, by the names of the model's own

@@ -13,7 +13,7 @@ use entity::message;
 use serde_json::{Map, Value, json};
 use std::{fs, io::ErrorKind, path::Path};
 use trainer_base::{
-    adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, folder_with},
+    adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, SCORE_STATISTICS, folder_with},
     chat_template::{NAMED_TEMPLATES, named_files},
     errors::{WithMessage, cannot_make, cannot_read, cannot_write, is_damaged},
     model_config::ModelPurpose,
@@ -54,7 +54,7 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
     fs::create_dir_all(folder).with_message(|| cannot_make(folder))?;
     // An earlier model in the same folder is none any more from here on; its shards would contradict
     // the new file.
-    for old in [WEIGHTS, INDEX, ADAPTER_CONFIG, ADAPTER_WEIGHTS] {
+    for old in [WEIGHTS, INDEX, ADAPTER_CONFIG, ADAPTER_WEIGHTS, SCORE_STATISTICS] {
         remove_if_there(&folder.join(old))?;
     }
     let source = &folder_with(&model.folder, "tokenizer.json")?;
@@ -111,6 +111,10 @@ fn write_adapters(model: &Transformer, adapted: &AdaptedBase, folder: &Path) -> 
         "use_rslora": adapted.shape.is_rank_stabilised,
     });
     replace(&folder.join(ADAPTER_CONFIG), serde_json::to_string_pretty(&config)? + "\n")?;
+    if let Some(statistics) = model.config.score_statistics() {
+        let text = serde_json::to_string_pretty(&statistics.keys())? + "\n";
+        replace(&folder.join(SCORE_STATISTICS), text)?;
+    }
     let weights = model.parameters().iter().filter(|(name, _)| is_adapter(name) || name == SCORE);
     let named = weights.map(|(name, weight)| (format!("{PREFIX}{name}"), weight));
     write_tensors(&folder.join(ADAPTER_WEIGHTS), named)

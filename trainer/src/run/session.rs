@@ -38,10 +38,10 @@ pub(crate) struct SessionOpening<'a> {
     pub(crate) identity: RunIdentity,
     pub(crate) out: &'a Path,
     pub(crate) start: StartFlags,
-    /// Work of learning from each row, before the first step, and of one evaluation, in tokens trained
-    /// on.
+    /// Work of learning from each row, before the first step and after the last, and of one evaluation, in
+    /// tokens trained on.
     pub(crate) work_of_rows: Vec<f64>,
-    pub(crate) work_before: f64,
+    pub(crate) work_besides: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
     /// Which model is kept, where rows are held out to tell; otherwise the last one.
@@ -82,7 +82,7 @@ impl TrainingSession {
         }
         let batches = RowBatches::new(opening.work_of_rows.len(), optimisation);
         let evaluations = EvaluationSchedule::new(opening.eval_every, batches.n_steps);
-        let work = opening.work_before
+        let work = opening.work_besides
             + batches.sum(|row| opening.work_of_rows[row])
             + evaluations.n_evaluations() as f64 * opening.work_per_evaluation;
         let mut optimizer = AdamW::new(model.trainable(), optimisation.weight_decay);

@@ -65,7 +65,9 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
         .collect()
     },
     memory: memory::of::<RewardConfig>,
-    work: |config, rows| run_work::supervised(config, rows, 1.0, 0.0),
+    work: |config, rows| {
+        Some(run_work::supervised(config, rows, 1.0, 0.0)? + run_work::scored_at_the_end(rows))
+    },
     ..COMMON
 };
 

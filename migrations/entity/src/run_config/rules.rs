@@ -14,6 +14,9 @@ pub struct RewardRules {
     /// How much the reward model's score counts in the reward of an answer
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub reward_weight: f64,
+    /// Take the mean of the reward model's scores off each of them and divide by their standard deviation, before weight and rules; `trainer reward` measures both and writes them into the model (score_mean, score_std)
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    pub normalize_scores: bool,
     /// Reward answers in which this regular expression is found, blanks around them aside, such as '(?s)^<think>.*</think>'
     #[arg(long, default_value = "", hide_default_value = true, value_name = "REGEX")]
     pub rule_regex: String,
@@ -38,6 +41,7 @@ impl Default for RewardRules {
     fn default() -> Self {
         Self {
             reward_weight: 1.0,
+            normalize_scores: false,
             rule_regex: String::new(),
             rule_regex_weight: 1.0,
             rule_json_schema: String::new(),

@@ -186,9 +186,11 @@ fn rules_that_cannot_be_applied_are_refused_by_their_fields() {
 fn a_run_that_is_older_than_rules_has_none() {
     let mut older = serde_json::to_value(PpoConfig::default()).unwrap();
     let settings = older.as_object_mut().unwrap();
-    let is_of_rules = |name: &String| name.starts_with("rule_") || name == "reward_weight";
+    let is_of_rules = |name: &String| {
+        name.starts_with("rule_") || ["reward_weight", "normalize_scores"].contains(&name.as_str())
+    };
     let names: Vec<String> = settings.keys().filter(|name| is_of_rules(name)).cloned().collect();
-    assert_eq!(names.len(), 7);
+    assert_eq!(names.len(), 8);
     names.iter().for_each(|name| drop(settings.remove(name)));
     assert_eq!(serde_json::from_value::<PpoConfig>(older).unwrap(), PpoConfig::default());
 }

@@ -13,7 +13,7 @@ use crate::{
 use entity::run_config::{LoraSettings, RunConfig, ScaleRewards};
 use std::collections::BTreeSet;
 use tch::Device;
-use trainer_base::tokenizer::Tokenizer;
+use trainer_base::{model_config::ScoreStatistics, tokenizer::Tokenizer};
 
 fn grpo(config: &GrpoConfig) -> Grpo<'_> {
     let engine = RolloutEngine {
@@ -233,4 +233,69 @@ fn what_nobody_rewards_is_refused() {
     config.rules.rule_regex = "a".into();
     config.rules.reward_weight = 2.0;
     assert!(refused(&config).contains("--reward-weight has no effect"));
+}
+
+const SPREAD: ScoreStatistics = ScoreStatistics { mean: -0.75, std: 0.4 };
+
+#[test]
+fn scores_are_normalised_before_weight_and_rules_in_training_and_on_held_out_prompts_alike() {
+    let desk = Desk::new();
+    desk.tell_spread(SPREAD);
+    let first = |normalize_scores: bool, out: &str| {
+        let mut config = desk_config();
+        config.missing_eos_penalty = 0.25;
+        config.rules.normalize_scores = normalize_scores;
+        config.rules.reward_weight = 0.5;
+        config.rules.rule_regex = "a".into();
+        config.optimisation.max_steps = 1;
+        let (_, events) = desk.run(run, out, &config, None);
+        let names = ["reward", "rewards/reward_model/mean", "rewards/regex/mean", "eval_score"];
+        names.map(|name| metric(&events, name)[0])
+    };
+    // The same answers: nothing has been learnt yet.
+    let [reward, score, found, held_out] = first(false, "as_they_are");
+    let [normal_reward, normal_score, same, normal_held_out] = first(true, "normalised");
+    assert_eq!(found, same);
+    // (numpy.array(scores) - mean) / std, and what follows for a sum of 0.5 times that and a rule.
+    let expected = (score + 0.75) / 0.4;
+    assert!((normal_score - expected).abs() < 1e-4, "{normal_score} is not {expected}");
+    for (normal, raw) in [(normal_reward, reward), (normal_held_out, held_out)] {
+        // Weighted, they differ by what the score alone differs; rule and penalty stay.
+        assert!((normal - raw).abs() > 1e-3);
+    }
+    let rest = reward - 0.5 * score;
+    assert!((normal_reward - (0.5 * expected + rest)).abs() < 1e-4, "{normal_reward}");
+}
+
+#[test]
+fn a_run_with_normalised_scores_goes_on_and_is_another_than_one_without() {
+    let desk = Desk::new();
+    desk.tell_spread(SPREAD);
+    let mut config = desk_config();
+    config.optimisation.max_steps = 5;
+    config.rules.normalize_scores = true;
+    desk.assert_goes_on(run, &config, "model.safetensors");
+    let (stopped, _) = desk.run(run, "changed", &config, Some(2));
+    assert_eq!(stopped, VerbOutcome::Stopped);
+    config.rules.normalize_scores = false;
+    let other = run(&desk.paths("changed"), &config, &mut |_| std::ops::ControlFlow::Continue(()));
+    let told = other.unwrap_err().to_string();
+    assert!(told.contains("normalize_scores"), "{told}");
+}
+
+#[test]
+fn scores_of_a_model_that_does_not_say_how_they_are_spread_are_not_normalised() {
+    let desk = Desk::new();
+    let mut config = desk_config();
+    config.rules.normalize_scores = true;
+    let refused = |paths: &RolloutPaths, config: &GrpoConfig| {
+        let error = run(paths, config, &mut |_| std::ops::ControlFlow::Continue(()));
+        error.unwrap_err().to_string()
+    };
+    let told = refused(&desk.paths("none"), &config);
+    assert!(told.contains("does not say how its scores are spread"), "{told}");
+    assert!(told.contains("into its config.json"), "{told}");
+    config.rules.rule_regex = "a".into();
+    let told = refused(&RolloutPaths { reward: None, ..desk.paths("none") }, &config);
+    assert!(told.contains("--normalize-scores has no effect without a reward model"), "{told}");
 }

@@ -14,7 +14,7 @@ use entity::{report::RunReport, run_config::LoraSettings};
 use serde_json::Value;
 use std::{collections::BTreeSet, ops::ControlFlow};
 use tch::Device;
-use trainer_base::rows::PromptIds;
+use trainer_base::{model_config::ScoreStatistics, rows::PromptIds};
 
 mod adaptive_kl;
 mod target_kl;
@@ -296,4 +296,31 @@ fn assert_goes_on(mut config: PpoConfig, file: &str) {
 #[test]
 fn a_reward_model_that_gives_no_numbers_is_named() {
     Desk::new().assert_blames_the_reward_model(run, &desk_config());
+}
+
+#[test]
+fn a_value_model_that_begins_as_the_reward_model_is_normalised_as_its_scores_are() {
+    let spread = ScoreStatistics { mean: -0.75, std: 0.4 };
+    let values = |normalize_scores: bool| {
+        let mut config = desk_config();
+        config.rules.normalize_scores = normalize_scores;
+        let mut ppo = ppo(&config);
+        let reward = ppo.engine.reward.as_mut().unwrap();
+        reward.config.set_score_statistics(Some(spread));
+        let trace = fixture("trl_ppo_trace.json");
+        let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
+        let asked: Vec<&PromptIds> = prompts.iter().collect();
+        let answers = ScoredAnswers::new(&asked, completions, by_a_reward_model(vec![0.5; 8]));
+        doubles(&ppo.measure(answers).values)
+    };
+    let expected: Vec<f64> =
+        values(false).into_iter().map(|value| spread.normalised(value)).collect();
+    assert_close("values", &values(true), &expected, 1e-5);
+
+    let desk = Desk::new();
+    desk.tell_spread(spread);
+    let mut config = desk_config();
+    config.rules.normalize_scores = true;
+    config.optimisation.max_steps = 5;
+    desk.assert_goes_on(run, &config, "model.safetensors");
 }

@@ -9,6 +9,8 @@ use crate::{
 use entity::run_config::{LoraSettings, OptimiserSettings};
 use tch::Device;
 
+mod spread;
+
 /// tiny_llama with the score head that the trace starts from.
 fn start(golden: &Value, folder: &Path) {
     let model = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();

@@ -18,6 +18,7 @@ use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 use trainer_base::{
     job::{Report, VerbOutcome},
+    model_config::ScoreStatistics,
     rows::PromptIds,
     settings::{RolloutPaths, StartFlags},
 };
@@ -108,6 +109,15 @@ impl Desk {
             out: at(out),
             start: StartFlags::default(),
         }
+    }
+
+    /// Has the reward model say how its scores are spread.
+    pub(crate) fn tell_spread(&self, spread: ScoreStatistics) {
+        let file = self.folder.path().join("reward/config.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut config: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        config.extend(spread.keys());
+        std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
     }
 
     /// Every prompt so many times.

@@ -16,12 +16,13 @@ use crate::{
     model::{PackedBatch, Transformer, head},
     run::environment::ComputeEnvironment,
 };
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use entity::{message, message::KeyedMessage, report::RunReport, run_config::RolloutSettings};
 use std::{ops::ControlFlow, path::Path};
 use tch::Tensor;
 use trainer_base::{
-    model_config::ModelPurpose,
+    adapters::SCORE_STATISTICS,
+    model_config::{ModelPurpose, ScoreStatistics},
     progress::RunProgress,
     rows::{PromptIds, TrainingExample},
     settings::RolloutPaths,
@@ -66,17 +67,37 @@ impl RolloutEngine {
         Ok(engine)
     }
 
-    /// An error where the reward model is none.
+    /// An error where the reward model is none, or does not say how to normalise its scores.
     pub(crate) fn expect_reward_model(&self) -> Result<()> {
-        let other = self.reward.iter().find(|model| model.config.purpose != ModelPurpose::Score);
-        match other {
-            None => Ok(()),
-            Some(model) => bail!(message!(
+        let Some(model) = &self.reward else { return Ok(()) };
+        ensure!(
+            model.config.purpose == ModelPurpose::Score,
+            message!(
                 "ppo-no-reward-model",
                 "{folder} is a language model; `trainer reward` makes a reward model of it",
                 folder = model.folder.display()
-            )),
-        }
+            )
+        );
+        ensure!(
+            !self.settings.rules.normalize_scores || self.normalisation().is_some(),
+            message!(
+                "score-statistics-missing",
+                "the reward model in {folder} does not say how its scores are spread, which --normalize-scores needs: write score_mean and score_std into its {file}, train it again with trainer reward, which measures them, or leave --normalize-scores out",
+                folder = model.folder.display(),
+                file = if model.folder.join("config.json").exists() {
+                    "config.json"
+                } else {
+                    SCORE_STATISTICS
+                }
+            )
+        );
+        Ok(())
+    }
+
+    /// What scores of the reward model are normalised by, where that is asked for.
+    pub(crate) fn normalisation(&self) -> Option<ScoreStatistics> {
+        let model = self.reward.as_ref().filter(|_| self.settings.rules.normalize_scores)?;
+        model.config.score_statistics()
     }
 
     /// An error where a prompt of `file` leaves no room for an answer.
@@ -127,7 +148,7 @@ impl RolloutEngine {
         Ok(scores)
     }
 
-    /// The reward model's score of each answer.
+    /// The reward model's score of each answer, normalised where that is asked for.
     fn scored_by(
         &self,
         model: &Transformer,
@@ -143,7 +164,12 @@ impl RolloutEngine {
         sequences.iter().chain(drawn).try_for_each(|ids| check_embedded(model, ids))?;
         let scores = self.scores(model, &sequences);
         demand_scores(model, &scores)?;
-        Ok(scores)
+        Ok(match self.normalisation() {
+            None => scores,
+            Some(spread) => {
+                scores.into_iter().map(|score| spread.normalised(f64::from(score)) as f32).collect()
+            }
+        })
     }
 
     /// An answer that did not end by itself loses `missing_eos_penalty`.
