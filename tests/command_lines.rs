@@ -29,7 +29,7 @@ const TRAINER: &[(&str, &str)] = &[
         "--model --data --out --eval-data --loss-on --packing --keep-best --early-stop-patience --lora-rank \
          --lora-alpha --lora-dropout --merge",
     ),
-    ("reward", "--model --data --out --eval-data --lora-rank --merge"),
+    ("reward", "--model --data --out --eval-data --prompt-weighting --lora-rank --merge"),
     ("dpo", "--model --data --out --eval-data --beta --lora-rank --merge"),
     ("kto", "--model --data --out --eval-data --beta --desirable-weight --lora-rank --merge"),
     (

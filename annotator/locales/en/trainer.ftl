@@ -127,6 +127,7 @@ columns-no-text = an answer of `completions` has no `text`
 columns-no-prompts = `completions` are answers to the prompts of another file; name it by --prompts
 columns-unknown-index = `index` is { $index }, and the file of prompts has { $n } rows: is it the one that was answered?
 columns-bad-margin = `margin` is { $found }; expected a number, by how much the score of `chosen` is to be above that of `rejected`
+data-prompt-unknown = the row does not say where its prompt ends, and --prompt-weighting counts the pairs of each prompt: give it a column `prompt`, or leave --prompt-weighting out
 columns-two-forms = `{ $field }` is { $found } but `{ $other }` is { $wanted }
 columns-no-answer = `messages` has no turn of the assistant, so there is no answer
 columns-no-content = `{ $field }` is { $found }; expected a string or a list of messages

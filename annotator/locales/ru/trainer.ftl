@@ -126,6 +126,7 @@ columns-no-text = у ответа в `completions` нет `text`
 columns-no-prompts = `completions` — это ответы на запросы из другого файла; назовите его: --prompts
 columns-unknown-index = `index` равен { $index }, а строк в файле запросов { $n }: тот ли это файл, на запросы которого отвечали?
 columns-bad-margin = поле `margin` — { $found }, а нужно число: насколько оценка `chosen` должна быть выше оценки `rejected`
+data-prompt-unknown = из строки не видно, где кончается запрос, а `--prompt-weighting` считает пары каждого запроса: добавьте поле `prompt` или уберите `--prompt-weighting`
 columns-two-forms = поле `{ $field }` — { $found }, а `{ $other }` — { $wanted }
 columns-no-answer = в `messages` нет ни одного сообщения ассистента, а значит, нет ответа
 columns-no-content = поле `{ $field }` — { $found }, а нужен текст или список сообщений

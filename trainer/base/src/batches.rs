@@ -11,6 +11,8 @@ pub struct RowBatches {
     batch_size: usize,
     grad_accum: usize,
     seed: Option<u64>,
+    /// Rows that follow each other in every order; none where each stands for itself.
+    groups: Option<Vec<Vec<usize>>>,
     /// Optimiser steps in all.
     pub n_steps: u64,
     /// Optimiser steps of one pass over the rows.
@@ -31,9 +33,17 @@ impl RowBatches {
             batch_size: config.batch_size,
             grad_accum: config.grad_accum,
             seed: config.shuffle.then_some(config.seed),
+            groups: None,
             n_steps,
             steps_per_epoch,
         }
+    }
+
+    /// The same walk where the rows of each group follow each other, so that most of them are seen in one
+    /// step; `groups` are the rows of each, which are every row once. A step has as many rows as otherwise.
+    pub fn in_groups(groups: Vec<Vec<usize>>, config: &OptimiserSettings) -> Self {
+        let n_rows = groups.iter().map(Vec::len).sum();
+        Self { groups: Some(groups), ..Self::new(n_rows, config) }
     }
 
     /// The micro-batches of step `step`, counted from 0.
@@ -94,11 +104,16 @@ impl RowBatches {
         n_steps as f64 / self.steps_per_epoch as f64
     }
 
-    /// Every row once; the file's order, or one that belongs to seed and epoch.
+    /// Every row once, group after group; in the file's order, or one that belongs to seed and epoch.
     fn order(&self, epoch: u64) -> Vec<usize> {
-        match self.seed {
-            Some(seed) => random::permutation(self.n_rows, &[seed, epoch]),
-            None => (0..self.n_rows).collect(),
+        let n = self.groups.as_ref().map_or(self.n_rows, Vec::len);
+        let order = match self.seed {
+            Some(seed) => random::permutation(n, &[seed, epoch]),
+            None => (0..n).collect(),
+        };
+        match &self.groups {
+            None => order,
+            Some(groups) => order.into_iter().flat_map(|group| groups[group].clone()).collect(),
         }
     }
 }
@@ -179,5 +194,29 @@ mod tests {
             rows.sort_unstable();
             assert_eq!(rows, (0..50).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn the_rows_of_a_group_follow_each_other_and_groups_of_one_row_change_nothing() {
+        let settings = config(4, 1, 2.0, true);
+        let groups = vec![vec![0, 3, 5], vec![1], vec![2, 4], vec![6]];
+        let grouped = RowBatches::in_groups(groups.clone(), &settings);
+        let epoch = |epoch: u64| {
+            (0..2).flat_map(|step| grouped.of_step(2 * epoch + step).concat()).collect::<Vec<_>>()
+        };
+        assert_ne!(epoch(0), epoch(1));
+        for order in [epoch(0), epoch(1)] {
+            let place = |row: &usize| order.iter().position(|other| other == row).unwrap();
+            for group in &groups {
+                assert!(
+                    group.windows(2).all(|two| place(&two[1]) == place(&two[0]) + 1),
+                    "{order:?}"
+                );
+            }
+            assert_eq!(order.iter().collect::<std::collections::BTreeSet<_>>().len(), 7);
+        }
+        let alone = RowBatches::in_groups((0..11).map(|row| vec![row]).collect(), &settings);
+        let (plain, steps) = (batches(11, settings), 0..6);
+        assert!(steps.into_iter().all(|step| alone.of_step(step) == plain.of_step(step)));
     }
 }

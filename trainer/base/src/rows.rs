@@ -54,6 +54,8 @@ pub struct AnswerPair {
     pub rejected: Vec<i64>,
     /// By how much their scores are to part (TRL's `margin`); 0 where the row does not say.
     pub margin: f64,
+    /// The same for pairs about the same prompt; none where the row does not say which it is.
+    pub prompt: Option<u64>,
 }
 
 /// Two whole sequences that share a prompt of known length.

@@ -125,6 +125,7 @@ fn opening<'a, M: PreferenceMethod>(
         out: paths.out,
         start: paths.start,
         work_of_rows: rows.iter().map(M::work_to_learn).collect(),
+        groups: None,
         work_besides: measured(rows) + measured(held_out),
         work_per_evaluation: measured(held_out),
         eval_every: method.eval_every(),

@@ -8,7 +8,7 @@ use super::{
     length_bias::{LengthBias, right_of},
 };
 use crate::{
-    math::{ops, statistics::wilson_interval},
+    math::statistics::wilson_interval,
     model::{Transformer, padding},
     run::{
         environment::ComputeEnvironment,
@@ -18,6 +18,7 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{row_use::RowUse, run_config::RewardConfig};
+use prompts::{FilePairs, PairBatch};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -28,6 +29,7 @@ use trainer_base::{
     tokenizer::Tokenizer,
 };
 
+mod prompts;
 mod spread;
 
 /// Trains a reward model and writes it as a `LlamaForSequenceClassification` folder.
@@ -43,6 +45,9 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         rows::load_run_rows(&paths.data, held_out, report, |file, report| {
             rows::load_pairs(file, &tokenizer, max_length, report)
         })?;
+    let weighting = config.prompt_weighting;
+    let learnt = FilePairs::new(&pairs, Some(&paths.data), weighting)?;
+    let held_out = FilePairs::new(&held_out, paths.eval_data.as_deref(), weighting)?;
     let lengths = pairs.iter().collect();
     environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let mut model = environment
@@ -53,8 +58,8 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     let task = RewardTask {
         of_file: counts.of_file,
         model,
-        pairs: &pairs,
-        held_out: &held_out,
+        pairs: learnt,
+        held_out,
         out: &paths.out,
         start: paths.start,
     };
@@ -65,8 +70,8 @@ struct RewardTask<'a> {
     /// What was made of the file of pairs.
     of_file: RowUse,
     model: Transformer,
-    pairs: &'a [AnswerPair],
-    held_out: &'a [AnswerPair],
+    pairs: FilePairs<'a>,
+    held_out: FilePairs<'a>,
     out: &'a Path,
     start: StartFlags,
 }
@@ -74,20 +79,30 @@ struct RewardTask<'a> {
 impl<'a> RewardTask<'a> {
     /// What the run's session is opened with.
     fn opening(&self, config: &'a RewardConfig) -> Result<SessionOpening<'a>> {
+        let (pairs, held_out) = (self.pairs.pairs, self.held_out.pairs);
         Ok(SessionOpening {
             kind: "reward",
             learning_rate: config.peak_learning_rate(),
             optimisation: &config.optimisation,
-            identity: identity(&self.model, self.pairs, self.held_out, config)?,
+            identity: self.identity(config)?,
             out: self.out,
             start: self.start,
-            work_of_rows: self.pairs.iter().map(|pair| n_tokens(pair) as f64).collect(),
-            work_besides: spread::work(&spread::scored_pairs(self.pairs, self.held_out)),
-            work_per_evaluation: n_tokens_of(self.held_out) as f64 * EVALUATION_COST,
+            work_of_rows: pairs.iter().map(|pair| n_tokens(pair) as f64).collect(),
+            groups: self.pairs.by_prompt().cloned(),
+            work_besides: spread::work(&spread::scored_pairs(pairs, held_out)),
+            work_per_evaluation: n_tokens_of(held_out) as f64 * EVALUATION_COST,
             eval_every: config.eval_every,
             best: None,
             check_checkpoint: |_| Ok(()),
         })
+    }
+
+    /// What tells the run from others: where prompts count alike, which pairs are about the same, too.
+    fn identity(&self, config: &RewardConfig) -> Result<RunIdentity> {
+        let model = hash_of_model(&self.model.folder)?;
+        let [data, eval_data] = [&self.pairs, &self.held_out].map(hash_of_pairs);
+        let inputs = [("model", model), ("data", data), (EVAL_DATA, eval_data)];
+        Ok(RunIdentity::new("reward", config, inputs))
     }
 }
 
@@ -96,18 +111,18 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
     let opening = task.opening(config)?;
     let RewardTask { of_file, model, pairs, held_out, .. } = task;
     let mut session = TrainingSession::open(model, opening, report)?;
-    session.tell_unreached(of_file, |row| [pairs[row].index], report);
+    session.tell_unreached(of_file, |row| [pairs.pairs[row].index], report);
 
     // 1. What the model can tell before it learns.
-    if session.step() == 0 && !held_out.is_empty() {
-        let measured = evaluate(&mut session, held_out, config, report);
+    if session.step() == 0 && !held_out.pairs.is_empty() {
+        let measured = evaluate(&mut session, &held_out, config, report);
         if session.report_start(measured, report).is_break() {
             return Ok(VerbOutcome::Stopped);
         }
     }
     while !session.is_done() {
         // 2. Gradients of the step's micro-batches.
-        let Some(seen) = learn_step(&mut session, pairs, config, report)? else {
+        let Some(seen) = learn_step(&mut session, &pairs, config, report)? else {
             return session.stop_within_step(export);
         };
         // 3. The step.
@@ -123,8 +138,8 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
             "num_tokens": session.journal.progress.tokens(),
         })));
         // 4. What it can tell now.
-        if session.evaluates_now() && !held_out.is_empty() {
-            match evaluate(&mut session, held_out, config, report) {
+        if session.evaluates_now() && !held_out.pairs.is_empty() {
+            match evaluate(&mut session, &held_out, config, report) {
                 Some(evaluated) => metrics.extend(evaluated),
                 None => return session.stop(metrics, export, report),
             }
@@ -134,7 +149,7 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
         }
     }
     // 5. How its scores are spread.
-    let scored = spread::scored_pairs(pairs, held_out);
+    let scored = spread::scored_pairs(pairs.pairs, held_out.pairs);
     let batch_size = config.optimisation.batch_size;
     if spread::measure(&mut session, &scored, batch_size, report).is_break() {
         return session.stop_within_step(export);
@@ -145,16 +160,16 @@ fn train(task: RewardTask, config: &RewardConfig, report: &mut Report) -> Result
 /// The gradients of a step, micro-batch by micro-batch; none when asked to stop.
 fn learn_step(
     session: &mut TrainingSession,
-    pairs: &[AnswerPair],
+    pairs: &FilePairs,
     config: &RewardConfig,
     report: &mut Report,
 ) -> Result<Option<Vec<ScoredPairs>>> {
     let micro_batches = session.micro_batches();
     let mut seen = Vec::new();
     for rows in &micro_batches {
-        let pairs: Vec<&AnswerPair> = rows.iter().map(|&row| &pairs[row]).collect();
-        seen.push(learn(session, &pairs, config, micro_batches.len() as f64)?);
-        let n_tokens = pairs.iter().copied().map(n_tokens).sum();
+        let batch = pairs.batch(rows);
+        seen.push(learn(session, &batch, config, micro_batches.len() as f64)?);
+        let n_tokens = batch.pairs.iter().copied().map(n_tokens).sum();
         if session.advance(n_tokens as f64, n_tokens, report).is_break() {
             return Ok(None);
         }
@@ -166,24 +181,16 @@ fn export(model: &Transformer, folder: &Path) -> Result<()> {
     padding::save_with_padding(model, folder)
 }
 
-fn identity(
-    model: &Transformer,
-    pairs: &[AnswerPair],
-    held_out: &[AnswerPair],
-    config: &RewardConfig,
-) -> Result<RunIdentity> {
-    let model = hash_of_model(&model.folder)?;
-    let [data, eval_data] = [pairs, held_out].map(hash_of_pairs);
-    let inputs = [("model", model), ("data", data), (EVAL_DATA, eval_data)];
-    Ok(RunIdentity::new("reward", config, inputs))
-}
-
-fn hash_of_pairs(pairs: &[AnswerPair]) -> String {
+fn hash_of_pairs(file: &FilePairs) -> String {
+    let pairs = file.pairs;
     let margins: Vec<i64> = pairs.iter().map(|pair| pair.margin.to_bits().cast_signed()).collect();
     let has_margins = pairs.iter().any(|pair| pair.margin != 0.0);
+    let as_ids = |places: &Vec<usize>| places.iter().map(|&place| place as i64).collect();
+    let of_prompts: Vec<Vec<i64>> = file.by_prompt().into_iter().flatten().map(as_ids).collect();
     let sequences =
         pairs.iter().flat_map(|pair| [pair.chosen.as_slice(), pair.rejected.as_slice()]);
-    hash_of_sequences(sequences.chain(has_margins.then_some(margins.as_slice())))
+    let sequences = sequences.chain(has_margins.then_some(margins.as_slice()));
+    hash_of_sequences(sequences.chain(of_prompts.iter().map(Vec::as_slice)))
 }
 
 fn n_tokens(pair: &AnswerPair) -> u64 {
@@ -194,33 +201,10 @@ fn n_tokens_of(pairs: &[AnswerPair]) -> u64 {
     pairs.iter().map(n_tokens).sum()
 }
 
-/// Scores of n pairs: chosen and rejected (n), both sides in one forward pass.
-fn score_pairs(model: &Transformer, pairs: &[&AnswerPair]) -> (Tensor, Tensor) {
-    let chosen = pairs.iter().map(|pair| pair.chosen.as_slice());
-    let rejected = pairs.iter().map(|pair| pair.rejected.as_slice());
-    let scores = model.sequence_scores(&chosen.chain(rejected).collect::<Vec<_>>());
-    let n = pairs.len() as i64;
-    (scores.narrow(0, 0, n), scores.narrow(0, n, n))
-}
-
-/// With the margins that the rows name (TRL's column `margin`).
-fn loss(
-    chosen: &Tensor,
-    rejected: &Tensor,
-    pairs: &[&AnswerPair],
-    config: &RewardConfig,
-) -> Tensor {
-    let margins = pairs.iter().any(|pair| pair.margin != 0.0).then(|| {
-        let margins: Vec<f32> = pairs.iter().map(|pair| pair.margin as f32).collect();
-        Tensor::from_slice(&margins).to_device(chosen.device())
-    });
-    ops::bradley_terry(chosen, rejected, margins.as_ref(), config.center_rewards_coefficient)
-}
-
 /// Statistics of the scores of n pairs.
 struct ScoredPairs {
     n: f64,
-    /// Mean over the pairs.
+    /// Mean over the pairs, each as much as it counts.
     loss: f64,
     /// Pairs whose chosen answer scores higher; a tie is half right, as a coin would have it.
     n_right: f64,
@@ -251,17 +235,27 @@ impl ScoredPairs {
             max_reward: value(all.max()),
         }
     }
+
+    /// How many are right, and Σ chosen − rejected, each as much as it counts.
+    fn weighed(&self, weights: Option<&Vec<f32>>) -> (f64, f64) {
+        let Some(weights) = weights else { return (self.n_right, self.margin) };
+        let of = |value: fn(f64) -> f64| {
+            let weighed = self.margins.iter().zip(weights);
+            weighed.map(|(margin, by)| f64::from(*by) * value(f64::from(*margin))).sum()
+        };
+        (of(right_of), of(|margin| margin))
+    }
 }
 
 /// Adds the gradient of one of a step's micro-batches.
 fn learn(
     session: &mut TrainingSession,
-    pairs: &[&AnswerPair],
+    batch: &PairBatch,
     config: &RewardConfig,
     n_micro_batches: f64,
 ) -> Result<ScoredPairs> {
-    let (chosen, rejected) = score_pairs(&session.model, pairs);
-    let loss = loss(&chosen, &rejected, pairs, config);
+    let (chosen, rejected) = batch.scores(&session.model);
+    let loss = batch.loss(&chosen, &rejected, config);
     (&loss / n_micro_batches).backward();
     session.optimizer.gather_gradients()?;
     Ok(ScoredPairs::new(&chosen, &rejected, &loss))
@@ -270,41 +264,46 @@ fn learn(
 /// Loss and accuracy on the held-out pairs; none when asked to stop.
 fn evaluate(
     session: &mut TrainingSession,
-    pairs: &[AnswerPair],
+    held_out: &FilePairs,
     config: &RewardConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let (mut sum, mut n_right, mut margin) = (0.0, 0.0, 0.0);
     let (mut bias, mut calibration) = (LengthBias::default(), Calibration::default());
-    for pairs in pairs.chunks(config.optimisation.batch_size) {
-        let pairs: Vec<&AnswerPair> = pairs.iter().collect();
+    for batch in held_out.batches(config.optimisation.batch_size) {
         let scored = {
             let _guard = tch::no_grad_guard();
-            let (chosen, rejected) = score_pairs(&session.model, &pairs);
-            ScoredPairs::new(&chosen, &rejected, &loss(&chosen, &rejected, &pairs, config))
+            let (chosen, rejected) = batch.scores(&session.model);
+            ScoredPairs::new(&chosen, &rejected, &batch.loss(&chosen, &rejected, config))
         };
+        let (right, apart) = scored.weighed(batch.weights.as_ref());
         sum += scored.loss * scored.n;
-        n_right += scored.n_right;
-        margin += scored.margin;
-        for (pair, margin) in pairs.iter().zip(&scored.margins) {
+        n_right += right;
+        margin += apart;
+        for (pair, margin) in batch.pairs.iter().zip(&scored.margins) {
             bias.add(pair.chosen.len(), pair.rejected.len(), f64::from(*margin));
             calibration.add(f64::from(*margin));
         }
-        let work = pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
+        let work = batch.pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
             return None;
         }
     }
-    let n = pairs.len() as f64;
-    let (low, high) = wilson_interval(n_right, n);
+    let n = held_out.pairs.len() as f64;
+    // Pairs about one prompt are no verdicts of their own.
+    let n_counted = held_out.n_counted() as f64;
+    let (low, high) = wilson_interval(n_right * (n_counted / n), n_counted);
     let mut metrics = object(json!({
         "eval_loss": sum / n,
         "eval_accuracy": n_right / n,
         "eval_accuracy_low": low,
         "eval_accuracy_high": high,
         "eval_margin": margin / n,
-        "eval_pairs": pairs.len(),
+        "eval_pairs": held_out.pairs.len(),
     }));
+    if config.prompt_weighting {
+        metrics.insert("eval_prompts".into(), json!(held_out.n_counted()));
+    }
     metrics.extend(bias.metrics());
     metrics.extend(calibration.metrics());
     Some(metrics)

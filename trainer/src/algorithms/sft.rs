@@ -53,6 +53,7 @@ impl<'a> SftTask<'a> {
             out: self.out,
             start: self.start,
             work_of_rows: self.examples.lengths(),
+            groups: None,
             work_besides: 0.0,
             work_per_evaluation: self.held_out.n_tokens() as f64 * EVALUATION_COST,
             eval_every: config.eval_every,

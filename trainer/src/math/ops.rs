@@ -202,15 +202,17 @@ fn larger_of(unclipped: &Tensor, clipped: &Tensor) -> ClippedLoss {
     }
 }
 
-/// Bradley–Terry loss of pairs, a scalar: (N), (N), margins (N) where there are any → ().
+/// Bradley–Terry loss of pairs, a scalar: (N), (N), margins and weights (N) where there are any → ().
 ///
-/// −mean log σ(r⁺ − r⁻ − m) + c · mean (r⁺ + r⁻)², TRL's `RewardTrainer`; m says by how much a pair's
+/// mean w (−log σ(r⁺ − r⁻ − m) + c (r⁺ + r⁻)²), TRL's `RewardTrainer`; m says by how much a pair's
 /// scores are to part (Touvron et al. 2023, eq. 2), the last term keeps the scores around zero
-/// (Eisenstein et al. 2023, §A).
+/// (Eisenstein et al. 2023, §A). With w = N / (prompts · pairs of the same prompt) it is the mean over
+/// prompts of the mean over all pairs of one (Ouyang et al. 2022, eq. 1).
 pub fn bradley_terry(
     chosen: &Tensor,
     rejected: &Tensor,
     margins: Option<&Tensor>,
+    weights: Option<&Tensor>,
     center_coefficient: f64,
 ) -> Tensor {
     let apart = chosen - rejected;
@@ -218,11 +220,15 @@ pub fn bradley_terry(
         Some(margins) => apart - margins,
         None => apart,
     };
-    let loss = -apart.log_sigmoid().mean(chosen.kind());
+    let mean = |of_pairs: Tensor| match weights {
+        Some(weights) => (of_pairs * weights).mean(chosen.kind()),
+        None => of_pairs.mean(chosen.kind()),
+    };
+    let loss = -mean(apart.log_sigmoid());
     if center_coefficient == 0.0 {
         return loss;
     }
-    loss + center_coefficient * (chosen + rejected).square().mean(chosen.kind())
+    loss + center_coefficient * mean((chosen + rejected).square())
 }
 
 /// Loss of direct preference optimisation, a scalar: (N), (N) → ().

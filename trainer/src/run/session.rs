@@ -41,6 +41,8 @@ pub(crate) struct SessionOpening<'a> {
     /// Work of learning from each row, before the first step and after the last, and of one evaluation, in
     /// tokens trained on.
     pub(crate) work_of_rows: Vec<f64>,
+    /// Rows that follow each other in every order; none where each stands for itself.
+    pub(crate) groups: Option<Vec<Vec<usize>>>,
     pub(crate) work_besides: f64,
     pub(crate) work_per_evaluation: f64,
     pub(crate) eval_every: usize,
@@ -80,7 +82,10 @@ impl TrainingSession {
         if let Some(adapted) = &model.adapted {
             refuse_as_output(opening.out, &adapted.base, message!("the-base", "base"))?;
         }
-        let batches = RowBatches::new(opening.work_of_rows.len(), optimisation);
+        let batches = match opening.groups {
+            Some(groups) => RowBatches::in_groups(groups, optimisation),
+            None => RowBatches::new(opening.work_of_rows.len(), optimisation),
+        };
         let evaluations = EvaluationSchedule::new(opening.eval_every, batches.n_steps);
         let work = opening.work_besides
             + batches.sum(|row| opening.work_of_rows[row])

@@ -112,6 +112,12 @@ const FORM: &[FieldGroup] = &[
                 "config-center-rewards-coefficient",
                 "config-center-rewards-coefficient-help",
             ),
+            field(
+                "prompt_weighting",
+                FieldControl::Switch,
+                "config-prompt-weighting",
+                "config-prompt-weighting-help",
+            ),
         ],
     },
     ADAPTERS,

@@ -18,6 +18,10 @@ pub struct RewardConfig {
     /// Weight of (chosen + rejected)², which keeps scores around zero; 0 leaves it out
     #[arg(long, default_value_t = 0.0)]
     pub center_rewards_coefficient: f64,
+    /// Count every prompt alike, whatever the number of its pairs: of answers that were ranked each prompt has many (Ouyang et al. 2022, equation 1). Its pairs follow each other, and an answer that several have is read once in a batch; the held-out accuracy counts prompts alike, too
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    #[serde(default)] // runs that are older than the setting go on
+    pub prompt_weighting: bool,
     /// Measure the held-out accuracy every so many steps; 0 measures it about ten times; before the first and after the last always
     #[arg(long, default_value_t = 0)]
     pub eval_every: usize,
@@ -35,6 +39,7 @@ impl Default for RewardConfig {
             learning_rate: None,
             max_length: 1024,
             center_rewards_coefficient: 0.0,
+            prompt_weighting: false,
             eval_every: 0,
             lora: LoraSettings::default(),
             optimisation: OptimiserSettings::default(),

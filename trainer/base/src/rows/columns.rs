@@ -3,7 +3,8 @@
 use super::label;
 use crate::chat_template::without_nulls;
 use entity::{json_problem, json_problem::kind, message, message::KeyedMessage};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 type Columns = Map<String, Value>;
 
@@ -167,6 +168,32 @@ pub(super) fn margin(columns: &Columns) -> Result<f64, KeyedMessage> {
             found = kind(&columns["margin"])
         )
     })
+}
+
+/// Which prompt a pair is about: the same number for pairs whose prompt is the same, with all that the chat
+/// template is told besides. None where the row does not say where its prompt ends: plain answers that have it
+/// inside may begin alike behind it.
+pub(super) fn prompt_of_pair(columns: &Columns) -> Option<u64> {
+    if !has(columns, &["chosen", "rejected"]) {
+        return None;
+    }
+    let prompt = if has(columns, &["prompt"]) {
+        columns["prompt"].clone()
+    } else {
+        match pair_with_prompt(columns).ok()?.prompt {
+            RowContent::Messages(messages) if !messages.is_empty() => Value::Array(messages),
+            _ => return None,
+        }
+    };
+    let prompt = match prompt {
+        Value::Array(messages) => messages.iter().map(without_nulls).collect(),
+        text => text,
+    };
+    let mut told = json!([prompt, columns.get("tools"), columns.get("chat_template_kwargs")]);
+    told.sort_all_objects();
+    let mut hasher = DefaultHasher::new();
+    told.to_string().hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a

@@ -59,6 +59,8 @@ pub(super) struct EncodedRow {
     pub(super) margin: f64,
     /// Whether the answer is good, if the row says so.
     pub(super) label: Option<bool>,
+    /// Which prompt a pair is about, if the row says so.
+    pub(super) prompt: Option<u64>,
 }
 
 impl EncodedRow {
@@ -67,8 +69,9 @@ impl EncodedRow {
     }
 
     pub(super) fn into_pair(self) -> AnswerPair {
-        let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(self.ids).expect("two answers");
-        AnswerPair { index: self.index, chosen, rejected, margin: self.margin }
+        let Self { index, ids, margin, prompt, .. } = self;
+        let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(ids).expect("two answers");
+        AnswerPair { index, chosen, rejected, margin, prompt }
     }
 }
 
@@ -97,13 +100,14 @@ impl LearntPart {
 const ROWS_AT_ONCE: usize = 1024;
 const BYTES_AT_ONCE: usize = 32 << 20;
 
-/// Rows that were read: the texts of each, with the number of its line, its margin and its label.
+/// Rows that were read: the texts of each, with the number of its line, its margin, its label and its prompt.
 #[derive(Default)]
 struct ReadRows {
     texts: Vec<Vec<TextToEncode>>,
     numbers: Vec<usize>,
     margins: Vec<f64>,
     labels: Vec<Option<bool>>,
+    prompts: Vec<Option<u64>>,
 }
 
 /// A file on its way to token ids.
@@ -127,7 +131,7 @@ impl RowLoader<'_, '_> {
         let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
         let mut told = Instant::now();
         loop {
-            let ReadRows { texts: wanted, numbers, margins, labels } =
+            let ReadRows { texts: wanted, numbers, margins, labels, prompts } =
                 self.some(&mut lines, &texts)?;
             if numbers.is_empty() {
                 break;
@@ -139,6 +143,7 @@ impl RowLoader<'_, '_> {
             for (row, mut encoded) in encoded.into_iter().enumerate() {
                 encoded.margin = margins[row];
                 encoded.label = labels[row];
+                encoded.prompt = prompts[row];
                 let known = |ids: &Vec<i64>| self.tokenizer.check_embedded(ids);
                 encoded.ids.iter().try_for_each(known).map_err(at(row))?;
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
@@ -178,6 +183,7 @@ impl RowLoader<'_, '_> {
             read.numbers.push(line.number);
             read.margins.push(columns::margin(&line.columns).map_err(self.at(line.number))?);
             read.labels.push(label::of(&line.columns));
+            read.prompts.push(columns::prompt_of_pair(&line.columns));
         }
         Ok(read)
     }
@@ -204,6 +210,7 @@ impl RowLoader<'_, '_> {
                 is_conversation: texts.iter().any(|text| text.is_conversation),
                 margin: 0.0,
                 label: None,
+                prompt: None,
             })
             .collect();
         let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);

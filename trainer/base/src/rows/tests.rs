@@ -159,7 +159,32 @@ fn prompts_have_the_ids_of_transformers() {
 fn a_pair_with_the_prompt_inside_both_sides_is_the_same_pair() {
     let explicit = json!({"prompt": "Where? ", "chosen": "Here.", "rejected": "There."});
     let implicit = json!({"chosen": "Where? Here.", "rejected": "Where? There."});
-    assert_eq!(pairs(&jsonl([&explicit]), 99).unwrap(), pairs(&jsonl([&implicit]), 99).unwrap());
+    let [mut explicit, implicit] =
+        [explicit, implicit].map(|row| pairs(&jsonl([&row]), 99).unwrap());
+    assert!(explicit.rows[0].prompt.take().is_some());
+    assert_eq!(explicit, implicit);
+}
+
+#[test]
+fn pairs_about_one_prompt_are_told_from_others_and_from_those_that_do_not_say() {
+    let of = |row: Value| columns::prompt_of_pair(row.as_object().unwrap());
+    let plain = of(json!({"prompt": "Q", "chosen": "A", "rejected": "B"}));
+    assert!(plain.is_some());
+    let same = json!({"prompt": "Q", "chosen": "C", "rejected": "A", "margin": 2, "tools": null});
+    assert_eq!(of(same), plain);
+    assert_ne!(of(json!({"prompt": "Q ", "chosen": "A", "rejected": "B"})), plain);
+    assert_ne!(of(json!({"prompt": "Q", "chosen": "A", "rejected": "B", "tools": []})), plain);
+    // As plain text the prompt may end anywhere; in a conversation it ends with a turn.
+    assert_eq!(of(json!({"chosen": "Q A", "rejected": "Q B"})), None);
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    let [chosen, rejected] = ["A", "B"].map(|text| turn("assistant", text));
+    let asked = turn("user", "Q");
+    let inside = of(json!({"chosen": [asked, chosen], "rejected": [asked, rejected]}));
+    assert!(inside.is_some() && inside != plain);
+    let outside = json!([{"content": "Q", "role": "user", "name": null}]);
+    let row = json!({"prompt": outside, "chosen": [rejected], "rejected": [chosen]});
+    assert_eq!(of(row), inside);
+    assert_eq!(of(json!({"prompt": "Q", "completion": "A"})), None);
 }
 
 #[test]

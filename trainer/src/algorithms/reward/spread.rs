@@ -1,7 +1,7 @@
 //! How the trained model's scores are spread: what PPO, GRPO and RLOO normalise them by, where they are asked
 //! to. It is measured once, of the model that is kept, and goes with it.
 
-use super::{n_tokens, score_pairs};
+use super::{PairBatch, n_tokens};
 use crate::run::session::{EVALUATION_COST, TrainingSession};
 use entity::{message, report::LogLevel};
 use std::ops::ControlFlow;
@@ -38,7 +38,8 @@ pub(super) fn measure(
     let mut scores = Vec::with_capacity(2 * pairs.len());
     for pairs in pairs.chunks(batch_size) {
         let _no_grad = tch::no_grad_guard();
-        let (chosen, rejected) = score_pairs(&session.model, pairs);
+        let batch = PairBatch { pairs: pairs.to_vec(), weights: None };
+        let (chosen, rejected) = batch.scores(&session.model);
         let both = Tensor::cat(&[chosen, rejected], 0).to_kind(Kind::Float).to_device(Device::Cpu);
         scores.extend(Vec::<f32>::try_from(both).expect("a score of each answer"));
         session.advance(work(pairs), 0, report)?;

@@ -9,6 +9,7 @@ use crate::{
 use entity::run_config::{LoraSettings, OptimiserSettings};
 use tch::Device;
 
+mod prompts;
 mod spread;
 
 /// tiny_llama with the score head that the trace starts from.
@@ -30,6 +31,7 @@ fn traced(golden: &Value) -> RewardConfig {
         lora: LoraSettings::default(),
         max_length: args["max_length"].as_u64().unwrap() as usize,
         center_rewards_coefficient: args["center_rewards_coefficient"].as_f64().unwrap_or(0.0),
+        prompt_weighting: false,
         eval_every: 0,
         optimisation: OptimiserSettings {
             batch_size: 3,
@@ -161,11 +163,12 @@ fn a_stopped_run_goes_on_to_the_same_weights_and_exports_a_classifier() {
 #[test]
 fn a_margin_asks_for_more_than_a_higher_score() {
     let (chosen, rejected) = (Tensor::from_slice(&[1.5f32, 0.5]), Tensor::from_slice(&[0f32, 0.0]));
-    let pair = |margin| AnswerPair { index: 0, chosen: vec![1], rejected: vec![2], margin };
+    let pair =
+        |margin| AnswerPair { index: 0, chosen: vec![1], rejected: vec![2], margin, prompt: None };
     let of = |margins: [f64; 2]| {
         let pairs = margins.map(pair);
-        loss(&chosen, &rejected, &[&pairs[0], &pairs[1]], &RewardConfig::default())
-            .double_value(&[])
+        let batch = PairBatch { pairs: pairs.iter().collect(), weights: None };
+        batch.loss(&chosen, &rejected, &RewardConfig::default()).double_value(&[])
     };
     // -F.logsigmoid(torch.tensor([1.5 - 1.5, 0.5 - 0.5])).mean()
     assert!((of([1.5, 0.5]) - std::f64::consts::LN_2).abs() < 1e-7);

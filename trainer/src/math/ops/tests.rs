@@ -185,7 +185,7 @@ fn the_bradley_terry_loss_is_trls_with_and_without_margins_and_centering() {
         (Some(&margins), 0.0, "loss_margin"),
         (None, coefficient, "loss_centered"),
     ] {
-        let loss = bradley_terry(&chosen, &rejected, margins, coefficient);
+        let loss = bradley_terry(&chosen, &rejected, margins, None, coefficient);
         assert_close(&[scalar(&loss)], &numbers(&golden[name]), 1e-8);
     }
 }

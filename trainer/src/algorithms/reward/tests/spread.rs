@@ -126,7 +126,8 @@ fn a_reward_model_that_is_trained_further_does_not_keep_what_was_true_of_it_befo
 
 #[test]
 fn of_a_long_file_some_pairs_from_all_over_it_are_scored() {
-    let pair = |index| AnswerPair { index, chosen: vec![1], rejected: vec![2], margin: 0.0 };
+    let pair =
+        |index| AnswerPair { index, chosen: vec![1], rejected: vec![2], margin: 0.0, prompt: None };
     let pairs: Vec<AnswerPair> = (0..2000).map(pair).collect();
     let scored = spread::scored_pairs(&pairs, &[]);
     assert_eq!(scored.len(), trainer_base::evaluation::MOST_SCORED);
