@@ -194,11 +194,29 @@ impl Bench {
         payload: JudgementPayload,
         swapped: bool,
     ) {
+        let by = Some((asked.assignment, self.person));
+        self.judge(asked.task, by, revision, payload, swapped).await;
+    }
+
+    /// As a file says it.
+    pub(crate) async fn import(&self, asked: Asked, payload: JudgementPayload) {
+        self.judge(asked.task, None, 1, payload, false).await;
+    }
+
+    async fn judge(
+        &self,
+        task: TaskId,
+        by: Option<(AssignmentId, AccountId)>,
+        revision: i32,
+        payload: JudgementPayload,
+        swapped: bool,
+    ) {
+        let (assignment, account) = by.unzip();
         let row = judgement::ActiveModel {
             id: Set(JudgementId::new()),
-            task_id: Set(asked.task),
-            assignment_id: Set(Some(asked.assignment)),
-            account_id: Set(Some(self.person)),
+            task_id: Set(task),
+            assignment_id: Set(assignment),
+            account_id: Set(account),
             revision: Set(revision),
             payload: Set(payload),
             shown_order: Set(ShownOrder(if swapped { vec![1, 0] } else { vec![0, 1] })),

@@ -123,3 +123,34 @@ on_both_databases! {
         }
     }
 }
+
+on_both_databases! {
+    async fn how_much_better_a_person_found_an_answer_is_a_margin_where_that_is_asked_for(database: TestDb) {
+        let bench = Bench::new(database).await;
+        let prompt = bench.prompt("Which is better?").await;
+        let said = [ComparisonVerdict::Left(3), ComparisonVerdict::Right(2), ComparisonVerdict::Left(1)];
+        for (n, verdict) in said.into_iter().enumerate() {
+            let asked = bench.comparison(prompt, [&format!("{n}"), &format!("{n}")]).await;
+            bench.say(asked, 1, prefers(verdict), false).await;
+        }
+        // Nobody was asked how much better: a file says which is.
+        let asked = bench.comparison(prompt, ["imported", "imported"]).await;
+        bench.import(asked, prefers(ComparisonVerdict::Left(2))).await;
+
+        let rows = async |contents| {
+            let frozen = bench.freeze(contents).await;
+            let (version, n) = (frozen.record(&bench.db, None).await.unwrap(), frozen.counts.margins);
+            let mut rows = bench.rows(version, "train.jsonl").await;
+            rows.extend(bench.rows(version, "eval.jsonl").await);
+            let margin = |row: &Value| (row["chosen"][0]["content"].as_str().unwrap().to_owned(), row["margin"].as_f64());
+            (n, rows.iter().map(margin).collect::<HashMap<_, _>>())
+        };
+        let (n, margins) = rows(DatasetContents::PreferencesWithMargins).await;
+        // Touvron et al. 2023, table 27: 1, 2/3, 1/3.
+        let expected = [("0", Some(1.0)), ("1", Some(2.0 / 3.0)), ("2", Some(1.0 / 3.0)), ("imported", None)];
+        assert_eq!((n, margins), (3, expected.map(|(text, margin)| (text.to_owned(), margin)).into()));
+        let (n, margins) = rows(DatasetContents::Preferences).await;
+        assert_eq!(n, 0);
+        assert!(margins.len() == 4 && margins.values().all(Option::is_none));
+    }
+}

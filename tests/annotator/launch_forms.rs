@@ -204,3 +204,29 @@ on_both_databases! {
         place.app.forget_runs().await;
     }
 }
+
+on_both_databases! {
+    async fn scores_are_normalised_only_of_a_model_that_says_how_they_are_spread(database: TestDb) {
+        let place = Place::new(database).await;
+        place.model("the-base", ModelKind::Base, None).await;
+        // Trained before that was measured.
+        place.reward_model("the-judge", 0.8, (0.7, 0.9), 40).await;
+        let address = format!("{}/runs/new/grpo", place.project);
+        let form = place.engineer.get(&address).await.form(&address);
+        assert_eq!(form.value("normalize_scores"), Some("false"));
+        let refused = place.engineer.try_submit(form.with("normalize_scores", "true")).await;
+        assert_eq!(refused.status, 422);
+        let said = refused.texts("#normalize_scores-error");
+        assert!(said.len() == 1 && said[0].contains("does not say how its scores are spread"), "{said:?}");
+    }
+}
+
+on_both_databases! {
+    async fn how_much_better_an_answer_is_matters_to_a_reward_model_alone(database: TestDb) {
+        let place = Place::new(database).await;
+        for (kind, asked) in [("reward", vec!["How much better"]), ("dpo", vec![]), ("kto", vec![])] {
+            let form = place.engineer.get(&format!("{}/runs/new/{kind}", place.project)).await;
+            assert_eq!(form.texts("label[for=margins]"), asked);
+        }
+    }
+}

@@ -273,6 +273,7 @@ dataset-counts-prompts = { $train } to answer{ $eval ->
     [0] {""}
    *[other] , { $eval } held out
 }
+dataset-margins = { $n } with a margin
 dataset-left-out = Left out: { $skipped } skipped, { $ties } ties, { $bad } where both were bad, { $redacted } removed.
 
 run-launch = Launch
@@ -297,6 +298,10 @@ run-prompts-help = For a version that is frozen now. The held-out prompts were n
 run-prompts-train = Those to train on
 run-prompts-held-out = The held-out ones
 run-prompts-all = All
+run-margins = How much better
+run-margins-help = For a version that is frozen now. In a comparison people say whether an answer is much better, better or slightly better. Asked to, the reward model is to part the scores of the two by 1, 2/3 or 1/3 more, as with Llama 2. Imported comparisons do not say it.
+run-margins-none = Does not matter
+run-margins-strength = Scores are to part by it
 
 config-group-main = Settings
 config-group-learnt = What is learnt

@@ -276,6 +276,7 @@ dataset-counts-prompts = { $train } для ответов{ $eval ->
     [0] {""}
    *[other] , { $eval } отложено
 }
+dataset-margins = с отступом: { $n }
 dataset-left-out = Не вошли: пропущено — { $skipped }, ничьих — { $ties }, оба ответа плохи — { $bad }, удалено — { $redacted }.
 
 run-launch = Запустить
@@ -300,6 +301,10 @@ run-prompts-help = Для версии, которая фиксируется с
 run-prompts-train = Предназначенные для обучения
 run-prompts-held-out = Отложенные
 run-prompts-all = Все
+run-margins = Насколько лучше
+run-margins-help = Для версии, которая замораживается сейчас. Сравнивая, люди говорят, намного ли ответ лучше, просто лучше или немного лучше. Если это учитывать, модель награды должна развести оценки двух ответов ещё на 1, 2/3 или 1/3, как у Llama 2. В импортированных сравнениях этого нет.
+run-margins-none = Не учитывать
+run-margins-strength = Разводить оценки настолько
 
 config-group-main = Настройки
 config-group-learnt = На чём учиться

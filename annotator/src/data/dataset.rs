@@ -130,7 +130,7 @@ pub(crate) async fn write(
         DatasetContents::Prompts(prompts) => {
             write_prompts(db, &mut files, project, prompts, most).await?;
         }
-        _ => write_judged(db, &mut files, project, formats::of(contents.kind()), most).await?,
+        _ => write_judged(db, &mut files, project, contents, most).await?,
     }
     files.finish()
 }
@@ -193,9 +193,11 @@ async fn write_judged(
     db: &impl ConnectionTrait,
     files: &mut Files,
     project: ProjectId,
-    format: &dyn DataFormat,
+    contents: DatasetContents,
     most: Option<u64>,
 ) -> anyhow::Result<()> {
+    let format = formats::of(contents.kind());
+    let has_margins = contents == DatasetContents::PreferencesWithMargins;
     let judged = rows::latest_judgements(db, project, task_kinds(format), most).await?;
     for chunk in judged.chunks(CHUNK) {
         let shown = rows::answers_of(db, chunk.iter().map(|judged| judged.task_id)).await?;
@@ -206,7 +208,11 @@ async fn write_judged(
         for (judged, answers) in chunk.iter().zip(found) {
             let row = answers.and_then(|hashes| judged.row(format, &hashes, &texts));
             match row {
-                Ok((row, ids)) => {
+                Ok((mut row, ids)) => {
+                    if let Some(margin) = judged.margin().filter(|_| has_margins) {
+                        row["margin"] = json!(margin);
+                        files.counts.margins += 1;
+                    }
                     let split = split_of(&judged.prompt_hash);
                     files.row(split, row, ids, judged.prompt_id, Some(judged.id))?;
                 }

@@ -155,6 +155,8 @@ pub enum DatasetContents {
     Demonstrations,
     /// `prompt` + `chosen` + `rejected`.
     Preferences,
+    /// The same, with a `margin` by how much better the chosen answer was called.
+    PreferencesWithMargins,
     /// `prompt` alone.
     Prompts(PromptSelection),
 }
@@ -163,7 +165,7 @@ impl DatasetContents {
     pub fn kind(self) -> DatasetKind {
         match self {
             Self::Demonstrations => DatasetKind::Demonstrations,
-            Self::Preferences => DatasetKind::Preferences,
+            Self::Preferences | Self::PreferencesWithMargins => DatasetKind::Preferences,
             Self::Prompts(_) => DatasetKind::Prompts,
         }
     }

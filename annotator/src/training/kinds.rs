@@ -12,7 +12,7 @@ mod sample;
 mod sft;
 
 use super::{
-    fields::{FieldGroup, FormField},
+    fields::{Choices, FieldGroup, FormField},
     findings::{RunFinding, policy_drift},
     row_lengths::{ReadRows, prompt_lengths},
     run_digest::RunDigest,
@@ -141,13 +141,22 @@ pub const NO_MODEL: &str = "none";
 
 /// The rows that a kind of run reads.
 pub struct RowsField {
-    /// By the form's choice among the prompts, which only some kinds offer.
+    /// By what was chosen of a version that is frozen now, where there is something to choose.
     pub contents: fn(Option<&str>) -> DatasetContents,
-    pub offers_prompts: bool,
+    pub choice: Option<RowsChoice>,
     /// A file of them as the trainer reads it.
     pub read: ReadRows,
     /// Sequences end where the model's context does.
     pub within_context: bool,
+}
+
+/// What a form asks of a version that is frozen now: a select, of which the first option is the default.
+pub struct RowsChoice {
+    /// Its field in the form.
+    pub name: &'static str,
+    pub label: &'static str,
+    pub help: &'static str,
+    pub options: Choices,
 }
 
 /// What a run's steps are.
@@ -284,7 +293,7 @@ const ROLLOUTS: RunDefinition = RunDefinition {
     // They never learn from the prompts that are held out: they are measured on them.
     rows: Some(RowsField {
         contents: |_| DatasetContents::Prompts(PromptSelection::Train),
-        offers_prompts: false,
+        choice: None,
         read: prompt_lengths,
         within_context: false,
     }),
@@ -317,7 +326,8 @@ impl RunDefinition {
     /// What it reads, by the form's choice.
     pub fn contents(&self, typed: &HashMap<String, String>) -> Option<DatasetContents> {
         let rows = self.rows.as_ref()?;
-        Some((rows.contents)(typed.get("prompts").map(String::as_str)))
+        let chosen = rows.choice.as_ref().and_then(|choice| typed.get(choice.name));
+        Some((rows.contents)(chosen.map(String::as_str)))
     }
 
     /// The label of an input that is a model.

@@ -121,6 +121,11 @@ pub trait StoredAnswer {
     fn row(&self, _: &[Option<&str>]) -> Result<Vec<String>, LeftOut> {
         Err(LeftOut::Skipped)
     }
+
+    /// By how much the scores of the answers of its row are to part (TRL's `margin`), if it says.
+    fn margin(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// The table of what is stored.

@@ -43,6 +43,8 @@ pub struct DatasetCounts {
     pub both_bad: u64,
     /// A text was removed for the law.
     pub redacted: u64,
+    /// Rows that say by how much their answers are to part.
+    pub margins: u64,
 }
 
 impl DatasetCounts {

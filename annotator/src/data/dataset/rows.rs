@@ -6,7 +6,7 @@ use crate::{
 };
 use entity::{
     completion,
-    ids::{JudgementId, ProjectId, PromptId, TaskId},
+    ids::{AssignmentId, JudgementId, ProjectId, PromptId, TaskId},
     judgement::{self, JudgementPayload, ShownOrder},
     prompt,
     task::{self, TaskKind},
@@ -25,6 +25,8 @@ use std::collections::HashMap;
 pub(super) struct Judged {
     pub(super) id: JudgementId,
     pub(super) task_id: TaskId,
+    /// None when imported: then nobody was asked how much better an answer is.
+    assignment_id: Option<AssignmentId>,
     payload: JudgementPayload,
     shown_order: ShownOrder,
     pub(super) prompt_id: PromptId,
@@ -41,6 +43,7 @@ pub(super) async fn latest_judgements(
     judged(project, kinds)
         .select_only()
         .columns([judgement::Column::Id, judgement::Column::TaskId])
+        .column(judgement::Column::AssignmentId)
         .columns([judgement::Column::Payload, judgement::Column::ShownOrder])
         .column_as(prompt::Column::Id, "prompt_id")
         .column_as(prompt::Column::TextHash, "prompt_hash")
@@ -95,6 +98,11 @@ impl Judged {
         let places = self.shown_order.0.iter();
         let shown: Vec<_> = places.map(|place| of_task?.get(place).map(String::as_str)).collect();
         kinds::stored_answer(&self.payload).row(&shown)
+    }
+
+    /// By how much the scores of the answers are to part, if a person was asked.
+    pub(super) fn margin(&self) -> Option<f64> {
+        self.assignment_id.and(kinds::stored_answer(&self.payload).margin())
     }
 
     /// The row of these answers in a format, and where it came from.
@@ -152,6 +160,7 @@ mod tests {
         Judged {
             id: JudgementId::new(),
             task_id: TaskId::new(),
+            assignment_id: None,
             payload: JudgementPayload::Comparison { verdict, rationale_hash: None },
             shown_order: ShownOrder(shown_order.to_vec()),
             prompt_id: PromptId::new(),

@@ -15,7 +15,7 @@ use crate::{
     training::{
         fields::{FieldControl, FieldGroup, FormField},
         inputs::{OfferedModels, offered_models},
-        kinds::{ModelField, NO_MODEL, RunDefinition, definition},
+        kinds::{ModelField, NO_MODEL, RowsChoice, RunDefinition, definition},
         launch_form::{FOLLOW_UP, launch_from_form},
         row_counter::RowCounter,
         settings,
@@ -114,8 +114,9 @@ impl NewRunPage {
         field.kinds.len() > 1
     }
 
-    fn offers_prompts(&self) -> bool {
-        self.definition.rows.as_ref().is_some_and(|rows| rows.offers_prompts)
+    /// What is asked of a version that is frozen now.
+    fn rows_choice(&self) -> Option<&'static RowsChoice> {
+        self.definition.rows.as_ref()?.choice.as_ref()
     }
 
     /// Whether a folded group must be open: it holds a mistake or something that was changed.
@@ -172,13 +173,16 @@ impl NewRunPage {
 
     fn version_line(&self, version: &dataset_version::Model) -> String {
         let counts = &version.counts;
-        self.page
+        let margins = self.page.text("dataset-margins").arg("n", counts.margins).to_string();
+        let margins = if counts.margins > 0 { format!(" · {margins}") } else { String::new() };
+        let line = self
+            .page
             .text("dataset-version-line")
             .arg("hash", &version.hash[..10.min(version.hash.len())])
             .arg("train", counts.train)
             .arg("eval", counts.eval)
-            .arg("at", format::date_time(version.created_at))
-            .to_string()
+            .arg("at", format::date_time(version.created_at));
+        format!("{line}{margins}")
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) const DPO: RunDefinition = RunDefinition {
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField {
         contents: |_| DatasetContents::Preferences,
-        offers_prompts: false,
+        choice: None,
         read: |file, tokenizer, reading| {
             lengths(rows::load_preferences(file, tokenizer, reading.max_length, &mut unheard))
         },

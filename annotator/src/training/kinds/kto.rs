@@ -35,7 +35,7 @@ pub(super) const KTO: RunDefinition = RunDefinition {
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField {
         contents: |_| DatasetContents::Preferences,
-        offers_prompts: false,
+        choice: None,
         // The answers that prompts are mismatched with have lengths of the same kind.
         read: |file, tokenizer, reading| {
             let (longest, alone) = (reading.max_length, 1);

@@ -1,6 +1,6 @@
 //! A reward model from comparisons.
 
-use super::{COMMON, RowsField, RunDefinition, model_field};
+use super::{COMMON, RowsChoice, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::DatasetContents,
     training::{
@@ -31,8 +31,16 @@ pub(super) const REWARD: RunDefinition = RunDefinition {
     form_path: "/runs/new/reward",
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField {
-        contents: |_| DatasetContents::Preferences,
-        offers_prompts: false,
+        contents: |margins| match margins {
+            Some("strength") => DatasetContents::PreferencesWithMargins,
+            _ => DatasetContents::Preferences,
+        },
+        choice: Some(RowsChoice {
+            name: "margins",
+            label: "run-margins",
+            help: "run-margins-help",
+            options: &[("none", "run-margins-none"), ("strength", "run-margins-strength")],
+        }),
         read: |file, tokenizer, reading| {
             lengths(rows::load_pairs(file, tokenizer, reading.max_length, &mut unheard))
         },

@@ -1,6 +1,6 @@
 //! Answers from a model, for people to compare.
 
-use super::{COMMON, FollowUp, RowsField, RunDefinition, model_field};
+use super::{COMMON, FollowUp, RowsChoice, RowsField, RunDefinition, model_field};
 use crate::{
     data::dataset::{DatasetContents, PromptSelection},
     training::{
@@ -32,7 +32,16 @@ pub(super) const SAMPLE: RunDefinition = RunDefinition {
                 _ => PromptSelection::Train,
             })
         },
-        offers_prompts: true,
+        choice: Some(RowsChoice {
+            name: "prompts",
+            label: "run-prompts",
+            help: "run-prompts-help",
+            options: &[
+                ("train", "run-prompts-train"),
+                ("held_out", "run-prompts-held-out"),
+                ("all", "run-prompts-all"),
+            ],
+        }),
         read: prompt_lengths,
         within_context: false,
     }),

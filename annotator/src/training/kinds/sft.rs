@@ -31,7 +31,7 @@ pub(super) const SFT: RunDefinition = RunDefinition {
     models: &[model_field(&[ModelKind::Base, ModelKind::Sft, ModelKind::Policy])],
     rows: Some(RowsField {
         contents: |_| DatasetContents::Demonstrations,
-        offers_prompts: false,
+        choice: None,
         read: |file, tokenizer, reading| {
             let ReadingSettings { max_length, loss_on } = *reading;
             lengths(rows::load_demonstrations(file, tokenizer, max_length, loss_on, &mut unheard))

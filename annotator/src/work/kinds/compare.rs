@@ -204,6 +204,17 @@ impl StoredAnswer for ComparedAnswers<'_> {
         let (chosen, rejected) = if left_wins { (left, right) } else { (right, left) };
         Ok(vec![(*chosen).to_owned(), (*rejected).to_owned()])
     }
+
+    /// 1 for much better, 2/3 for better, 1/3 for slightly better: the small margin of Llama 2 (Touvron et al.
+    /// 2023, table 27), whose raters had the same words.
+    fn margin(&self) -> Option<f64> {
+        match self.verdict {
+            ComparisonVerdict::Left(strength) | ComparisonVerdict::Right(strength) => {
+                Some(f64::from(strength.min(3)) / 3.0)
+            }
+            ComparisonVerdict::Tie | ComparisonVerdict::BothBad => None,
+        }
+    }
 }
 
 #[cfg(test)]
