@@ -36,20 +36,20 @@ const TRAINER: &[(&str, &str)] = &[
         "ppo",
         "--policy --reward --prompts --out --episodes --response-length --ppo-epochs --minibatches --target-kl --kl-coef --adaptive-kl-target --adaptive-kl-horizon --cliprange \
          --vf-coef --gamma --lam --temperature --missing-eos-penalty --reward-weight --normalize-scores --rule-regex \
-         --rule-regex-weight --rule-json-schema --rule-json-schema-weight --rule-overlong-tokens \
+         --rule-regex-weight --rule-json-schema --rule-json-schema-weight --rule-exact-match --rule-exact-match-weight --rule-overlong-tokens \
          --rule-overlong-weight --lora-rank --merge",
     ),
     (
         "grpo",
         "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
          --epsilon --epsilon-high --loss-type --scale-rewards --temperature --missing-eos-penalty --eval-every \
-         --reward-weight --normalize-scores --rule-regex --rule-json-schema --rule-overlong-tokens --lora-rank --merge",
+         --reward-weight --normalize-scores --rule-regex --rule-json-schema --rule-exact-match --rule-overlong-tokens --lora-rank --merge",
     ),
     (
         "rloo",
         "--policy --reward --prompts --out --eval-prompts --num-generations --max-completion-length --num-iterations --beta \
          --epsilon --epsilon-high --normalize-advantages --temperature --missing-eos-penalty --eval-every \
-         --reward-weight --normalize-scores --rule-regex --rule-json-schema --rule-overlong-tokens --lora-rank --merge",
+         --reward-weight --normalize-scores --rule-regex --rule-json-schema --rule-exact-match --rule-overlong-tokens --lora-rank --merge",
     ),
     ("pretrain", "--data --out"),
 ];

@@ -22,4 +22,5 @@ pub mod run_feed;
 pub mod run_work;
 pub mod score_statistics;
 pub mod settings;
+pub mod solutions;
 pub mod stop;

@@ -54,6 +54,7 @@ on_both_databases! {
             ("rule_regex", "(a", "This is no regular expression"),
             ("rule_json_schema", r#"{"type": "objekt"}"#, "This is no JSON schema"),
             ("rule_regex_weight", "2", "Has no effect without its rule"),
+            ("rule_exact_match", "true", "These prompts have no solution beside them"),
             ("rule_overlong_tokens", "100000", "Must not exceed the longest answer"),
         ];
         for (field, value, problem) in wrong {

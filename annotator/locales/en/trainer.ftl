@@ -79,6 +79,7 @@ data-line = { $file }, line { $line }: { $problem }
 data-nothing-left = { $file }: all of its { $rows } rows are empty or longer than max_length { $max_length }; raise --max-length or shorten the texts
 data-context-taken = max_length { $max_length } is more than the { $context } tokens that the model reads: { $context } is taken
 data-empty-prompt = the prompt has no tokens
+data-no-solution = the row has no `solution`, a text or a number, which --rule-exact-match holds answers against; give one to every row (GSM8K's `answer` with its #### does, too), or leave --rule-exact-match out
 data-long-prompt = the prompt has { $n } tokens, more than max_length { $max_length }; raise --max-length, or leave such prompts out by --skip-long-prompts true
 data-no-template = the data are lists of messages, but the model has no chat template: add a chat_template.jinja to its folder, or give prompts and answers as plain strings
 data-cut-off = the compressed file ends too early

@@ -78,6 +78,7 @@ data-line = { $file }, строка { $line }: { $problem }
 data-nothing-left = { $file }: все строки ({ $rows }) пустые или длиннее, чем позволяет наибольшая длина { $max_length }. Увеличьте её (`--max-length`) или сократите тексты
 data-context-taken = наибольшая длина { $max_length } больше, чем { $context }, — столько токенов модель может прочесть. Взято { $context }
 data-empty-prompt = в запросе нет ни одного токена
+data-no-solution = в строке нет поля `solution` — текста или числа, с которым `--rule-exact-match` сравнивает ответы; добавьте его в каждую строку (подойдёт и `answer` из GSM8K с его ####) или уберите `--rule-exact-match`
 data-long-prompt = токенов в запросе { $n }, больше наибольшей длины { $max_length }. Увеличьте её (`--max-length`) или пропускайте такие запросы (`--skip-long-prompts true`)
 data-no-template = данные — списки сообщений, а у модели нет шаблона чата: добавьте в её папку `chat_template.jinja` или задайте запросы и ответы простым текстом
 data-cut-off = сжатый файл обрывается

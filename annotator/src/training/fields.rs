@@ -188,6 +188,18 @@ pub const REWARDS: FieldGroup = FieldGroup {
             "config-rule-weight-json-schema",
             "config-rule-weight-help",
         ),
+        field(
+            "rule_exact_match",
+            Switch,
+            "config-rule-exact-match",
+            "config-rule-exact-match-help",
+        ),
+        field(
+            "rule_exact_match_weight",
+            Number,
+            "config-rule-weight-exact-match",
+            "config-rule-weight-help",
+        ),
         field("rule_overlong_tokens", Whole, "config-rule-overlong", "config-rule-overlong-help"),
         field(
             "rule_overlong_weight",

@@ -4,7 +4,7 @@ use super::{
     inputs::{ChosenRows, chosen_model, chosen_rows},
     kinds::{NO_MODEL, OptionalModel, RunDefinition},
     launch::{self, LaunchInput, LaunchRequest},
-    score_statistics, settings,
+    score_statistics, settings, solutions,
 };
 use crate::web::{
     error::AppError,
@@ -68,11 +68,12 @@ pub async fn launch_from_form(
     for (field, problem) in config.as_ref().err().into_iter().flatten() {
         errors.add(field, settings::explain(definition, field, problem));
     }
-    if let Ok(config) = &config
-        && let Some((field, problem)) =
-            score_statistics::mistake(db, store, config, &inputs).await?
-    {
-        errors.add(field, settings::explain(definition, field, problem));
+    if let Ok(config) = &config {
+        let spread = score_statistics::mistake(db, store, config, &inputs).await?;
+        let solved = solutions::mistake(db, store, config, rows.as_ref().ok()).await?;
+        for (field, problem) in spread.into_iter().chain(solved) {
+            errors.add(field, settings::explain(definition, field, problem));
+        }
     }
     for (field, optional) in left_out {
         if config.as_ref().is_ok_and(|config| !(optional.is_made_up_for)(config)) {

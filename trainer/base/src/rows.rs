@@ -78,6 +78,8 @@ pub struct PromptIds {
     /// The prompt is a list of messages, so that a finished answer is followed by the chat
     /// template's tail before it is scored.
     pub is_conversation: bool,
+    /// What an answer is to come to, if the row says so: TRL's column `solution`, or GSM8K's `answer`.
+    pub solution: Option<String>,
 }
 
 /// What was made of a file, in its order.
@@ -201,7 +203,7 @@ pub fn load_preferences<'a>(
     };
     RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let index = row.index;
-        counts.unused_margins += usize::from(row.margin != 0.0);
+        counts.unused_margins += usize::from(row.facts.margin != 0.0);
         let [prompt, mut chosen, mut rejected] =
             <[Vec<i64>; 3]>::try_from(row.ids).expect("a prompt and two answers");
         let prompt_len = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
@@ -239,7 +241,7 @@ pub fn load_prompts<'a>(
     RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
         let (index, is_conversation, is_long) =
             (row.index, row.is_conversation, row.is_longer_than(max_length));
-        let ids: Vec<i64> = row.ids.into_iter().flatten().collect();
+        let (solution, ids) = (row.facts.solution, row.ids.into_iter().flatten().collect::<Vec<_>>());
         match (ids.is_empty(), is_long, too_long) {
             (true, ..) => Err(message!("data-empty-prompt", "the prompt has no tokens")),
             (_, true, LongPrompts::Refuse) => Err(message!(
@@ -252,7 +254,7 @@ pub fn load_prompts<'a>(
                 counts.of_file.leave_out(index as u64, LeftOutReason::TooLong);
                 Ok(Vec::new())
             }
-            _ => Ok(vec![PromptIds { index, ids, is_conversation }]),
+            _ => Ok(vec![PromptIds { index, ids, is_conversation, solution }]),
         }
     })
 }

@@ -12,6 +12,7 @@ pub(super) mod plan;
 pub(super) mod rules;
 pub(super) mod run;
 mod score;
+mod solution;
 pub(super) mod statistics;
 
 use crate::run::environment::ComputeEnvironment;
@@ -20,6 +21,7 @@ use entity::{
     message,
     run_config::{RewardRules, RolloutConfig, RolloutSettings},
 };
+use solution::Solution;
 use std::path::{Path, PathBuf};
 use trainer_base::{
     job::Report,
@@ -63,6 +65,10 @@ pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
         rows::load_run_rows(&paths.prompts, held_out, report, |file, report| {
             rows::load_prompts(file, &tokenizer, settings.max_length, LongPrompts::Drop, report)
         })?;
+    if settings.rules.rule_exact_match {
+        ensure_solved(&prompts.rows, &paths.prompts)?;
+        ensure_solved(&held_out, paths.eval_prompts.as_deref().unwrap_or(&paths.prompts))?;
+    }
     let lengths = prompts.rows.iter().collect();
     let models: Vec<&Path> =
         std::iter::once(&paths.policy).chain(&paths.reward).map(PathBuf::as_path).collect();
@@ -94,6 +100,21 @@ fn ensure_rewarded(settings: &RolloutSettings) -> Result<()> {
         )
     );
     Ok(())
+}
+
+/// An error where a prompt of `file` has no solution that its answers could come to.
+fn ensure_solved(prompts: &[PromptIds], file: &Path) -> Result<()> {
+    let is_solved =
+        |prompt: &PromptIds| prompt.solution.as_deref().and_then(Solution::of).is_some();
+    let unsolved = prompts.iter().find(|prompt| !is_solved(prompt));
+    let told = |prompt: &PromptIds| {
+        let lacking = message!(
+            "data-no-solution",
+            "the row has no `solution`, a text or a number, which --rule-exact-match holds answers against; give one to every row (GSM8K's `answer` with its #### does, too), or leave --rule-exact-match out"
+        );
+        rows::problem_of_row(file, prompt.index, lacking)
+    };
+    unsolved.map_or(Ok(()), |prompt| Err(told(prompt).into()))
 }
 
 /// An error where the norm of a gradient is no number.

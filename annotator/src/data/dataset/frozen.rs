@@ -48,6 +48,11 @@ pub(crate) struct Item {
 }
 
 impl FrozenDataset {
+    /// The artifact that it is.
+    pub fn hash(&self) -> &str {
+        &self.stored.hash
+    }
+
     /// Registers the version, or finds the one that has the same content.
     pub async fn record(
         &self,

@@ -29,6 +29,7 @@ pub(super) const PPO: RunDefinition = RunDefinition {
         &["completions/mean_length", "eval_length"],
         &["rewards/reward_model/mean"],
         &["rewards/regex/mean", "rewards/json_schema/mean"],
+        &["rewards/exact_match/mean"],
         &["rewards/overlong/mean"],
         &["objective/kl"],
         &["objective/kl_coef"],

@@ -29,6 +29,12 @@ pub struct RewardRules {
     /// What such an answer gains; below 0 it loses as much
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub rule_json_schema_weight: f64,
+    /// Reward answers that come to the `solution` of their prompt, which every row then has: what stands in the last \boxed{…} of each, or behind its last ####, or else the last number of the answer, or all of it where the solution is no number. Numbers are the same with and without thousands separators and zeros at the end
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    pub rule_exact_match: bool,
+    /// What such an answer gains; below 0 it loses as much
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub rule_exact_match_weight: f64,
     /// Punish answers that come within so many tokens of the most that they may have: the reward falls from 0 to -1 over them; 0 punishes none
     #[arg(long, default_value_t = 0)]
     pub rule_overlong_tokens: usize,
@@ -46,6 +52,8 @@ impl Default for RewardRules {
             rule_regex_weight: 1.0,
             rule_json_schema: String::new(),
             rule_json_schema_weight: 1.0,
+            rule_exact_match: false,
+            rule_exact_match_weight: 1.0,
             rule_overlong_tokens: 0,
             rule_overlong_weight: 1.0,
         }
@@ -59,10 +67,11 @@ impl RewardRules {
     }
 
     /// The weight of every rule by its field, and whether the rule is on.
-    fn weights(&self) -> [(&'static str, f64, bool); 3] {
+    fn weights(&self) -> [(&'static str, f64, bool); 4] {
         [
             ("rule_regex_weight", self.rule_regex_weight, self.has_regex()),
             ("rule_json_schema_weight", self.rule_json_schema_weight, self.has_json_schema()),
+            ("rule_exact_match_weight", self.rule_exact_match_weight, self.rule_exact_match),
             ("rule_overlong_weight", self.rule_overlong_weight, self.rule_overlong_tokens > 0),
         ]
     }

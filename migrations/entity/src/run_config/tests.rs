@@ -172,6 +172,8 @@ fn rules_that_cannot_be_applied_are_refused_by_their_fields() {
     }
     assert_eq!(problems(|rules| rules.rule_overlong_tokens = 101), ["rule_overlong_tokens"]);
     assert_eq!(problems(|rules| rules.rule_regex_weight = 2.0), ["rule_regex_weight"]);
+    let weight = |rules: &mut RewardRules| rules.rule_exact_match_weight = 2.0;
+    assert_eq!(problems(weight), ["rule_exact_match_weight"]);
     assert_eq!(problems(|rules| rules.reward_weight = f64::NAN), ["reward_weight"]);
     assert_eq!(problems(|rules| rules.reward_weight = 0.0), ["reward_weight"]);
     let by_rule = |rules: &mut RewardRules| {
@@ -190,7 +192,7 @@ fn a_run_that_is_older_than_rules_has_none() {
         name.starts_with("rule_") || ["reward_weight", "normalize_scores"].contains(&name.as_str())
     };
     let names: Vec<String> = settings.keys().filter(|name| is_of_rules(name)).cloned().collect();
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 10);
     names.iter().for_each(|name| drop(settings.remove(name)));
     assert_eq!(serde_json::from_value::<PpoConfig>(older).unwrap(), PpoConfig::default());
 }

@@ -52,7 +52,7 @@ pub fn load_labelled<'a>(
     let loaded = RowLoader { file: file.into(), tokenizer, max_length, report }.load(
         texts,
         |row, counts| {
-            let (index, label) = (row.index, row.label);
+            let (index, label) = (row.index, row.facts.label);
             let mut ids = row.ids.into_iter();
             let prompt = ids.next().expect("a prompt");
             let answers: Vec<LabelledAnswer> = ids

@@ -55,12 +55,31 @@ pub(super) struct EncodedRow {
     /// What is learnt of each text.
     pub(super) learnt: Vec<LearntPart>,
     pub(super) is_conversation: bool,
+    pub(super) facts: RowFacts,
+}
+
+/// What a row says besides its texts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowFacts {
     /// 0 where the row names none.
     pub(super) margin: f64,
     /// Whether the answer is good, if the row says so.
     pub(super) label: Option<bool>,
     /// Which prompt a pair is about, if the row says so.
     pub(super) prompt: Option<u64>,
+    /// What an answer to the prompt is to come to.
+    pub(super) solution: Option<String>,
+}
+
+impl RowFacts {
+    fn of(columns: &Columns) -> Result<Self, KeyedMessage> {
+        Ok(Self {
+            margin: columns::margin(columns)?,
+            label: label::of(columns),
+            prompt: columns::prompt_of_pair(columns),
+            solution: columns::solution(columns),
+        })
+    }
 }
 
 impl EncodedRow {
@@ -69,7 +88,7 @@ impl EncodedRow {
     }
 
     pub(super) fn into_pair(self) -> AnswerPair {
-        let Self { index, ids, margin, prompt, .. } = self;
+        let Self { index, ids, facts: RowFacts { margin, prompt, .. }, .. } = self;
         let [chosen, rejected] = <[Vec<i64>; 2]>::try_from(ids).expect("two answers");
         AnswerPair { index, chosen, rejected, margin, prompt }
     }
@@ -100,14 +119,12 @@ impl LearntPart {
 const ROWS_AT_ONCE: usize = 1024;
 const BYTES_AT_ONCE: usize = 32 << 20;
 
-/// Rows that were read: the texts of each, with the number of its line, its margin, its label and its prompt.
+/// Rows that were read: the texts of each, with the number of its line, and what it says besides.
 #[derive(Default)]
 struct ReadRows {
     texts: Vec<Vec<TextToEncode>>,
     numbers: Vec<usize>,
-    margins: Vec<f64>,
-    labels: Vec<Option<bool>>,
-    prompts: Vec<Option<u64>>,
+    facts: Vec<RowFacts>,
 }
 
 /// A file on its way to token ids.
@@ -131,8 +148,7 @@ impl RowLoader<'_, '_> {
         let (mut rows, mut counts) = (Vec::new(), RowCounts { of_file, ..RowCounts::default() });
         let mut told = Instant::now();
         loop {
-            let ReadRows { texts: wanted, numbers, margins, labels, prompts } =
-                self.some(&mut lines, &texts)?;
+            let ReadRows { texts: wanted, numbers, facts } = self.some(&mut lines, &texts)?;
             if numbers.is_empty() {
                 break;
             }
@@ -140,10 +156,8 @@ impl RowLoader<'_, '_> {
             let at = |row: usize| self.at(numbers[row]);
             let encoded = self.encode(n_rows, wanted).map_err(at(0))?;
             counts.of_file.used += numbers.len() as u64;
-            for (row, mut encoded) in encoded.into_iter().enumerate() {
-                encoded.margin = margins[row];
-                encoded.label = labels[row];
-                encoded.prompt = prompts[row];
+            for (row, (mut encoded, facts)) in encoded.into_iter().zip(facts).enumerate() {
+                encoded.facts = facts;
                 let known = |ids: &Vec<i64>| self.tokenizer.check_embedded(ids);
                 encoded.ids.iter().try_for_each(known).map_err(at(row))?;
                 rows.extend(build(encoded, &mut counts).map_err(at(row))?);
@@ -181,9 +195,7 @@ impl RowLoader<'_, '_> {
             n_bytes += texts.iter().map(|text| text.text.len()).sum::<usize>();
             read.texts.push(texts);
             read.numbers.push(line.number);
-            read.margins.push(columns::margin(&line.columns).map_err(self.at(line.number))?);
-            read.labels.push(label::of(&line.columns));
-            read.prompts.push(columns::prompt_of_pair(&line.columns));
+            read.facts.push(RowFacts::of(&line.columns).map_err(self.at(line.number))?);
         }
         Ok(read)
     }
@@ -208,9 +220,7 @@ impl RowLoader<'_, '_> {
                 ids: vec![Vec::new(); texts.len()],
                 learnt: texts.iter().map(|text| text.learnt.clone()).collect(),
                 is_conversation: texts.iter().any(|text| text.is_conversation),
-                margin: 0.0,
-                label: None,
-                prompt: None,
+                facts: RowFacts::default(),
             })
             .collect();
         let (mut places, mut batches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);

@@ -352,3 +352,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_prompt_says_what_its_answers_are_to_come_to() {
+    let rows = [
+        json!({"prompt": "A", "solution": "#### 2"}),
+        json!({"prompt": "A", "solution": 2.5, "answer": "#### 3"}),
+        json!({"prompt": "A", "answer": "1 + 1\n#### 2"}),
+        // An answer without the mark says nothing of what it comes to.
+        json!({"prompt": "A", "answer": "2"}),
+        json!({"prompt": "A", "solution": ["2"]}),
+    ];
+    let found = prompts(&jsonl(&rows), 99).unwrap().rows;
+    let found: Vec<_> = found.iter().map(|prompt| prompt.solution.as_deref()).collect();
+    assert_eq!(found, [Some("#### 2"), Some("2.5"), Some("1 + 1\n#### 2"), None, None]);
+}

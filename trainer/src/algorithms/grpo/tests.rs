@@ -6,6 +6,7 @@ use crate::{
         desk::{Desk, assert_close, given_groups, golden_floats, metric, scorer, tiny_llama},
         rules::AnswerRules,
     },
+    answer::generate::{Completion, FinishReason},
     fixtures::{adapter_settings, fixture, fixture_path, fresh_adapters, numbers},
     model::Transformer,
     run::{environment::ComputeEnvironment, recording},
@@ -13,7 +14,7 @@ use crate::{
 use entity::run_config::{LoraSettings, RunConfig, ScaleRewards};
 use std::collections::BTreeSet;
 use tch::Device;
-use trainer_base::{model_config::ScoreStatistics, tokenizer::Tokenizer};
+use trainer_base::{model_config::ScoreStatistics, rows::PromptIds, tokenizer::Tokenizer};
 
 fn grpo(config: &GrpoConfig) -> Grpo<'_> {
     let engine = RolloutEngine {
@@ -298,4 +299,58 @@ fn scores_of_a_model_that_does_not_say_how_they_are_spread_are_not_normalised() 
     config.rules.rule_regex = "a".into();
     let told = refused(&RolloutPaths { reward: None, ..desk.paths("none") }, &config);
     assert!(told.contains("--normalize-scores has no effect without a reward model"), "{told}");
+}
+
+#[test]
+fn an_answer_is_rewarded_where_it_comes_to_the_solution_of_its_own_prompt() {
+    let desk = Desk::new();
+    let paths = RolloutPaths { reward: None, eval_prompts: None, ..desk.paths("solved") };
+    let mut config = desk_config();
+    config.rules.rule_exact_match = true;
+    config.rules.rule_exact_match_weight = 2.0;
+    config.optimisation.max_steps = 1;
+    let engine = loaded(&paths, &config);
+    let prompt = |solution: &str| PromptIds {
+        index: 0,
+        ids: vec![5, 9],
+        is_conversation: false,
+        solution: Some(solution.to_owned()),
+    };
+    let answer = |text: &str| Completion {
+        token_ids: engine.tokenizer.encode(text, false).unwrap(),
+        finish_reason: FinishReason::Stop,
+        logprobs: Vec::new(),
+    };
+    let (two, three) = (prompt("#### 2"), prompt("3"));
+    let scores = engine.score(&[&two, &two, &three], &["1 2", "It is 3.", "It is 3."].map(answer));
+    assert_eq!(scores.unwrap().rewards, [2.0, 0.0, 2.0]);
+
+    // A row without one is named, of the held-out prompts, too.
+    let told = |paths: &RolloutPaths| {
+        let error = run(paths, &config, &mut |_| std::ops::ControlFlow::Continue(()));
+        format!("{:#}", error.unwrap_err())
+    };
+    let rows = [r#"{"prompt": "One", "solution": 1}"#, "", r#"{"prompt": "Two", "solution": " "}"#];
+    std::fs::write(&paths.prompts, rows.join("\n")).unwrap();
+    let refused = told(&paths);
+    assert!(refused.contains("line 3") && refused.contains("no `solution`"), "{refused}");
+    let held_out = paths.prompts.with_file_name("held_out.jsonl");
+    std::fs::write(&held_out, r#"{"prompt": "Two", "answer": "2"}"#).unwrap();
+    std::fs::write(&paths.prompts, rows[0]).unwrap();
+    let refused = told(&RolloutPaths { eval_prompts: Some(held_out.clone()), ..paths.clone() });
+    assert!(refused.contains("held_out.jsonl") && refused.contains("line 1"), "{refused}");
+
+    // What was solved otherwise is another run.
+    std::fs::write(&held_out, r#"{"prompt": "Two", "answer": "1 + 1 = 2\n#### 2"}"#).unwrap();
+    let both = RolloutPaths { eval_prompts: Some(held_out), ..paths };
+    let long = |max_steps: usize| {
+        let mut config = config.clone();
+        config.optimisation.max_steps = max_steps;
+        config
+    };
+    let (events, _) = recording::until(Some(1), |report| run(&both, &long(3), report));
+    assert_eq!(metric(&events, "rewards/exact_match/mean").len(), 1);
+    std::fs::write(&both.prompts, rows[0].replace('1', "4")).unwrap();
+    let other = run(&both, &long(3), &mut |_| std::ops::ControlFlow::Continue(()));
+    assert!(other.unwrap_err().to_string().contains("prompts"));
 }

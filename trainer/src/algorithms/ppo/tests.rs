@@ -70,8 +70,12 @@ fn doubles(tensor: &Tensor) -> Vec<f64> {
 /// Prompts and answers of an update of the trace.
 fn given(update: &Value) -> (Vec<PromptIds>, Vec<Completion>) {
     let prompts = update["prompt_ids"].as_array().unwrap().iter().enumerate();
-    let prompts =
-        prompts.map(|(index, row)| PromptIds { index, ids: ids(row), is_conversation: false });
+    let prompts = prompts.map(|(index, row)| PromptIds {
+        index,
+        ids: ids(row),
+        is_conversation: false,
+        solution: None,
+    });
     let completions = update["response_ids"].as_array().unwrap().iter().map(|row| {
         let token_ids = ids(row);
         let finish_reason =

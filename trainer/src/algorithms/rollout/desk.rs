@@ -54,7 +54,12 @@ pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], toleranc
 pub(crate) fn given_groups(golden: &Value) -> ScoredAnswers {
     let prompts = golden["prompt_ids"].as_array().unwrap().iter().enumerate();
     let prompts: Vec<PromptIds> = prompts
-        .map(|(index, row)| PromptIds { index, ids: ids(row), is_conversation: false })
+        .map(|(index, row)| PromptIds {
+            index,
+            ids: ids(row),
+            is_conversation: false,
+            solution: None,
+        })
         .collect();
     let completions = golden["response_ids"].as_array().unwrap().iter().map(|row| {
         let token_ids = ids(row);

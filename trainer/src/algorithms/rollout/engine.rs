@@ -142,7 +142,7 @@ impl RolloutEngine {
         let weight = self.settings.rules.reward_weight as f32;
         let by_model = by_model.transpose()?;
         let by_model = by_model.map(|scores| RewardPart { name: REWARD_MODEL, weight, scores });
-        let by_rules = self.rules.judge(completions, &self.tokenizer);
+        let by_rules = self.rules.judge(asked, completions, &self.tokenizer);
         let mut scores = AnswerScores::new(by_model.into_iter().chain(by_rules).collect());
         self.penalise(&mut scores.rewards, completions);
         Ok(scores)

@@ -1,12 +1,13 @@
 //! The rules by which an answer is rewarded, read on its words and its length.
 
+use super::solution::Solution;
 use crate::answer::generate::Completion;
 use anyhow::Result;
 use entity::run_config::RolloutSettings;
 use jsonschema::Validator;
 use regex::Regex;
 use serde_json::Value;
-use trainer_base::tokenizer::Tokenizer;
+use trainer_base::{rows::PromptIds, tokenizer::Tokenizer};
 
 /// The part of the reward that is no rule.
 pub(crate) const REWARD_MODEL: &str = "reward_model";
@@ -31,9 +32,18 @@ enum Rule {
     Regex(Regex),
     /// 1 where the answer is JSON that fits.
     JsonSchema(Box<Validator>),
+    /// 1 where the answer comes to the solution of its prompt.
+    ExactMatch,
     /// From 0 down to -1 over the last tokens of those that an answer may have (Yu et al. 2025, "DAPO",
     /// equation 13; TRL: `get_soft_overlong_punishment`).
     Overlong { most: f32, last: f32 },
+}
+
+/// An answer, and what is known of its prompt.
+struct JudgedAnswer<'a> {
+    solution: Option<&'a str>,
+    text: String,
+    n_tokens: usize,
 }
 
 impl AnswerRules {
@@ -46,22 +56,34 @@ impl AnswerRules {
         let rules = [
             regex.map(|regex| (of.rule_regex_weight, Rule::Regex(regex))),
             schema.map(|schema| (of.rule_json_schema_weight, Rule::JsonSchema(Box::new(schema)))),
+            of.rule_exact_match.then_some((of.rule_exact_match_weight, Rule::ExactMatch)),
             (last > 0.0).then_some((of.rule_overlong_weight, overlong)),
         ];
         let rules = rules.into_iter().flatten().map(|(weight, rule)| (weight as f32, rule));
         Ok(Self { rules: rules.collect() })
     }
 
-    /// What each rule says of each answer.
-    pub(crate) fn judge(&self, answers: &[Completion], tokenizer: &Tokenizer) -> Vec<RewardPart> {
+    /// What each rule says of each answer to the prompts that were asked.
+    pub(crate) fn judge(
+        &self,
+        asked: &[&PromptIds],
+        answers: &[Completion],
+        tokenizer: &Tokenizer,
+    ) -> Vec<RewardPart> {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let texts: Vec<String> =
-            answers.iter().map(|answer| tokenizer.completion_text(&answer.token_ids)).collect();
+        let judged: Vec<JudgedAnswer> = asked
+            .iter()
+            .zip(answers)
+            .map(|(prompt, answer)| JudgedAnswer {
+                solution: prompt.solution.as_deref(),
+                text: tokenizer.completion_text(&answer.token_ids),
+                n_tokens: answer.token_ids.len(),
+            })
+            .collect();
         let part = |(weight, rule): &(f32, Rule)| {
-            let scores = texts.iter().zip(answers);
-            let scores = scores.map(|(text, answer)| rule.score(text, answer.token_ids.len()));
+            let scores = judged.iter().map(|answer| rule.score(answer));
             RewardPart { name: rule.name(), weight: *weight, scores: scores.collect() }
         };
         self.rules.iter().map(part).collect()
@@ -73,11 +95,13 @@ impl Rule {
         match self {
             Self::Regex(_) => "regex",
             Self::JsonSchema(_) => "json_schema",
+            Self::ExactMatch => "exact_match",
             Self::Overlong { .. } => "overlong",
         }
     }
 
-    fn score(&self, text: &str, n_tokens: usize) -> f32 {
+    fn score(&self, answer: &JudgedAnswer) -> f32 {
+        let JudgedAnswer { solution, text, n_tokens } = answer;
         match self {
             // Answers to plain text begin with a blank, of which nobody thinks.
             Self::Regex(regex) => f32::from(regex.is_match(text.trim())),
@@ -86,7 +110,11 @@ impl Rule {
                 f32::from(value.is_ok_and(|value| schema.is_valid(&value)))
             }
             Self::Overlong { most, last } => {
-                ((most - last - n_tokens as f32) / last).clamp(-1.0, 0.0)
+                ((most - last - *n_tokens as f32) / last).clamp(-1.0, 0.0)
+            }
+            Self::ExactMatch => {
+                let solution = solution.and_then(Solution::of);
+                f32::from(solution.is_some_and(|solution| solution.is_reached(text)))
             }
         }
     }
@@ -108,6 +136,10 @@ fn unfenced(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn scored(rule: &Rule, text: &str, n_tokens: usize) -> f32 {
+        rule.score(&JudgedAnswer { solution: None, text: text.to_owned(), n_tokens })
+    }
+
     fn rule(schema: &str) -> Rule {
         let schema = serde_json::from_str(schema).unwrap();
         Rule::JsonSchema(Box::new(jsonschema::validator_for(&schema).unwrap()))
@@ -123,7 +155,7 @@ mod tests {
             ("<think>a", 0.0),
             ("", 0.0),
         ] {
-            assert_eq!(thinks.score(text, 1), score, "{text}");
+            assert_eq!(scored(&thinks, text, 1), score, "{text}");
         }
     }
 
@@ -142,10 +174,10 @@ mod tests {
             ("```", 0.0),
             ("``````", 0.0),
         ] {
-            assert_eq!(named.score(text, 1), score, "{text}");
+            assert_eq!(scored(&named, text, 1), score, "{text}");
         }
         // Deeper than anybody writes: no JSON, and no end of the stack.
-        assert_eq!(named.score(&"[".repeat(100_000), 1), 0.0);
+        assert_eq!(scored(&named, &"[".repeat(100_000), 1), 0.0);
     }
 
     #[test]
@@ -155,7 +187,7 @@ mod tests {
         for (n_tokens, score) in
             [(0, 0.0), (80, 0.0), (81, -0.05), (90, -0.5), (100, -1.0), (120, -1.0)]
         {
-            assert!((overlong.score("", n_tokens) - score).abs() < 1e-6, "{n_tokens}");
+            assert!((scored(&overlong, "", n_tokens) - score).abs() < 1e-6, "{n_tokens}");
         }
     }
 }

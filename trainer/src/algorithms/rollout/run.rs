@@ -229,8 +229,10 @@ fn identity<C: RolloutConfig>(
     rows: &RolloutRows,
     paths: &RolloutPaths,
 ) -> Result<RunIdentity> {
+    // What answers are held against is a part of it where they are.
+    let with_solutions = config.rollouts().rules.rule_exact_match;
     let [prompts, eval_prompts] = [&rows.prompts.rows, &rows.held_out]
-        .map(|prompts| hash_of_sequences(prompts.iter().map(|prompt| prompt.ids.as_slice())));
+        .map(|prompts| hash_of_prompts(prompts, with_solutions));
     let reward = paths.reward.as_deref().map(hash_of_model).transpose()?;
     let (policy, reward) = (hash_of_model(&paths.policy)?, reward.unwrap_or_default());
     let inputs = [
@@ -240,4 +242,14 @@ fn identity<C: RolloutConfig>(
         (EVAL_PROMPTS, eval_prompts),
     ];
     Ok(RunIdentity::new(kind, config, inputs))
+}
+
+fn hash_of_prompts(prompts: &[PromptIds], with_solutions: bool) -> String {
+    let letters = |prompt: &PromptIds| {
+        let solution = prompt.solution.as_deref().filter(|_| with_solutions)?;
+        Some(solution.bytes().map(i64::from).collect::<Vec<_>>())
+    };
+    let solutions: Vec<Vec<i64>> = prompts.iter().filter_map(letters).collect();
+    let ids = prompts.iter().map(|prompt| prompt.ids.as_slice());
+    hash_of_sequences(ids.chain(solutions.iter().map(Vec::as_slice)))
 }
