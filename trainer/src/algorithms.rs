@@ -1,5 +1,6 @@
 //! What trains: one algorithm per file, each read top to bottom.
 
+pub(crate) mod answer_gain;
 mod calibration;
 pub mod dpo;
 pub mod grpo;

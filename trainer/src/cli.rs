@@ -4,9 +4,9 @@
 //! 0, 1 for a run that failed, 2 for a command line that makes no sense.
 
 use crate::{
-    algorithms, answer, doctor, fetch, merge,
+    algorithms, answer, doctor, eval, fetch, merge,
     run::{
-        execute::{exit_with_stdin, reported},
+        execute::{configured, exit_with_stdin, reported},
         failure::{VerbFailure, catching},
         library_settings,
     },
@@ -34,6 +34,7 @@ fn run(verb: Verb) -> Result<(), VerbFailure> {
     match verb {
         Verb::Train(verb) => algorithms::run(&verb),
         Verb::Answer(verb) => answer::run(&verb),
+        Verb::Eval(flags) => configured(&flags, eval::run),
         Verb::Fetch(flags) => reported(&flags.output, |report| fetch::run(&flags.paths, report)),
         Verb::Merge(flags) => reported(&flags.output, |report| merge::run(&flags.paths, report)),
         Verb::Doctor(args) => Ok(doctor::run(&args)?),

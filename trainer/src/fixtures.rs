@@ -1,13 +1,16 @@
 //! Numbers from PyTorch, transformers and TRL (`trainer/fixtures`), for tests.
 
-use crate::tensor_file::{read_tensors, write_tensors};
+use crate::{
+    model::{self, Transformer},
+    tensor_file::{read_tensors, write_tensors},
+};
 use entity::run_config::LoraSettings;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 
 pub(crate) use crate::doctor::golden_numbers;
@@ -107,4 +110,16 @@ pub(crate) fn assert_learnt(out: &Path, trace: &Value) {
         let norm = checksum[1].as_f64().unwrap();
         assert!((own - norm).abs() < 1e-3 * norm, "{name}: {own} ≠ {norm}");
     }
+}
+
+/// Writes tiny_llama with a score head of these weights.
+pub(crate) fn reward_model(score: &Value, folder: &Path) {
+    let model = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
+    let model = model.into_reward_model(0).unwrap();
+    let head = Tensor::from_slice(&numbers(score)).to_kind(Kind::Float);
+    {
+        let _guard = tch::no_grad_guard();
+        model.score_head.as_ref().unwrap().shallow_clone().copy_(&head.unsqueeze(0));
+    }
+    model::save(&model, folder, &Map::new()).unwrap();
 }

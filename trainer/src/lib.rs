@@ -11,7 +11,8 @@
 //! 4. [`run`]: what a run is besides its algorithm: environment, batches, checkpoints, reports.
 //! 5. [`answer`]: using a model: decoding, sampling, log-probabilities, scores, live answers.
 //! 6. [`algorithms`]: one per file, each read top to bottom.
-//! 7. [`fetch`]: a base from the hub or from a GGUF file; [`merge`]: adapters and their base as one
+//! 7. [`eval`]: a model judged by what training measures on held-out rows.
+//! 8. [`fetch`]: a base from the hub or from a GGUF file; [`merge`]: adapters and their base as one
 //!    model; [`doctor`]: whether this machine can train.
 //!
 //! `tensor_file` reads and writes safetensors files.
@@ -28,6 +29,8 @@ pub mod run;
 pub mod answer;
 
 pub mod algorithms;
+
+pub mod eval;
 
 pub mod doctor;
 pub mod fetch;

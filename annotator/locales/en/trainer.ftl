@@ -115,6 +115,7 @@ kto-weights = { $good } answers are good and { $bad } are bad; for both sides to
 kto-one-side = of { $rows } answers { $good } are good: KTO learns from both sides, and with one alone it drifts; add answers of the other
 columns-prompt = `prompt`, or `messages`
 columns-text = `text`
+columns-measured = `messages`, or `prompt` and `completion`, or `text`
 columns-messages = a list of messages
 columns-unexpected = expected { $expected }; the row has { $found }
 columns-none = expected { $expected }; the row has no columns
@@ -242,6 +243,27 @@ sample-unwritten = writing the answers to { $path }
 serve-reward-model = { $folder } holds a reward model: it scores answers (`trainer score`) and cannot write any
 trainer-missing = no trainer at { $path }: build it (`cargo build -p trainer`), name it with --trainer PATH, or say --worker none and start `trainer worker` elsewhere
 live-no-word = the model's process ended without a word; the memory may not suffice
+
+## Judging a model
+
+score-language-model = { $folder } is a language model; scores come from a reward model, which `trainer reward` makes
+eval-model-is-reward = { $folder } is a reward model, which has no perplexity: give it as --reward, and as --data pairs (`chosen` and `rejected`) or answers that it is to judge
+eval-perplexity = perplexity { $perplexity } (95 % interval { $low } to { $high }), mean loss { $loss } over { $tokens } tokens of { $rows } rows
+eval-accuracy = the chosen answer scores higher in { $accuracy } % of { $pairs } pairs (95 % interval { $low } to { $high } %; a tie counts as half), by { $margin } on average
+eval-calibration = it is sure of what it prefers by { $sureness } % on average; calibration error { $error } %
+eval-longer = where the answers differ in length it prefers the longer one in { $model } % of the pairs, and people in { $people } %
+eval-scores = { $file }: the answers to { $prompts } prompts score { $score } on average (95 % interval { $low } to { $high }), with { $length } tokens each
+eval-best-of = the best of { $k } answers is expected to score { $score }
+eval-win-rate = { $ours } wins against { $theirs } on { $rate } % of { $prompts } prompts (95 % interval { $low } to { $high } %; a tie counts as half)
+eval-gain = its score is higher by { $gain } on average (95 % interval { $low } to { $high }, prompt by prompt)
+eval-gain-same-length = where the answers are of the same length, by { $gain } (95 % interval { $low } to { $high })
+eval-lengths = answers of { $ours } have { $own } tokens on average, those of { $theirs } { $others }
+eval-pairs-against = { $file } has pairs, and --against compares answers of two models: give the answers of both (trainer sample writes some), or judge the reward model by the pairs without --against
+eval-two-kinds = pairs (`chosen` and `rejected`) and answers are judged each by themselves: put them into two files
+eval-other-prompt = it answers another prompt than line { $line } of { $file }, and answers are compared prompt by prompt; both files have to answer the same prompts in the same order
+eval-unanswered = { $file } has no answer to its prompt, and answers are compared prompt by prompt: both files have to answer the same prompts
+eval-answered-twice = line { $line } answers the same prompt (`index` { $index }): put all answers to a prompt into one row
+eval-nothing-left = { $file }: no prompt is left whose answers are all short enough; raise --max-length
 
 ## Fetching a base
 

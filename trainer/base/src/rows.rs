@@ -9,6 +9,7 @@ mod columns;
 mod data_error;
 mod files;
 mod jsonl;
+mod judged;
 mod label;
 mod labelled;
 mod loader;
@@ -28,12 +29,15 @@ use entity::{
     row_use::{LeftOutReason, RowUse},
 };
 pub use files::{ComparedRow, RowFile, RunRows, load_run_rows, problem_of_row};
+pub use judged::{
+    AnsweredSequence, JudgedRow, MatchedAnswers, PromptAnswers, load_judged, matched_answers,
+};
 pub use labelled::{LabelledAnswer, load_labelled};
-use loader::{RowLoader, TextToEncode};
+use loader::{EncodedRow, RowLoader, TextToEncode};
 use serde_json::{Map, Value};
 use std::path::Path;
-pub use supervised::{SupervisedExample, load_demonstrations};
-pub use to_score::{RowToScore, load_to_score};
+pub use supervised::{SupervisedExample, load_demonstrations, load_measured};
+pub use to_score::{PromptRows, RowToScore, load_to_score};
 
 /// A prompt with its answer, which is `ids[prompt_len..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,18 +175,23 @@ pub fn load_pairs<'a>(
         label::refuse_of_pair(columns)?;
         whole_texts(&columns::pair(columns)?, columns, tokenizer)
     };
-    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
-        if row.is_longer_than(max_length) {
-            counts.of_file.leave_out(row.index as u64, LeftOutReason::TooLong);
-            return Ok(Vec::new());
-        }
-        let pair = row.into_pair();
-        if pair.chosen == pair.rejected {
-            counts.of_file.leave_out(pair.index as u64, LeftOutReason::Identical);
-            return Ok(Vec::new());
-        }
-        Ok(vec![pair])
-    })
+    RowLoader { file: file.into(), tokenizer, max_length, report }
+        .load(texts, |row, counts| Ok(Vec::from_iter(usable_pair(row, max_length, counts))))
+}
+
+/// None of a pair that [`load_pairs`] leaves out.
+fn usable_pair(row: EncodedRow, max_length: usize, counts: &mut RowCounts) -> Option<AnswerPair> {
+    let index = row.index as u64;
+    if row.is_longer_than(max_length) {
+        counts.of_file.leave_out(index, LeftOutReason::TooLong);
+        return None;
+    }
+    let pair = row.into_pair();
+    if pair.chosen == pair.rejected {
+        counts.of_file.leave_out(index, LeftOutReason::Identical);
+        return None;
+    }
+    Some(pair)
 }
 
 /// Pairs for DPO: as [`load_pairs`] reads them, with the place where the answers start.
@@ -266,21 +275,9 @@ pub fn load_texts<'a>(
     max_length: usize,
     report: &mut Report,
 ) -> Result<LoadedRows<SupervisedExample>, DataError> {
-    let texts = |columns: &Columns| {
-        Ok(vec![TextToEncode::plain(with_eos(columns::text(columns)?, tokenizer)?)])
-    };
-    RowLoader { file: file.into(), tokenizer, max_length, report }.load(texts, |row, counts| {
-        let index = row.index;
-        let pieces: Vec<_> = row.ids[0]
-            .chunks(max_length)
-            .filter(|piece| piece.len() > 1)
-            .map(|piece| SupervisedExample::behind_prompt(index, piece.to_vec(), 1))
-            .collect();
-        if pieces.is_empty() {
-            counts.of_file.leave_out(index as u64, LeftOutReason::Empty);
-        }
-        Ok(pieces)
-    })
+    let texts = |columns: &Columns| Ok(vec![supervised::raw_text(columns, tokenizer)?]);
+    RowLoader { file: file.into(), tokenizer, max_length, report }
+        .load(texts, |row, counts| Ok(supervised::pieces(row, max_length, counts)))
 }
 
 type Columns = Map<String, Value>;

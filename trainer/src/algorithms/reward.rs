@@ -18,7 +18,8 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{row_use::RowUse, run_config::RewardConfig};
-use prompts::{FilePairs, PairBatch};
+pub(crate) use prompts::FilePairs;
+use prompts::PairBatch;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -193,7 +194,8 @@ fn hash_of_pairs(file: &FilePairs) -> String {
     hash_of_sequences(sequences.chain(of_prompts.iter().map(Vec::as_slice)))
 }
 
-fn n_tokens(pair: &AnswerPair) -> u64 {
+/// Of both answers, each with its prompt.
+pub(crate) fn n_tokens(pair: &AnswerPair) -> u64 {
     (pair.chosen.len() + pair.rejected.len()) as u64
 }
 
@@ -268,45 +270,69 @@ fn evaluate(
     config: &RewardConfig,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
-    let (mut sum, mut n_right, mut margin) = (0.0, 0.0, 0.0);
-    let (mut bias, mut calibration) = (LengthBias::default(), Calibration::default());
+    let mut measured = MeasuredPairs::default();
     for batch in held_out.batches(config.optimisation.batch_size) {
-        let scored = {
-            let _guard = tch::no_grad_guard();
-            let (chosen, rejected) = batch.scores(&session.model);
-            ScoredPairs::new(&chosen, &rejected, &batch.loss(&chosen, &rejected, config))
-        };
-        let (right, apart) = scored.weighed(batch.weights.as_ref());
-        sum += scored.loss * scored.n;
-        n_right += right;
-        margin += apart;
-        for (pair, margin) in batch.pairs.iter().zip(&scored.margins) {
-            bias.add(pair.chosen.len(), pair.rejected.len(), f64::from(*margin));
-            calibration.add(f64::from(*margin));
-        }
+        measured.add(&session.model, &batch, config);
         let work = batch.pairs.iter().copied().map(n_tokens).sum::<u64>() as f64 * EVALUATION_COST;
         if session.advance(work, 0, report).is_break() {
             return None;
         }
     }
-    let n = held_out.pairs.len() as f64;
-    // Pairs about one prompt are no verdicts of their own.
-    let n_counted = held_out.n_counted() as f64;
-    let (low, high) = wilson_interval(n_right * (n_counted / n), n_counted);
-    let mut metrics = object(json!({
-        "eval_loss": sum / n,
-        "eval_accuracy": n_right / n,
-        "eval_accuracy_low": low,
-        "eval_accuracy_high": high,
-        "eval_margin": margin / n,
-        "eval_pairs": held_out.pairs.len(),
-    }));
+    let mut metrics = measured.metrics(held_out.n_counted());
     if config.prompt_weighting {
         metrics.insert("eval_prompts".into(), json!(held_out.n_counted()));
     }
-    metrics.extend(bias.metrics());
-    metrics.extend(calibration.metrics());
     Some(metrics)
+}
+
+/// What a reward model makes of pairs that it does not learn from.
+#[derive(Default)]
+pub(crate) struct MeasuredPairs {
+    n: f64,
+    /// Σ
+    loss: f64,
+    n_right: f64,
+    margin: f64,
+    bias: LengthBias,
+    calibration: Calibration,
+}
+
+impl MeasuredPairs {
+    /// Adds pairs, scored in one forward pass.
+    pub(crate) fn add(&mut self, model: &Transformer, batch: &PairBatch, config: &RewardConfig) {
+        let scored = {
+            let _guard = tch::no_grad_guard();
+            let (chosen, rejected) = batch.scores(model);
+            ScoredPairs::new(&chosen, &rejected, &batch.loss(&chosen, &rejected, config))
+        };
+        let (right, apart) = scored.weighed(batch.weights.as_ref());
+        self.n += scored.n;
+        self.loss += scored.loss * scored.n;
+        self.n_right += right;
+        self.margin += apart;
+        for (pair, margin) in batch.pairs.iter().zip(&scored.margins) {
+            self.bias.add(pair.chosen.len(), pair.rejected.len(), f64::from(*margin));
+            self.calibration.add(f64::from(*margin));
+        }
+    }
+
+    /// Means over the pairs, with Wilson's interval of the accuracy by so many verdicts: pairs about one
+    /// prompt may be none of their own.
+    pub(crate) fn metrics(&self, n_counted: usize) -> Map<String, Value> {
+        let n_counted = n_counted as f64;
+        let (low, high) = wilson_interval(self.n_right * (n_counted / self.n), n_counted);
+        let mut metrics = object(json!({
+            "eval_loss": self.loss / self.n,
+            "eval_accuracy": self.n_right / self.n,
+            "eval_accuracy_low": low,
+            "eval_accuracy_high": high,
+            "eval_margin": self.margin / self.n,
+            "eval_pairs": self.n as u64,
+        }));
+        metrics.extend(self.bias.metrics());
+        metrics.extend(self.calibration.metrics());
+        metrics
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
 };
 use anyhow::Result;
 use entity::{message, report::LogLevel, row_use::RowUse, run_config::SftConfig};
-use held_out::RowLosses;
+pub(crate) use held_out::MeasuredRows;
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
 use tch::{Kind, Tensor};
@@ -300,25 +300,18 @@ fn evaluate(
     batch_size: usize,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
-    let (mut sums, mut rows) = (LearntSums::default(), RowLosses::default());
+    let mut measured = MeasuredRows::default();
     for examples in examples.chunks(batch_size) {
-        let statistics = measure(&session.model, &examples);
-        let logprobs = Vec::<f32>::try_from(&statistics.logprobs).expect("one value per token");
-        rows.add(&examples, &logprobs);
-        sums += LearntSums::new(&statistics);
+        measured.add(&session.model, &examples);
         let work = examples.iter().map(|example| example.ids.len()).sum::<usize>() as f64;
         if session.advance(work * EVALUATION_COST, 0, report).is_break() {
             return None;
         }
     }
-    let n = examples.rows.iter().map(SupervisedExample::n_learnt).sum::<usize>() as f64;
-    let mut metrics = object(json!({
-        "eval_loss": sums.loss / n,
-        "eval_mean_token_accuracy": sums.n_likeliest / n,
-    }));
+    let mut metrics = measured.metrics();
     match &session.journal.held_out_start {
-        Some(start) => metrics.extend(rows.beside(start)),
-        None if session.step() == 0 => session.journal.held_out_start = Some(rows.bits()),
+        Some(start) => metrics.extend(measured.rows.beside(start)),
+        None if session.step() == 0 => session.journal.held_out_start = Some(measured.rows.bits()),
         None => {} // It goes on from a checkpoint that is older than what is kept of the start.
     }
     Some(metrics)

@@ -7,8 +7,9 @@ use crate::{
     run::environment::ComputeEnvironment,
 };
 use anyhow::{Context, Result, ensure};
+use entity::message;
 use serde_json::{Map, Value, json};
-use std::io::Write;
+use std::{io::Write, path::Path};
 use trainer_base::{
     job::{Report, VerbOutcome},
     progress::RunProgress,
@@ -22,12 +23,7 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     let Some(environment) = ComputeEnvironment::start(config.device, config.dtype, report)? else {
         return Ok(VerbOutcome::Stopped);
     };
-    let model = Transformer::load_frozen(&paths.model, environment.kind, environment.device)?;
-    ensure!(
-        model.score_head.is_some(),
-        "{} is a language model; scores come from a reward model, which `trainer reward` makes",
-        paths.model.display()
-    );
+    let model = load_reward_model(&paths.model, &environment)?;
     let tokenizer = Tokenizer::load(&paths.model)?;
     let max_length = rows::longest_sequence(&paths.model, config.max_length, report)?;
     let prompts = paths.prompts.as_deref();
@@ -41,9 +37,7 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     let mut of_prompts: Vec<Vec<f64>> = Vec::new();
     for rows in rows.chunks(config.batch_size) {
         let all: Vec<&[i64]> = rows.iter().flat_map(sequences).collect();
-        let scores = Vec::<f32>::try_from(model.sequence_scores(&all))?;
-        demand_numbers(&scores)?;
-        let mut scores = scores.into_iter();
+        let mut scores = scores(&model, &all)?.into_iter();
         let mut next = || scores.next().expect("a score per sequence");
         for row in rows {
             let line = match row {
@@ -77,9 +71,33 @@ pub fn run(paths: &ScorePaths, config: &MeasureConfig, report: &mut Report) -> R
     Ok(VerbOutcome::Finished(progress.summary("score", n_done, last)))
 }
 
+/// The model in a folder, which has to be a reward model.
+pub(crate) fn load_reward_model(
+    folder: &Path,
+    environment: &ComputeEnvironment,
+) -> Result<Transformer> {
+    let model = Transformer::load_frozen(folder, environment.kind, environment.device)?;
+    ensure!(
+        model.score_head.is_some(),
+        message!(
+            "score-language-model",
+            "{folder} is a language model; scores come from a reward model, which `trainer reward` makes",
+            folder = folder.display()
+        )
+    );
+    Ok(model)
+}
+
+/// Scores of whole sequences, in one forward pass.
+pub(crate) fn scores(model: &Transformer, sequences: &[&[i64]]) -> Result<Vec<f32>> {
+    let scores = Vec::<f32>::try_from(model.sequence_scores(sequences))?;
+    demand_numbers(&scores)?;
+    Ok(scores)
+}
+
 /// `best_of_k` for k = 1, 2, 4, … as far as every prompt has answers: the mean over the prompts of what
 /// the best of k answers is expected to score (1: the mean score).
-fn best_of_several(of_prompts: &[Vec<f64>]) -> Map<String, Value> {
+pub(crate) fn best_of_several(of_prompts: &[Vec<f64>]) -> Map<String, Value> {
     let fewest = of_prompts.iter().map(Vec::len).min().unwrap_or(0);
     let numbers = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k <= fewest);
     let mean = |k: usize| {

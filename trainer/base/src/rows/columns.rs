@@ -156,6 +156,28 @@ pub(super) fn text(columns: &Columns) -> Result<String, KeyedMessage> {
     }
 }
 
+/// Whether a row is raw `text`, whatever else is in it that is none of a conversation.
+pub(super) fn is_text_alone(columns: &Columns) -> bool {
+    has(columns, &["text"])
+        && !has(columns, &["messages"])
+        && !has(columns, &["prompt", "completion"])
+}
+
+/// An error where a row has none of the columns that a language model is measured on.
+pub(super) fn expect_measured(columns: &Columns) -> Result<(), KeyedMessage> {
+    if has(columns, &["messages"]) || has(columns, &["prompt", "completion"]) {
+        return Ok(());
+    }
+    let wanted =
+        message!("columns-measured", "`messages`, or `prompt` and `completion`, or `text`");
+    Err(unexpected(columns, wanted))
+}
+
+/// Whether a row is a pair.
+pub(super) fn is_pair(columns: &Columns) -> bool {
+    has(columns, &["chosen", "rejected"])
+}
+
 /// TRL's `margin` of a pair: by how much the scores are to part; 0 where the row has none.
 pub(super) fn margin(columns: &Columns) -> Result<f64, KeyedMessage> {
     if !has(columns, &["chosen", "rejected", "margin"]) {

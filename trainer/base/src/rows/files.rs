@@ -133,9 +133,13 @@ pub fn load_run_rows<T: ComparedRow>(
 
 /// What is wrong with a row that was read before, by its file and line.
 pub fn problem_of_row(file: &Path, place: usize, problem: KeyedMessage) -> DataError {
+    DataError::Line { file: file.to_path_buf(), line: line_of_row(file, place), problem }
+}
+
+/// The line of a row that was read before, counted from 1.
+pub(super) fn line_of_row(file: &Path, place: usize) -> usize {
     let rows = jsonl::RowReader::open(file).ok();
-    let line = rows.and_then(|mut rows| rows.nth(place)?.ok()).map_or(place + 1, |row| row.number);
-    DataError::Line { file: file.to_path_buf(), line, problem }
+    rows.and_then(|mut rows| rows.nth(place)?.ok()).map_or(place + 1, |row| row.number)
 }
 
 /// How many of the held-out rows are learnt from, too.

@@ -60,15 +60,67 @@ pub fn load_demonstrations<'a>(
     loss_on: LossOn,
     report: &mut Report,
 ) -> Result<LoadedRows<SupervisedExample>, DataError> {
+    let of_row = |columns: &Columns| demonstration(columns, loss_on, tokenizer);
+    load(file.into(), tokenizer, max_length, loss_on, of_row, report)
+}
+
+/// Rows that a language model is measured on: those of SFT, as [`load_demonstrations`] reads them, and raw
+/// `text`, as [`super::load_texts`] does.
+pub fn load_measured<'a>(
+    file: impl Into<RowFile<'a>>,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    loss_on: LossOn,
+    report: &mut Report,
+) -> Result<LoadedRows<SupervisedExample>, DataError> {
+    let of_row = |columns: &Columns| {
+        if columns::is_text_alone(columns) {
+            return Ok(RowTexts { texts: vec![raw_text(columns, tokenizer)?], n_unlearnt: 0 });
+        }
+        columns::expect_measured(columns)?;
+        demonstration(columns, loss_on, tokenizer)
+    };
+    load(file.into(), tokenizer, max_length, loss_on, of_row, report)
+}
+
+/// What is encoded of a row: a prompt and a whole, one after the other, or a raw text alone.
+struct RowTexts {
+    texts: Vec<TextToEncode>,
+    n_unlearnt: usize,
+}
+
+fn demonstration(
+    columns: &Columns,
+    loss_on: LossOn,
+    tokenizer: &Tokenizer,
+) -> Result<RowTexts, KeyedMessage> {
+    label::refuse_bad(columns)?;
+    let ConversationTexts { pairs, n_unlearnt } = texts(columns, loss_on, tokenizer)?;
+    Ok(RowTexts { texts: pairs.into_iter().flatten().collect(), n_unlearnt })
+}
+
+/// Rows of which `of_row` tells what is encoded.
+fn load(
+    file: RowFile,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    loss_on: LossOn,
+    of_row: impl Fn(&Columns) -> Result<RowTexts, KeyedMessage>,
+    report: &mut Report,
+) -> Result<LoadedRows<SupervisedExample>, DataError> {
     let n_unlearnt = Cell::new(0);
     let texts = |columns: &Columns| {
-        label::refuse_bad(columns)?;
-        let row = texts(columns, loss_on, tokenizer)?;
+        let row = of_row(columns)?;
         n_unlearnt.set(n_unlearnt.get() + row.n_unlearnt);
-        Ok(row.pairs.into_iter().flatten().collect())
+        Ok(row.texts)
     };
-    let loader = RowLoader { file: file.into(), tokenizer, max_length, report: &mut *report };
-    let loaded = loader.load(texts, |row, counts| Ok(sequences(row, max_length, counts)))?;
+    let loader = RowLoader { file, tokenizer, max_length, report: &mut *report };
+    let loaded = loader.load(texts, |row, counts| {
+        Ok(match row.ids.len() {
+            1 => pieces(row, max_length, counts),
+            _ => sequences(row, max_length, counts),
+        })
+    })?;
     tell(&loaded.counts.of_file, n_unlearnt.get(), report);
     let asks_for_marks = matches!(loss_on, LossOn::Auto | LossOn::Answers);
     if asks_for_marks && tokenizer.marks_answers() == Some(false) {
@@ -159,6 +211,34 @@ fn texts(
     }
 }
 
+/// A raw text with EOS.
+pub(super) fn raw_text(
+    columns: &Columns,
+    tokenizer: &Tokenizer,
+) -> Result<TextToEncode, KeyedMessage> {
+    Ok(TextToEncode::plain(with_eos(columns::text(columns)?, tokenizer)?))
+}
+
+/// A raw text in sequences of up to `max_length` tokens, all of which are learnt but the first, and what
+/// becomes of the row.
+pub(super) fn pieces(
+    row: EncodedRow,
+    max_length: usize,
+    counts: &mut RowCounts,
+) -> Vec<SupervisedExample> {
+    let pieces: Vec<_> = row.ids[0]
+        .chunks(max_length)
+        .filter(|piece| piece.len() > 1)
+        .map(|piece| SupervisedExample::behind_prompt(row.index, piece.to_vec(), 1))
+        .collect();
+    let of_file = &mut counts.of_file;
+    if pieces.is_empty() {
+        of_file.leave_out(row.index as u64, LeftOutReason::Empty);
+    }
+    count(&pieces, of_file);
+    pieces
+}
+
 /// What a row gives to learn, and what becomes of the row.
 fn sequences(row: EncodedRow, max_length: usize, counts: &mut RowCounts) -> Vec<SupervisedExample> {
     let of_file = &mut counts.of_file;
@@ -175,9 +255,14 @@ fn sequences(row: EncodedRow, max_length: usize, counts: &mut RowCounts) -> Vec<
     }
     of_file.cut += u64::from(is_long);
     of_file.split += u64::from(n_sequences > 1);
+    count(&kept, of_file);
+    kept
+}
+
+/// Counts the tokens of what a row gave.
+fn count(kept: &[SupervisedExample], of_file: &mut RowUse) {
     of_file.tokens += kept.iter().map(|kept| kept.ids.len() as u64).sum::<u64>();
     of_file.learnt += kept.iter().map(|kept| kept.n_learnt() as u64).sum::<u64>();
-    kept
 }
 
 /// None without a token to learn.

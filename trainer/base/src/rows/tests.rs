@@ -1,6 +1,7 @@
 //! Ids and masks are compared with what TRL 1.16 prepares (fixtures/make_tiny_llama_golden.py).
 
 mod labelled;
+mod measured;
 mod samples;
 mod templates;
 mod turns;

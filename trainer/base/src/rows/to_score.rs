@@ -67,10 +67,11 @@ pub fn load_to_score<'a>(
 }
 
 /// The prompts of a file by their rows, each with the columns that its chat template reads.
-struct PromptRows(Vec<(RowContent, Columns)>);
+pub struct PromptRows(Vec<(RowContent, Columns)>);
 
 impl PromptRows {
-    fn read(file: &Path) -> Result<Self, DataError> {
+    /// Reads what `trainer sample` answered.
+    pub fn read(file: &Path) -> Result<Self, DataError> {
         let mut rows = Vec::new();
         for line in jsonl::RowReader::open(file)? {
             let line = line?;
@@ -85,15 +86,15 @@ impl PromptRows {
 }
 
 /// Answers to one prompt, as `trainer sample` writes them.
-struct PromptSamples {
+pub(super) struct PromptSamples {
     /// The 0-based row of the prompt in its file.
-    index: usize,
+    pub(super) index: usize,
     /// Text, and whether it came to its end.
     answers: Vec<(String, bool)>,
 }
 
 /// None of a row without `completions`.
-fn samples(columns: &Columns) -> Result<Option<PromptSamples>, KeyedMessage> {
+pub(super) fn samples(columns: &Columns) -> Result<Option<PromptSamples>, KeyedMessage> {
     let completions = match columns.get("completions") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(completions)) if !completions.is_empty() => completions,
@@ -123,26 +124,46 @@ fn samples(columns: &Columns) -> Result<Option<PromptSamples>, KeyedMessage> {
 }
 
 impl PromptSamples {
-    /// A finished answer as any other that is scored; one that was cut off as it is.
-    fn texts(
-        self,
-        prompts: Option<&PromptRows>,
-        tokenizer: &Tokenizer,
-    ) -> Result<Vec<TextToEncode>, KeyedMessage> {
+    /// What was asked.
+    fn prompt<'a>(
+        &self,
+        prompts: Option<&'a PromptRows>,
+    ) -> Result<&'a (RowContent, Columns), KeyedMessage> {
         let prompts = prompts.ok_or_else(|| {
             message!(
                 "columns-no-prompts",
                 "`completions` are answers to the prompts of another file; name it by --prompts"
             )
         })?;
-        let (prompt, columns) = prompts.0.get(self.index).ok_or_else(|| {
+        prompts.0.get(self.index).ok_or_else(|| {
             message!(
                 "columns-unknown-index",
                 "`index` is {index}, and the file of prompts has {n} rows: is it the one that was answered?",
                 index = self.index,
                 n = prompts.0.len()
             )
-        })?;
+        })
+    }
+
+    /// What was asked by itself, before [`Self::texts`].
+    pub(super) fn prompt_and_texts(
+        self,
+        prompts: Option<&PromptRows>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<TextToEncode>, KeyedMessage> {
+        let (prompt, columns) = self.prompt(prompts)?;
+        let mut texts = vec![prompt_text(prompt, columns, tokenizer)?];
+        texts.extend(self.texts(prompts, tokenizer)?);
+        Ok(texts)
+    }
+
+    /// A finished answer as any other that is scored; one that was cut off as it is.
+    fn texts(
+        self,
+        prompts: Option<&PromptRows>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<TextToEncode>, KeyedMessage> {
+        let (prompt, columns) = self.prompt(prompts)?;
         let whole = |(text, is_finished): (String, bool)| {
             if !is_finished {
                 let asked = prompt_text(prompt, columns, tokenizer)?;

@@ -1,12 +1,12 @@
-//! How `trainer logprobs` and `trainer score` measure.
+//! How `trainer logprobs`, `trainer score` and `trainer eval` measure.
 
 use entity::run_config::{ConfigError, ConfigProblem, Device, Dtype, RunConfig};
 use serde::{Deserialize, Serialize};
 
-/// How `logprobs` and `score` measure.
+/// How `logprobs`, `score` and `eval` measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct MeasureConfig {
-    /// Tokens per sequence; longer rows are cut (logprobs) or dropped (score), and counted
+    /// Tokens per sequence; longer rows are cut (logprobs, eval --model) or dropped (score, eval --reward), and counted
     #[arg(long, default_value_t = 1024)]
     pub max_length: usize,
     /// Sequences per forward pass

@@ -131,3 +131,20 @@ fn a_config_file_may_hold_every_setting_and_give_the_rank_of_adapters() {
     assert!(with("lora_rank = 4\n", &["--lora-alpha", "32"]).is_ok());
     assert!(with("lora_rank = 0\n", &["--lora-alpha", "32"]).is_err());
 }
+
+#[test]
+fn what_is_to_be_judged_is_said_once() {
+    let refused = |flags: &[&str]| read(&[&["trainer", "eval", "--data", "d"][..], flags].concat());
+    for (flags, word) in [
+        (&[][..], "what is to be judged"),
+        (&["--model", "m", "--reward", "r"], "two evaluations"),
+        (&["--model", "m", "--against", "a"], "--against has no effect"),
+        (&["--model", "m", "--prompts", "p"], "--prompts has no effect"),
+        (&["--reward", "r", "--loss-on", "text"], "--loss-on has no effect"),
+    ] {
+        let error = refused(flags).unwrap_err();
+        assert!(error.contains(word), "{flags:?}: {error}");
+    }
+    assert!(refused(&["--model", "m", "--loss-on", "text"]).is_ok());
+    assert!(refused(&["--reward", "r", "--against", "a", "--prompts", "p"]).is_ok());
+}

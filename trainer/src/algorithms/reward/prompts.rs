@@ -10,8 +10,8 @@ use tch::Tensor;
 use trainer_base::rows::{AnswerPair, problem_of_row};
 
 /// The pairs of a file.
-pub(super) struct FilePairs<'a> {
-    pub(super) pairs: &'a [AnswerPair],
+pub(crate) struct FilePairs<'a> {
+    pub(crate) pairs: &'a [AnswerPair],
     /// The places of each prompt's; none where each pair counts as much as any other.
     by_prompt: Option<Vec<Vec<usize>>>,
     /// How much each counts, 1 on average.
@@ -20,7 +20,7 @@ pub(super) struct FilePairs<'a> {
 
 impl<'a> FilePairs<'a> {
     /// Where prompts are to count alike and a row does not say which it is about, the error names it.
-    pub(super) fn new(
+    pub(crate) fn new(
         pairs: &'a [AnswerPair],
         file: Option<&Path>,
         prompt_weighting: bool,
@@ -54,18 +54,18 @@ impl<'a> FilePairs<'a> {
     }
 
     /// The places of each prompt's, where prompts count alike.
-    pub(super) fn by_prompt(&self) -> Option<&Vec<Vec<usize>>> {
+    pub(crate) fn by_prompt(&self) -> Option<&Vec<Vec<usize>>> {
         self.by_prompt.as_ref()
     }
 
     /// How many verdicts there are that say nothing of each other: prompts where these count alike, or else
     /// pairs.
-    pub(super) fn n_counted(&self) -> usize {
+    pub(crate) fn n_counted(&self) -> usize {
         self.by_prompt.as_ref().map_or(self.pairs.len(), Vec::len)
     }
 
     /// All of them, so many at a time; those of a prompt follow each other where prompts count alike.
-    pub(super) fn batches(&self, size: usize) -> Vec<PairBatch<'a>> {
+    pub(crate) fn batches(&self, size: usize) -> Vec<PairBatch<'a>> {
         let places: Vec<usize> = match &self.by_prompt {
             Some(by_prompt) => by_prompt.concat(),
             None => (0..self.pairs.len()).collect(),
@@ -74,7 +74,7 @@ impl<'a> FilePairs<'a> {
     }
 
     /// Those at these places.
-    pub(super) fn batch(&self, places: &[usize]) -> PairBatch<'a> {
+    pub(crate) fn batch(&self, places: &[usize]) -> PairBatch<'a> {
         let weights = self.weights.as_ref();
         PairBatch {
             pairs: places.iter().map(|&place| &self.pairs[place]).collect(),
@@ -84,16 +84,16 @@ impl<'a> FilePairs<'a> {
 }
 
 /// n pairs of one forward pass.
-pub(super) struct PairBatch<'a> {
-    pub(super) pairs: Vec<&'a AnswerPair>,
+pub(crate) struct PairBatch<'a> {
+    pub(crate) pairs: Vec<&'a AnswerPair>,
     /// How much each counts, where they differ in that.
-    pub(super) weights: Option<Vec<f32>>,
+    pub(crate) weights: Option<Vec<f32>>,
 }
 
 impl PairBatch<'_> {
     /// Scores of the pairs: chosen and rejected (n), both sides in one forward pass. An answer of several
     /// pairs of a ranking is scored once.
-    pub(super) fn scores(&self, model: &Transformer) -> (Tensor, Tensor) {
+    pub(crate) fn scores(&self, model: &Transformer) -> (Tensor, Tensor) {
         let chosen = self.pairs.iter().map(|pair| pair.chosen.as_slice());
         let rejected = self.pairs.iter().map(|pair| pair.rejected.as_slice());
         let sequences: Vec<&[i64]> = chosen.chain(rejected).collect();
@@ -106,7 +106,7 @@ impl PairBatch<'_> {
     }
 
     /// With the margins that the rows name (TRL's column `margin`).
-    pub(super) fn loss(&self, chosen: &Tensor, rejected: &Tensor, config: &RewardConfig) -> Tensor {
+    pub(crate) fn loss(&self, chosen: &Tensor, rejected: &Tensor, config: &RewardConfig) -> Tensor {
         let of_pairs = |values: &[f32]| Tensor::from_slice(values).to_device(chosen.device());
         let margins = self.pairs.iter().any(|pair| pair.margin != 0.0).then(|| {
             of_pairs(&self.pairs.iter().map(|pair| pair.margin as f32).collect::<Vec<_>>())

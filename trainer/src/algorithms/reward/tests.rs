@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    fixtures::{adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, numbers},
-    model,
+    fixtures::{
+        adapter_settings, assert_learnt, fixture, fixture_path, fresh_adapters, reward_model,
+    },
     run::recording,
 };
 use entity::run_config::{LoraSettings, OptimiserSettings};
@@ -11,18 +12,6 @@ use tch::Device;
 
 mod prompts;
 mod spread;
-
-/// tiny_llama with the score head that the trace starts from.
-fn start(golden: &Value, folder: &Path) {
-    let model = Transformer::load(&fixture_path("tiny_llama"), Kind::Float, Device::Cpu).unwrap();
-    let model = model.into_reward_model(0).unwrap();
-    let head = Tensor::from_slice(&numbers(&golden["score_weight"])).to_kind(Kind::Float);
-    {
-        let _guard = tch::no_grad_guard();
-        model.score_head.as_ref().unwrap().shallow_clone().copy_(&head.unsqueeze(0));
-    }
-    model::save(&model, folder, &Map::new()).unwrap();
-}
 
 fn traced(golden: &Value) -> RewardConfig {
     let args = &golden["args"];
@@ -56,7 +45,7 @@ fn run_all(
 fn follows_trl(kind: &str) {
     let golden = &fixture("trl_reward_trace.json")[kind];
     let [from, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    start(golden, from.path());
+    reward_model(&golden["score_weight"], from.path());
     let data = fixture_path(golden["data"].as_str().unwrap());
     let paths = RewardPaths {
         model: from.path().into(),

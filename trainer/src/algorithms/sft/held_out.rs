@@ -1,12 +1,52 @@
 //! The loss on held-out rows, row by row, beside that before the first step.
 //!
-//! The change of the mean loss per token is a quotient of two sums over rows: Σ change / Σ tokens. How
+//! The mean loss per token, and its change, is a quotient of two sums over rows: Σ loss / Σ tokens. How
 //! sure it is follows from how far each row is from what that quotient expects of it (Cochran 1977, 6.4).
 
-use crate::math::statistics::{Estimate, mean_estimate};
+use super::{LearntSums, measure};
+use crate::{
+    math::statistics::{Estimate, mean_estimate},
+    model::Transformer,
+    run::session::object,
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use trainer_base::rows::SupervisedExample;
+
+/// What a language model makes of rows that it does not learn from.
+#[derive(Default)]
+pub(crate) struct MeasuredRows {
+    sums: LearntSums,
+    pub(super) rows: RowLosses,
+}
+
+impl MeasuredRows {
+    /// Adds sequences, in one forward pass.
+    pub(crate) fn add(&mut self, model: &Transformer, examples: &[&SupervisedExample]) {
+        let statistics = measure(model, examples);
+        let logprobs = Vec::<f32>::try_from(&statistics.logprobs).expect("one value per token");
+        self.rows.add(examples, &logprobs);
+        self.sums += LearntSums::new(&statistics);
+    }
+
+    /// Means over the tokens that would be learnt.
+    pub(crate) fn metrics(&self) -> Map<String, Value> {
+        object(json!({
+            "eval_loss": self.sums.loss / self.sums.n,
+            "eval_mean_token_accuracy": self.sums.n_likeliest / self.sums.n,
+        }))
+    }
+
+    /// How many tokens would be learnt, and of how many rows of the file.
+    pub(crate) fn n_tokens_and_rows(&self) -> (u64, usize) {
+        (self.sums.n as u64, self.rows.0.len())
+    }
+
+    /// The mean loss per token as an estimate over the rows; none of one row alone.
+    pub(crate) fn loss_estimate(&self) -> Option<Estimate> {
+        per_token(&self.rows.0.values().copied().collect::<Vec<_>>())
+    }
+}
 
 /// What was measured on each held-out row, by its place in the file.
 #[derive(Debug, Default)]
@@ -46,7 +86,7 @@ impl RowLosses {
             n_tokens: row.n_tokens,
         });
         let changes: Vec<RowLoss> = changes.collect();
-        if let Some(Estimate { value, low, high }) = change_per_token(&changes) {
+        if let Some(Estimate { value, low, high }) = per_token(&changes) {
             metrics.insert("eval_loss_change".to_owned(), json!(value));
             metrics.insert("eval_loss_change_low".to_owned(), json!(low));
             metrics.insert("eval_loss_change_high".to_owned(), json!(high));
@@ -55,14 +95,13 @@ impl RowLosses {
     }
 }
 
-fn change_per_token(changes: &[RowLoss]) -> Option<Estimate> {
-    let sum = |of: fn(&RowLoss) -> f64| changes.iter().map(of).sum::<f64>();
+/// Σ loss / Σ tokens.
+fn per_token(rows: &[RowLoss]) -> Option<Estimate> {
+    let sum = |of: fn(&RowLoss) -> f64| rows.iter().map(of).sum::<f64>();
     let n_tokens = sum(|row| row.n_tokens);
-    let (change, mean_tokens) = (sum(|row| row.loss) / n_tokens, n_tokens / changes.len() as f64);
-    let of_rows: Vec<f64> = changes
-        .iter()
-        .map(|row| change + (row.loss - change * row.n_tokens) / mean_tokens)
-        .collect();
+    let (mean, mean_tokens) = (sum(|row| row.loss) / n_tokens, n_tokens / rows.len() as f64);
+    let of_rows: Vec<f64> =
+        rows.iter().map(|row| mean + (row.loss - mean * row.n_tokens) / mean_tokens).collect();
     mean_estimate(&of_rows)
 }
 
@@ -74,7 +113,7 @@ mod tests {
     fn a_change_is_as_sure_as_the_rows_agree() {
         let of = |changes: &[(f64, f64)]| {
             let rows = changes.iter().map(|&(loss, n_tokens)| RowLoss { loss, n_tokens });
-            change_per_token(&rows.collect::<Vec<_>>())
+            per_token(&rows.collect::<Vec<_>>())
         };
         // Every token alike, in rows of different lengths.
         let alike = of(&[(-1.0, 2.0), (-5.0, 10.0), (-2.0, 4.0)]).unwrap();

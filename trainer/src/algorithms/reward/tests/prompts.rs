@@ -26,7 +26,7 @@ fn ranked(batch_size: usize, grad_accum: usize) -> RewardConfig {
 
 fn paths_of(folder: &Path, data: &Path) -> RewardPaths {
     let model = folder.join("start");
-    start(&fixture("ranked_pairs.json"), &model);
+    reward_model(&fixture("ranked_pairs.json")["score_weight"], &model);
     RewardPaths {
         model,
         data: data.into(),

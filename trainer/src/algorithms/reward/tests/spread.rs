@@ -1,7 +1,7 @@
 //! How the scores of a trained model are spread, and where that is kept.
 
 use super::*;
-use crate::merge;
+use crate::{algorithms::reward::spread::scored_pairs, merge};
 use std::{fs, ops::ControlFlow, path::PathBuf};
 use tempfile::TempDir;
 use trainer_base::{
@@ -129,9 +129,9 @@ fn of_a_long_file_some_pairs_from_all_over_it_are_scored() {
     let pair =
         |index| AnswerPair { index, chosen: vec![1], rejected: vec![2], margin: 0.0, prompt: None };
     let pairs: Vec<AnswerPair> = (0..2000).map(pair).collect();
-    let scored = spread::scored_pairs(&pairs, &[]);
+    let scored = scored_pairs(&pairs, &[]);
     assert_eq!(scored.len(), trainer_base::evaluation::MOST_SCORED);
     assert!(scored.windows(2).all(|two| (3..=4).contains(&(two[1].index - two[0].index))));
     assert!(scored[0].index == 0 && scored[511].index > 1990);
-    assert_eq!(spread::scored_pairs(&pairs, &pairs[..3]).len(), 3);
+    assert_eq!(scored_pairs(&pairs, &pairs[..3]).len(), 3);
 }
