@@ -25,6 +25,9 @@ mod flat_memory;
 // What a run says that it will take, beside what it took.
 mod forecasts;
 
+// The same said without a run.
+mod estimates;
+
 // A model judged on rows.
 mod evals;
 

@@ -2,12 +2,13 @@
 //! ([`trainer_base::batches`]), how it can be stopped and resumed ([`checkpoint`], `journal`, `identity`), which
 //! model it keeps (`best`), what a
 //! supervised run holds besides its loop (`session`), how its
-//! command line runs it (`execute`), how it tells that nothing came of it (`failure`), and where what
+//! command line runs it (`execute`), what it would take (`forecast`, `estimate`), how it tells that nothing came of it (`failure`), and where what
 //! it tells goes ([`reporter`]).
 
 pub(crate) mod best;
 pub mod checkpoint;
 pub mod environment;
+pub(crate) mod estimate;
 pub(crate) mod execute;
 pub(crate) mod failure;
 pub(crate) mod forecast;

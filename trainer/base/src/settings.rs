@@ -49,8 +49,8 @@ pub use worker::WorkerArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use entity::run_config::{
-    DpoConfig, GrpoConfig, KtoConfig, PpoConfig, PretrainConfig, RewardConfig, RlooConfig,
-    RunConfig, RunKind, SampleConfig, SftConfig,
+    DpoConfig, GrpoConfig, KtoConfig, LoraSettings, PpoConfig, PretrainConfig, RewardConfig,
+    RlooConfig, RunConfig, RunKind, SampleConfig, SftConfig,
 };
 use std::{ffi::OsString, path::PathBuf};
 
@@ -90,10 +90,10 @@ impl CommandLine {
         repeated::refuse_files(&command, &typed)?;
         overwritten::refuse(&command, &typed)?;
         let arguments = config_file::merged(&command, &typed)?;
-        let line = Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
-        match &line.verb {
+        let mut line = Self::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+        match &mut line.verb {
             Verb::Train(verb) => {
-                verb.refuse_idle_merge()?;
+                verb.settle()?;
                 idle::refuse(verb, &typed)?;
             }
             Verb::Eval(flags) => drop(flags.paths.subject(flags.config.loss_on)?),
@@ -155,18 +155,40 @@ pub enum TrainingVerb {
 }
 
 impl TrainingVerb {
-    /// An error where adapters are to be merged and none are trained.
-    fn refuse_idle_merge(&self) -> Result<(), String> {
-        let (start, lora) = match self {
-            Self::Pretrain(flags) => (flags.paths.start, None),
-            Self::Sft(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Reward(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Dpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Kto(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Ppo(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Grpo(flags) => (flags.paths.start, Some(&flags.config.lora)),
-            Self::Rloo(flags) => (flags.paths.start, Some(&flags.config.lora)),
-        };
+    /// What all of them have, and adapters where a verb can train them.
+    fn parts(&mut self) -> (StartFlags, Option<&LoraSettings>, &mut OutputFlags) {
+        match self {
+            Self::Pretrain(VerbFlags { paths, output, .. }) => (paths.start, None, output),
+            Self::Sft(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Reward(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Dpo(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Kto(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Ppo(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Grpo(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+            Self::Rloo(VerbFlags { paths, config, output }) => {
+                (paths.start, Some(&config.lora), output)
+            }
+        }
+    }
+
+    /// An error where adapters are to be merged and none are trained. What is only estimated writes no metrics.
+    fn settle(&mut self) -> Result<(), String> {
+        let (start, lora, output) = self.parts();
+        if start.estimate {
+            output.metrics = None;
+        }
         match lora {
             _ if !start.merge => Ok(()),
             Some(lora) if lora.is_on() => Ok(()),
@@ -279,6 +301,10 @@ pub struct StartFlags {
     /// without this flag a folder that holds a model is left alone
     #[arg(long)]
     pub overwrite: bool,
+    /// Train nothing and write nothing: say how much memory the run would take, which rows it would use, how many steps
+    /// and tokens it would see, and end
+    #[arg(long, visible_alias = "dry-run")]
+    pub estimate: bool,
 }
 
 /// Whether to go on from a checkpoint in the output folder.

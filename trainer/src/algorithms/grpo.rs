@@ -39,7 +39,7 @@ use entity::{
     run_config::{GrpoConfig, GrpoLoss, RolloutConfig},
 };
 use serde_json::{Map, Value, json};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use tch::{Kind, Tensor};
 use trainer_base::{
     errors::WithMessage,
@@ -52,8 +52,9 @@ mod tests;
 
 /// Improves the policy and writes it to `paths.out`.
 pub fn run(paths: &RolloutPaths, config: &GrpoConfig, report: &mut Report) -> Result<VerbOutcome> {
-    let Some(inputs) = read_inputs(paths, config, report)? else {
-        return Ok(VerbOutcome::Stopped);
+    let inputs = match read_inputs("grpo", paths, config, report)? {
+        ControlFlow::Continue(inputs) => inputs,
+        ControlFlow::Break(outcome) => return Ok(outcome),
     };
     let RolloutInputs { environment, tokenizer, rows } = inputs;
     let engine = RolloutEngine::load(paths, config.rollouts(), tokenizer, &environment)?;

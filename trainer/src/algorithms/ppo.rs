@@ -87,8 +87,9 @@ const KL_LEEWAY: f64 = 1.5;
 /// Improves the policy and writes it to `paths.out`.
 pub fn run(paths: &RolloutPaths, config: &PpoConfig, report: &mut Report) -> Result<VerbOutcome> {
     reward_folder(paths)?;
-    let Some(inputs) = read_inputs(paths, config, report)? else {
-        return Ok(VerbOutcome::Stopped);
+    let inputs = match read_inputs("ppo", paths, config, report)? {
+        ControlFlow::Continue(inputs) => inputs,
+        ControlFlow::Break(outcome) => return Ok(outcome),
     };
     let RolloutInputs { environment, tokenizer, rows } = inputs;
     let mut ppo = Ppo::load(paths, config, tokenizer, &environment)?;

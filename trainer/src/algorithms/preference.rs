@@ -8,6 +8,7 @@ use crate::{
     model::{self, Transformer},
     run::{
         environment::ComputeEnvironment,
+        estimate::RunEstimate,
         identity::{EVAL_DATA, RunIdentity, hash_of_model},
         session::{SessionOpening, TrainingSession},
     },
@@ -96,7 +97,14 @@ where
     for<'a> RowLength: From<&'a M::Row>,
 {
     let RunRows { learnt: LoadedRows { rows, counts }, held_out } = rows;
-    environment.tell_forecast(&[paths.model], method, &rows.iter().collect(), report);
+    let lengths = rows.iter().collect();
+    let memory = environment.tell_forecast(&[paths.model], method, &lengths, report);
+    if paths.start.estimate {
+        let (of_file, places) = (counts.of_file, |row: usize| [rows[row].place()]);
+        let tokens: Vec<f64> = rows.iter().map(|row| M::n_tokens(row) as f64).collect();
+        let estimate = RunEstimate { kind: M::KIND, memory };
+        return Ok(estimate.over_rows(method.optimisation(), &tokens, (of_file, places), report));
+    }
     let model = environment
         .load_to_train(paths.model, method.lora(), method.optimisation().seed)?
         .expect_language()?;

@@ -3,7 +3,7 @@
 use crate::{
     algorithms::sft::{self, PackedRows, SftTask},
     model::Transformer,
-    run::environment::ComputeEnvironment,
+    run::{environment::ComputeEnvironment, estimate::RunEstimate},
 };
 use anyhow::Result;
 use entity::message;
@@ -31,6 +31,15 @@ pub fn run(
     };
     let tokenizer = Tokenizer::load(&paths.model)?;
     let texts = rows::load_texts(&paths.data, &tokenizer, config.max_length, report)?;
+    let config = as_sft(config);
+    let lengths = texts.rows.iter().collect();
+    let memory = environment.tell_forecast(&[&paths.model], &config, &lengths, report);
+    if paths.start.estimate {
+        let examples = PackedRows::alone(&texts.rows);
+        let (of_file, places) = (texts.counts.of_file, |row| examples.places(row));
+        let (estimate, tokens) = (RunEstimate { kind: "pretrain", memory }, examples.lengths());
+        return Ok(estimate.over_rows(&config.optimisation, &tokens, (of_file, places), report));
+    }
     let (kind, device) = (environment.kind, environment.device);
     let model = if Transformer::has_weights(&paths.model) {
         Transformer::load(&paths.model, kind, device)?.expect_language()?
@@ -50,7 +59,12 @@ pub fn run(
         start: paths.start,
         tokenizer: None,
     };
-    let config = SftConfig {
+    sft::train(task, &config, report)
+}
+
+/// The settings of SFT that come to the same.
+fn as_sft(config: &PretrainConfig) -> SftConfig {
+    SftConfig {
         learning_rate: Some(config.learning_rate),
         lora: LoraSettings::default(),
         max_length: config.max_length,
@@ -59,6 +73,5 @@ pub fn run(
         eval_every: 0,
         best: BestSettings::default(),
         optimisation: config.optimisation.clone(),
-    };
-    sft::train(task, &config, report)
+    }
 }

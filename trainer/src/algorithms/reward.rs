@@ -12,6 +12,7 @@ use crate::{
     model::{Transformer, padding},
     run::{
         environment::ComputeEnvironment,
+        estimate::RunEstimate,
         identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
@@ -50,7 +51,13 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
     let learnt = FilePairs::new(&pairs, Some(&paths.data), weighting)?;
     let held_out = FilePairs::new(&held_out, paths.eval_data.as_deref(), weighting)?;
     let lengths = pairs.iter().collect();
-    environment.tell_forecast(&[&paths.model], config, &lengths, report);
+    let memory = environment.tell_forecast(&[&paths.model], config, &lengths, report);
+    if paths.start.estimate {
+        let (of_file, places) = (counts.of_file, |row: usize| [pairs[row].index]);
+        let tokens: Vec<f64> = pairs.iter().map(|pair| n_tokens(pair) as f64).collect();
+        let estimate = RunEstimate { kind: "reward", memory };
+        return Ok(estimate.over_rows(&config.optimisation, &tokens, (of_file, places), report));
+    }
     let mut model = environment
         .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
         .into_reward_model(config.optimisation.seed)?;

@@ -15,16 +15,20 @@ mod score;
 mod solution;
 pub(super) mod statistics;
 
-use crate::run::environment::ComputeEnvironment;
+use crate::run::{environment::ComputeEnvironment, estimate::RunEstimate};
 use anyhow::{Result, ensure};
 use entity::{
     message,
     run_config::{RewardRules, RolloutConfig, RolloutSettings},
 };
+use plan::RolloutPlan;
 use solution::Solution;
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 use trainer_base::{
-    job::Report,
+    job::{Report, VerbOutcome},
     memory::MemoryNeeds,
     rows::{self, LoadedRows, LongPrompts, PromptIds, RunRows},
     settings::RolloutPaths,
@@ -44,16 +48,18 @@ pub(super) struct RolloutRows {
     pub(super) held_out: Vec<PromptIds>,
 }
 
-/// Reads the prompts and tells what the run will take. None when asked to stop.
+/// Reads the prompts and tells what the run will take. Breaks when it is over with that: when that alone was asked
+/// for, or to stop.
 pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
+    kind: &'static str,
     paths: &RolloutPaths,
     config: &C,
     report: &mut Report,
-) -> Result<Option<RolloutInputs>> {
+) -> Result<ControlFlow<VerbOutcome, RolloutInputs>> {
     let settings = config.rollouts();
     let (device, dtype) = (settings.optimisation.device, settings.optimisation.dtype);
     let Some(environment) = ComputeEnvironment::start(device, dtype, report)? else {
-        return Ok(None);
+        return Ok(ControlFlow::Break(VerbOutcome::Stopped));
     };
     match &paths.reward {
         Some(reward) => score::ensure_same_vocabulary(&paths.policy, reward)?,
@@ -72,8 +78,16 @@ pub(super) fn read_inputs<C: RolloutConfig + MemoryNeeds>(
     let lengths = prompts.rows.iter().collect();
     let models: Vec<&Path> =
         std::iter::once(&paths.policy).chain(&paths.reward).map(PathBuf::as_path).collect();
-    environment.tell_forecast(&models, config, &lengths, report);
-    Ok(Some(RolloutInputs { environment, tokenizer, rows: RolloutRows { prompts, held_out } }))
+    let memory = environment.tell_forecast(&models, config, &lengths, report);
+    if paths.start.estimate {
+        let plan = RolloutPlan::new(&settings, prompts.rows.len());
+        plan.tell_unreached(&prompts, report);
+        let (n_steps, length) = (plan.n_steps, settings.answer_length);
+        let (estimate, n_answers) = (RunEstimate { kind, memory }, plan.episodes_before(n_steps));
+        return Ok(ControlFlow::Break(estimate.over_answers(n_steps, n_answers, length, report)));
+    }
+    let rows = RolloutRows { prompts, held_out };
+    Ok(ControlFlow::Continue(RolloutInputs { environment, tokenizer, rows }))
 }
 
 /// An error where nobody says how good an answer is.

@@ -10,6 +10,7 @@ use crate::{
     model::{self, AnswerTokens, PackedBatch, Transformer, head},
     run::{
         environment::ComputeEnvironment,
+        estimate::RunEstimate,
         identity::{EVAL_DATA, RunIdentity, hash_of_model, hash_of_sequences},
         session::{EVALUATION_COST, SessionOpening, TrainingSession, object},
     },
@@ -77,10 +78,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
             rows::load_demonstrations(file, &tokenizer, max_length, config.loss_on, report)
         })?;
     let lengths = examples.iter().collect();
-    environment.tell_forecast(&[&paths.model], config, &lengths, report);
-    let model = environment
-        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
-        .expect_language()?;
+    let memory = environment.tell_forecast(&[&paths.model], config, &lengths, report);
     let pack = |rows| match config.packing {
         true => PackedRows::packed(rows, max_length),
         false => PackedRows::alone(rows),
@@ -89,6 +87,15 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
     if config.packing {
         examples.tell(max_length, report);
     }
+    if paths.start.estimate {
+        let (of_file, places) = (counts.of_file, |pack| examples.places(pack));
+        let estimate = RunEstimate { kind: "sft", memory };
+        let tokens = examples.lengths();
+        return Ok(estimate.over_rows(&config.optimisation, &tokens, (of_file, places), report));
+    }
+    let model = environment
+        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
+        .expect_language()?;
     if config.best.is_on() && held_out.is_empty() {
         let unknown = message!(
             "run-best-unknown",

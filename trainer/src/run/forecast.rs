@@ -1,6 +1,7 @@
 //! What a run is going to take, told before its models are read.
 
 use super::environment::ComputeEnvironment;
+use crate::model::shapes::expected_shapes;
 use entity::{
     message,
     report::{LogLevel, RunReport, RunSummary},
@@ -10,20 +11,21 @@ use std::path::Path;
 use tch::{Device, Kind};
 use trainer_base::{
     job::Report,
-    memory::{MemoryNeeds, ModelInMemory, RowLengths},
+    memory::{MemoryEstimate, MemoryNeeds, ModelInMemory, RowLengths},
+    model_config::ModelConfig,
     progress::say,
 };
 
 impl ComputeEnvironment {
     /// Tells how many rows there are and how long they are, and about how much memory a run with
-    /// them needs where the processor computes. `models` are the folders of its form.
+    /// them needs where the processor computes, which is returned. `models` are the folders of its form.
     pub(crate) fn tell_forecast<C: MemoryNeeds>(
         &self,
         models: &[&Path],
         config: &C,
         lengths: &RowLengths,
         report: &mut Report,
-    ) {
+    ) -> Option<MemoryEstimate> {
         let told = message!(
             "run-lengths",
             "{rows} rows: half of them have up to {median} tokens, 95 % up to {most}, the longest has {longest}",
@@ -34,12 +36,9 @@ impl ComputeEnvironment {
         );
         say(report, LogLevel::Info, told);
         let dtype = if self.kind == Kind::Float { Dtype::F32 } else { Dtype::Bf16 };
-        let Some(memory) = ModelInMemory::in_folders(models)
+        let memory = in_memory(models)
             .filter(|_| self.device == Device::Cpu)
-            .and_then(|models| config.memory(&models, Some(dtype), Some(lengths)))
-        else {
-            return;
-        };
+            .and_then(|models| config.memory(&models, Some(dtype), Some(lengths)))?;
         let memory_mb = memory.total() / 1_000_000;
         let needed = message!(
             "run-memory",
@@ -50,7 +49,23 @@ impl ComputeEnvironment {
         );
         say(report, LogLevel::Info, needed);
         let _ = report(RunReport::Forecast { memory_mb });
+        Some(memory)
     }
+}
+
+/// The models in these folders; one without weights is as large as its config.json says.
+fn in_memory(folders: &[&Path]) -> Option<Vec<ModelInMemory>> {
+    let models = ModelInMemory::in_folders(folders)?.into_iter().zip(folders);
+    let models = models.map(|(model, folder)| {
+        if model.n_parameters > 0 {
+            return Some(model);
+        }
+        let shapes = expected_shapes(&ModelConfig::read(folder).ok()?);
+        let of_shape = |shape: &Vec<i64>| shape.iter().product::<i64>() as u64;
+        let n_parameters = shapes.iter().map(|(_, shape)| of_shape(shape)).sum();
+        Some(ModelInMemory { n_parameters, ..model })
+    });
+    models.collect()
 }
 
 /// What a run said that it would take, for its summary.

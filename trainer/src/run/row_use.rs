@@ -6,7 +6,7 @@ use entity::{
     row_use::{LeftOutReason, RowUse},
 };
 use std::collections::BTreeSet;
-use trainer_base::{job::Report, progress::say};
+use trainer_base::{batches::RowBatches, job::Report, progress::say};
 
 /// What a run said of its files, newest word by file, for its summary.
 #[derive(Debug, Default)]
@@ -25,6 +25,25 @@ impl UsedRows {
     pub(crate) fn put_into(self, summary: &mut RunSummary) {
         summary.rows = self.0;
     }
+}
+
+/// Tells which rows of its file a run in these batches does not come to; `places_of` are the file's rows of
+/// one of the batches'.
+pub(crate) fn tell_unreached_rows<I: IntoIterator<Item = usize>>(
+    batches: &RowBatches,
+    mut of_file: RowUse,
+    places_of: impl Fn(usize) -> I,
+    report: &mut Report,
+) {
+    let unreached: BTreeSet<usize> = batches.unreached().into_iter().collect();
+    let mut places: BTreeSet<usize> = unreached.iter().flat_map(|&row| places_of(row)).collect();
+    // A text is several rows here; one that is reached in part was learnt from.
+    for row in (0..batches.n_rows()).filter(|row| !unreached.contains(row)) {
+        for place in places_of(row) {
+            places.remove(&place);
+        }
+    }
+    tell_unreached(&mut of_file, &places, report);
 }
 
 /// Tells that a run ends before its first pass comes to the rows at these places of its file.

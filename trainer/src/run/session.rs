@@ -3,7 +3,7 @@
 use super::best::{BestKeeper, Judgement};
 use super::identity::RunIdentity;
 use super::journal::{JournalOpening, RunJournal, refuse_as_output};
-use super::row_use::tell_unreached;
+use super::row_use::tell_unreached_rows;
 use crate::{
     math::{optimizer::AdamW, schedule::RateSchedule},
     model::Transformer,
@@ -16,7 +16,7 @@ use entity::{
     run_config::{BestSettings, OptimiserSettings},
 };
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 use trainer_base::{
     batches::RowBatches,
     evaluation::EvaluationSchedule,
@@ -143,20 +143,11 @@ impl TrainingSession {
     /// of the session's.
     pub(crate) fn tell_unreached<I: IntoIterator<Item = usize>>(
         &self,
-        mut of_file: RowUse,
+        of_file: RowUse,
         places_of: impl Fn(usize) -> I,
         report: &mut Report,
     ) {
-        let unreached: BTreeSet<usize> = self.batches.unreached().into_iter().collect();
-        let mut places: BTreeSet<usize> =
-            unreached.iter().flat_map(|&row| places_of(row)).collect();
-        // A text is several rows here; one that is reached in part was learnt from.
-        for row in (0..self.batches.n_rows()).filter(|row| !unreached.contains(row)) {
-            for place in places_of(row) {
-                places.remove(&place);
-            }
-        }
-        tell_unreached(&mut of_file, &places, report);
+        tell_unreached_rows(&self.batches, of_file, places_of, report);
     }
 
     /// The rows of the step under way, micro-batch by micro-batch.

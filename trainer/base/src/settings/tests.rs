@@ -148,3 +148,15 @@ fn what_is_to_be_judged_is_said_once() {
     assert!(refused(&["--model", "m", "--loss-on", "text"]).is_ok());
     assert!(refused(&["--reward", "r", "--against", "a", "--prompts", "p"]).is_ok());
 }
+
+#[test]
+fn an_estimate_leaves_the_metrics_file_alone() {
+    let typed = ["trainer", "sft", "--model", "m", "--data", "d", "--out", "o", "--metrics", "f"];
+    for (flag, is_kept) in [("--estimate", false), ("--dry-run", false), ("--overwrite", true)] {
+        let line = read(&[&typed[..], &[flag]].concat()).unwrap();
+        let Verb::Train(verb) = line.verb else { panic!("another verb") };
+        let TrainingVerb::Sft(job) = *verb else { panic!("another verb") };
+        assert_eq!(job.output.metrics.is_some(), is_kept, "{flag}");
+        assert_eq!(job.paths.start.estimate, !is_kept);
+    }
+}

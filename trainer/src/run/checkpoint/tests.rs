@@ -20,7 +20,7 @@ fn a_checkpoint_is_due_every_so_many_steps_and_after_five_minutes_without_one() 
 type Opened = Result<(RunCheckpoints, Option<FoundCheckpoint<u64>>)>;
 
 fn open(out: &Path, seed: u64, resume: ResumeMode) -> Opened {
-    start(out, seed, StartFlags { resume, overwrite: false, merge: false }, &mut Vec::new())
+    start(out, seed, StartFlags { resume, ..StartFlags::default() }, &mut Vec::new())
 }
 
 /// Opens with flags; whoever restores reads the file `weights`, and what is said is kept.
@@ -135,7 +135,7 @@ fn where_every_checkpoint_is_damaged_nothing_is_removed_and_a_person_decides() {
     }
     let error = open(out.path(), 1, ResumeMode::Auto).unwrap_err().to_string();
     assert!(error.contains("--resume never --overwrite"), "{error}");
-    let flags = StartFlags { resume: ResumeMode::Never, overwrite: true, merge: false };
+    let flags = StartFlags { resume: ResumeMode::Never, overwrite: true, ..StartFlags::default() };
     assert_eq!(start(out.path(), 1, flags, &mut Vec::new()).unwrap().1, None);
     assert!(!out.path().join("checkpoint-5").exists());
 }
@@ -157,7 +157,7 @@ fn a_finished_model_is_replaced_only_when_that_is_asked_for() {
         for resume in [ResumeMode::Auto, ResumeMode::Never] {
             let error = open(out.path(), 1, resume).unwrap_err().to_string();
             assert!(error.contains("a finished model") && error.contains("--overwrite"), "{error}");
-            let flags = StartFlags { resume, overwrite: true, merge: false };
+            let flags = StartFlags { resume, overwrite: true, ..StartFlags::default() };
             assert_eq!(start(out.path(), 1, flags, &mut Vec::new()).unwrap().1, None);
         }
         // Whoever holds a run knows better.
@@ -166,7 +166,7 @@ fn a_finished_model_is_replaced_only_when_that_is_asked_for() {
         let (checkpoints, _) = open(out.path(), 1, ResumeMode::Held).unwrap();
         save(&checkpoints, 3);
         assert_eq!(open(out.path(), 1, ResumeMode::Auto).unwrap().1.unwrap().step, 3);
-        let overwriting = StartFlags { resume: ResumeMode::Auto, overwrite: true, merge: false };
+        let overwriting = StartFlags { overwrite: true, ..StartFlags::default() };
         let found = start(out.path(), 1, overwriting, &mut Vec::new()).unwrap().1;
         assert_eq!(found.unwrap().step, 3, "an unfinished run is not begun anew");
     }
