@@ -20,7 +20,7 @@ fn help(program: &Path, verb: &str) -> String {
 
 /// The flags that scripts rely on.
 const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs --max-steps --max-length --warmup-steps \
-    --lr-scheduler --decay-steps --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --resume \
+    --lr-scheduler --decay-steps --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --save-dtype --resume \
     --overwrite --estimate --config";
 
 const TRAINER: &[(&str, &str)] = &[
@@ -66,7 +66,7 @@ const TRAINER_WITHOUT_OPTIMISER: &[(&str, &str)] = &[
         "--model --reward --data --against --prompts --loss-on --max-length --batch-size --dtype --device --config",
     ),
     ("fetch", "--wheel --out --revision"),
-    ("merge", "--model --out --overwrite"),
+    ("merge", "--model --out --overwrite --save-dtype"),
     ("doctor", "--artifacts --report --threads"),
     ("worker", "--database-url --artifacts --once --log-format"),
 ];

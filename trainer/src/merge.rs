@@ -2,7 +2,7 @@
 
 use crate::{
     model::{self, Transformer, padding},
-    run::{checkpoint::refuse_finished, journal::refuse_as_output},
+    run::{checkpoint::refuse_finished, journal::refuse_as_output, written::tell_written},
 };
 use anyhow::Result;
 use entity::message;
@@ -19,7 +19,7 @@ use trainer_base::{
 
 /// Writes the model that the adapters make of their base.
 pub fn run(paths: &MergePaths, report: &mut Report) -> Result<VerbOutcome> {
-    let MergePaths { model: folder, out, overwrite } = paths;
+    let MergePaths { model: folder, out, overwrite, save_dtype } = paths;
     let adapters = AdapterConfig::read(folder)?.with_message(|| {
         message!(
             "merge-no-adapters",
@@ -32,12 +32,14 @@ pub fn run(paths: &MergePaths, report: &mut Report) -> Result<VerbOutcome> {
     if !overwrite {
         refuse_finished(out)?;
     }
-    let merged = Transformer::load_frozen(folder, Kind::Float, Device::Cpu)?;
+    let mut merged = Transformer::load_frozen(folder, Kind::Float, Device::Cpu)?;
+    merged.save_in(*save_dtype);
     let mut progress = RunProgress::new(1, 1.0);
     match merged.config.purpose {
         ModelPurpose::Language => model::save(&merged, out, &Map::new())?,
         ModelPurpose::Score => padding::save_with_padding(&merged, out)?,
     }
+    tell_written(out, &merged, report);
     let _ = progress.advance(1, 1.0, 0, report);
     Ok(VerbOutcome::Finished(progress.summary("merge", 1, Map::new())))
 }

@@ -20,4 +20,5 @@ pub(crate) mod recording;
 pub mod reporter;
 pub(crate) mod row_use;
 pub(crate) mod session;
+pub(crate) mod written;
 pub(crate) use trainer_base::evaluation;

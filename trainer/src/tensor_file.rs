@@ -13,8 +13,7 @@ pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (String, &'a Tensor)>,
 ) -> Result<()> {
-    let stored = |tensor: &'a Tensor| StoredTensor::new(tensor.size(), || tensor.shallow_clone());
-    write_made(path, tensors.map(|(name, tensor)| (name, stored(tensor))))
+    write_made(path, tensors.map(|(name, tensor)| (name, tensor.into())))
 }
 
 /// [`write_tensors`] of tensors that are made when their turn comes.
@@ -84,19 +83,31 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
 pub(crate) struct StoredTensor<'a> {
     make: Box<dyn Fn() -> Tensor + 'a>,
     shape: Vec<usize>,
+    kind: Kind,
+}
+
+impl<'a> From<&'a Tensor> for StoredTensor<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Self::new(tensor.size(), || tensor.shallow_clone())
+    }
 }
 
 impl<'a> StoredTensor<'a> {
     /// What `make` makes has this shape.
     pub(crate) fn new(shape: Vec<i64>, make: impl Fn() -> Tensor + 'a) -> Self {
         let shape = shape.into_iter().map(|size| size as usize).collect();
-        Self { make: Box::new(make), shape }
+        Self { make: Box::new(make), shape, kind: Kind::Float }
+    }
+
+    /// In f32, or rounded to bf16.
+    pub(crate) fn in_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 }
 
 impl safetensors::View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        if self.kind == Kind::BFloat16 { Dtype::BF16 } else { Dtype::F32 }
     }
 
     fn shape(&self) -> &[usize] {
@@ -105,13 +116,12 @@ impl safetensors::View for StoredTensor<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let mut bytes = vec![0; self.data_len()];
-        let tensor =
-            (self.make)().detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let tensor = (self.make)().detach().to_device(Device::Cpu).to_kind(self.kind).contiguous();
         tensor.copy_data_u8(&mut bytes, tensor.numel());
         bytes.into()
     }
 
     fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * size_of::<f32>()
+        self.shape.iter().product::<usize>() * self.kind.elt_size_in_bytes()
     }
 }

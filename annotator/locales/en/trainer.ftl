@@ -192,6 +192,7 @@ adapter-other-kind = { $path } describes adapters that this trainer does not com
 adapter-other-shape = { $folder } holds adapters with --lora-rank { $rank } and --lora-alpha { $alpha }: train them further with the same, or make a whole model of them first with trainer merge
 adapter-without-place = { $path } has a weight { $name }, which adapters of linear layers have no place for; merge it into its base with PEFT and take the whole model
 merge-no-adapters = { $folder } holds no adapters: it is a whole model, or none
+model-written = the model is written in { $dtype }: { $megabytes } MB on the disk, and about as much in the memory of whoever loads it so
 the-base = base
 weights-lacking = { $folder } has no weight { $name }: the weights and config.json are not of one model, or a file is incomplete
 weights-other-shape = { $name } of { $folder } has the shape { $found }, config.json says { $expected }: the two are not of one model

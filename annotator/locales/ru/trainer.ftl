@@ -191,6 +191,7 @@ adapter-other-kind = { $path } описывает адаптеры, которы
 adapter-other-shape = в { $folder } лежат адаптеры с `--lora-rank` { $rank } и `--lora-alpha` { $alpha }: обучайте их дальше с теми же значениями или сначала сделайте из них целую модель командой `trainer merge`
 adapter-without-place = в { $path } есть веса { $name }, которым нет места в адаптерах линейных слоёв; объедините их с базовой моделью через PEFT и возьмите модель целиком
 merge-no-adapters = в { $folder } нет адаптеров: это целая модель или вообще не модель
+model-written = модель записана в { $dtype }: { $megabytes } МБ на диске и примерно столько же в памяти того, кто её так загрузит
 the-base = базовая модель
 weights-lacking = в { $folder } нет весов { $name }: веса и `config.json` от разных моделей, или файл неполный
 weights-other-shape = { $name } из { $folder } имеет форму { $found }, а по `config.json` — { $expected }: они от разных моделей

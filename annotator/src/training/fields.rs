@@ -62,6 +62,8 @@ const SCHEDULERS: Choices = &[
 ];
 const DTYPES: Choices =
     &[("auto", "choice-dtype-auto"), ("bf16", "choice-bf16"), ("f32", "choice-f32")];
+const SAVE_DTYPES: Choices =
+    &[("f32", "choice-f32"), ("bf16", "choice-bf16"), ("auto", "choice-save-dtype-auto")];
 const DEVICES: Choices =
     &[("auto", "choice-device-auto"), ("cpu", "choice-cpu"), ("cuda", "choice-cuda")];
 
@@ -97,6 +99,8 @@ pub const DEVICE: FormField =
     field("device", Choice(DEVICES), "config-device", "config-device-help");
 pub const SAVE_EVERY: FormField =
     field("save_every", Whole, "config-save-every", "config-save-every-help");
+pub const SAVE_DTYPE: FormField =
+    field("save_dtype", Choice(SAVE_DTYPES), "config-save-dtype", "config-save-dtype-help");
 pub const TEMPERATURE: FormField =
     field("temperature", Number, "config-temperature", "config-temperature-help");
 
@@ -211,8 +215,10 @@ pub const REWARDS: FieldGroup = FieldGroup {
 };
 
 /// Where and how exactly it computes.
-pub const MACHINE: FieldGroup =
-    FieldGroup { title: "config-group-machine", fields: &[SEED, DTYPE, DEVICE, SAVE_EVERY] };
+pub const MACHINE: FieldGroup = FieldGroup {
+    title: "config-group-machine",
+    fields: &[SEED, DTYPE, DEVICE, SAVE_EVERY, SAVE_DTYPE],
+};
 
 #[cfg(test)]
 mod tests {

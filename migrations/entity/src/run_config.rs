@@ -185,14 +185,14 @@ fn problem(field: &str, problem: ConfigProblem) -> ConfigError {
 }
 
 /// Settings that change no weight, and so may change while a run with these `settings` is half done: how
-/// often a checkpoint is written, and how often held-out rows are measured, unless the model that is kept
-/// follows from that.
+/// often a checkpoint is written, in which precision the model is at the end, and how often held-out rows are
+/// measured, unless the model that is kept follows from that.
 pub fn changeable(settings: &Map<String, Value>) -> &'static [&'static str] {
     let best = serde_json::from_value::<BestSettings>(Value::Object(settings.clone()));
     if best.is_ok_and(|best| best.is_on()) {
-        &["save_every"]
+        &["save_every", "save_dtype"]
     } else {
-        &["save_every", "eval_every"]
+        &["save_every", "save_dtype", "eval_every"]
     }
 }
 
@@ -270,6 +270,21 @@ pub enum Dtype {
     Auto,
     Bf16,
     F32,
+}
+
+/// Precision of the weights in a model folder that is finished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum SaveDtype {
+    /// bf16 where the model that it starts from is in bf16, else f32
+    Auto,
+    /// Every bit that was learnt
+    #[default]
+    #[value(alias = "float32")]
+    F32,
+    /// Rounded, in half the space
+    #[value(alias = "bfloat16")]
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -101,7 +101,7 @@ fn train(grpo: &mut Grpo, mut run: RolloutRun, report: &mut Report) -> Result<Ve
             return Ok(VerbOutcome::Stopped);
         }
     }
-    run.finish(&mut grpo.learner)
+    run.finish(&mut grpo.learner, report)
 }
 
 /// What a run holds in memory: the policy learns.

@@ -156,7 +156,7 @@ fn train(ppo: &mut Ppo, mut run: RolloutRun, report: &mut Report) -> Result<Verb
             return Ok(VerbOutcome::Stopped);
         }
     }
-    run.finish(ppo)
+    run.finish(ppo, report)
 }
 
 /// What a run holds in memory: policy and value model learn.

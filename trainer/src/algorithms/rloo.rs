@@ -96,7 +96,7 @@ fn train(rloo: &mut Rloo, mut run: RolloutRun, report: &mut Report) -> Result<Ve
             return Ok(VerbOutcome::Stopped);
         }
     }
-    run.finish(&mut rloo.learner)
+    run.finish(&mut rloo.learner, report)
 }
 
 /// What a run holds in memory: the policy learns.

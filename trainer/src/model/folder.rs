@@ -7,11 +7,12 @@ use super::{
     transformer::{AdaptedBase, Transformer},
     weights::{INDEX, WEIGHTS},
 };
-use crate::tensor_file::{write_made, write_tensors};
+use crate::tensor_file::{StoredTensor, write_made};
 use anyhow::{Result, ensure};
 use entity::message;
 use serde_json::{Map, Value, json};
 use std::{fs, io::ErrorKind, path::Path};
+use tch::Kind;
 use trainer_base::{
     adapters::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, SCORE_STATISTICS, folder_with},
     chat_template::{NAMED_TEMPLATES, named_files},
@@ -32,8 +33,8 @@ const COMPANIONS: [&str; 8] = [
     "LICENSE",
 ];
 
-/// Writes `model` as a Hugging Face folder in f32; its config.json takes `changes` on top. Of adapters
-/// PEFT's files are written, and not the base.
+/// Writes `model` as a Hugging Face folder in the precision that it is to be saved in; its config.json takes
+/// `changes` on top. Of adapters PEFT's files are written, and not the base.
 ///
 /// The weights come last, under a temporary name until they are complete: a folder that has them is
 /// whole.
@@ -85,7 +86,12 @@ pub fn save(model: &Transformer, folder: &Path, changes: &Map<String, Value>) ->
         }
         _ => {
             replace(&folder.join("config.json"), config_text(model, changes)?)?;
-            write_made(&folder.join(WEIGHTS), model.whole_weights())
+            let weights = model.whole_weights();
+            let kind = model.saved_kind;
+            write_made(
+                &folder.join(WEIGHTS),
+                weights.map(|(name, weight)| (name, weight.in_kind(kind))),
+            )
         }
     }
 }
@@ -116,8 +122,9 @@ fn write_adapters(model: &Transformer, adapted: &AdaptedBase, folder: &Path) -> 
         replace(&folder.join(SCORE_STATISTICS), text)?;
     }
     let weights = model.parameters().iter().filter(|(name, _)| is_adapter(name) || name == SCORE);
-    let named = weights.map(|(name, weight)| (format!("{PREFIX}{name}"), weight));
-    write_tensors(&folder.join(ADAPTER_WEIGHTS), named)
+    let stored = |weight| StoredTensor::from(weight).in_kind(model.saved_kind);
+    let named = weights.map(|(name, weight)| (format!("{PREFIX}{name}"), stored(weight)));
+    write_made(&folder.join(ADAPTER_WEIGHTS), named)
 }
 
 /// The model's own config.json, with `changes` on top.
@@ -127,7 +134,8 @@ fn config_text(model: &Transformer, changes: &Map<String, Value>) -> Result<Stri
     config.insert("architectures".into(), json!([architecture]));
     // The name of older versions of transformers, which newer ones read as well.
     config.shift_remove("dtype");
-    config.insert("torch_dtype".into(), json!("float32"));
+    let is_bf16 = model.saved_kind == Kind::BFloat16;
+    config.insert("torch_dtype".into(), json!(if is_bf16 { "bfloat16" } else { "float32" }));
     if model.config.purpose == ModelPurpose::Score {
         config.insert("id2label".into(), json!({"0": "LABEL_0"}));
         config.insert("label2id".into(), json!({"LABEL_0": 0}));

@@ -42,6 +42,8 @@ pub struct Transformer {
     pub device: Device,
     /// The precision of the matrix products.
     pub kind: Kind,
+    /// The precision of the weights in a folder that it is saved to: f32, or bf16.
+    pub(crate) saved_kind: Kind,
     /// What is trained beside weights that stay as they are; none where all weights are the model's own.
     pub(crate) adapted: Option<AdaptedBase>,
     /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
@@ -205,6 +207,7 @@ impl Transformer {
             folder: folder.to_path_buf(),
             device,
             kind,
+            saved_kind: Kind::Float,
             score_head: find(SCORE),
             embedding,
             layers,

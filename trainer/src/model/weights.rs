@@ -18,7 +18,7 @@ use trainer_base::errors::WithMessage;
 use trainer_base::model_config::{ModelConfig, ModelPurpose};
 use trainer_base::model_files;
 
-pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
 /// The weights of a folder, in the order of [`expected_shapes`].

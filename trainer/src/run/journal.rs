@@ -188,10 +188,11 @@ impl RunJournal {
     /// Writes the result, then removes the checkpoints.
     pub(crate) fn finish(
         &mut self,
-        export: impl FnOnce(&Path) -> Result<()>,
+        report: &mut Report,
+        export: impl FnOnce(&Path, &mut Report) -> Result<()>,
     ) -> Result<VerbOutcome> {
         let summary = self.progress.summary(self.kind, self.step, self.last.clone());
-        export(&self.out)?;
+        export(&self.out, report)?;
         self.checkpoints.remove_all()?;
         Ok(VerbOutcome::Finished(summary))
     }
@@ -252,7 +253,7 @@ mod tests {
         let mut resumed = open(out.path(), &mut restored);
         assert_eq!((resumed.step, restored), (1, Some(8)));
         assert_eq!((resumed.progress.done(), resumed.progress.tokens()), (10.0, 7));
-        let VerbOutcome::Finished(summary) = resumed.finish(|_| Ok(())).unwrap() else {
+        let VerbOutcome::Finished(summary) = resumed.finish(ignore, |_, _| Ok(())).unwrap() else {
             panic!("it was not asked to stop")
         };
         assert_eq!((summary.kind.as_str(), &summary.last["loss"]), ("ppo", &json!(0.5)));

@@ -4,6 +4,7 @@ use super::best::{BestKeeper, Judgement};
 use super::identity::RunIdentity;
 use super::journal::{JournalOpening, RunJournal, refuse_as_output};
 use super::row_use::tell_unreached_rows;
+use super::written::tell_written;
 use crate::{
     math::{optimizer::AdamW, schedule::RateSchedule},
     model::Transformer,
@@ -13,7 +14,7 @@ use entity::{
     message,
     report::{LogLevel, RunReport},
     row_use::RowUse,
-    run_config::{BestSettings, OptimiserSettings},
+    run_config::{BestSettings, OptimiserSettings, SaveDtype},
 };
 use serde_json::{Map, Value, json};
 use std::{ops::ControlFlow, path::Path};
@@ -66,6 +67,7 @@ pub(crate) struct TrainingSession {
     seed: u64,
     /// Adapters end up in a whole model.
     merges: bool,
+    save_dtype: SaveDtype,
 }
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -122,6 +124,7 @@ impl TrainingSession {
             best,
             seed: optimisation.seed,
             merges: opening.start.merge,
+            save_dtype: optimisation.save_dtype,
         })
     }
 
@@ -365,8 +368,13 @@ impl TrainingSession {
         if self.merges {
             self.model.merge_when_saved();
         }
+        self.model.save_in(self.save_dtype);
         let Self { model, journal, .. } = self;
-        journal.finish(|out| export(model, out))
+        journal.finish(report, |out, report| {
+            export(model, out)?;
+            tell_written(out, model, report);
+            Ok(())
+        })
     }
 }
 

@@ -117,7 +117,7 @@ fn of_report(path: &[&str]) -> Option<FieldWords> {
 fn of_settings(path: &[&str]) -> Option<FieldWords> {
     Some(match path {
         ["device" | "dtype" | "epsilon_high" | "learning_rate" | "lr_scheduler"]
-        | ["kl_estimator" | "loss_on" | "loss_type" | "scale_rewards"]
+        | ["kl_estimator" | "loss_on" | "loss_type" | "save_dtype" | "scale_rewards"]
         // Where a base comes from: an address.
         | ["source" | "revision"] => OfPrograms,
         ["stop" | "rule_regex" | "rule_json_schema"] => Sentences,

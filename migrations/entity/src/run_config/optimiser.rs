@@ -1,8 +1,8 @@
 //! The settings of the optimiser, which every kind of training has; transformers' `TrainingArguments`.
 
 use super::{
-    ConfigError, ConfigProblem, Device, Dtype, LrScheduler, MOST_OF_ANYTHING, at_least_one,
-    at_most, is_positive, not_negative, problem,
+    ConfigError, ConfigProblem, Device, Dtype, LrScheduler, MOST_OF_ANYTHING, SaveDtype,
+    at_least_one, at_most, is_positive, not_negative, problem,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,10 @@ pub struct OptimiserSettings {
     /// Write a checkpoint every so many steps, and after five minutes without one; 0 writes none
     #[arg(long, default_value_t = 100)]
     pub save_every: usize,
+    /// Precision of the weights that are written at the end; checkpoints keep f32
+    #[arg(long, value_enum, default_value_t = SaveDtype::F32)]
+    #[serde(default)] // runs that are older than the setting go on
+    pub save_dtype: SaveDtype,
 }
 
 impl Default for OptimiserSettings {
@@ -72,6 +76,7 @@ impl Default for OptimiserSettings {
             dtype: Dtype::Auto,
             device: Device::Auto,
             save_every: 100,
+            save_dtype: SaveDtype::F32,
         }
     }
 }

@@ -46,7 +46,7 @@ fn an_override_reaches_a_nested_setting_and_an_unknown_one_is_refused_by_name() 
 #[test]
 fn what_changes_no_weight_is_no_part_of_what_a_run_is() {
     let often = PpoConfig::default()
-        .with_overrides(&overrides(json!({"save_every": 1, "eval_every": 3})))
+        .with_overrides(&overrides(json!({"save_every": 1, "eval_every": 3, "save_dtype": "bf16"})))
         .unwrap();
     let other = PpoConfig::default().with_overrides(&overrides(json!({"seed": 1}))).unwrap();
     assert_eq!(often.identity(), PpoConfig::default().identity());

@@ -17,10 +17,15 @@ use crate::{
         evaluation::EvaluationSchedule,
         identity::{EVAL_PROMPTS, RunIdentity, hash_of_model, hash_of_sequences},
         journal::{JournalOpening, RunJournal, refuse_as_output},
+        written::tell_written,
     },
 };
 use anyhow::Result;
-use entity::{message, report::RunReport, run_config::RolloutConfig};
+use entity::{
+    message,
+    report::RunReport,
+    run_config::{RolloutConfig, SaveDtype},
+};
 use serde_json::{Map, Value, json};
 use std::ops::{ControlFlow, Range};
 use trainer_base::{
@@ -40,6 +45,7 @@ pub(crate) struct RolloutRun<'a> {
     showing: ShowSchedule,
     /// Adapters end up in a whole model.
     merges: bool,
+    save_dtype: SaveDtype,
 }
 
 impl<'a> RolloutRun<'a> {
@@ -88,7 +94,8 @@ impl<'a> RolloutRun<'a> {
             return Ok(None);
         };
         let (rates, merges) = (plan.rates(&settings), paths.start.merge);
-        let mut run = Self { journal, plan, rates, prompts, held_out, showing, merges };
+        let save_dtype = settings.optimisation.save_dtype;
+        let mut run = Self { journal, plan, rates, prompts, held_out, showing, merges, save_dtype };
         let goes_on = run.journal.step > 0 || run.tell_start(engine, report)?.is_continue();
         Ok(goes_on.then_some(run))
     }
@@ -209,12 +216,21 @@ impl<'a> RolloutRun<'a> {
     }
 
     /// Writes the policy, then removes the checkpoints.
-    pub(crate) fn finish(mut self, learner: &mut impl LearningState) -> Result<VerbOutcome> {
+    pub(crate) fn finish(
+        mut self,
+        learner: &mut impl LearningState,
+        report: &mut Report,
+    ) -> Result<VerbOutcome> {
         let policy = &mut learner.engine_mut().policy;
         if self.merges {
             policy.merge_when_saved();
         }
-        self.journal.finish(|out| model::save(policy, out, &Map::new()))
+        policy.save_in(self.save_dtype);
+        self.journal.finish(report, |out, report| {
+            model::save(policy, out, &Map::new())?;
+            tell_written(out, policy, report);
+            Ok(())
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod best;
 mod held_out;
 mod masks;
+mod saved;
 
 use super::*;
 use crate::{

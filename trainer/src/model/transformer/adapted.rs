@@ -11,7 +11,7 @@ use crate::{
     tensor_file::StoredTensor,
 };
 use anyhow::Result;
-use entity::run_config::LoraSettings;
+use entity::run_config::{LoraSettings, SaveDtype};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -183,6 +183,19 @@ impl Transformer {
         if let Some(adapted) = &self.adapted {
             adapted.draws.start_from(key);
         }
+    }
+
+    /// From now on the model is saved in this precision.
+    pub(crate) fn save_in(&mut self, dtype: SaveDtype) {
+        let raw = &self.config.raw;
+        let started_in = raw.get("dtype").or_else(|| raw.get("torch_dtype"));
+        self.saved_kind = match dtype {
+            SaveDtype::Auto if started_in.is_some_and(|dtype| dtype == "bfloat16") => {
+                Kind::BFloat16
+            }
+            SaveDtype::Bf16 => Kind::BFloat16,
+            SaveDtype::Auto | SaveDtype::F32 => Kind::Float,
+        };
     }
 
     /// From now on the model is saved as a whole one, adapters merged into their base.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{algorithms::reward::spread::scored_pairs, merge};
+use entity::run_config::SaveDtype;
 use std::{fs, ops::ControlFlow, path::PathBuf};
 use tempfile::TempDir;
 use trainer_base::{
@@ -94,8 +95,12 @@ fn the_spread_of_adapters_lies_beside_them_and_goes_with_a_whole_model_made_of_t
     let text = fs::read_to_string(bench.at("adapters/adapter_config.json")).unwrap();
     assert!(!text.contains("score_"), "PEFT complains of keys that it does not know: {text}");
 
-    let merged =
-        MergePaths { model: bench.at("adapters"), out: bench.at("whole"), overwrite: false };
+    let merged = MergePaths {
+        model: bench.at("adapters"),
+        out: bench.at("whole"),
+        overwrite: false,
+        save_dtype: SaveDtype::default(),
+    };
     merge::run(&merged, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(statistics(&bench.at("whole")), statistics(&bench.at("adapters")));
     assert!(!bench.at("whole").join(SCORE_STATISTICS).exists());
