@@ -20,7 +20,8 @@ fn help(program: &Path, verb: &str) -> String {
 
 /// The flags that scripts rely on.
 const OPTIMISATION: &str = "--learning-rate --batch-size --grad-accum --epochs --max-steps --max-length --warmup-steps \
-    --lr-scheduler --decay-steps --weight-decay --max-grad-norm --shuffle --seed --dtype --device --metrics --save-every --save-dtype --resume \
+    --lr-scheduler --decay-steps --weight-decay --max-grad-norm --shuffle --seed --dtype --device \
+    --gradient-checkpointing --metrics --save-every --save-dtype --resume \
     --overwrite --estimate --config";
 
 const TRAINER: &[(&str, &str)] = &[

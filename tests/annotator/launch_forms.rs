@@ -176,9 +176,13 @@ on_both_databases! {
         place.model("the-base", ModelKind::Base, None).await;
         let settings = [("dataset".to_owned(), version.to_string())];
         let id = place.app.queue(&place.engineer, &place.project, "sft", &settings).await;
+        // Of a time when there was nothing to compute once more.
+        let mut config = place.run(id).await.config;
+        config.as_object_mut().unwrap().shift_remove("gradient_checkpointing");
         let over = run::ActiveModel {
             id: Set(id),
             status: Set(RunStatus::Failed),
+            config: Set(config),
             ..<run::ActiveModel as Default>::default()
         };
         over.update(&place.app.rows).await.unwrap();
@@ -187,10 +191,25 @@ on_both_databases! {
 
         let address = format!("{}/runs/{id}", place.project);
         let page = place.engineer.get(&address).await;
-        assert_eq!(page.texts("#run-status label"), ["Measure every so many steps", "Checkpoint every so many steps"]);
+        let labels = page.texts("#run-status label");
+        let asked = [
+            "Measure every so many steps",
+            "Recompute layers to save memory",
+            "Checkpoint every so many steps",
+            "Precision of the finished model",
+        ];
+        assert_eq!(labels, asked);
+        let chosen = |name: &str| page.texts(&format!("#run-status [name={name}] [selected]"));
+        assert_eq!(chosen("gradient_checkpointing"), ["No"]);
+        assert_eq!(chosen("save_dtype").len(), 1, "what it was launched with");
         let token = page.form("/resume").value("csrf").unwrap().to_owned();
         let resume = async |every: &str, seed: &str| {
-            let fields = [("csrf", token.as_str()), ("eval_every", every), ("seed", seed)];
+            let fields = [
+                ("csrf", token.as_str()),
+                ("eval_every", every),
+                ("seed", seed),
+                ("gradient_checkpointing", "true"),
+            ];
             place.engineer.ask("post", &format!("{address}/resume"), &fields).await;
             place.run(id).await
         };
@@ -200,6 +219,7 @@ on_both_databases! {
         let resumed = resume("7", "1").await;
         assert_eq!(resumed.status, RunStatus::Interrupted);
         assert_eq!(resumed.config["eval_every"], json!(7));
+        assert_eq!(resumed.config["gradient_checkpointing"], json!(true));
         assert_eq!(resumed.config["seed"], before["seed"], "what changes weights stays");
         place.app.forget_runs().await;
     }

@@ -58,7 +58,31 @@ const fn trial(
     Trial { verb, model, dtype, settings }
 }
 
-const TRIALS: [Trial; 24] = [
+const TRIALS: [Trial; 28] = [
+    trial(
+        "sft",
+        "llama",
+        "bf16",
+        "--batch-size 4 --max-length 512 --max-steps 8 --gradient-checkpointing true",
+    ),
+    trial(
+        "sft",
+        "large",
+        "f32",
+        "--batch-size 2 --max-length 512 --max-steps 4 --gradient-checkpointing true",
+    ),
+    trial(
+        "dpo",
+        "qwen3",
+        "bf16",
+        "--batch-size 4 --max-length 512 --max-steps 8 --gradient-checkpointing true",
+    ),
+    trial(
+        "reward",
+        "qwen2",
+        "f32",
+        "--batch-size 8 --max-length 400 --max-steps 6 --gradient-checkpointing true --lora-rank 16",
+    ),
     trial("sft", "llama", "bf16", "--batch-size 2 --max-length 512 --max-steps 16"),
     trial("sft", "llama", "f32", "--batch-size 4 --max-length 256 --max-steps 12"),
     trial("sft", "qwen3", "bf16", "--batch-size 4 --max-length 400 --max-steps 12"),

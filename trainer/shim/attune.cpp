@@ -7,11 +7,16 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/version.h>
 
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -36,6 +41,50 @@ template <typename Body> char *guarded(Body body) {
         return strdup("an unknown C++ exception");
     }
 }
+
+// What Rust computes of a tensor that it is given to keep: a new handle, or null and a message that is
+// freed here.
+using Compute = Handle (*)(void *closure, Handle input, char **message);
+
+// A node whose own graph is made when the backward pass comes to it, from its input, and goes with that.
+// Gradients of parameters gather at these (torch.utils.checkpoint, use_reentrant=True).
+struct ComputedOnceMore : torch::autograd::Node {
+    at::Tensor input;
+    void *closure;
+    Compute compute;
+    void (*drop)(void *);
+
+    ComputedOnceMore(const at::Tensor &input, void *closure, Compute compute, void (*drop)(void *))
+        : Node(torch::autograd::collect_next_edges(input)), input(input.detach()),
+          closure(closure), compute(compute), drop(drop) {}
+
+    ~ComputedOnceMore() override { release_variables(); }
+
+    torch::autograd::variable_list apply(torch::autograd::variable_list &&gradients) override {
+        TORCH_CHECK(closure, "a second backward pass through a graph that is freed");
+        at::Tensor leaf = input.detach();
+        leaf.set_requires_grad(task_should_compute_output(0));
+        std::unique_ptr<at::Tensor> output;
+        {
+            at::AutoGradMode with_graph(true);
+            char *message = nullptr;
+            output.reset(compute(closure, new at::Tensor(leaf), &message));
+            if (!output) {
+                std::string text = message ? message : "no reason given";
+                free(message);
+                throw std::runtime_error(text);
+            }
+        }
+        torch::autograd::backward({*output}, {gradients[0]});
+        return {leaf.grad()};
+    }
+
+    void release_variables() override {
+        input.reset();
+        if (closure) drop(closure);
+        closure = nullptr;
+    }
+};
 
 } // namespace
 
@@ -81,6 +130,22 @@ char *attune_set_gradient(Handle tensor, Handle gradient) {
 
 char *attune_clear_gradient(Handle tensor) {
     return guarded([=] { tensor->mutable_grad().reset(); });
+}
+
+// A text that attune_free_message frees.
+char *attune_copy_message(const char *text, size_t length) { return strndup(text, length); }
+
+// `output` as what `compute` makes of `input`, and makes once more when a backward pass comes to it. Takes
+// `closure`.
+char *attune_computed_once_more(Handle input, Handle output, void *closure, Compute compute,
+                                void (*drop)(void *), Handle *result) {
+    return guarded([=] {
+        std::shared_ptr<torch::autograd::Node> node(
+            new ComputedOnceMore(*input, closure, compute, drop), torch::autograd::deleteNode);
+        at::Tensor made = output->detach();
+        torch::autograd::create_gradient_edge(made, node);
+        *result = new at::Tensor(made);
+    });
 }
 
 char *attune_fused_adamw(size_t n, Handle const *parameters, Handle const *gradients,

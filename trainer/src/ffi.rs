@@ -3,10 +3,14 @@
 use anyhow::{Result, bail};
 use memmap2::Mmap;
 use std::{
-    ffi::{CStr, c_char},
+    any::Any,
+    ffi::{CStr, c_char, c_void},
     fs::File,
     io,
+    mem::ManuallyDrop,
+    panic::{self, AssertUnwindSafe},
     path::Path,
+    ptr,
 };
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -22,6 +26,15 @@ unsafe extern "C" {
     fn attune_is_grad_enabled() -> bool;
     fn attune_set_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
     fn attune_clear_gradient(tensor: *const C_tensor) -> *mut c_char;
+    fn attune_copy_message(text: *const c_char, length: usize) -> *mut c_char;
+    fn attune_computed_once_more(
+        input: *const C_tensor,
+        output: *const C_tensor,
+        closure: *mut c_void,
+        compute: extern "C" fn(*mut c_void, *mut C_tensor, *mut *mut c_char) -> *mut C_tensor,
+        drop: extern "C" fn(*mut c_void),
+        result: *mut *mut C_tensor,
+    ) -> *mut c_char;
     fn attune_fused_adamw(
         n: usize,
         parameters: *const *const C_tensor,
@@ -101,6 +114,73 @@ pub(crate) fn clear_gradient(tensor: &Tensor) -> Result<()> {
     check(unsafe { attune_clear_gradient(tensor.as_ptr()) })
 }
 
+/// What computes a tensor from another, on whatever thread the backward pass is.
+type Computation = Box<dyn Fn(&Tensor) -> Tensor + Send>;
+
+/// `output`, which `compute` made of `input`, without its graph: the backward pass makes that anew, from
+/// `input` alone, when it comes to it.
+pub(crate) fn computed_once_more(
+    input: &Tensor,
+    output: &Tensor,
+    compute: impl Fn(&Tensor) -> Tensor + Send + 'static,
+) -> Result<Tensor> {
+    let closure: Box<Computation> = Box::new(Box::new(compute));
+    let mut result = ptr::null_mut();
+    // SAFETY: both handles are live; the shim gives `closure` back to `drop_closure` once, and to
+    // `compute_again` before that only; `result` is a new handle where there is no message.
+    unsafe {
+        check(attune_computed_once_more(
+            input.as_ptr(),
+            output.as_ptr(),
+            Box::into_raw(closure).cast(),
+            compute_again,
+            drop_closure,
+            &raw mut result,
+        ))?;
+        Ok(Tensor::from_ptr(result))
+    }
+}
+
+/// A panic, as tch makes of every refusal of libtorch, becomes a message.
+extern "C" fn compute_again(
+    closure: *mut c_void,
+    input: *mut C_tensor,
+    message: *mut *mut c_char,
+) -> *mut C_tensor {
+    // SAFETY: the closure is that of `computed_once_more`, and `input` a new handle that is ours.
+    let (compute, input) = unsafe { (&*closure.cast::<Computation>(), Tensor::from_ptr(input)) };
+    match panic::catch_unwind(AssertUnwindSafe(|| compute(&input))) {
+        Ok(output) => ManuallyDrop::new(output).as_mut_ptr(),
+        Err(payload) => {
+            let text = refusal_in(&panic_text(&*payload));
+            // SAFETY: copies `text`; the caller has a place for the message, and frees it.
+            unsafe { *message = attune_copy_message(text.as_ptr().cast(), text.len()) };
+            ptr::null_mut()
+        }
+    }
+}
+
+extern "C" fn drop_closure(closure: *mut c_void) {
+    // SAFETY: made by `Box::into_raw` in `computed_once_more`, and given back once.
+    drop(unsafe { Box::from_raw(closure.cast::<Computation>()) });
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given").to_owned()
+}
+
+/// What libtorch said of it where a panic is a refusal of libtorch's, which has it as Debug writes it.
+fn refusal_in(panic: &str) -> String {
+    match panic.split_once("Torch(\"") {
+        None => panic.to_owned(),
+        Some((_, refusal)) => {
+            refusal.trim_end_matches("\")").replace("\\n", "\n").replace("\\\"", "\"")
+        }
+    }
+}
+
 /// What one AdamW step changes and reads, parameter by parameter.
 #[derive(Default)]
 pub(crate) struct AdamWTensors<'a> {
@@ -158,4 +238,43 @@ fn check(message: *mut c_char) -> Result<()> {
         text
     };
     bail!("libtorch: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tch::Kind;
+
+    #[test]
+    fn a_part_of_a_graph_is_computed_once_more_in_the_backward_pass_and_then_forgotten() {
+        let x = Tensor::from_slice(&[1f32, 2.0]).set_requires_grad(true);
+        let w = Tensor::from_slice(&[3f32, -1.0]).set_requires_grad(true);
+        let n = Arc::new(AtomicUsize::new(0));
+        let (weight, counted) = (w.shallow_clone(), Arc::clone(&n));
+        let square = move |x: &Tensor| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (x * &weight).square()
+        };
+        let y = computed_once_more(&x, &square(&x), square).unwrap();
+        assert_eq!(n.load(Ordering::Relaxed), 1);
+        (y * Tensor::from_slice(&[1f32, 0.5])).sum(Kind::Float).backward();
+        assert_eq!((n.load(Ordering::Relaxed), Arc::strong_count(&n)), (2, 1));
+        // 2 x w² and 2 x² w, times 1 and 0.5.
+        assert_eq!(x.grad(), Tensor::from_slice(&[18f32, 2.0]));
+        assert_eq!(w.grad(), Tensor::from_slice(&[6f32, -4.0]));
+    }
+
+    #[test]
+    fn what_libtorch_refuses_there_is_an_error_of_the_backward_pass() {
+        let x = Tensor::from_slice(&[1f32, 2.0]).set_requires_grad(true);
+        let misfit = |x: &Tensor| x + Tensor::from_slice(&[1f32, 2.0, 3.0]);
+        let y = computed_once_more(&x, &(&x * 2.0), misfit).unwrap();
+        let error = y.sum(Kind::Float).f_backward().unwrap_err().to_string();
+        assert!(error.contains("must match the size of tensor b (3)"), "{error}");
+        assert!(!error.contains("Torch("), "{error}");
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) mod adapter_folder;
 pub(crate) mod attention;
 pub(crate) mod padding;
 pub(crate) mod shapes;
+pub(crate) mod shared_tensor;
 
 pub use folder::save;
 pub use packed::{AnswerTokens, PackedBatch};

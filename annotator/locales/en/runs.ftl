@@ -277,7 +277,7 @@ dataset-margins = { $n } with a margin
 dataset-left-out = Left out: { $skipped } skipped, { $ties } ties, { $bad } where both were bad, { $redacted } removed.
 
 run-launch = Launch
-run-resume-with = Continue with other measuring or checkpoints…
+run-resume-with = Continue with other measuring, checkpoints or memory…
 run-follow-up = What follows
 run-left-alone = Nothing: that was chosen at the launch.
 reward-accuracy = right on { $percent } % of { $pairs } held-out comparisons
@@ -313,7 +313,7 @@ config-group-optimiser = Optimiser
 config-group-ppo = PPO
 config-group-grpo = GRPO
 config-group-rloo = RLOO
-config-group-machine = Machine, seed and checkpoints
+config-group-machine = Machine, memory, seed and checkpoints
 
 config-learning-rate = Learning rate
 config-learning-rate-help = The highest it gets. Small models want larger ones: 1e-3 for a toy, 2e-5 for a billion parameters. Left empty it is 2e-5, and 2e-4 for adapters.
@@ -386,6 +386,8 @@ config-dtype = Precision
 config-dtype-help = Of the forward and backward pass; weights and optimiser stay f32.
 config-device = Where to compute
 config-device-help = On the worker's machine.
+config-gradient-checkpointing = Recompute layers to save memory
+config-gradient-checkpointing-help = Of each layer only its input is kept until the backward pass, which computes the layer once more. Much less memory for long texts and large batches, more time, the same model.
 config-save-every = Checkpoint every so many steps
 config-save-every-help = And after five minutes without one. An interrupted run goes on from the newest; 0 writes none.
 config-save-dtype = Precision of the finished model

@@ -46,7 +46,7 @@ stopped-as-asked = stopped as asked; the same command goes on from the last chec
 stopped-unread = stopped: nobody reads stdout any more
 disk-full-while = { $what }; the disk is full: free some space, or name another place with --out, and start the same command again (a run of training goes on from its last checkpoint)
 program-broke-off = the program broke off: { $text }; this is a bug: set RUST_BACKTRACE=1 to see where
-libtorch-out-of-memory = libtorch ran out of memory: { $refusal }; use a smaller --batch-size with more --grad-accum, or a smaller --max-length
+libtorch-out-of-memory = libtorch ran out of memory: { $refusal }; use --gradient-checkpointing true, a smaller --batch-size with more --grad-accum, or a smaller --max-length
 libtorch-refused = libtorch refused: { $refusal }; set RUST_BACKTRACE=1 to see where
 model-no-numbers = the model's outputs are not numbers: its weights are damaged, or --learning-rate was too high: lower it
 

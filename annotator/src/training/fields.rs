@@ -97,6 +97,12 @@ pub const SEED: FormField = field("seed", Whole, "config-seed", "config-seed-hel
 pub const DTYPE: FormField = field("dtype", Choice(DTYPES), "config-dtype", "config-dtype-help");
 pub const DEVICE: FormField =
     field("device", Choice(DEVICES), "config-device", "config-device-help");
+pub const GRADIENT_CHECKPOINTING: FormField = field(
+    "gradient_checkpointing",
+    Switch,
+    "config-gradient-checkpointing",
+    "config-gradient-checkpointing-help",
+);
 pub const SAVE_EVERY: FormField =
     field("save_every", Whole, "config-save-every", "config-save-every-help");
 pub const SAVE_DTYPE: FormField =
@@ -217,7 +223,7 @@ pub const REWARDS: FieldGroup = FieldGroup {
 /// Where and how exactly it computes.
 pub const MACHINE: FieldGroup = FieldGroup {
     title: "config-group-machine",
-    fields: &[SEED, DTYPE, DEVICE, SAVE_EVERY, SAVE_DTYPE],
+    fields: &[SEED, DTYPE, DEVICE, GRADIENT_CHECKPOINTING, SAVE_EVERY, SAVE_DTYPE],
 };
 
 #[cfg(test)]

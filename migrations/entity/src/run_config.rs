@@ -185,14 +185,15 @@ fn problem(field: &str, problem: ConfigProblem) -> ConfigError {
 }
 
 /// Settings that change no weight, and so may change while a run with these `settings` is half done: how
-/// often a checkpoint is written, in which precision the model is at the end, and how often held-out rows are
-/// measured, unless the model that is kept follows from that.
+/// often a checkpoint is written, in which precision the model is at the end, whether layers are computed
+/// once more in the backward pass, and how often held-out rows are measured, unless the model that is kept
+/// follows from that.
 pub fn changeable(settings: &Map<String, Value>) -> &'static [&'static str] {
     let best = serde_json::from_value::<BestSettings>(Value::Object(settings.clone()));
     if best.is_ok_and(|best| best.is_on()) {
-        &["save_every", "save_dtype"]
+        &["save_every", "save_dtype", "gradient_checkpointing"]
     } else {
-        &["save_every", "save_dtype", "eval_every"]
+        &["save_every", "save_dtype", "gradient_checkpointing", "eval_every"]
     }
 }
 

@@ -107,7 +107,7 @@ impl MemoryNeeds for SftConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
-        let model = LearningModel::new(*models.first()?, &self.lora);
+        let model = LearningModel::new(*models.first()?, &self.lora, &self.optimisation);
         let most = model.whole.at_most(self.max_length as u64) as usize;
         let packed = rows.filter(|_| self.packing).map(|rows| rows.clone().packed(most));
         Some(supervised(model, &self.optimisation, dtype, worst, packed.as_ref().or(rows)))
@@ -122,7 +122,7 @@ impl MemoryNeeds for DpoConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: true };
-        let model = LearningModel::new(*models.first()?, &self.lora);
+        let model = LearningModel::new(*models.first()?, &self.lora, &self.optimisation);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
@@ -135,7 +135,7 @@ impl MemoryNeeds for KtoConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 1, max_length: self.max_length, has_head: true };
-        let model = LearningModel::new(*models.first()?, &self.lora);
+        let model = LearningModel::new(*models.first()?, &self.lora, &self.optimisation);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
@@ -148,7 +148,8 @@ impl MemoryNeeds for RewardConfig {
         rows: Option<&RowLengths>,
     ) -> Option<MemoryEstimate> {
         let worst = Worst { sequences_per_row: 2, max_length: self.max_length, has_head: false };
-        let model = LearningModel::new(models.first()?.without_head(), &self.lora);
+        let whole = models.first()?.without_head();
+        let model = LearningModel::new(whole, &self.lora, &self.optimisation);
         Some(supervised(model, &self.optimisation, dtype, worst, rows))
     }
 }
@@ -208,7 +209,7 @@ fn supervised(
         let free = if settings.grad_accum > 1 { 0 } else { gradients };
         MemoryEstimate {
             weights: precision.process() + model.weights(precision) + gradients,
-            batch: step(load).saturating_sub(free).max(model.tied(load, precision)),
+            batch: step(load).saturating_sub(free).max(model.at_end(load, precision)),
             n_sequences: load.n_sequences,
             length: load.longest,
         }
@@ -316,13 +317,13 @@ impl ModelInMemory {
         n_sequences.saturating_mul(length.saturating_mul(per_place) + shape.vocab_size * 16)
     }
 
-    /// What the layers save of a batch for the backward pass.
+    /// What so many layers save of a batch for the backward pass.
     ///
     /// Per token and layer the residual stream before and after attention and each once more,
     /// normed; queries, keys, values and what attention mixed; four vectors of the feed-forward
     /// part. Norms compute in f32 whatever the precision. Short sequences keep the attention
     /// weights, and longer ones go through a kernel that wants a key and a value per query head.
-    fn saved(&self, load: &BatchLoad, precision: Precision) -> u64 {
+    fn saved(&self, load: &BatchLoad, precision: Precision, n_layers: u64) -> u64 {
         let shape = &self.shape;
         let norms = match precision {
             Precision::Bf16 => 4 * shape.hidden_size * precision.bytes() + 16 * shape.hidden_size,
@@ -338,7 +339,7 @@ impl ModelInMemory {
             + self.of_pairs(load);
         // In bf16 about as much as a layer saved is at work when its backward pass runs, in f32.
         let at_work = u64::from(precision == Precision::Bf16);
-        (layer * (shape.num_hidden_layers + at_work) as f64 * GAPS) as u64
+        (layer * (n_layers + at_work) as f64 * GAPS) as u64
     }
 
     /// The attention weights of pairs of places; a cap keeps those before it, too, at any length.

@@ -180,10 +180,11 @@ impl<'a> Ppo<'a> {
         tokenizer: Tokenizer,
         environment: &ComputeEnvironment,
     ) -> Result<Self> {
-        let (lora, seed) = (&config.lora, config.optimisation.seed);
+        let (lora, optimisation) = (&config.lora, &config.optimisation);
         let folder = reward_folder(paths)?;
-        let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
-        let value = Transformer::load_to_train_beside(&policy, folder, lora, seed)?;
+        let policy =
+            environment.load_to_train(&paths.policy, lora, optimisation)?.expect_language()?;
+        let value = Transformer::load_to_train_beside(&policy, folder, lora, optimisation.seed)?;
         let (reference, reward) = (Some(policy.as_it_began()?), value.as_it_began()?);
         let settings = config.rollouts();
         let (reward, rules) = (Some(reward), AnswerRules::new(&settings)?);

@@ -106,7 +106,7 @@ where
         return Ok(estimate.over_rows(method.optimisation(), &tokens, (of_file, places), report));
     }
     let model = environment
-        .load_to_train(paths.model, method.lora(), method.optimisation().seed)?
+        .load_to_train(paths.model, method.lora(), method.optimisation())?
         .expect_language()?;
     let opening = opening(method, paths, &model, [&rows, &held_out])?;
     let mut session = TrainingSession::open(model, opening, report)?;

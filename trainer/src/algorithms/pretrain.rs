@@ -49,6 +49,7 @@ pub fn run(
         say(report, LogLevel::Info, random);
         Transformer::at_random(&paths.model, config.optimisation.seed, kind, device)?
     };
+    let model = model.with_gradient_checkpointing(config.optimisation.gradient_checkpointing);
     let task = SftTask {
         kind: "pretrain",
         of_file: texts.counts.of_file,

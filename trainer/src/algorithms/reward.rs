@@ -22,7 +22,7 @@ use entity::{row_use::RowUse, run_config::RewardConfig};
 pub(crate) use prompts::FilePairs;
 use prompts::PairBatch;
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 use tch::{Device, Kind, Tensor};
 use trainer_base::{
     job::{Report, VerbOutcome},
@@ -59,10 +59,10 @@ pub fn run(paths: &RewardPaths, config: &RewardConfig, report: &mut Report) -> R
         return Ok(estimate.over_rows(&config.optimisation, &tokens, (of_file, places), report));
     }
     let mut model = environment
-        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
+        .load_to_train(&paths.model, &config.lora, &config.optimisation)?
         .into_reward_model(config.optimisation.seed)?;
     // Those of a reward model that is trained further are of other scores.
-    model.config.set_score_statistics(None);
+    Arc::make_mut(&mut model.config).set_score_statistics(None);
     let task = RewardTask {
         of_file: counts.of_file,
         model,

@@ -94,7 +94,7 @@ pub fn run(paths: &SftPaths, config: &SftConfig, report: &mut Report) -> Result<
         return Ok(estimate.over_rows(&config.optimisation, &tokens, (of_file, places), report));
     }
     let model = environment
-        .load_to_train(&paths.model, &config.lora, config.optimisation.seed)?
+        .load_to_train(&paths.model, &config.lora, &config.optimisation)?
         .expect_language()?;
     if config.best.is_on() && held_out.is_empty() {
         let unknown = message!(

@@ -3,7 +3,7 @@
 //! y = x Wᵀ + b + α/r · dropout(x) Aᵀ Bᵀ, with A (r, in) drawn at random and B (out, r) zero at first, so
 //! that a model with fresh adapters computes what it did before.
 
-use super::shapes::linear_layers;
+use super::{shapes::linear_layers, shared_tensor::SharedTensor};
 use crate::ffi;
 use entity::run_config::LoraSettings;
 use std::sync::{
@@ -96,6 +96,20 @@ fn is_of_side(name: &str, side: &str) -> bool {
 pub(crate) struct DropoutDraws(AtomicU64);
 
 impl DropoutDraws {
+    /// What the next draw follows from.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What `compute` makes where draws follow from `first`; those after it go on as if it had not been.
+    pub(crate) fn once_more_from<T>(&self, first: u64, compute: impl FnOnce() -> T) -> T {
+        let next = self.next_key();
+        self.start_from(first);
+        let made = compute();
+        self.start_from(next);
+        made
+    }
+
     /// From here on draws follow from `key`.
     pub(crate) fn start_from(&self, key: u64) {
         self.0.store(key, Ordering::Relaxed);
@@ -124,12 +138,12 @@ fn places(key: u64, n: i64, device: Device) -> Tensor {
 }
 
 /// The adapter of one linear layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LinearAdapter {
     /// (r, in)
-    pub(super) a: Tensor,
+    pub(super) a: SharedTensor,
     /// (out, r)
-    pub(super) b: Tensor,
+    pub(super) b: SharedTensor,
     pub(super) shape: AdapterShape,
     pub(super) draws: Arc<DropoutDraws>,
 }

@@ -1,6 +1,9 @@
 //! Rotary positions and causal attention, shared by training and decoding.
 
-use super::packed::{BucketRows, LengthBucket, PackedBatch};
+use super::{
+    packed::{AttentionLayout, BucketRows, LengthBucket},
+    shared_tensor::SharedTensor,
+};
 use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 use trainer_base::model_config::{
@@ -12,13 +15,13 @@ use trainer_base::model_config::{
 /// A head's halves (x₁, x₂) turn into (x₁ cos − x₂ sin, x₂ cos + x₁ sin) (Su et al. 2021, in Hugging
 /// Face's order of the rows). `sin` holds −sin in its first half, so that the rotation is one
 /// product and one fused multiply-add with the halves swapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RotaryFactors {
-    cos: Tensor,
-    sin: Tensor,
+    cos: SharedTensor,
+    sin: SharedTensor,
     /// Times the attention's scale.
-    query_cos: Tensor,
-    query_sin: Tensor,
+    query_cos: SharedTensor,
+    query_sin: SharedTensor,
     scale: f64,
 }
 
@@ -89,10 +92,10 @@ impl RotaryFactors {
         let cos = Tensor::cat(&[&cos, &cos], 1).unsqueeze(1); // (T, 1, d)
         let sin = Tensor::cat(&[&-&sin, &sin], 1).unsqueeze(1);
         Self {
-            query_cos: (&cos * scale).to_kind(kind),
-            query_sin: (&sin * scale).to_kind(kind),
-            cos: cos.to_kind(kind),
-            sin: sin.to_kind(kind),
+            query_cos: (&cos * scale).to_kind(kind).into(),
+            query_sin: (&sin * scale).to_kind(kind).into(),
+            cos: cos.to_kind(kind).into(),
+            sin: sin.to_kind(kind).into(),
             scale,
         }
     }
@@ -132,7 +135,7 @@ pub(crate) fn causal_attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
-    batch: &PackedBatch,
+    layout: &AttentionLayout,
     config: &ModelConfig,
     layer: usize,
 ) -> Tensor {
@@ -148,11 +151,11 @@ pub(crate) fn causal_attention(
         };
         mixed.reshape([bucket.n * bucket.length, config.n_heads * config.head_dim])
     };
-    let mixed = match batch.buckets.as_slice() {
+    let mixed = match layout.buckets.as_slice() {
         [bucket] => attend(bucket),
         buckets => Tensor::cat(&buckets.iter().map(attend).collect::<Vec<_>>(), 0),
     };
-    match &batch.restore {
+    match &layout.restore {
         Some(places) => mixed.index_select(0, places),
         None => mixed,
     }

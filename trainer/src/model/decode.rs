@@ -25,7 +25,7 @@ impl Transformer {
                 let own = |x: &Tensor| x.narrow(0, start, prompt.length).transpose(0, 1);
                 prompt.layers.push((own(&k), own(&v)));
             }
-            let mixed = causal_attention(&q, &k, &v, batch, &self.config, i);
+            let mixed = causal_attention(&q, &k, &v, &batch.layout, &self.config, i);
             x = layer.finish(&x, &mixed, &self.config);
         }
         (self.final_norm(&x.index_select(0, &batch.last_rows())), prompts)

@@ -1,5 +1,6 @@
 //! Sequences one after another, without padding.
 
+use super::shared_tensor::SharedTensor;
 use std::{iter, ops::Range};
 use tch::{Device, Tensor};
 use trainer_base::length_groups::like_lengths;
@@ -16,14 +17,20 @@ pub struct PackedBatch {
     pub positions: Tensor,
     /// Tokens of each sequence; they add up to T.
     pub lengths: Vec<i64>,
+    pub(crate) layout: AttentionLayout,
+}
+
+/// How attention takes the T rows of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct AttentionLayout {
     pub(crate) buckets: Vec<LengthBucket>,
     /// Where each of the T rows lies in the buckets' filled rows, one bucket after the other; none
     /// where both are in the same order.
-    pub(crate) restore: Option<Tensor>,
+    pub(crate) restore: Option<SharedTensor>,
 }
 
 /// Sequences that go through attention together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LengthBucket {
     pub(crate) n: i64,
     /// Tokens of the longest.
@@ -32,12 +39,12 @@ pub(crate) struct LengthBucket {
 }
 
 /// Which of the T rows make the `n · length` rows of a bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum BucketRows {
     /// All of one length and one after the other, from this row on.
     From(i64),
     /// Each place's row; filled up with the sequence's last one.
-    Listed(Tensor),
+    Listed(SharedTensor),
 }
 
 impl PackedBatch {
@@ -47,13 +54,11 @@ impl PackedBatch {
         let ids = sequences.concat();
         let lengths: Vec<i64> = sequences.iter().map(|ids| ids.len() as i64).collect();
         let positions: Vec<i64> = lengths.iter().flat_map(|&length| 0..length).collect();
-        let (buckets, restore) = into_buckets(&lengths, device);
         Self {
             ids: Tensor::from_slice(&ids).to_device(device),
             positions: Tensor::from_slice(&positions).to_device(device),
+            layout: AttentionLayout::new(&lengths, device),
             lengths,
-            buckets,
-            restore,
         }
     }
 
@@ -151,35 +156,37 @@ fn grouped(lengths: &[i64], is_cuda: bool) -> Vec<Vec<usize>> {
     like_lengths(lengths)
 }
 
-fn into_buckets(lengths: &[i64], device: Device) -> (Vec<LengthBucket>, Option<Tensor>) {
-    let starts = starts(lengths);
-    let mut buckets = Vec::new();
-    let mut restore = vec![0; lengths.iter().sum::<i64>() as usize];
-    let mut n_filled = 0;
-    for members in grouped(lengths, device.is_cuda()) {
-        let length = members.iter().map(|&sequence| lengths[sequence]).max().unwrap_or(0);
-        let mut rows = Vec::new();
-        for &sequence in &members {
-            let (start, own) = (starts[sequence], lengths[sequence]);
-            for place in 0..own {
-                restore[(start + place) as usize] = n_filled + rows.len() as i64 + place;
+impl AttentionLayout {
+    fn new(lengths: &[i64], device: Device) -> Self {
+        let starts = starts(lengths);
+        let mut buckets = Vec::new();
+        let mut restore = vec![0; lengths.iter().sum::<i64>() as usize];
+        let mut n_filled = 0;
+        for members in grouped(lengths, device.is_cuda()) {
+            let length = members.iter().map(|&sequence| lengths[sequence]).max().unwrap_or(0);
+            let mut rows = Vec::new();
+            for &sequence in &members {
+                let (start, own) = (starts[sequence], lengths[sequence]);
+                for place in 0..own {
+                    restore[(start + place) as usize] = n_filled + rows.len() as i64 + place;
+                }
+                rows.extend((0..length).map(|place| start + place.min(own - 1)));
             }
-            rows.extend((0..length).map(|place| start + place.min(own - 1)));
+            n_filled += rows.len() as i64;
+            let consecutive = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            let n = members.len() as i64;
+            let rows = if consecutive {
+                BucketRows::From(rows[0])
+            } else {
+                BucketRows::Listed(Tensor::from_slice(&rows).to_device(device).into())
+            };
+            buckets.push(LengthBucket { n, length, rows });
         }
-        n_filled += rows.len() as i64;
-        let consecutive = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let n = members.len() as i64;
-        let rows = if consecutive {
-            BucketRows::From(rows[0])
-        } else {
-            BucketRows::Listed(Tensor::from_slice(&rows).to_device(device))
-        };
-        buckets.push(LengthBucket { n, length, rows });
+        let in_order = n_filled as usize == restore.len()
+            && restore.iter().enumerate().all(|(row, &place)| row as i64 == place);
+        let restore = (!in_order).then(|| Tensor::from_slice(&restore).to_device(device).into());
+        Self { buckets, restore }
     }
-    let in_order = n_filled as usize == restore.len()
-        && restore.iter().enumerate().all(|(row, &place)| row as i64 == place);
-    let restore = (!in_order).then(|| Tensor::from_slice(&restore).to_device(device));
-    (buckets, restore)
 }
 
 #[cfg(test)]
@@ -221,9 +228,9 @@ mod tests {
     #[test]
     fn sequences_of_one_length_need_no_gathering() {
         let batch = batch(&[7, 7, 7]);
-        assert_eq!(batch.buckets.len(), 1);
-        assert!(matches!(batch.buckets[0].rows, BucketRows::From(0)));
-        assert!(batch.restore.is_none());
+        assert_eq!(batch.layout.buckets.len(), 1);
+        assert!(matches!(batch.layout.buckets[0].rows, BucketRows::From(0)));
+        assert!(batch.layout.restore.is_none());
     }
 
     #[test]
@@ -236,9 +243,10 @@ mod tests {
     #[test]
     fn every_row_comes_back_from_its_place_in_the_buckets() {
         let batch = batch(&[5, 200, 30, 190, 1, 100]);
-        let lengths: Vec<_> = batch.buckets.iter().map(|b| (b.n, b.length)).collect();
+        let lengths: Vec<_> = batch.layout.buckets.iter().map(|b| (b.n, b.length)).collect();
         assert_eq!(lengths, [(2, 200), (1, 100), (1, 30), (2, 5)]);
         let filled: Vec<Tensor> = batch
+            .layout
             .buckets
             .iter()
             .map(|bucket| match &bucket.rows {
@@ -246,7 +254,8 @@ mod tests {
                 BucketRows::Listed(rows) => batch.ids.index_select(0, rows),
             })
             .collect();
-        let restored = Tensor::cat(&filled, 0).index_select(0, batch.restore.as_ref().unwrap());
+        let restored =
+            Tensor::cat(&filled, 0).index_select(0, batch.layout.restore.as_ref().unwrap());
         assert_eq!(restored, batch.ids);
     }
 }

@@ -1,15 +1,16 @@
 //! The forward pass.
 
 mod adapted;
+mod checkpointing;
 mod layer;
 
 pub(crate) use adapted::AdaptedBase;
 pub(crate) use layer::DecoderLayer;
-use layer::norm;
+use layer::{LayerPass, norm};
 
 use super::{
     adapter_folder::AdapterFolder,
-    attention::{RotaryFactors, causal_attention, inverse_frequencies, softcapped},
+    attention::{RotaryFactors, inverse_frequencies, softcapped},
     packed::PackedBatch,
     shapes::{LM_HEAD, SCORE, expected_shapes},
     weights::{FolderWeights, has_weights},
@@ -21,6 +22,7 @@ use std::{
     collections::HashMap,
     f64::consts::TAU,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 use trainer_base::{
@@ -36,7 +38,7 @@ use trainer_base::{
 /// weights back. A model that is not trained has its weights once, in the precision that it computes in.
 #[derive(Debug)]
 pub struct Transformer {
-    pub config: ModelConfig,
+    pub config: Arc<ModelConfig>,
     /// The folder it was read from, whose tokenizer files go with it when it is saved.
     pub folder: PathBuf,
     pub device: Device,
@@ -44,6 +46,8 @@ pub struct Transformer {
     pub kind: Kind,
     /// The precision of the weights in a folder that it is saved to: f32, or bf16.
     pub(crate) saved_kind: Kind,
+    /// Layers keep their inputs alone for the backward pass.
+    gradient_checkpointing: bool,
     /// What is trained beside weights that stay as they are; none where all weights are the model's own.
     pub(crate) adapted: Option<AdaptedBase>,
     /// (1, D), f32: what makes a score of a sequence's last hidden state. None in language models.
@@ -219,8 +223,9 @@ impl Transformer {
             }),
             parameters,
             compute,
-            config,
+            config: Arc::new(config),
             adapted,
+            gradient_checkpointing: false,
         })
     }
 
@@ -232,7 +237,7 @@ impl Transformer {
         if self.score_head.is_some() {
             return Ok(self);
         }
-        let mut config = self.config;
+        let mut config = Arc::unwrap_or_clone(self.config);
         config.purpose = ModelPurpose::Score;
         let mut parameters = self.parameters;
         parameters.retain(|(name, _)| name != LM_HEAD);
@@ -243,7 +248,10 @@ impl Transformer {
             .collect();
         let head = Tensor::from_slice(&head).unsqueeze(0).to_device(self.device);
         parameters.push((SCORE.into(), head.set_requires_grad(train)));
-        Self::assemble_with(config, &self.folder, parameters, self.adapted, self.kind, self.device)
+        let (kind, device) = (self.kind, self.device);
+        let model =
+            Self::assemble_with(config, &self.folder, parameters, self.adapted, kind, device)?;
+        Ok(model.with_gradient_checkpointing(self.gradient_checkpointing))
     }
 
     /// Named as in Hugging Face; f32 in a model to be trained.
@@ -297,11 +305,14 @@ impl Transformer {
     pub fn hidden(&self, batch: &PackedBatch) -> Tensor {
         let rotations = self.rotations(&batch.positions);
         let mut x = self.embed(&batch.ids); // (T, D)
-        for (i, layer) in self.layers.iter().enumerate() {
-            let rotations = rotations.of(self.config.window_of(i));
-            let (q, k, v) = layer.project(&x, rotations, &self.config);
-            let mixed = causal_attention(&q, &k, &v, batch, &self.config, i);
-            x = layer.finish(&x, &mixed, &self.config);
+        for (number, layer) in self.layers.iter().enumerate() {
+            let pass = LayerPass {
+                number,
+                rotations: rotations.of(self.config.window_of(number)).clone(),
+                layout: batch.layout.clone(),
+                config: Arc::clone(&self.config),
+            };
+            x = self.through(layer, &x, pass);
         }
         self.final_norm(&x)
     }

@@ -6,7 +6,7 @@ use entity::{
     message,
     message::KeyedMessage,
     report::{self, LogLevel, RunReport},
-    run_config::{self, Dtype, LoraSettings},
+    run_config::{self, Dtype, LoraSettings, OptimiserSettings},
 };
 use std::{env, fs, path::Path};
 use tch::{Cuda, Device, Kind};
@@ -52,14 +52,17 @@ impl ComputeEnvironment {
         Ok((!is_over).then_some(Self { device, kind }))
     }
 
-    /// Reads a model to be trained here, as [`Transformer::load_to_train`] does.
+    /// Reads a model to be trained here, as [`Transformer::load_to_train`] does, with checkpoints where these
+    /// are asked for.
     pub(crate) fn load_to_train(
         &self,
         folder: &Path,
         lora: &LoraSettings,
-        seed: u64,
+        optimisation: &OptimiserSettings,
     ) -> Result<Transformer> {
-        Transformer::load_to_train(folder, lora, seed, self.kind, self.device)
+        let seed = optimisation.seed;
+        let model = Transformer::load_to_train(folder, lora, seed, self.kind, self.device)?;
+        Ok(model.with_gradient_checkpointing(optimisation.gradient_checkpointing))
     }
 }
 

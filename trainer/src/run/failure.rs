@@ -2,9 +2,9 @@
 //! that watches an event on stdout.
 
 use super::reporter::print_json;
+use crate::ffi::panic_text;
 use entity::{message, message::KeyedMessage, report::RunReport};
 use std::{
-    any::Any,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
 };
@@ -74,11 +74,6 @@ pub(crate) fn catching(work: impl FnOnce() -> Result<(), VerbFailure>) -> Result
         .unwrap_or_else(|payload| Err(VerbFailure::Panic(of_panic(&panic_text(&*payload)))))
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given").to_owned()
-}
-
 /// What a panic says, without libtorch's stack and with what to do.
 fn of_panic(text: &str) -> KeyedMessage {
     if text.starts_with(NOT_NUMBERS) {
@@ -100,7 +95,7 @@ fn of_panic(text: &str) -> KeyedMessage {
     if is_memory {
         message!(
             "libtorch-out-of-memory",
-            "libtorch ran out of memory: {refusal}; use a smaller --batch-size with more --grad-accum, or a smaller --max-length",
+            "libtorch ran out of memory: {refusal}; use --gradient-checkpointing true, a smaller --batch-size with more --grad-accum, or a smaller --max-length",
             refusal = refusal
         )
     } else {
@@ -125,6 +120,6 @@ mod tests {
              set RUST_BACKTRACE=1 to see where"
         );
         let text = r#"Torch("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")"#;
-        assert!(of_panic(text).text.contains("use a smaller --batch-size"));
+        assert!(of_panic(text).text.contains("a smaller --batch-size"));
     }
 }

@@ -176,7 +176,12 @@ impl RunPage {
 
     /// The settings that may change while it is half done, with their values.
     fn changeable(&self) -> Vec<(&'static FormField, String)> {
-        let value = |field: &FormField| self.run.config.get(field.name).map(settings::shown);
+        // Older runs lack what came later.
+        let defaults = self.run.kind.settings().defaults();
+        let value = |field: &FormField| {
+            let stored = self.run.config.get(field.name);
+            stored.or_else(|| defaults.get(field.name)).map(settings::shown)
+        };
         let Some(settings) = self.run.config.as_object() else { return Vec::new() };
         let names = changeable(settings);
         let fields = self.definition().fields().filter(|field| names.contains(&field.name));

@@ -46,7 +46,14 @@ pub(super) const GRPO: RunDefinition = RunDefinition {
     },
     memory: memory::of::<GrpoConfig>,
     work: run_work::rollouts::<GrpoConfig>,
-    pace: &["device", "dtype", "lora_rank", "max_completion_length", "num_iterations"],
+    pace: &[
+        "device",
+        "dtype",
+        "gradient_checkpointing",
+        "lora_rank",
+        "max_completion_length",
+        "num_iterations",
+    ],
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheRun,
         config: sample_as_trained::<GrpoConfig>,

@@ -47,7 +47,14 @@ pub(super) const PPO: RunDefinition = RunDefinition {
     },
     memory: memory::of::<PpoConfig>,
     work: run_work::rollouts::<PpoConfig>,
-    pace: &["device", "dtype", "lora_rank", "response_length", "target_kl"],
+    pace: &[
+        "device",
+        "dtype",
+        "gradient_checkpointing",
+        "lora_rank",
+        "response_length",
+        "target_kl",
+    ],
     follow_up: FollowUp::SamplePolicy {
         prompts: SamplePrompts::OfTheRun,
         config: sample_as_trained::<PpoConfig>,

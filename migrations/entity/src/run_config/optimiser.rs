@@ -47,6 +47,10 @@ pub struct OptimiserSettings {
     /// Precision of the forward and backward pass; weights and optimiser stay f32
     #[arg(long, value_enum, default_value_t = Dtype::Auto)]
     pub dtype: Dtype,
+    /// Keep only the inputs of layers for the backward pass, which computes these once more: less memory, more time
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false, value_name = "true|false")]
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub device: Device,
@@ -74,6 +78,7 @@ impl Default for OptimiserSettings {
             shuffle: true,
             seed: 42,
             dtype: Dtype::Auto,
+            gradient_checkpointing: false,
             device: Device::Auto,
             save_every: 100,
             save_dtype: SaveDtype::F32,

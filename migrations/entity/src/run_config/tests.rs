@@ -51,6 +51,9 @@ fn what_changes_no_weight_is_no_part_of_what_a_run_is() {
     let other = PpoConfig::default().with_overrides(&overrides(json!({"seed": 1}))).unwrap();
     assert_eq!(often.identity(), PpoConfig::default().identity());
     assert_ne!(other.identity(), PpoConfig::default().identity());
+    let checkpointed = overrides(json!({"gradient_checkpointing": true}));
+    let checkpointed = PpoConfig::default().with_overrides(&checkpointed).unwrap();
+    assert_eq!(checkpointed.identity(), PpoConfig::default().identity());
     // The best model is that of one of the steps that were measured.
     let kept = |every: usize| {
         let settings = json!({"keep_best": true, "eval_every": every, "save_every": every});

@@ -1,7 +1,7 @@
 //! What a model takes that learns: all of its weights, or adapters beside them.
 
 use super::{BatchLoad, ModelInMemory, Precision};
-use entity::run_config::LoraSettings;
+use entity::run_config::{LoraSettings, OptimiserSettings};
 
 /// Bytes of a parameter's gradient: f32, where the optimiser reads it.
 const GRADIENT: u64 = 4;
@@ -14,11 +14,18 @@ pub(super) struct LearningModel {
     pub(super) whole: ModelInMemory,
     /// 0 where all weights learn.
     rank: u64,
+    /// Layers keep their inputs alone, and are computed once more one by one.
+    is_checkpointed: bool,
 }
 
 impl LearningModel {
-    pub(super) fn new(whole: ModelInMemory, lora: &LoraSettings) -> Self {
-        Self { whole, rank: lora.lora_rank as u64 }
+    pub(super) fn new(
+        whole: ModelInMemory,
+        lora: &LoraSettings,
+        optimisation: &OptimiserSettings,
+    ) -> Self {
+        let is_checkpointed = optimisation.gradient_checkpointing;
+        Self { whole, rank: lora.lora_rank as u64, is_checkpointed }
     }
 
     pub(super) fn has_adapters(&self) -> bool {
@@ -67,28 +74,54 @@ impl LearningModel {
     pub(super) fn step(&self, load: &BatchLoad, precision: Precision) -> u64 {
         let shape = &self.whole.shape;
         let of_head = shape.vocab_size * shape.hidden_size * precision.bytes();
-        let head = match load.answers {
+        let of_head = if load.answers == 0 || self.has_adapters() { 0 } else { of_head };
+        let logits = match load.answers {
             0 => 0,
-            answers => self.whole.logits(answers) + if self.has_adapters() { 0 } else { of_head },
+            answers => self.whole.logits(answers),
         };
-        self.saved(load, precision).saturating_add(head)
+        if self.is_checkpointed {
+            // The logits are gone when the first layer is computed once more.
+            let at_work = self.layers(load, precision, 1).max(logits);
+            return self.inputs(load, precision).saturating_add(at_work).saturating_add(of_head);
+        }
+        self.saved(load, precision).saturating_add(logits + of_head)
     }
 
-    /// At the end of a backward pass, when all gradients are there: an embedding that is the head, too,
-    /// gets a second gradient, to be added to the first. In bf16 the gradients are half as large then.
-    pub(super) fn tied(&self, load: &BatchLoad, precision: Precision) -> u64 {
+    /// At the end of a backward pass, when all gradients are there: the last layer that is computed once
+    /// more; and an embedding that is the head, too, gets a second gradient, to be added to the first. In
+    /// bf16 the gradients are half as large then.
+    pub(super) fn at_end(&self, load: &BatchLoad, precision: Precision) -> u64 {
         let shape = &self.whole.shape;
+        let layer = if self.is_checkpointed { self.layers(load, precision, 1) } else { 0 };
         let has_second = load.answers > 0 && self.whole.own_head() == 0 && !self.has_adapters();
         match precision {
-            Precision::F32 if has_second => GRADIENT * shape.vocab_size * shape.hidden_size,
-            _ => 0,
+            Precision::F32 if has_second => {
+                layer.max(GRADIENT * shape.vocab_size * shape.hidden_size)
+            }
+            Precision::F32 => layer,
+            Precision::Bf16 => layer.saturating_sub(self.gradients() / 2),
         }
     }
 
-    /// What the layers save of a batch, of adapters what they make of each token.
+    /// What is kept of a batch for the backward pass.
     pub(super) fn saved(&self, load: &BatchLoad, precision: Precision) -> u64 {
-        let per_token = N_LINEAR * self.whole.shape.num_hidden_layers * precision.bytes();
+        if self.is_checkpointed {
+            return self.inputs(load, precision).saturating_add(self.layers(load, precision, 1));
+        }
+        self.layers(load, precision, self.whole.shape.num_hidden_layers)
+    }
+
+    /// What so many layers save, of adapters what they make of each token.
+    fn layers(&self, load: &BatchLoad, precision: Precision, n_layers: u64) -> u64 {
+        let per_token = N_LINEAR * n_layers * precision.bytes();
         let low = load.tokens.saturating_mul(per_token).saturating_mul(self.rank);
-        self.whole.saved(load, precision).saturating_add(low)
+        self.whole.saved(load, precision, n_layers).saturating_add(low)
+    }
+
+    /// The hidden states that go into each layer.
+    fn inputs(&self, load: &BatchLoad, precision: Precision) -> u64 {
+        let shape = &self.whole.shape;
+        let per_token = shape.hidden_size * shape.num_hidden_layers * precision.bytes();
+        load.tokens.saturating_mul(per_token)
     }
 }

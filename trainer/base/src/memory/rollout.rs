@@ -61,7 +61,8 @@ fn ppo(
     let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
     let batches = batches(policy, settings, worst, rows.as_ref(), 1);
     let shares_base = reward.shares_base;
-    let [policy, value] = [policy, reward].map(|model| LearningModel::new(model, &config.lora));
+    let [policy, value] =
+        [policy, reward].map(|model| LearningModel::new(model, &config.lora, settings));
     let gradients = [policy, value].map(|model| model.gradients());
     let all_gradients = gradients[0] + gradients[1];
     // Both models' gradients are gathered over the batches of a minibatch.
@@ -105,7 +106,7 @@ fn policy_alone(
     let max_length = rollouts.max_length + rollouts.answer_length;
     let worst = Worst { sequences_per_row: 1, max_length, has_head: true };
     let batches = batches(policy, settings, worst, rows.as_ref(), rollouts.n_answers);
-    let policy = LearningModel::new(policy, &rollouts.lora);
+    let policy = LearningModel::new(policy, &rollouts.lora, settings);
     let is_beside = |model: &&ModelInMemory| !(policy.has_adapters() && model.shares_base);
     let gradients = policy.gradients();
     let slots = SLOTS.min(rollouts.n_prompts().saturating_mul(rollouts.n_answers) as u64);
@@ -114,7 +115,7 @@ fn policy_alone(
         let twin = policy.twin(precision);
         let (held, for_a_while) = if rollouts.has_reference { (twin, 0) } else { (0, twin) };
         let step = |load: &BatchLoad| {
-            let learns = policy.step(load, precision).max(policy.tied(load, precision));
+            let learns = policy.step(load, precision).max(policy.at_end(load, precision));
             let answers = policy.whole.decoded(slots, load.longest, precision) + for_a_while;
             learns.max(answers.saturating_sub(gradients))
         };

@@ -80,11 +80,6 @@ const OTHER: NameTable = &[
     (TRAINING, "bf16", "give --dtype bf16; weights and optimiser stay f32"),
     (TRAINING, "fp16", "there is no fp16: give --dtype bf16 or --dtype f32"),
     (
-        TRAINING,
-        "gradient-checkpointing",
-        "activations are kept: a smaller --batch-size with more --grad-accum takes less memory",
-    ),
-    (
         ADAPTED,
         "load-in-4bit",
         "quantised weights are not trained: leave it out, and give --dtype bf16",

@@ -189,3 +189,23 @@ fn progress_ends_at_one_and_never_falls() {
     assert!(fractions.is_sorted(), "{fractions:?}");
     assert!((fractions.last().unwrap() - 1.0).abs() < 1e-9, "{fractions:?}");
 }
+
+#[test]
+fn layers_that_are_computed_once_more_change_no_number() {
+    let golden = &fixture("trl_dpo_trace.json")["messages"];
+    let adapters = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    for (lora, file) in
+        [(LoraSettings::default(), "model.safetensors"), (adapters, "adapter_model.safetensors")]
+    {
+        let [plain, checkpointed] = [false, true].map(|gradient_checkpointing| {
+            let out = tempfile::tempdir().unwrap();
+            let mut config = DpoConfig { lora: lora.clone(), ..traced(golden) };
+            config.optimisation.max_steps = 5;
+            config.optimisation.gradient_checkpointing = gradient_checkpointing;
+            let metrics = run_until(golden, &config, out.path(), None);
+            (metrics, std::fs::read(out.path().join(file)).unwrap())
+        });
+        assert_eq!(plain.0, checkpointed.0);
+        assert!(plain.1 == checkpointed.1, "{file} differs");
+    }
+}

@@ -203,3 +203,23 @@ fn one_side_alone_and_sides_that_weigh_differently_are_told() {
     assert!(few.contains("2 answers are good and 6 are bad") && few.contains("3.45"), "{few}");
     assert_eq!(said(2, &KtoConfig { desirable_weight: 3.45, ..plain }), "");
 }
+
+#[test]
+fn layers_that_are_computed_once_more_change_no_number() {
+    let golden = &fixture("trl_kto_trace.json")["messages"];
+    let adapters = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    for (lora, file) in
+        [(LoraSettings::default(), "model.safetensors"), (adapters, "adapter_model.safetensors")]
+    {
+        let [plain, checkpointed] = [false, true].map(|gradient_checkpointing| {
+            let out = tempfile::tempdir().unwrap();
+            let mut config = KtoConfig { lora: lora.clone(), ..traced(golden) };
+            config.optimisation.max_steps = 5;
+            config.optimisation.gradient_checkpointing = gradient_checkpointing;
+            let metrics = run_until(golden, &config, out.path(), None);
+            (metrics, std::fs::read(out.path().join(file)).unwrap())
+        });
+        assert_eq!(plain.0, checkpointed.0);
+        assert!(plain.1 == checkpointed.1, "{file} differs");
+    }
+}

@@ -310,7 +310,7 @@ fn a_value_model_that_begins_as_the_reward_model_is_normalised_as_its_scores_are
         config.rules.normalize_scores = normalize_scores;
         let mut ppo = ppo(&config);
         let reward = ppo.engine.reward.as_mut().unwrap();
-        reward.config.set_score_statistics(Some(spread));
+        std::sync::Arc::make_mut(&mut reward.config).set_score_statistics(Some(spread));
         let trace = fixture("trl_ppo_trace.json");
         let (prompts, completions) = given(&trace["whitened_at_token"]["updates"][0]);
         let asked: Vec<&PromptIds> = prompts.iter().collect();
@@ -327,4 +327,20 @@ fn a_value_model_that_begins_as_the_reward_model_is_normalised_as_its_scores_are
     config.rules.normalize_scores = true;
     config.optimisation.max_steps = 5;
     desk.assert_goes_on(run, &config, "model.safetensors");
+}
+
+#[test]
+fn layers_that_are_computed_once_more_change_no_number() {
+    let adapters = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    for (lora, file) in
+        [(LoraSettings::default(), "model.safetensors"), (adapters, "adapter_model.safetensors")]
+    {
+        let [plain, checkpointed] = [false, true].map(|gradient_checkpointing| {
+            let mut config = PpoConfig { lora: lora.clone(), ppo_epochs: 2, ..desk_config() };
+            config.optimisation.max_steps = 5;
+            config.optimisation.gradient_checkpointing = gradient_checkpointing;
+            config
+        });
+        Desk::new().assert_alike(run, [&plain, &checkpointed], file);
+    }
 }

@@ -4,7 +4,7 @@
 use super::{PairBatch, n_tokens};
 use crate::run::session::{EVALUATION_COST, TrainingSession};
 use entity::{message, report::LogLevel};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 use tch::{Device, Kind, Tensor};
 use trainer_base::{
     evaluation::MOST_SCORED, job::Report, model_config::ScoreStatistics, progress::say,
@@ -45,7 +45,7 @@ pub(super) fn measure(
         session.advance(work(pairs), 0, report)?;
     }
     let found = ScoreStatistics::of(&scores);
-    session.model.config.set_score_statistics(found);
+    Arc::make_mut(&mut session.model.config).set_score_statistics(found);
     let n = scores.len();
     match found {
         Some(found) => {

@@ -204,3 +204,30 @@ fn a_base_that_gives_no_numbers_is_named_before_it_has_learnt() {
     assert!(told.contains("broken gives ") && told.contains("before it has learnt"), "{told}");
     assert!(!told.contains("learning-rate"), "{told}");
 }
+
+#[test]
+fn layers_that_are_computed_once_more_change_no_number() {
+    let golden = &fixture("trl_reward_trace.json")["messages"];
+    let adapters = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..LoraSettings::default() };
+    for (lora, file) in
+        [(LoraSettings::default(), "model.safetensors"), (adapters, "adapter_model.safetensors")]
+    {
+        let [plain, checkpointed] = [false, true].map(|gradient_checkpointing| {
+            let out = tempfile::tempdir().unwrap();
+            let mut config = RewardConfig { lora: lora.clone(), ..traced(golden) };
+            config.optimisation.max_steps = 5;
+            config.optimisation.gradient_checkpointing = gradient_checkpointing;
+            let paths = RewardPaths {
+                model: fixture_path("tiny_llama"),
+                data: fixture_path(golden["data"].as_str().unwrap()),
+                out: out.path().into(),
+                eval_data: None,
+                start: StartFlags::default(),
+            };
+            let metrics = run_all(&paths, &config, None);
+            (metrics, std::fs::read(out.path().join(file)).unwrap())
+        });
+        assert_eq!(plain.0, checkpointed.0);
+        assert!(plain.1 == checkpointed.1, "{file} differs");
+    }
+}

@@ -190,22 +190,32 @@ impl Desk {
         let (finished, third) = self.run(verb, "parts", config, None);
         assert!(matches!(finished, VerbOutcome::Finished(_)));
 
-        let numbers = |events: &[RunReport]| -> Vec<Map<String, Value>> {
-            // Speed is the clock's.
-            recording::metrics(events)
-                .into_iter()
-                .map(|mut metrics| {
-                    metrics.shift_remove("eps");
-                    metrics
-                })
-                .collect()
-        };
-        assert_eq!([&first, &second, &third].map(|part| numbers(part).len()), [3, 1, 2]);
-        assert!(numbers(&whole).iter().all(|metrics| metrics.contains_key("eval_score")));
-        assert_eq!([&first, &second, &third].map(|part| numbers(part)).concat(), numbers(&whole));
+        assert_eq!([&first, &second, &third].map(|part| step_metrics(part).len()), [3, 1, 2]);
+        assert!(step_metrics(&whole).iter().all(|metrics| metrics.contains_key("eval_score")));
+        assert_eq!(
+            [&first, &second, &third].map(|part| step_metrics(part)).concat(),
+            step_metrics(&whole)
+        );
         let weights = |out: &str| std::fs::read(self.paths(out).out.join(file)).unwrap();
         assert_eq!(weights("parts"), weights("whole"));
     }
+
+    /// Runs with each of both settings: the same numbers, and the same weights in `file`, bit for bit.
+    pub(crate) fn assert_alike<C>(&self, verb: Verb<C>, both: [&C; 2], file: &str) {
+        let [one, other] = ["one", "other"].map(|out| self.paths(out).out.join(file));
+        let (_, first) = self.run(verb, "one", both[0], None);
+        let (_, second) = self.run(verb, "other", both[1], None);
+        assert!(!step_metrics(&first).is_empty());
+        assert_eq!(step_metrics(&first), step_metrics(&second));
+        assert!(std::fs::read(one).unwrap() == std::fs::read(other).unwrap(), "{file} differs");
+    }
+}
+
+/// What a run told at each step, but for its speed, which is the clock's.
+fn step_metrics(events: &[RunReport]) -> Vec<Map<String, Value>> {
+    let mut all = recording::metrics(events);
+    all.iter_mut().for_each(|metrics| drop(metrics.shift_remove("eps")));
+    all
 }
 
 /// A metric over the steps that have it.

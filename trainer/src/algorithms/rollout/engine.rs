@@ -54,8 +54,9 @@ impl RolloutEngine {
         tokenizer: Tokenizer,
         environment: &ComputeEnvironment,
     ) -> Result<Self> {
-        let (lora, seed) = (&settings.lora, settings.optimisation.seed);
-        let policy = environment.load_to_train(&paths.policy, lora, seed)?.expect_language()?;
+        let policy = environment
+            .load_to_train(&paths.policy, &settings.lora, &settings.optimisation)?
+            .expect_language()?;
         let reward = paths.reward.as_deref();
         let reward =
             reward.map(|folder| Transformer::load_frozen_beside(&policy, folder)).transpose()?;

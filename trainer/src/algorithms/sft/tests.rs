@@ -1,6 +1,7 @@
 //! Against TRL's own steps (`fixtures/make_trl_sft_trace.py`), and a run that is stopped and resumed.
 
 mod best;
+mod checkpointing;
 mod held_out;
 mod masks;
 mod saved;

@@ -48,7 +48,7 @@ impl Transformer {
     }
 
     /// [`Self::load_to_train`], which takes the frozen weights of `other` where both are adapters of the
-    /// same base.
+    /// same base, and learns with checkpoints where that does.
     pub(crate) fn load_to_train_beside(
         other: &Self,
         folder: &Path,
@@ -56,10 +56,11 @@ impl Transformer {
         seed: u64,
     ) -> Result<Self> {
         let (kind, device) = (other.kind, other.device);
-        match AdapterShape::asked(settings) {
+        let model = match AdapterShape::asked(settings) {
             None => Self::load(folder, kind, device),
             Some(shape) => Self::load_adapted(folder, shape, seed, kind, device, Some(other)),
-        }
+        }?;
+        Ok(model.with_gradient_checkpointing(other.gradient_checkpointing))
     }
 
     /// [`Self::load_frozen`], which takes the frozen weights of `other` where both are adapters of the
@@ -145,7 +146,7 @@ impl Transformer {
         let adapted = self.adapted.clone().filter(|_| !is_fresh);
         let parameters = parameters.collect();
         Self::assemble_with(
-            self.config.clone(),
+            ModelConfig::clone(&self.config),
             &self.folder,
             parameters,
             adapted,

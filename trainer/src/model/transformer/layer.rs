@@ -3,30 +3,43 @@
 use super::AdaptedBase;
 use crate::model::{
     adapter::{A, B, LinearAdapter},
-    attention::RotaryFactors,
+    attention::{RotaryFactors, causal_attention},
+    packed::AttentionLayout,
     shapes::{POST_FEEDFORWARD_NORM, PRE_FEEDFORWARD_NORM},
+    shared_tensor::SharedTensor,
 };
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 use trainer_base::model_config::{Activation, ModelConfig};
 
-#[derive(Debug)]
+/// Copies share their weights.
+#[derive(Clone, Debug)]
 pub(crate) struct DecoderLayer {
-    input_norm: Tensor,
+    input_norm: SharedTensor,
     query_key_value: InputLayers<3>,
     /// Of one head's queries and of its keys: (d)
-    query_norm: Option<Tensor>,
-    key_norm: Option<Tensor>,
+    query_norm: Option<SharedTensor>,
+    key_norm: Option<SharedTensor>,
     output: Linear,
     /// Of what the MLP reads; where outputs are normed, of what attention gives.
-    post_attention_norm: Tensor,
-    feedforward_norms: Option<[Tensor; 2]>,
+    post_attention_norm: SharedTensor,
+    feedforward_norms: Option<[SharedTensor; 2]>,
     gate_up: InputLayers<2>,
     down: Linear,
 }
 
+/// What one layer reads of a batch beside the hidden states.
+#[derive(Clone, Debug)]
+pub(super) struct LayerPass {
+    /// Which of the layers it is, from 0.
+    pub(super) number: usize,
+    pub(super) rotations: RotaryFactors,
+    pub(super) layout: AttentionLayout,
+    pub(super) config: Arc<ModelConfig>,
+}
+
 /// Linear layers that read the same: each a matrix of its own, or all of them one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum InputLayers<const N: usize> {
     Apart([Linear; N]),
     Fused(Linear),
@@ -45,16 +58,16 @@ impl<const N: usize> InputLayers<N> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: SharedTensor,
+    bias: Option<SharedTensor>,
     adapter: Option<LinearAdapter>,
 }
 
 impl Linear {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let y = x.linear(&self.weight, self.bias.as_ref());
+        let y = x.linear(&self.weight, self.bias.as_deref());
         match &self.adapter {
             None => y,
             Some(adapter) => y + adapter.forward(x),
@@ -68,6 +81,7 @@ impl DecoderLayer {
         adapted: Option<&AdaptedBase>,
         find: &impl Fn(&str) -> Option<Tensor>,
     ) -> Option<Self> {
+        let find = |name: &str| find(name).map(SharedTensor::from);
         let linear = |part: &str| {
             let side = |side: &str| find(&format!("{name}.{part}.{side}.weight"));
             let adapter = adapted.and_then(|AdaptedBase { shape, draws, .. }| {
@@ -101,10 +115,18 @@ impl DecoderLayer {
             key_norm: norm("self_attn.k_norm"),
             output: linear("self_attn.o_proj")?,
             post_attention_norm: norm("post_attention_layernorm")?,
-            feedforward_norms: feedforward_norms.map(<[Tensor; 2]>::from),
+            feedforward_norms: feedforward_norms.map(<[SharedTensor; 2]>::from),
             gate_up,
             down: linear("mlp.down_proj")?,
         })
+    }
+
+    /// x (T, D) → (T, D)
+    pub(super) fn forward(&self, x: &Tensor, pass: &LayerPass) -> Tensor {
+        let LayerPass { number, rotations, layout, config } = pass;
+        let (q, k, v) = self.project(x, rotations, config);
+        let mixed = causal_attention(&q, &k, &v, layout, config, *number);
+        self.finish(x, &mixed, config)
     }
 
     /// Queries (scaled), keys (both rotated) and values of x (T, D): (T, heads or kv heads, d)
@@ -118,7 +140,7 @@ impl DecoderLayer {
         let n = [config.n_heads, config.n_kv_heads, config.n_kv_heads];
         let parts = self.query_key_value.forward(&x, n.map(|n| n * config.head_dim));
         let [q, k, v] = [0, 1, 2].map(|i| parts[i].reshape([-1, n[i], config.head_dim]));
-        let normed = |x: Tensor, weight: &Option<Tensor>| match weight {
+        let normed = |x: Tensor, weight: &Option<SharedTensor>| match weight {
             Some(weight) => norm(&x, weight, config),
             None => x,
         };

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
+mod checkpointing;
 mod families;
 
 fn ids(list: &Value) -> Vec<i64> {
