@@ -102,7 +102,8 @@ fn an_answer_ends_with_a_stop_token_or_at_its_longest() {
 }
 
 /// In f32: the largest difference of a token's log-probability between decoding, with its cache and whatever
-/// is decoded beside it, and the forward pass that training learns with.
+/// is decoded beside it, and the forward pass that training learns with, as a part of what
+/// `torch.testing.assert_close` allows in f32: 1e-5, and 1.3e-6 of the number itself, which has so many digits.
 fn difference(model: &Transformer, prompts: &[Vec<i64>], top_p: f64) -> f64 {
     let settings = SamplingSettings {
         max_new_tokens: 24,
@@ -126,7 +127,8 @@ fn difference(model: &Transformer, prompts: &[Vec<i64>], top_p: f64) -> f64 {
         let hidden = model.hidden(&batch).index_select(0, &drawn.rows);
         let forward = head::logprobs(model, &hidden, &drawn.ids, 1.0).logprobs;
         assert_eq!(answer.logprobs.len(), answer.token_ids.len());
-        (forward - Tensor::from_slice(&answer.logprobs)).abs().max().double_value(&[])
+        let allowed = forward.abs() * 1.3e-6 + 1e-5;
+        ((forward - Tensor::from_slice(&answer.logprobs)).abs() / allowed).max().double_value(&[])
     };
     asked.map(of_answer).fold(0.0, f64::max)
 }
@@ -140,7 +142,7 @@ fn tokens_are_as_likely_when_they_are_drawn_as_in_the_forward_pass() {
         let model = Transformer::load_frozen(&folder, Kind::Float, Device::Cpu).unwrap();
         for top_p in [1.0, 0.8] {
             let found = difference(&model, &prompts(), top_p);
-            assert!(found <= 1e-5, "{}: {found}", folder.display());
+            assert!(found <= 1.0, "{}: {found}", folder.display());
         }
     }
 }
