@@ -13,6 +13,7 @@ mod judged;
 mod label;
 mod labelled;
 mod loader;
+mod solution;
 mod supervised;
 mod to_score;
 mod turns;

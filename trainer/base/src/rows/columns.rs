@@ -218,22 +218,6 @@ pub(super) fn prompt_of_pair(columns: &Columns) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// What an answer to the prompt is to come to: `solution` (TRL: `accuracy_reward`), a text or a number, or GSM8K's
-/// `answer`, which has the result behind `####`.
-pub(super) fn solution(columns: &Columns) -> Option<String> {
-    let said = match columns.get("solution") {
-        None | Some(Value::Null) => columns
-            .get("answer")
-            .filter(|answer| answer.as_str().is_some_and(|text| text.contains("####"))),
-        said => said,
-    };
-    match said? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
 /// What a row says to the chat template besides its messages: `tools`, a list or its JSON as a
 /// string, and `chat_template_kwargs` such as `{"enable_thinking": false}`.
 pub(super) fn template_variables(columns: &Columns) -> Result<Columns, KeyedMessage> {

@@ -1,7 +1,7 @@
 //! Reads a file, encodes its rows on all processors, and counts what was left out.
 
 use super::{
-    AnswerPair, Columns, DataError, LoadedRows, RowCounts, RowFile, columns, jsonl, label,
+    AnswerPair, Columns, DataError, LoadedRows, RowCounts, RowFile, columns, jsonl, label, solution,
 };
 use crate::{errors::message_of, job::Report, tokenizer::Tokenizer};
 use entity::{
@@ -77,7 +77,7 @@ impl RowFacts {
             margin: columns::margin(columns)?,
             label: label::of(columns),
             prompt: columns::prompt_of_pair(columns),
-            solution: columns::solution(columns),
+            solution: solution::of(columns),
         })
     }
 }
