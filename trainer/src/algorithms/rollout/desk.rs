@@ -11,7 +11,10 @@ use crate::{
     run::recording,
 };
 use anyhow::Result;
-use entity::{report::RunReport, run_config::OptimiserSettings};
+use entity::{
+    report::RunReport,
+    run_config::{LoraSettings, OptimiserSettings},
+};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
@@ -200,14 +203,27 @@ impl Desk {
         assert_eq!(weights("parts"), weights("whole"));
     }
 
-    /// Runs with each of both settings: the same numbers, and the same weights in `file`, bit for bit.
-    pub(crate) fn assert_alike<C>(&self, verb: Verb<C>, both: [&C; 2], file: &str) {
-        let [one, other] = ["one", "other"].map(|out| self.paths(out).out.join(file));
-        let (_, first) = self.run(verb, "one", both[0], None);
-        let (_, second) = self.run(verb, "other", both[1], None);
-        assert!(!step_metrics(&first).is_empty());
-        assert_eq!(step_metrics(&first), step_metrics(&second));
-        assert!(std::fs::read(one).unwrap() == std::fs::read(other).unwrap(), "{file} differs");
+    /// Whole models, and adapters that drop inputs, come to the same numbers and the same weights, bit for
+    /// bit, where `config` has layers computed once more and where it does not.
+    pub(crate) fn assert_checkpoints_change_nothing<C>(
+        verb: Verb<C>,
+        config: impl Fn(LoraSettings, bool) -> C,
+    ) {
+        let whole = LoraSettings::default();
+        let adapters = LoraSettings { lora_rank: 2, lora_dropout: 0.2, ..whole.clone() };
+        for (lora, file) in [(whole, "model.safetensors"), (adapters, "adapter_model.safetensors")]
+        {
+            let desk = Self::new();
+            let [(plain, weights), (again, same)] = [false, true].map(|checkpointing| {
+                let out = if checkpointing { "again" } else { "plain" };
+                let (_, events) = desk.run(verb, out, &config(lora.clone(), checkpointing), None);
+                let weights = std::fs::read(desk.paths(out).out.join(file)).unwrap();
+                (step_metrics(&events), weights)
+            });
+            assert!(!plain.is_empty());
+            assert_eq!(plain, again);
+            assert!(weights == same, "{file} differs");
+        }
     }
 }
 
