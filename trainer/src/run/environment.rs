@@ -122,16 +122,18 @@ fn has_flag(flags: &str, wanted: &[&str]) -> bool {
     flags.split(' ').any(|flag| wanted.contains(&flag))
 }
 
-/// The processor multiplies bf16 itself; without that it is slower than f32.
+/// Of a processor that multiplies bf16 itself; without that it is slower than f32.
+const FAST_BF16: [&str; 2] = ["avx512_bf16", "amx_bf16"];
+
 pub(crate) fn has_fast_bf16() -> bool {
-    has_flag(&cpu_flags(), &["avx512_bf16", "amx_bf16"])
+    has_flag(&cpu_flags(), &FAST_BF16)
 }
 
 /// A precision that was asked for and costs more than it saves. Without AVX-512 libtorch multiplies
 /// bf16 number by number in one thread (1 GFLOP/s beside 41 in f32 on two cores of an EPYC).
 fn slow_precision(kind: Kind, device: Device, cpu_flags: &str) -> Option<KeyedMessage> {
     let computes = kind == Kind::BFloat16 && device == Device::Cpu;
-    if !computes || has_flag(cpu_flags, &["avx512_bf16", "amx_bf16"]) {
+    if !computes || has_flag(cpu_flags, &FAST_BF16) {
         return None;
     }
     if has_flag(cpu_flags, &["avx512f"]) {
